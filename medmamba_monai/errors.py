@@ -1,6 +1,9 @@
-"""The one exception for what a user can put right."""
+"""The one exception for what a user can put right, and how the commands show it."""
 
 from __future__ import annotations
+
+import sys
+from types import TracebackType
 
 
 class UserError(ValueError):
@@ -10,3 +13,41 @@ class UserError(ValueError):
     to do. Command-line entry points print the message alone and exit with code 2; in Python it is an ordinary
     ``ValueError``.
     """
+
+
+def find_user_error(error: BaseException | None) -> UserError | None:
+    """The `UserError` that an exception is or was raised from; None where there is none.
+
+    MONAI's config parser and Ignite wrap what they meet in exceptions of their own.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, UserError):
+            return error
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def error_message(error: UserError) -> str:
+    """The message for people, without the traceback that a DataLoader worker puts before it."""
+    text = str(error)
+    if "Original Traceback" in text:
+        text = text.rstrip().rsplit("UserError: ", 1)[-1]
+    return f"error: {text}"
+
+
+def explain_user_errors() -> None:
+    """Let uncaught user errors end the process with their message alone; all others keep their traceback.
+
+    For processes that this package does not start itself, such as ``python -m monai.bundle run``.
+    """
+    sys.excepthook = _print_user_error
+
+
+def _print_user_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    known = find_user_error(error)
+    if known is None:
+        sys.__excepthook__(kind, error, trace)
+    else:
+        print(error_message(known), file=sys.stderr)

@@ -1,0 +1,100 @@
+"""One bundle for each dataset, all from the files in ``files/`` and the dataset's card.
+
+A template is a file with placeholders in double braces, such as ``{{card.name}}``. A JSON string that is nothing but a
+placeholder becomes the value with its type; within a longer string the value is written out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from medmamba_monai.bundle_template.metadata import bundle_metadata, markdown_values
+from medmamba_monai.data import DatasetCard, load_card
+from medmamba_monai.files import write_json, write_text
+
+TEMPLATE = Path(__file__).parent / "files"
+_PLACEHOLDER = re.compile(r"\{\{([\w.]+)\}\}")
+
+
+def generate_bundle(card_file: str | Path, bundle_dir: str | Path) -> list[Path]:
+    """Write the complete bundle of a dataset; files that stand there are replaced.
+
+    Args:
+        card_file: the dataset's ``card.json``.
+        bundle_dir: folder of the bundle.
+
+    Returns:
+        The files written, sorted.
+
+    Raises:
+        UserError: the card is missing or does not fit its schema.
+    """
+    card = load_card(card_file)
+    root = Path(bundle_dir)
+    written = [_write_config(card, path, root) for path in sorted((TEMPLATE / "configs").glob("*.json"))]
+    written += [_write_text(card, path, root) for path in sorted((TEMPLATE / "docs").iterdir())]
+    write_json(root / "configs" / "metadata.json", bundle_metadata(card))
+    for source, name in (
+        (TEMPLATE / "configs" / "logging.conf", "configs/logging.conf"),
+        (TEMPLATE / "LICENSE", "LICENSE"),
+    ):
+        shutil.copyfile(source, root / name)
+        written.append(root / name)
+    shutil.copyfile(card_file, root / "configs" / "card.json")
+    return sorted([*written, root / "configs" / "metadata.json", root / "configs" / "card.json"])
+
+
+def _write_config(card: DatasetCard, template: Path, root: Path) -> Path:
+    content = _fill(json.loads(template.read_text(encoding="utf-8")), _config_values(card))
+    target = root / "configs" / template.name
+    write_json(target, content)
+    return target
+
+
+def _write_text(card: DatasetCard, template: Path, root: Path) -> Path:
+    values = markdown_values(card)
+    text = _PLACEHOLDER.sub(lambda match: values[match[1]], template.read_text(encoding="utf-8"))
+    target = root / "docs" / template.name
+    write_text(target, text)
+    return target
+
+
+def _config_values(card: DatasetCard) -> dict[str, Any]:
+    values: dict[str, Any] = {f"card.{key}": value for key, value in card.model_dump().items()}
+    values["resize_mode"] = "bilinear" if card.spatial_dims == 2 else "trilinear"
+    parameters = json.loads((TEMPLATE / "parameters.json").read_text(encoding="utf-8"))
+    values["parameters"] = _fill(parameters, values)
+    values["parameter_references"] = {name: f"@{name}" for name in parameters if name != "fold"}
+    train = json.loads((TEMPLATE / "configs" / "train.json").read_text(encoding="utf-8"))
+    values["preprocessing"] = _fill(train["train"]["preprocessing"], values)
+    return values
+
+
+def _fill(node: Any, values: Mapping[str, Any]) -> Any:
+    if isinstance(node, list):
+        return [_fill(item, values) for item in node]
+    if isinstance(node, dict):
+        return _fill_dict(node, values)
+    if not isinstance(node, str):
+        return node
+    whole = _PLACEHOLDER.fullmatch(node)
+    if whole:
+        return values[whole[1]]
+    return _PLACEHOLDER.sub(lambda match: str(values[match[1]]), node)
+
+
+def _fill_dict(node: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """A key that is a placeholder is replaced by the entries of its value; later keys win."""
+    filled: dict[str, Any] = {}
+    for key, value in node.items():
+        placeholder = _PLACEHOLDER.fullmatch(key)
+        if placeholder:
+            filled.update(values[placeholder[1]])
+        else:
+            filled[key] = _fill(value, values)
+    return filled

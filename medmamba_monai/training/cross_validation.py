@@ -1,0 +1,238 @@
+"""The cross-validation of a bundle: one process a fold, one MLflow parent run with a child for each fold."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from medmamba_monai.data import load_card, read_fold_list
+from medmamba_monai.errors import UserError
+from medmamba_monai.files import write_json
+from medmamba_monai.training.cross_validation_summary import CrossValidationSummary
+from medmamba_monai.training.environment import environment_tags
+from medmamba_monai.training.fold_jobs import FoldJob, run_jobs
+from medmamba_monai.training.fold_process import EXIT_KILLED
+from medmamba_monai.training.mlflow_store import check_tracking_uri
+from medmamba_monai.training.progress import format_seconds
+from medmamba_monai.training.tracking import TrackedRun, end_status
+
+FREE_TO_CHANGE = (
+    "dataset_dir",
+    "data_list",
+    "device",
+    "num_workers",
+    "cache_rate",
+    "progress_bar",
+    "tensorboard",
+    "tracking_uri",
+)
+"""Parameters that may differ when a cross-validation goes on; all others would make it another one."""
+
+
+class CrossValidation:
+    """Train and evaluate a network once a fold, and review the folds together.
+
+    Each fold runs `fold_process` on the bundle's own ``train.json`` and ``evaluate.json``. Started again with the same
+    name, finished folds are skipped and the others go on after their last epoch.
+
+    Args:
+        bundle_root: folder of the bundle.
+        output_dir: folder of this cross-validation; each fold gets ``fold_<k>`` in it.
+        card: the dataset's card.
+        config_files: training configs relative to ``bundle_root``, merged from left to right.
+        evaluate_files: evaluation overlays, merged after them.
+        parameters: top-level values of the training config by name.
+        overrides: further overrides of the training config, such as ``{"train#trainer#amp": True}``.
+        folds: numbers of the folds to run; None for all.
+        jobs: how many folds run at a time.
+    """
+
+    def __init__(
+        self,
+        bundle_root: str | Path,
+        output_dir: str | Path,
+        card: str | Path,
+        config_files: Sequence[str],
+        evaluate_files: Sequence[str],
+        parameters: Mapping[str, Any],
+        overrides: Mapping[str, Any] | None = None,
+        folds: Sequence[int] | None = None,
+        jobs: int = 1,
+    ) -> None:
+        self.bundle_root = Path(bundle_root).resolve()
+        self.output_dir = Path(output_dir).resolve()
+        self.card = load_card(card)
+        self.config_files = [str(self._existing(name)) for name in config_files]
+        self.evaluate_files = [str(self._existing(name)) for name in evaluate_files]
+        self.parameters = _plain(parameters)
+        self.overrides = dict(overrides or {})
+        self.fold_list = read_fold_list(self.parameters["data_list"], self.parameters["dataset_dir"])
+        self.folds = self._checked_folds(folds)
+        if jobs < 1:
+            raise UserError(f"--jobs {jobs}: at least one fold must run at a time")
+        self.jobs = jobs
+        self.failures: dict[int, str] = {}
+        self.run_handle = TrackedRun(
+            directory=self.output_dir,
+            tracking_uri=self.parameters["tracking_uri"],
+            experiment_name=self.parameters["experiment_name"],
+            run_name=self.parameters["run_name"],
+        )
+
+    def run(self) -> None:
+        """Run what is not finished, then summarize.
+
+        Raises:
+            UserError: the output folder holds a cross-validation with other settings, or a fold failed.
+        """
+        self._check_same_settings()
+        before = signal.signal(signal.SIGTERM, _interrupt)
+        began = time.time()
+        try:
+            self._start_parent()
+            self._run_folds()
+        except BaseException as error:
+            self.run_handle.finish(end_status(error))
+            if isinstance(error, KeyboardInterrupt):
+                print("stopped; start the same command again to go on where it was", flush=True)
+                sys.exit(EXIT_KILLED)
+            raise
+        finally:
+            signal.signal(signal.SIGTERM, before)
+        self._finish(time.time() - began)
+
+    def _start_parent(self) -> None:
+        run = self.run_handle
+        run.start()
+        run.journal.log_params({**self.parameters_to_log(), "num_folds": self.fold_list.num_folds})
+        tags = {"dataset": self.card.name, "fold_digest": self.fold_list.digest, "protocol": self.fold_list.protocol}
+        run.journal.set_tags({**environment_tags(self.parameters["device"]), **tags})
+        run.send()
+
+    def _run_folds(self) -> None:
+        unfinished = [fold for fold in self.folds if not self._result(fold).is_file()]
+        for fold in self.folds:
+            if fold not in unfinished:
+                print(f"fold {fold} is finished: {self._result(fold)}", flush=True)
+        jobs = [self._job(fold, len(unfinished) - number - 1) for number, fold in enumerate(unfinished)]
+        run_jobs(jobs, self.jobs, self._fold_ended)
+
+    def _fold_ended(self, job: FoldJob, code: int) -> None:
+        if code == 0:
+            return
+        killed = code < 0 or code == EXIT_KILLED
+        reason = f"killed by signal {-code}" if code < 0 else "stopped" if killed else f"exit code {code}"
+        self.failures[job.fold] = reason
+        if code < 0:
+            fold_run = self._fold_run(job)
+            fold_run.finish("KILLED")
+        print(f"fold {job.fold} did not finish ({reason}); its log: {job.directory / 'log.txt'}", flush=True)
+
+    def _finish(self, seconds: float) -> None:
+        summary = CrossValidationSummary(self.output_dir, self.card, self.fold_list, self.failures)
+        summary.write()
+        summary.log(self.run_handle, self._command(), {**self.parameters_to_log(), "time": format_seconds(seconds)})
+        print(summary.text, flush=True)
+        self.run_handle.finish("FAILED" if self.failures else "FINISHED")
+        if self.failures:
+            listed = ", ".join(f"{fold} ({reason})" for fold, reason in sorted(self.failures.items()))
+            raise UserError(f"folds that did not finish: {listed}. Start the same command again to go on with them.")
+
+    def _job(self, fold: int, jobs_after: int) -> FoldJob:
+        directory = self.output_dir / f"fold_{fold}"
+        directory.mkdir(parents=True, exist_ok=True)
+        overrides = {
+            **self.parameters,
+            "bundle_root": str(self.bundle_root),
+            "fold": fold,
+            "output_dir": str(directory),
+            "ckpt_dir": str(directory),
+            "parent_dir": str(self.output_dir),
+            "finish_run": False,
+            "trainings_after": -(-jobs_after // self.jobs),
+            **self.overrides,
+        }
+        content = {
+            "fold": fold,
+            "bundle_root": str(self.bundle_root),
+            "config_files": self.config_files,
+            "evaluate_files": self.evaluate_files,
+            "overrides": overrides,
+        }
+        return FoldJob(fold, directory, content)
+
+    def _fold_run(self, job: FoldJob) -> TrackedRun:
+        return TrackedRun(
+            job.directory,
+            self.parameters["tracking_uri"],
+            self.parameters["experiment_name"],
+            f"fold {job.fold}",
+            parent=self.output_dir,
+        )
+
+    def parameters_to_log(self) -> dict[str, Any]:
+        """The parameters that say what was trained, without folders, servers and switches."""
+        hidden = (*FREE_TO_CHANGE, "experiment_name", "run_name", "resume", "val_interval")
+        return {key: value for key, value in self.parameters.items() if key not in hidden}
+
+    def _command(self) -> str:
+        """The command that makes this run again in the bundle's folder, without the folders of this machine."""
+        options = [f"--{key} {_option(value)}" for key, value in self.parameters_to_log().items()]
+        if self.overrides:
+            options.append(f"--overrides {_option(self.overrides)}")
+        head = "python -m monai.bundle run cross_validation --config_file configs/cross_validation.json"
+        return " \\\n    ".join([head, *options])
+
+    def _check_same_settings(self) -> None:
+        path = self.output_dir / "settings.json"
+        fixed = {key: value for key, value in self.parameters.items() if key not in FREE_TO_CHANGE}
+        settings = {**fixed, "overrides": self.overrides, "fold_digest": self.fold_list.digest}
+        settings = json.loads(json.dumps(settings))
+        saved = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else settings
+        for key in sorted(saved.keys() | settings.keys()):
+            if saved.get(key) != settings.get(key):
+                raise UserError(
+                    f"{self.output_dir} holds a cross-validation with {key} {saved.get(key)!r}, but "
+                    f"{settings.get(key)!r} is asked for: use the same value to go on, or another --run_name"
+                )
+        write_json(path, settings)
+
+    def _checked_folds(self, folds: Sequence[int] | None) -> list[int]:
+        known = range(self.fold_list.num_folds)
+        for fold in folds or ():
+            if fold not in known:
+                raise UserError(f"--folds {fold} does not exist: the list has folds 0 to {len(known) - 1}")
+        return list(folds) if folds is not None else list(known)
+
+    def _existing(self, name: str) -> Path:
+        path = self.bundle_root / name
+        if not path.is_file():
+            raise UserError(f"no config {path}: run in the bundle's folder, or pass --bundle_root")
+        return path
+
+    def _result(self, fold: int) -> Path:
+        return self.output_dir / f"fold_{fold}" / "result.json"
+
+
+def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Values that JSON can carry to the fold processes, with paths that hold from any folder."""
+    plain = {**parameters, "device": str(parameters["device"])}
+    for key in ("dataset_dir", "data_list"):
+        plain[key] = str(Path(plain[key]).resolve())
+    plain["run_name"] = str(plain["run_name"])
+    if plain["tracking_uri"]:
+        plain["tracking_uri"] = check_tracking_uri(plain["tracking_uri"])
+    return plain
+
+
+def _option(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, (list, tuple, dict)) else str(value)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt(f"signal {number}")

@@ -1,0 +1,51 @@
+"""MONAI's early stopping, wired from JSON and resumable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ignite.engine import Engine
+from monai.engines import Evaluator, Trainer
+from monai.handlers import EarlyStopHandler, stopping_fn_from_metric
+
+
+class EarlyStop:
+    """Stop the trainer when a validation metric has not improved for ``patience`` validations.
+
+    MONAI's `EarlyStopHandler` needs the trainer while it belongs to the evaluator, which a JSON config cannot say
+    without a circle, and it has no state to save. This one belongs to the trainer's handlers.
+
+    Args:
+        patience: validations without improvement before the training stops; 0 never stops.
+        metric: name of the metric in the evaluator's ``state.metrics``; larger is better.
+        evaluator: the engine that computes it.
+        min_delta: an increase up to this counts as no improvement.
+    """
+
+    def __init__(self, patience: int, metric: str, evaluator: Evaluator, min_delta: float = 0.0) -> None:
+        self.patience = patience
+        self.evaluator = evaluator
+        self.handler = EarlyStopHandler(
+            patience=max(patience, 1), score_function=stopping_fn_from_metric(metric), min_delta=min_delta
+        )
+        self._trainer: Engine | None = None
+
+    def attach(self, engine: Trainer) -> None:
+        """Attach to the trainer."""
+        self._trainer = engine
+        self.handler.set_trainer(engine)
+        if self.patience > 0:
+            self.handler.attach(self.evaluator)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the patience is spent."""
+        return self.patience > 0 and self.state_dict()["counter"] >= self.patience
+
+    def state_dict(self) -> dict[str, Any]:
+        """Counter and best score."""
+        return dict(self.handler._handler.state_dict())
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved counter and best score."""
+        self.handler._handler.load_state_dict(state)

@@ -1,0 +1,77 @@
+"""What a run ran on: versions, commit, device, as tags without paths or names."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+PACKAGES = (
+    "medmamba-monai",
+    "monai",
+    "torch",
+    "pytorch-ignite",
+    "mlflow",
+    "numpy",
+    "numba",
+    "scikit-learn",
+    "mamba-ssm",
+)
+
+
+def environment_tags(device: str | torch.device) -> dict[str, str]:
+    """Tags that say with what a run was made.
+
+    Args:
+        device: the device that it runs on.
+
+    Returns:
+        Versions of Python and the packages, the git commit of the code where there is one, the device's name.
+    """
+    commit = git_commit()
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        **{f"version.{name}": text for name, text in package_versions().items()},
+        "device": device_name(torch.device(device)),
+        **({"mlflow.source.git.commit": commit} if commit else {}),
+    }
+
+
+def package_versions() -> dict[str, str]:
+    """Installed versions of the packages that matter."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def device_name(device: torch.device) -> str:
+    """The GPU's name, or the number of CPU cores and torch threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+
+
+def git_commit() -> str | None:
+    """Commit of the checkout that this package is in, with ``-dirty`` if files differ; None outside a checkout."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        return f"{commit}-dirty" if _git(root, "status", "--porcelain", "--untracked-files=no") else commit
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout.strip()

@@ -1,0 +1,163 @@
+"""What the process of one fold does: train, evaluate the best weights, leave a result.
+
+Started by the cross-validation as ``python -m medmamba_monai.training.fold_process job.json``, one process a fold, so
+that no cache, thread pool or random state of one fold reaches another.
+"""
+
+from __future__ import annotations
+
+import _thread
+import gc
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from monai.bundle import ConfigWorkflow
+
+from medmamba_monai.errors import UserError, error_message, find_user_error
+from medmamba_monai.files import write_json
+from medmamba_monai.training.guards import TrainingDiverged
+from medmamba_monai.training.tracking import TrackedRun, end_status
+
+EXIT_USER_ERROR = 2
+EXIT_KILLED = 130
+_PRIVATE = ("bundle_root", "dataset_dir", "data_list", "output_dir", "ckpt_dir", "parent_dir", "tracking_uri")
+
+
+def main(job_file: str) -> int:
+    """Run the job in a file and return the exit code: 0, 2 for what the user can fix, 130 when stopped, else 1."""
+    job = json.loads(Path(job_file).read_text(encoding="utf-8"))
+    _end_with_parent()
+    signal.signal(signal.SIGTERM, _interrupt)
+    output_dir = Path(job["overrides"]["output_dir"])
+    lock = FileLock(output_dir / ".lock")
+    try:
+        with lock.acquire(timeout=0):
+            return _run_and_record(job, output_dir)
+    except Timeout:
+        print(f"error: {output_dir} is in use by another process; wait for it, or stop it", file=sys.stderr)
+        return EXIT_USER_ERROR
+
+
+def _run_and_record(job: dict[str, Any], output_dir: Path) -> int:
+    log_file = logging.FileHandler(output_dir / "log.txt")
+    log_file.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s: %(message)s"))
+    error: BaseException | None = None
+    try:
+        _train(job, output_dir, log_file)
+        _evaluate(job, output_dir)
+    except BaseException as caught:  # noqa: BLE001 - whatever ended the fold is recorded as its status and exit code
+        error = caught
+    _tracked_run(job).finish(end_status(error))
+    return _exit_code(error, log_file)
+
+
+def _train(job: dict[str, Any], output_dir: Path, log_file: logging.Handler) -> None:
+    workflow = _workflow(job, job["config_files"], "training")
+    logging.getLogger().addHandler(log_file)
+    write_json(output_dir / "executed_config.json", without_private_values(workflow.parser.get()))
+    began = time.time()
+    _run(workflow)
+    trainer = workflow.parser.get_parsed_content("train#trainer", instantiate=True)
+    evaluator = workflow.parser.get_parsed_content("validate#evaluator", instantiate=True)
+    summary = {
+        "epochs": trainer.state.epoch,
+        "best_epoch": evaluator.state.best_metric_epoch,
+        "seconds": time.time() - began,
+    }
+    write_json(output_dir / "training.json", summary)
+
+
+def _evaluate(job: dict[str, Any], output_dir: Path) -> None:
+    gc.collect()
+    _run(_workflow(job, [*job["config_files"], *job["evaluate_files"]], "evaluating"))
+    training = json.loads((output_dir / "training.json").read_text())
+    metrics = json.loads((output_dir / "metrics.json").read_text())
+    run = _tracked_run(job)
+    run.journal.log_artifact(output_dir / "executed_config.json")
+    run.journal.log_artifact(output_dir / "log.txt")
+    write_json(output_dir / "result.json", {"fold": job["fold"], **training, "metrics": metrics})
+
+
+def _workflow(job: dict[str, Any], config_files: list[str], run_id: str) -> ConfigWorkflow:
+    configs = Path(job["bundle_root"]) / "configs"
+    return ConfigWorkflow(
+        config_file=config_files,
+        meta_file=str(configs / "metadata.json"),
+        logging_file=str(configs / "logging.conf"),
+        run_id=run_id,
+        workflow_type="train",
+        **job["overrides"],
+    )
+
+
+def _run(workflow: ConfigWorkflow) -> None:
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()
+
+
+def _tracked_run(job: dict[str, Any]) -> TrackedRun:
+    overrides = job["overrides"]
+    return TrackedRun(
+        directory=overrides["output_dir"],
+        tracking_uri=overrides["tracking_uri"],
+        experiment_name=overrides["experiment_name"],
+        run_name=f"fold {job['fold']}",
+        parent=overrides["parent_dir"],
+    )
+
+
+def without_private_values(config: dict[str, Any]) -> dict[str, Any]:
+    """The config without the values that name folders, files and servers, which must not reach a tracking server."""
+    hidden = "(on the user's machine, not logged)"
+    return {
+        key: hidden if key in _PRIVATE and not str(value).startswith(("$", ".")) else value
+        for key, value in config.items()
+    }
+
+
+def _exit_code(error: BaseException | None, log_file: logging.Handler) -> int:
+    log_file.flush()
+    if error is None:
+        return 0
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        return EXIT_KILLED
+    known = find_user_error(error)
+    if known is None:
+        traceback.print_exception(error)
+        return 1
+    print(error_message(known), file=sys.stderr)
+    return 1 if isinstance(known, TrainingDiverged) else EXIT_USER_ERROR
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt(f"signal {number}")
+
+
+def _end_with_parent() -> None:
+    """Stop like Ctrl-C when the cross-validation is gone, so that a restart does not meet its own orphans."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        _thread.interrupt_main()
+
+    threading.Thread(target=watch, daemon=True, name="parent-watch").start()
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1]))
+    except UserError as problem:
+        print(error_message(problem), file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)

@@ -1,0 +1,85 @@
+"""How far a training is and how long it still takes, as plain lines that also read well in a log file."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import ignite.distributed as idist
+from ignite.engine import Events
+from monai.engines import Evaluator, Trainer
+
+
+def format_seconds(seconds: float) -> str:
+    """A duration for people: ``42 s``, ``3 min 05 s`` or ``2 h 07 min``."""
+    whole = max(round(seconds), 0)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class EpochProgress:
+    """Print a line after each epoch, and within long ones, with the time left.
+
+    Args:
+        label: what is trained, such as ``fold 2 of 5``.
+        evaluator: the validation engine, whose metrics are printed.
+        trainings_after: how many trainings of the same length follow, for the time left of all.
+        interval: seconds between two lines within an epoch.
+    """
+
+    def __init__(self, label: str, evaluator: Evaluator, trainings_after: int = 0, interval: float = 20.0) -> None:
+        self.label = label
+        self.evaluator = evaluator
+        self.trainings_after = trainings_after
+        self.interval = interval
+        self._durations: list[float] = []
+        self._epoch_began = 0.0
+        self._printed = 0.0
+
+    def attach(self, engine: Trainer) -> None:
+        """Attach to a trainer, after `ValidationHandler`; in a distributed training only the first process prints."""
+        if idist.get_rank() > 0:
+            return
+        engine.add_event_handler(Events.EPOCH_STARTED, self.epoch_started)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.iteration_completed)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.epoch_completed)
+
+    def epoch_started(self, engine: Trainer) -> None:
+        """Start the clock."""
+        self._epoch_began = self._printed = time.perf_counter()
+
+    def iteration_completed(self, engine: Trainer) -> None:
+        """Print a line if the last one is long ago."""
+        now = time.perf_counter()
+        if now - self._printed < self.interval:
+            return
+        self._printed = now
+        state = engine.state
+        done = (state.iteration - 1) % state.epoch_length + 1
+        left = (now - self._epoch_began) / done * (state.epoch_length - done)
+        self._print(engine, f"batch {done} of {state.epoch_length}, epoch ends in {format_seconds(left)}")
+
+    def epoch_completed(self, engine: Trainer) -> None:
+        """Print the epoch's metrics and the time left."""
+        self._durations.append(time.perf_counter() - self._epoch_began)
+        values = {name.replace("_", " "): value for name, value in engine.state.metrics.items()}
+        if self.evaluator.state.epoch == engine.state.epoch:
+            values |= {name.replace("_", " "): value for name, value in self.evaluator.state.metrics.items()}
+        numbers = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+        self._print(engine, f"{numbers}  [{format_seconds(self._durations[-1])}]  {self._time_left(engine)}")
+
+    def _time_left(self, engine: Trainer) -> str:
+        mean = sum(self._durations) / len(self._durations)
+        here = mean * (engine.state.max_epochs - engine.state.epoch)
+        if not self.trainings_after:
+            return f"{format_seconds(here)} left"
+        everything = here + mean * engine.state.max_epochs * self.trainings_after
+        return f"left: {format_seconds(here)} here, about {format_seconds(everything)} in all"
+
+    def _print(self, engine: Trainer, text: str) -> None:
+        print(
+            f"{self.label}, epoch {engine.state.epoch}/{engine.state.max_epochs}: {text}", file=sys.stdout, flush=True
+        )

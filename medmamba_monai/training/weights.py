@@ -1,0 +1,169 @@
+"""Network weights on disk: safetensors beside MONAI's ``model.pt``, never a pickle of objects."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import torch
+from ignite.engine import Engine, Events
+from safetensors.torch import load_file
+from safetensors.torch import save as serialize_safetensors
+from torch import nn
+
+from medmamba_monai.errors import UserError
+from medmamba_monai.files import write_bytes
+from medmamba_monai.networks import architecture_of
+
+UNREADABLE = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    KeyError,
+    pickle.UnpicklingError,
+    safetensors.SafetensorError,
+)
+"""What reading a damaged or foreign file of weights raises."""
+
+_METADATA_KEY = "medmamba_monai"
+
+
+def unwrap(network: nn.Module) -> nn.Module:
+    """The network itself, also where it is wrapped for distributed training."""
+    return network.module if isinstance(network, nn.parallel.DistributedDataParallel) else network
+
+
+def save_weights(network: nn.Module, path: str | Path, description: dict[str, Any] | None = None) -> Path:
+    """Write the weights twice: ``path`` (a state dict for MONAI) and the same name with ``.safetensors``.
+
+    Args:
+        network: what to save.
+        path: file ending in ``.pt``.
+        description: plain values (input size, class names, ...) kept in the safetensors header, so that whoever loads
+            the weights can be told when they are fed something else.
+
+    Returns:
+        Path of the safetensors file.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    path = Path(path)
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in unwrap(network).state_dict().items()}
+    safe_path = path.with_suffix(".safetensors")
+    write_bytes(safe_path, serialize_safetensors(state, metadata={_METADATA_KEY: json.dumps(description or {})}))
+    write_torch(path, state)
+    return safe_path
+
+
+def write_torch(path: str | Path, content: dict[str, Any]) -> None:
+    """`torch.save` to memory, then to disk atomically: torch's own file writer hides why a write failed.
+
+    Raises:
+        UserError: the file cannot be written (a full disk, permissions).
+    """
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_bytes(path, buffer.getvalue())
+
+
+def read_description(path: str | Path) -> dict[str, Any]:
+    """What `save_weights` was told about the weights; empty where no safetensors file stands beside ``path``."""
+    safe_path = Path(path).with_suffix(".safetensors")
+    if not safe_path.is_file():
+        return {}
+    with safetensors.safe_open(safe_path, framework="pt") as file:
+        return dict(json.loads((file.metadata() or {}).get(_METADATA_KEY, "{}")))
+
+
+def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
+    """Read a ``.pt`` or ``.safetensors`` state dict onto the CPU, never unpickling objects.
+
+    Raises:
+        UserError: there is no such file, or it is not a state dict.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"no weights at {path}: train first, or name the file with --ckpt_path")
+    try:
+        if path.suffix == ".safetensors":
+            return dict(load_file(path))
+        return dict(torch.load(path, map_location="cpu", weights_only=True))
+    except UNREADABLE as error:
+        raise UserError(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from error
+
+
+def load_weights(network: nn.Module, path: str | Path, expected: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Load weights into a network that they must fit exactly.
+
+    Args:
+        network: where they go.
+        path: ``.pt`` or ``.safetensors`` file of `save_weights`.
+        expected: values that must equal those kept with the weights, where both are known (``image_size``,
+            ``class_names``): a network of the right shape fed images of another size answers, but wrongly.
+
+    Returns:
+        The description kept with the weights.
+
+    Raises:
+        UserError: the file is missing, or its network or its description differ from what is configured.
+    """
+    state = read_state_dict(path)
+    description = read_description(path)
+    for key, value in (expected or {}).items():
+        if key in description and description[key] != value:
+            raise UserError(
+                f"{path} was trained with {key} {description[key]!r}, but {value!r} is configured: "
+                f"pass --{key} {_as_option(description[key])}"
+            )
+    target = unwrap(network)
+    own = {name: tuple(tensor.shape) for name, tensor in target.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    if own != found:
+        raise UserError(f"{path} does not fit the configured network. {_difference(own, found, state)}")
+    target.load_state_dict(state)
+    return description
+
+
+def _as_option(value: Any) -> str:
+    return f'"{value}"' if isinstance(value, (list, tuple, dict)) else str(value)
+
+
+def _difference(own: dict[str, Any], found: dict[str, Any], state: dict[str, torch.Tensor]) -> str:
+    try:
+        architecture = architecture_of(state)
+    except (UserError, KeyError):
+        wrong = sorted(own.keys() ^ found.keys()) or [name for name in own if own[name] != found[name]]
+        return f"First key that is missing, extra or of another shape: {wrong[0]}"
+    options = " ".join(
+        f"--{key} {_as_option(architecture[key])}" for key in ("depths", "channels") if key in architecture
+    )
+    return f"The file holds a MedMamba with {architecture}; for the bundle's network pass {options}"
+
+
+class WeightsLoader:
+    """Load weights when an engine starts; the handler form of `load_weights`.
+
+    Args:
+        network: where they go.
+        path: the file.
+        expected: see `load_weights`.
+    """
+
+    def __init__(self, network: nn.Module, path: str | Path, expected: dict[str, Any] | None = None) -> None:
+        self.network = network
+        self.path = Path(path)
+        self.expected = expected
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to any engine."""
+        engine.add_event_handler(Events.STARTED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        """Load the weights."""
+        load_weights(self.network, self.path, self.expected)
