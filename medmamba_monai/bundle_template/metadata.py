@@ -34,7 +34,6 @@ def bundle_metadata(card: DatasetCard) -> dict[str, Any]:
             "scikit-learn": "1.9.1",
             "safetensors": "0.8.0",
         },
-        "optional_packages_version": {"numba": "0.68.1", "tensorboard": "2.21.0"},
         "supported_apps": {},
         "name": f"MedMamba {card.title}",
         "task": f"Classification of {card.modality} images: {card.title}",

@@ -1,0 +1,17 @@
+"""The selective scan of MedMamba: one operator, one reference, one module per backend."""
+
+from __future__ import annotations
+
+from medmamba_monai.selective_scan.backends import BACKENDS, available_backends, check_backend
+from medmamba_monai.selective_scan.directions import scan_orders
+from medmamba_monai.selective_scan.operator import directional_scan
+from medmamba_monai.selective_scan.sequences import selective_scan
+
+__all__ = [
+    "BACKENDS",
+    "available_backends",
+    "check_backend",
+    "directional_scan",
+    "scan_orders",
+    "selective_scan",
+]

@@ -71,7 +71,7 @@ def run_jobs(waiting: list[FoldJob], slots: int, on_end: Callable[[FoldJob, int]
 def _start(job: FoldJob, slot: int, slots: int) -> subprocess.Popen[bytes]:
     job_file = job.directory / "job.json"
     write_json(job_file, job.content)
-    command = [sys.executable, "-m", "medmamba_monai.training.fold_process", str(job_file)]
+    command = [sys.executable, "-m", "medmamba_monai.training", str(job_file)]
     return subprocess.Popen(command, env={**os.environ, "PYTHONUNBUFFERED": "1", **_share_of_machine(slot, slots)})
 
 

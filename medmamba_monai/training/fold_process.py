@@ -1,6 +1,6 @@
 """What the process of one fold does: train, evaluate the best weights, leave a result.
 
-Started by the cross-validation as ``python -m medmamba_monai.training.fold_process job.json``, one process a fold, so
+Started by the cross-validation as ``python -m medmamba_monai.training job.json``, one process a fold, so
 that no cache, thread pool or random state of one fold reaches another.
 """
 
@@ -22,7 +22,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from monai.bundle import ConfigWorkflow
 
-from medmamba_monai.errors import UserError, error_message, find_user_error
+from medmamba_monai.errors import error_message, find_user_error
 from medmamba_monai.files import write_json
 from medmamba_monai.training.guards import TrainingDiverged
 from medmamba_monai.training.tracking import TrackedRun, end_status
@@ -77,7 +77,8 @@ def _train(job: dict[str, Any], output_dir: Path, log_file: logging.Handler) -> 
 
 
 def _evaluate(job: dict[str, Any], output_dir: Path) -> None:
-    gc.collect()
+    gc.collect()  # the cached images of the training
+    print(f"fold {job['fold']}: evaluating the weights of the best epoch", flush=True)
     _run(_workflow(job, [*job["config_files"], *job["evaluate_files"]], "evaluating"))
     training = json.loads((output_dir / "training.json").read_text())
     metrics = json.loads((output_dir / "metrics.json").read_text())
@@ -89,6 +90,7 @@ def _evaluate(job: dict[str, Any], output_dir: Path) -> None:
 
 def _workflow(job: dict[str, Any], config_files: list[str], run_id: str) -> ConfigWorkflow:
     configs = Path(job["bundle_root"]) / "configs"
+    logging.getLogger("monai.bundle").setLevel(logging.WARNING)
     return ConfigWorkflow(
         config_file=config_files,
         meta_file=str(configs / "metadata.json"),
@@ -153,11 +155,3 @@ def _end_with_parent() -> None:
         _thread.interrupt_main()
 
     threading.Thread(target=watch, daemon=True, name="parent-watch").start()
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1]))
-    except UserError as problem:
-        print(error_message(problem), file=sys.stderr)
-        sys.exit(EXIT_USER_ERROR)

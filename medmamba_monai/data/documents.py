@@ -1,0 +1,83 @@
+"""JSON files that people edit and paths that they name: checked on the way in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from medmamba_monai.errors import UserError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_SHOWN_ERRORS = 5
+
+
+def read_document(path: Path, model: type[Model], extra: dict[str, Any] | None = None) -> Model:
+    """Read a JSON file and check it against a pydantic model.
+
+    Args:
+        path: the file.
+        model: what the file must be.
+        extra: fields of the model that are not in the file.
+
+    Raises:
+        UserError: the file is missing, is not JSON or does not fit; names the file, the fields and the values.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise UserError(f"{path}: is not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: must hold one JSON object, found a {type(content).__name__}")
+    try:
+        return model.model_validate({**content, **(extra or {})})
+    except ValidationError as error:
+        raise UserError(f"{path}: {_summary(error)}") from error
+
+
+def _summary(error: ValidationError) -> str:
+    details = error.errors(include_url=False)
+    lines = [_one_line(detail["loc"], detail["msg"], detail["input"]) for detail in details[:_SHOWN_ERRORS]]
+    if len(details) > _SHOWN_ERRORS:
+        lines.append(f"and {len(details) - _SHOWN_ERRORS} more")
+    return "; ".join(lines)
+
+
+def _one_line(location: tuple[int | str, ...], message: str, found: object) -> str:
+    where = ".".join(str(part) for part in location)
+    text = message.removeprefix("Value error, ")
+    if isinstance(found, (dict, list)):
+        return f"{where}: {text}" if where else text
+    return f"{where}: {text} (found {found!r})"
+
+
+def check_relative(value: str) -> str:
+    """Return a POSIX path that stays below the folder it is relative to, unchanged.
+
+    Raises:
+        ValueError: it is empty, absolute, has a drive or a backslash, or climbs with ``..``.
+    """
+    path = PurePosixPath(value)
+    if not value or path.is_absolute() or ".." in path.parts or "\\" in value or ":" in value.split("/")[0]:
+        raise ValueError("must be a relative path with / that stays inside the dataset folder")
+    return value
+
+
+def inside(folder: Path, relative: str) -> Path:
+    """Join a relative path to a folder and make sure that it does not lead out of it, not even through a link.
+
+    Raises:
+        UserError: it does; names the path and the folder.
+    """
+    try:
+        path = folder / check_relative(relative)
+    except ValueError as error:
+        raise UserError(f"{relative!r}: {error} {folder}") from error
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"{path}: is a link that leaves the dataset folder {folder}: put the file itself there")
+    return path

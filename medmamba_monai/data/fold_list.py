@@ -1,0 +1,244 @@
+"""The saved folds: an MSD-style list with a digest, written once by ``prepare`` and checked whenever it is read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from medmamba_monai.data.cards import Count, DatasetCard, Task
+from medmamba_monai.data.documents import check_relative, inside, read_document
+from medmamba_monai.data.download import file_md5
+from medmamba_monai.data.folds import Folds, Protocol, Sample
+from medmamba_monai.data.npz import NpzReference, npz_array
+from medmamba_monai.errors import UserError
+from medmamba_monai.files import write_json
+
+PREPARE_COMMAND = "python -m monai.bundle run prepare --config_file configs/data.json"
+
+Image = Annotated[str, AfterValidator(check_relative)]
+Part = dict[str, list[dict[str, Any]]]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Source(_Strict):
+    """A file that the images come from, as it was when the folds were made."""
+
+    path: Image
+    bytes: Count
+    md5: str
+
+
+class TestItem(_Strict):
+    """One image of the official test split."""
+
+    __test__ = False  # not a test for pytest
+
+    id: str
+    image: Image
+    label: Count
+    group: str | None = None
+
+
+class TrainingItem(TestItem):
+    """One image that belongs to a fold."""
+
+    fold: Count
+
+
+class FoldList(_Strict):
+    """The samples of a dataset, each with its label and its fold.
+
+    The names of the fields in the file are those of the Medical Segmentation Decathlon where it has one.
+    """
+
+    path: Path = Field(exclude=True)
+    dataset_dir: Path = Field(exclude=True)
+    name: str
+    description: str
+    licence: str
+    reference: str
+    tensor_image_size: str = Field(alias="tensorImageSize")
+    modality: dict[str, str]
+    labels: dict[str, str]
+    num_training: Count = Field(alias="numTraining")
+    num_test: Count = Field(alias="numTest")
+    task: Task
+    num_folds: int
+    seed: int
+    protocol: Protocol
+    count_mismatch: tuple[str, ...] = ()
+    sources: tuple[Source, ...]
+    digest: str
+    training: tuple[TrainingItem, ...]
+    test: tuple[TestItem, ...]
+    validation: dict[int, tuple[str, ...]] | None = None
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names in label order."""
+        return tuple(self.labels[str(label)] for label in range(len(self.labels)))
+
+    def parts(self, fold: int) -> Part:
+        """Return what a fold trains on, selects on and reports on.
+
+        Args:
+            fold: 0 to ``num_folds - 1``.
+
+        Returns:
+            ``train``, ``validation`` and ``test``, each a list of ``{"id", "image", "label"}``; the image is an
+            absolute path, or ``file.npz#key[index]`` with an absolute path.
+
+        Raises:
+            UserError: there is no such fold.
+        """
+        if not isinstance(fold, int) or isinstance(fold, bool) or not 0 <= fold < self.num_folds:
+            raise UserError(f"fold: {self.path} has the folds 0 to {self.num_folds - 1}, found {fold!r}; choose one")
+        held_out = [item for item in self.training if item.fold == fold]
+        rest = [item for item in self.training if item.fold != fold]
+        if self.protocol == "official-test":
+            return {"train": self._items(rest), "validation": self._items(held_out), "test": self._items(self.test)}
+        chosen = set((self.validation or {})[fold])
+        return {
+            "train": self._items(item for item in rest if item.id not in chosen),
+            "validation": self._items(item for item in rest if item.id in chosen),
+            "test": self._items(held_out),
+        }
+
+    def write(self, path: str | Path | None = None) -> None:
+        """Write the list, whole or not at all.
+
+        Args:
+            path: where to, ``self.path`` by default.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        write_json(path or self.path, self.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+    def compute_digest(self) -> str:
+        """Return the SHA-256 of all that decides which image is in which part under which label."""
+        items = sorted((item.id, item.image, item.label, item.fold, item.group) for item in self.training)
+        canonical = {
+            "protocol": self.protocol,
+            "num_folds": self.num_folds,
+            "class_names": self.class_names,
+            "training": items,
+            "test": sorted((item.id, item.image, item.label, item.group) for item in self.test),
+            "validation": {str(fold): sorted(ids) for fold, ids in (self.validation or {}).items()},
+        }
+        text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _items(self, items: Iterable[TestItem]) -> list[dict[str, Any]]:
+        folder = self.dataset_dir.absolute()
+        return [{"id": item.id, "image": str(folder / item.image), "label": item.label} for item in items]
+
+
+def build_fold_list(
+    card: DatasetCard,
+    samples: Sequence[Sample],
+    folds: Folds,
+    sources: Sequence[Source],
+    dataset_dir: Path,
+    path: Path,
+    count_mismatch: Sequence[str] = (),
+) -> FoldList:
+    """Put a card, its samples and their folds together as a list, with its digest."""
+    training = [_training_item(sample, folds) for sample in samples if sample.id in folds.fold]
+    test = [
+        TestItem(id=sample.id, image=sample.image, label=sample.label, group=sample.group)
+        for sample in samples
+        if sample.id not in folds.fold
+    ]
+    draft = FoldList(
+        path=path,
+        dataset_dir=dataset_dir,
+        name=card.name,
+        description=card.description,
+        licence=card.license.name,
+        reference=card.references[0] if card.references else card.authors,
+        tensorImageSize=f"{card.spatial_dims}D",
+        modality={"0": card.modality},
+        labels={str(label): name for label, name in enumerate(card.class_names)},
+        numTraining=len(training),
+        numTest=len(test),
+        task=card.task,
+        num_folds=folds.num_folds,
+        seed=folds.seed,
+        protocol=folds.protocol,
+        count_mismatch=tuple(count_mismatch),
+        sources=tuple(sources),
+        digest="",
+        training=tuple(training),
+        test=tuple(test),
+        validation=folds.validation or None,
+    )
+    return draft.model_copy(update={"digest": draft.compute_digest()})
+
+
+def _training_item(sample: Sample, folds: Folds) -> TrainingItem:
+    return TrainingItem(
+        id=sample.id, image=sample.image, label=sample.label, fold=folds.fold[sample.id], group=sample.group
+    )
+
+
+def read_fold_list(path: str | Path, dataset_dir: str | Path, verify: bool = True) -> FoldList:
+    """Read a list that ``prepare`` wrote.
+
+    Args:
+        path: the ``folds.json``.
+        dataset_dir: folder of the images.
+        verify: whether to compare every source file with what it was when the folds were made; a file that did not
+            change is read once per process.
+
+    Raises:
+        UserError: the list is missing, was edited, names a path outside ``dataset_dir``, or does not fit the data.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: there is no fold list; run prepare first: {PREPARE_COMMAND}")
+    folds = read_document(path, FoldList, {"path": path, "dataset_dir": Path(dataset_dir)})
+    if (digest := folds.compute_digest()) != folds.digest:
+        raise UserError(
+            f"{path}: was edited: its digest says {folds.digest[:12]}, its content gives {digest[:12]}; "
+            f"move it away and run prepare again: {PREPARE_COMMAND}"
+        )
+    if verify:
+        _verify_sources(folds)
+        _verify_npz_labels(folds)
+    return folds
+
+
+def _verify_sources(folds: FoldList) -> None:
+    for source in folds.sources:
+        file = inside(folds.dataset_dir, source.path)
+        if not file.is_file():
+            raise UserError(f"{file}: is in {folds.path}, but does not exist; set dataset_dir, or run prepare again")
+        size = file.stat().st_size
+        found = f"{size} bytes" if size != source.bytes else f"MD5 {file_md5(file)}"
+        expected = f"{source.bytes} bytes" if size != source.bytes else f"MD5 {source.md5}"
+        if found != expected:
+            raise UserError(
+                f"{file}: has {found}, {folds.path} was made for {expected}; restore it, or run prepare again"
+            )
+
+
+def _verify_npz_labels(folds: FoldList) -> None:
+    for item in (*folds.training, *folds.test):
+        reference = NpzReference.parse(item.image)
+        if reference is None:
+            continue
+        labels = npz_array(folds.dataset_dir / reference.file, reference.key.replace("_images", "_labels"))
+        if reference.index >= len(labels) or labels[reference.index] != item.label:
+            found = labels[reference.index].tolist() if reference.index < len(labels) else "no such image"
+            raise UserError(
+                f"{folds.path}: {item.id} has label {item.label}, {reference} has {found}; run prepare again"
+            )

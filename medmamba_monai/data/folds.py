@@ -1,0 +1,202 @@
+"""Who is in which fold: stratified by class, grouped by patient, checked after."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from medmamba_monai.data.cards import Split
+from medmamba_monai.errors import UserError
+
+Protocol = Literal["official-test", "cross-validation"]
+
+VALIDATION_PARTS = 10  # without an official test split, a tenth of the training images selects the checkpoint
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image and what is known of it.
+
+    Attributes:
+        id: stable name, used wherever results are reported; never a path.
+        image: file relative to the dataset folder, or ``file.npz#key[index]``.
+        label: index of the class.
+        split: official split, None where there is none.
+        group: samples of one group (a patient, a lesion, copies of one image) stay in one fold; None stands alone.
+    """
+
+    id: str
+    image: str
+    label: int
+    split: Split | None = None
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class Folds:
+    """A partition of the samples that are not official test samples.
+
+    Attributes:
+        protocol: ``official-test``: fold f validates, the official test images are the test part.
+            ``cross-validation``: fold f is the test part, a part of the others validates.
+        num_folds: number of folds.
+        seed: seed of the shuffling.
+        fold: fold of every training sample, by id.
+        validation: ids that validate for each fold; empty for ``official-test``.
+    """
+
+    protocol: Protocol
+    num_folds: int
+    seed: int
+    fold: dict[str, int]
+    validation: dict[int, tuple[str, ...]] = field(default_factory=dict)
+
+
+def make_folds(samples: Sequence[Sample], num_folds: int, seed: int, class_names: Sequence[str]) -> Folds:
+    """Divide samples into folds, each with every class and no group in two of them.
+
+    Samples with the official split ``test`` are left out; where there are none, each fold in turn is the test part and
+    a tenth of the rest is set apart for validation (more than a tenth where a class has fewer than ten groups).
+
+    Args:
+        samples: all samples of the dataset.
+        num_folds: number of folds, at least 2.
+        seed: seed of the shuffling, 0 to 2**32 - 1.
+        class_names: names in label order.
+
+    Raises:
+        UserError: the samples cannot be divided so; names the class and the largest possible number of folds.
+    """
+    _check_numbers(num_folds, seed)
+    training = [sample for sample in samples if sample.split != "test"]
+    official_test = len(training) < len(samples)
+    assigned = _divide(training, num_folds, seed, class_names)
+    fold = {sample.id: int(number) for sample, number in zip(training, assigned, strict=True)}
+    if official_test:
+        return Folds("official-test", num_folds, seed, fold)
+    validation = {number: _validation_ids(training, fold, number, seed, class_names) for number in range(num_folds)}
+    return Folds("cross-validation", num_folds, seed, fold, validation)
+
+
+def join_groups(samples: Sequence[Sample], together: Iterable[Sequence[str]]) -> list[Sample]:
+    """Return the samples with their groups merged wherever two ids must stay together.
+
+    Args:
+        samples: samples, with or without groups.
+        together: ids that must share a fold, for example copies of one image.
+    """
+    parent = {sample.id: sample.id for sample in samples}
+
+    def root(name: str) -> str:
+        while parent[name] != name:
+            parent[name] = parent[parent[name]]
+            name = parent[name]
+        return name
+
+    for ids in [*_ids_by_group(samples).values(), *together]:
+        for other in ids[1:]:
+            parent[root(other)] = root(ids[0])
+    names: dict[str, str] = {}
+    sizes = Counter(root(sample.id) for sample in samples)
+    for sample in samples:
+        names.setdefault(root(sample.id), sample.group or f"copies-of-{sample.id}")
+    return [
+        replace(sample, group=names[root(sample.id)]) if sample.group or sizes[root(sample.id)] > 1 else sample
+        for sample in samples
+    ]
+
+
+def _ids_by_group(samples: Sequence[Sample]) -> dict[str, list[str]]:
+    ids = defaultdict(list)
+    for sample in samples:
+        if sample.group is not None:
+            ids[sample.group].append(sample.id)
+    return ids
+
+
+def _check_numbers(num_folds: int, seed: int) -> None:
+    if not isinstance(num_folds, int) or isinstance(num_folds, bool) or num_folds < 2:
+        raise UserError(f"num_folds: must be a whole number of at least 2, found {num_folds!r}")
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+        raise UserError(f"seed: must be a whole number from 0 to 2**32 - 1, found {seed!r}")
+
+
+def _divide(samples: Sequence[Sample], num_folds: int, seed: int, class_names: Sequence[str]) -> np.ndarray:
+    available, rarest = _upper_bound(samples, class_names)
+    largest = available
+    if num_folds <= available:
+        assigned = _assign(samples, num_folds, seed)
+        if not _missing(samples, assigned, num_folds, len(class_names)):
+            return assigned
+        largest = next((k for k in range(num_folds - 1, 1, -1) if _is_possible(samples, k, seed, class_names)), 0)
+    advice = f"the largest possible number is {largest}" if largest > 1 else "no number of folds is possible"
+    raise UserError(
+        f"num_folds: {num_folds} folds with every class in each cannot be made: class {rarest!r} has {available} "
+        f"separate images or groups; {advice}"
+    )
+
+
+def _upper_bound(samples: Sequence[Sample], class_names: Sequence[str]) -> tuple[int, str]:
+    groups: list[set[str]] = [set() for _ in class_names]
+    for sample in samples:
+        groups[sample.label].add(_group_of(sample))
+    return min((len(names), class_name) for names, class_name in zip(groups, class_names, strict=True))
+
+
+def _group_of(sample: Sample) -> str:
+    return f"group {sample.group}" if sample.group is not None else f"alone {sample.id}"
+
+
+def _is_possible(samples: Sequence[Sample], num_folds: int, seed: int, class_names: Sequence[str]) -> bool:
+    return not _missing(samples, _assign(samples, num_folds, seed), num_folds, len(class_names))
+
+
+def _assign(samples: Sequence[Sample], num_folds: int, seed: int) -> np.ndarray:
+    labels = np.array([sample.label for sample in samples])
+    groups = np.unique([_group_of(sample) for sample in samples], return_inverse=True)[1]
+    assigned = np.full(len(samples), -1)
+    for number, held_out in enumerate(_held_out(labels, groups, num_folds, seed)):
+        assigned[held_out] = number
+    _check_groups(groups, assigned)
+    return assigned
+
+
+def _held_out(labels: np.ndarray, groups: np.ndarray, num_folds: int, seed: int) -> Iterable[np.ndarray]:
+    count = len(np.unique(groups))
+    if count == len(groups):
+        alone = StratifiedKFold(num_folds, shuffle=True, random_state=seed)
+        return (held_out for _, held_out in alone.split(labels, labels))
+    # shuffled here: until 1.8, scikit-learn's own shuffling of groups lost the stratification
+    shuffled = np.random.default_rng(seed).permutation(count)[groups]
+    return (held_out for _, held_out in StratifiedGroupKFold(num_folds).split(labels, labels, shuffled))
+
+
+def _check_groups(groups: np.ndarray, assigned: np.ndarray) -> None:
+    pairs = np.unique(np.stack([groups, assigned]), axis=1)
+    if (assigned < 0).any() or len(np.unique(pairs[0])) < pairs.shape[1]:
+        raise RuntimeError("scikit-learn left a sample out or put a group into two folds")
+
+
+def _missing(samples: Sequence[Sample], assigned: np.ndarray, num_folds: int, num_classes: int) -> bool:
+    present = {(int(number), sample.label) for number, sample in zip(assigned, samples, strict=True)}
+    return len(present) < num_folds * num_classes
+
+
+def _validation_ids(
+    training: Sequence[Sample], fold: dict[str, int], number: int, seed: int, class_names: Sequence[str]
+) -> tuple[str, ...]:
+    rest = [sample for sample in training if fold[sample.id] != number]
+    largest, rarest = _upper_bound(rest, class_names)
+    for parts in range(min(VALIDATION_PARTS, largest), 1, -1):
+        assigned = _assign(rest, parts, seed)
+        if not _missing(rest, assigned, parts, len(class_names)):
+            return tuple(sample.id for sample, part in zip(rest, assigned, strict=True) if part == 0)
+    raise UserError(
+        f"num_folds: without fold {number}, class {rarest!r} has too few groups or images for a training and a "
+        "validation part; add images of it, or ask for more folds"
+    )

@@ -1,0 +1,66 @@
+"""Where data and fold lists are when nobody says, and which images a folder holds."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from medmamba_monai.data.reading import READABLE_SUFFIXES
+from medmamba_monai.errors import UserError
+
+logger = logging.getLogger("medmamba_monai.data")
+
+
+def default_fold_list(bundle_root: str | Path, name: str) -> str:
+    """Path of a dataset's fold list where none is given.
+
+    Args:
+        bundle_root: folder of the bundle.
+        name: the dataset's short name.
+
+    Returns:
+        ``data_lists/<name>/folds.json`` of the repository that the bundle is in, or ``folds.json`` in the bundle where
+        it was copied elsewhere.
+    """
+    root = Path(os.path.abspath(bundle_root))
+    folder = root.parent.parent / "data_lists" / name
+    return str((folder if (folder / "card.json").is_file() else root) / "folds.json")
+
+
+def list_images(folder: str | Path) -> list[dict[str, str]]:
+    """The images in and below a folder, as items of a MONAI dataset.
+
+    Args:
+        folder: where they are.
+
+    Returns:
+        For each image its ``id``, the path below ``folder``, and its absolute path as ``image``; sorted.
+
+    Raises:
+        UserError: there is no such folder, or no readable image in it.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise UserError(f"--dataset_dir {root}: there is no such folder")
+    files = sorted(path for path in root.rglob("*") if path.is_file())
+    images = [path for path in files if path.suffix.lower() in READABLE_SUFFIXES]
+    if not images:
+        raise UserError(f"--dataset_dir {root}: holds no image; readable are {', '.join(READABLE_SUFFIXES)}")
+    if len(images) < len(files):
+        logger.warning(f"{len(files) - len(images)} files in {root} are no readable images and are left out")
+    return [{"id": path.relative_to(root).as_posix(), "image": str(path.absolute())} for path in images]
+
+
+def default_dataset_dir(name: str) -> Path:
+    """Folder to look for a dataset in where none is given.
+
+    Args:
+        name: the dataset's short name.
+
+    Returns:
+        The folder ``name`` below ``$MEDMAMBA_DATA_DIR`` (``data`` in the current folder where that is unset), or the
+        parent of it where there is no such folder.
+    """
+    root = Path(os.environ.get("MEDMAMBA_DATA_DIR") or Path.cwd() / "data")
+    return root / name if (root / name).is_dir() else root

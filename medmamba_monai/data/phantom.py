@@ -1,0 +1,108 @@
+"""A generated dataset in real PNG files, for when no real data can be had.
+
+Each image is a noisy chest-like texture: a bright body, two dark lungs, ribs. In the class ``nodule`` a lung holds a
+faint round blob; in the class ``normal`` it holds a line of the same total brightness instead. Place, size, contrast
+and direction vary, so the brightness of single pixels says little and the shape says nearly all.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from medmamba_monai.errors import UserError
+
+CLASS_NAMES = ("normal", "nodule")
+_NOISE = 0.035
+
+
+def write_phantom(
+    folder: str | Path, num_train: int = 600, num_test: int = 200, image_size: int = 64, seed: int = 0
+) -> Path:
+    """Write the dataset as ``{train,test}/{normal,nodule}/*.png``, half of each class.
+
+    A folder that is already there is left as it is; an interrupted call leaves none.
+
+    Args:
+        folder: the dataset folder to make.
+        num_train: number of training images.
+        num_test: number of test images.
+        image_size: side in pixels.
+        seed: the same seed gives the same images.
+
+    Returns:
+        ``folder``.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        return folder
+    try:
+        return _write(folder, num_train, num_test, image_size, seed)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror}); free or choose another folder") from error
+
+
+def _write(folder: Path, num_train: int, num_test: int, image_size: int, seed: int) -> Path:
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    generator = np.random.default_rng(seed)
+    plan = [("train", index) for index in range(num_train)] + [("test", index) for index in range(num_test)]
+    for split, index in tqdm(plan, "phantom", leave=False, unit="image"):
+        label = index % len(CLASS_NAMES)
+        path = unfinished / split / CLASS_NAMES[label] / f"{index:05d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(phantom_image(label, image_size, generator)).save(path)
+    return unfinished.rename(folder)
+
+
+def phantom_image(label: int, image_size: int, generator: np.random.Generator) -> np.ndarray:
+    """Draw one image.
+
+    Args:
+        label: 0 normal, 1 nodule.
+        image_size: side in pixels.
+        generator: source of everything that varies.
+
+    Returns:
+        uint8 array of shape (image_size, image_size).
+    """
+    axis = np.linspace(-1, 1, image_size)
+    rows, columns = np.meshgrid(axis, axis, indexing="ij")
+    image = _chest(rows, columns, generator) + _finding(label, rows, columns, generator)
+    image += 0.045 * _smooth_noise(image_size, generator) + _NOISE * generator.standard_normal(image.shape)
+    return np.clip(255 * image, 0, 255).astype(np.uint8)
+
+
+def _chest(rows: np.ndarray, columns: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    image = np.full(rows.shape, generator.uniform(0.55, 0.7))
+    top, tilt = generator.uniform(-0.1, 0.1, size=2)
+    for side in (-0.45, 0.45):
+        lung = ((columns - side - tilt * rows) / 0.36) ** 2 + ((rows - top) / 0.78) ** 2
+        image -= generator.uniform(0.25, 0.35) / (1 + np.exp(12 * (lung - 1)))
+    frequency, phase = generator.uniform(9, 13), generator.uniform(0, 2 * np.pi)
+    return image + 0.04 * np.sin(frequency * (rows + 0.5 * columns**2) + phase)
+
+
+def _finding(label: int, rows: np.ndarray, columns: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    center_row, center_column = generator.uniform(-0.5, 0.5), generator.choice([-0.45, 0.45])
+    center_column += generator.uniform(-0.15, 0.15)
+    radius, angle = generator.uniform(0.09, 0.16), generator.uniform(0, np.pi)
+    along = np.cos(angle) * (rows - center_row) + np.sin(angle) * (columns - center_column)
+    across = np.cos(angle) * (columns - center_column) - np.sin(angle) * (rows - center_row)
+    stretch = 1.0 if label else generator.uniform(2.2, 3.4)
+    shape = np.exp(-0.5 * ((along / (radius * stretch)) ** 2 + (across * stretch / radius) ** 2))
+    return generator.uniform(0.15, 0.45) * shape
+
+
+def _smooth_noise(image_size: int, generator: np.random.Generator) -> np.ndarray:
+    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(image_size), np.fft.rfftfreq(image_size), indexing="ij"))
+    spectrum = np.fft.rfft2(generator.standard_normal((image_size, image_size)))
+    noise = np.fft.irfft2(spectrum / (1 + (frequency * 24) ** 2), s=(image_size, image_size))
+    return noise / noise.std()

@@ -1,0 +1,160 @@
+"""Figures in one style: color-blind safe, readable at half the width of a page, as PNG and SVG.
+
+matplotlib is imported where a figure is drawn or saved, and only its object-oriented part: no pyplot, no window, no
+global state, so that figures can be drawn in any thread.
+"""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.metrics import confusion_matrix
+
+from medmamba_monai.errors import UserError
+from medmamba_monai.evaluation.metrics import FloatArray, IntArray
+from medmamba_monai.files import replace_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FONT_SIZE = 10.0
+"""Points, for every text but titles; figures are kept small so that this stays readable when they are shrunk."""
+
+PNG_DPI = 200
+"""Dots per inch of the PNG file."""
+
+SEQUENTIAL_COLORS = "Blues"
+"""One hue from light to dark: told apart by lightness alone, so also without color vision and in print."""
+
+_INK, _FAINT_INK = "#222222", "#8a8a8a"
+_DARK_PERCENT = 55.0  # from here on, white is easier to read on the cell than ink
+_NAME_LETTERS = 22
+_MARGIN_INCHES = 0.1
+_LETTER_INCHES = 0.6 * FONT_SIZE / 72
+
+
+def confusion_matrix_figure(labels: ArrayLike, predicted: ArrayLike, class_names: Sequence[str], title: str) -> Figure:
+    """Draw which class was taken for which.
+
+    A row is a true class. Each cell holds the number of images and its percentage of the row, which is also its
+    color; the diagonal percentages are the sensitivities.
+
+    Args:
+        labels: true class indices (B,), 0 to C - 1.
+        predicted: predicted class indices (B,).
+        class_names: C names; long ones are wrapped, very long ones shortened.
+        title: what was evaluated.
+
+    Raises:
+        UserError: the shapes do not fit, there are no images, or an index has no name.
+    """
+    from matplotlib.figure import Figure
+
+    counts = _count(np.asarray(labels), np.asarray(predicted), len(class_names))
+    percentages = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure = Figure()
+    axes = figure.add_subplot()
+    axes.set_title(title, fontsize=FONT_SIZE + 1, color=_INK, parse_math=False)
+    axes.imshow(percentages, cmap=SEQUENTIAL_COLORS, vmin=0, vmax=100)
+    _name_axes(axes, _row_names(class_names), _column_names(class_names))
+    _write_cells(axes, counts, percentages)
+    _fit(figure, axes, inches=len(counts) * _cell_inches(len(counts)))
+    return figure
+
+
+def save_figure(figure: Figure, path_stem: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Write ``<path_stem>.png`` and ``<path_stem>.svg``, each atomically.
+
+    Returns:
+        The paths of the two files.
+
+    Raises:
+        UserError: a file cannot be written.
+    """
+    stem = Path(path_stem)
+    png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
+    for path in (png, svg):
+        with replace_atomically(path) as temporary:
+            figure.savefig(temporary, dpi=PNG_DPI)
+    return png, svg
+
+
+def _count(labels: IntArray, predicted: IntArray, num_classes: int) -> IntArray:
+    if labels.ndim != 1 or labels.shape != predicted.shape or not len(labels):
+        raise UserError(f"labels {labels.shape} and predicted {predicted.shape} are not two equal, non-empty lists")
+    lowest, highest = min(labels.min(), predicted.min()), max(labels.max(), predicted.max())
+    if lowest < 0 or highest >= num_classes:
+        raise UserError(f"classes range from {lowest} to {highest}, but there are {num_classes} class names")
+    return confusion_matrix(labels, predicted, labels=range(num_classes))
+
+
+def _row_names(names: Sequence[str]) -> list[str]:
+    return ["\n".join(textwrap.wrap(name, _NAME_LETTERS, max_lines=2, placeholder="…")) for name in names]
+
+
+def _column_names(names: Sequence[str]) -> list[str]:
+    """Wrap the names to the width of a cell; where a word does not fit, wrap them as rows, to be slanted."""
+    letters = int(_cell_inches(len(names)) / _LETTER_INCHES)
+    lines = [textwrap.wrap(name, letters, break_long_words=False) for name in names]
+    fit = all(len(line) <= letters for wrapped in lines for line in wrapped) and max(map(len, lines)) <= 2
+    return ["\n".join(wrapped) for wrapped in lines] if fit else _row_names(names)
+
+
+def _cell_inches(num_classes: int) -> float:
+    return 0.55 if num_classes > 4 else 1.1
+
+
+def _slanted(columns: Sequence[str]) -> bool:
+    longest = max(len(line) for name in columns for line in name.split("\n"))
+    return longest * _LETTER_INCHES > _cell_inches(len(columns))
+
+
+def _name_axes(axes: Axes, rows: Sequence[str], columns: Sequence[str]) -> None:
+    ticks = range(len(rows))
+    axes.set_yticks(ticks, rows, fontsize=FONT_SIZE, color=_INK, parse_math=False)
+    slant: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if _slanted(columns) else {}
+    axes.set_xticks(ticks, columns, fontsize=FONT_SIZE, color=_INK, parse_math=False, **slant)
+    axes.set_xlabel("predicted class", fontsize=FONT_SIZE, color=_INK)
+    axes.set_ylabel("true class", fontsize=FONT_SIZE, color=_INK)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    edges = np.arange(len(rows) - 1) + 0.5
+    axes.hlines(edges, -0.5, len(rows) - 0.5, color="white", linewidth=1)
+    axes.vlines(edges, -0.5, len(rows) - 0.5, color="white", linewidth=1)
+
+
+def _write_cells(axes: Axes, counts: IntArray, percentages: FloatArray) -> None:
+    size = FONT_SIZE - 1 if len(counts) > 4 else FONT_SIZE + 1
+    for (row, column), count in np.ndenumerate(counts):
+        percentage = percentages[row, column]
+        color = "white" if percentage > _DARK_PERCENT else _INK if count else _FAINT_INK
+        text = f"{count}\n{_share(int(count), int(counts[row].sum()))}"
+        axes.text(column, row, text, color=color, ha="center", va="center", fontsize=size, linespacing=1.1)
+
+
+def _share(count: int, total: int) -> str:
+    """Whole percent, never 0 for something nor 100 for not all."""
+    if not total:
+        return "-"
+    percent = 100 * count / total
+    if 0 < percent < 0.5:
+        return "<1%"
+    return ">99%" if 99.5 <= percent < 100 else f"{percent:.0f}%"
+
+
+def _fit(figure: Figure, axes: Axes, inches: float) -> None:
+    """Give square axes this side length and the figure the size that all their text needs."""
+    figure.set_size_inches(inches, inches)
+    axes.set_position((0, 0, 1, 1))
+    box = figure.get_tightbbox()
+    width, height = box.width + 2 * _MARGIN_INCHES, box.height + 2 * _MARGIN_INCHES
+    figure.set_size_inches(width, height)
+    left, bottom = _MARGIN_INCHES - box.x0, _MARGIN_INCHES - box.y0
+    axes.set_position((left / width, bottom / height, inches / width, inches / height))

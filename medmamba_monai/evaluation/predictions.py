@@ -1,0 +1,228 @@
+"""What a model said about each image: kept as CSV, averaged over folds, the one source of every figure.
+
+The file has the header ``id,part,label,predicted,probability_0,...,probability_{C-1}``. Probabilities are written with
+17 significant digits, which float64 needs to be read back bit for bit. In a multi-label file `label` and `predicted`
+hold one 0 or 1 for each class, separated by blanks.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from medmamba_monai.errors import UserError
+from medmamba_monai.evaluation.metrics import FloatArray, IntArray, check_scores, predicted_labels
+from medmamba_monai.files import write_text
+
+PARTS = ("validation", "test")
+"""The parts of a fold that are predicted: what selected the model, and what it never saw."""
+
+_FIRST_COLUMNS = ["id", "part", "label", "predicted"]
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Probabilities and true labels of B images, each with a name of its own.
+
+    Attributes:
+        ids: B different names, stable from run to run (never a path).
+        parts: B times `validation` or `test`.
+        labels: class indices (B,), or zeros and ones (B, C) of a multi-label task; int64.
+        probabilities: (B, C) in [0, 1], float64; rows sum to 1 unless the task is multi-label.
+
+    Raises:
+        UserError: on creation, where these do not fit each other or an id comes twice.
+    """
+
+    ids: Sequence[str]
+    parts: Sequence[str]
+    labels: IntArray
+    probabilities: FloatArray
+
+    def __post_init__(self) -> None:
+        # The labels decide, also when they come as a tensor; a binary task is stored like any other, in two columns.
+        task = "multi-label" if np.ndim(self.labels) == 2 else "multi-class"
+        probabilities, labels = check_scores(self.probabilities, self.labels, task)
+        ids, parts = tuple(self.ids), tuple(self.parts)
+        if not len(ids) == len(parts) == len(labels):
+            raise UserError(f"{len(ids)} ids, {len(parts)} parts and {len(labels)} labels do not fit each other")
+        if unknown := set(parts) - set(PARTS):
+            raise UserError(f"unknown part {sorted(unknown)[0]!r}: choose from {', '.join(PARTS)}")
+        _require_unique(ids)
+        for name, value in (("ids", ids), ("parts", parts), ("labels", labels), ("probabilities", probabilities)):
+            object.__setattr__(self, name, value)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def task(self) -> str:
+        """`multi-label` or `multi-class`: the rule by which `predicted` is made."""
+        return "multi-label" if self.labels.ndim == 2 else "multi-class"
+
+    @property
+    def predicted(self) -> IntArray:
+        """Predicted class indices (B,), or zeros and ones (B, C) of a multi-label task."""
+        return predicted_labels(self.probabilities, self.task)
+
+    def select(self, part: str) -> Predictions:
+        """Keep the images of one part, in their order.
+
+        Raises:
+            UserError: there is none.
+        """
+        rows = [row for row, found in enumerate(self.parts) if found == part]
+        if not rows:
+            raise UserError(f"no predictions of part {part!r}; there are: {', '.join(sorted(set(self.parts)))}")
+        return self._take(rows)
+
+    def _take(self, rows: Sequence[int]) -> Predictions:
+        return Predictions(
+            ids=[self.ids[row] for row in rows],
+            parts=[self.parts[row] for row in rows],
+            labels=self.labels[rows],
+            probabilities=self.probabilities[rows],
+        )
+
+
+def write_predictions(path: str | os.PathLike[str], predictions: Predictions) -> None:
+    """Write the CSV file, atomically: readers see the old file or the whole new one.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(_FIRST_COLUMNS + _probability_columns(predictions.probabilities.shape[1]))
+    columns = (predictions.ids, predictions.parts, predictions.labels, predictions.predicted, predictions.probabilities)
+    for name, part, label, predicted, probabilities in zip(*columns, strict=True):
+        writer.writerow([name, part, _cell(label), _cell(predicted), *(f"{p:.17g}" for p in probabilities)])
+    write_text(path, buffer.getvalue())
+
+
+def read_predictions(path: str | os.PathLike[str]) -> Predictions:
+    """Read what `write_predictions` wrote, bit for bit.
+
+    Raises:
+        UserError: naming the file and what is wrong in it: no such file, another header, a line that does not fit,
+            impossible probabilities, or a `predicted` that does not follow from them.
+    """
+    file = Path(path)
+    rows = _read_rows(file)
+    try:
+        predictions = Predictions(
+            ids=[row[0] for row in rows],
+            parts=[row[1] for row in rows],
+            labels=np.array([_numbers(row[2]) for row in rows]),
+            probabilities=np.array([[float(cell) for cell in row[4:]] for row in rows]),
+        )
+        stored = np.array([_numbers(row[3]) for row in rows])
+    except ValueError as error:
+        raise UserError(f"{file}: {error}") from error
+    if not np.array_equal(stored, predictions.predicted):
+        raise UserError(f"{file}: column 'predicted' does not follow from the probabilities; was the file edited?")
+    return predictions
+
+
+def ensemble(members: Sequence[Predictions]) -> Predictions:
+    """Average the probabilities that several models give to the same images, matched by id.
+
+    Args:
+        members: predictions of the same images, in any order; for a cross-validation the test part of each fold.
+
+    Returns:
+        Predictions in the order of the first member.
+
+    Raises:
+        UserError: no member, or members that differ in ids, parts, labels or number of classes.
+    """
+    if not members:
+        raise UserError("an ensemble needs at least one model's predictions")
+    first = members[0]
+    aligned = [_aligned(member, first, number) for number, member in enumerate(members)]
+    return replace(first, probabilities=np.mean([member.probabilities for member in aligned], axis=0))
+
+
+def pool(members: Sequence[Predictions]) -> Predictions:
+    """Join predictions of different images, as of the test parts of a cross-validation without a test set.
+
+    Raises:
+        UserError: no member, an image that comes twice, or members that differ in the number of classes.
+    """
+    if not members:
+        raise UserError("there are no predictions to pool")
+    shapes = {member.probabilities.shape[1:] + member.labels.shape[1:] for member in members}
+    if len(shapes) > 1:
+        raise UserError(f"predictions to pool differ in their classes: {sorted(shapes)}")
+    return Predictions(
+        ids=[name for member in members for name in member.ids],
+        parts=[part for member in members for part in member.parts],
+        labels=np.concatenate([member.labels for member in members]),
+        probabilities=np.concatenate([member.probabilities for member in members]),
+    )
+
+
+def _aligned(member: Predictions, first: Predictions, number: int) -> Predictions:
+    if odd := set(member.ids) ^ set(first.ids):
+        example = min(odd)
+        raise UserError(
+            f"predictions {number} and 0 differ in {len(odd)} ids, such as {example!r}: not the same images"
+        )
+    rows = {name: row for row, name in enumerate(member.ids)}
+    member = member._take([rows[name] for name in first.ids])
+    if member.labels.shape != first.labels.shape or member.probabilities.shape != first.probabilities.shape:
+        raise UserError(f"predictions {number} and 0 differ in their number of classes")
+    if not np.array_equal(member.labels, first.labels) or member.parts != first.parts:
+        raise UserError(f"predictions {number} and 0 differ in labels or parts of the same ids: not the same data")
+    return member
+
+
+def _read_rows(file: Path) -> list[list[str]]:
+    try:
+        with file.open(encoding="utf-8", newline="") as stream:
+            reader = csv.reader(stream, strict=True)
+            header = next(reader, [])
+            expected = _FIRST_COLUMNS + _probability_columns(len(header) - len(_FIRST_COLUMNS))
+            if header != expected:
+                raise UserError(
+                    f"{file}: the header is {','.join(header)!r}, not id,part,label,predicted,probability_0,..."
+                )
+            return list(_fitting(reader, file, len(header)))
+    except OSError as error:
+        raise UserError(f"{file}: predictions cannot be read ({error.strerror}); evaluate the fold first") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{file}: not a CSV file in UTF-8 ({error})") from error
+
+
+def _fitting(rows: Iterator[list[str]], file: Path, width: int) -> Iterator[list[str]]:
+    for number, row in enumerate(rows, start=1):
+        if len(row) != width:
+            raise UserError(f"{file}: row {number} has {len(row)} cells, not {width}; is the file cut off?")
+        yield row
+
+
+def _probability_columns(num_classes: int) -> list[str]:
+    return [f"probability_{index}" for index in range(num_classes)]
+
+
+def _require_unique(ids: Sequence[str]) -> None:
+    seen: set[str] = set()
+    for name in ids:
+        if name in seen:
+            raise UserError(f"id {name!r} comes twice: every image needs a name of its own")
+        seen.add(name)
+
+
+def _cell(value: IntArray) -> str:
+    return " ".join(str(number) for number in np.atleast_1d(value))
+
+
+def _numbers(cell: str) -> int | list[int]:
+    numbers = [int(number) for number in cell.split(" ")]
+    return numbers if len(numbers) > 1 else numbers[0]

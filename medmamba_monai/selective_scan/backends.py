@@ -1,0 +1,134 @@
+"""Which implementations of the scan exist, which can run here, and which one ``auto`` takes."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from functools import cache
+from typing import NamedTuple
+
+import torch
+
+from medmamba_monai.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+
+class Backend(NamedTuple):
+    """What an implementation needs.
+
+    Attributes:
+        modules: it can run if one of these imports; empty if it needs nothing beside torch.
+        install: the command that provides them.
+        device: the device type its tensors must be on, None for any.
+        float64: whether it computes in float64 when the inputs are.
+        traceable: whether ``torch.compile`` may trace it.
+    """
+
+    modules: tuple[str, ...] = ()
+    install: str = ""
+    device: str | None = None
+    float64: bool = False
+    traceable: bool = True
+
+
+BACKENDS = {
+    "reference": Backend(float64=True),
+    "torch": Backend(float64=True),
+    "numba": Backend(("numba",), "pip install numba", device="cpu"),
+    "mamba_ssm": Backend(
+        ("mamba_ssm.ops.selective_scan_interface", "selective_scan_cuda"),
+        "pip install --no-build-isolation 'medmamba-monai[gpu]'",
+        device="cuda",
+        traceable=False,
+    ),
+}
+FASTEST_FIRST = ("mamba_ssm", "numba", "torch")
+
+
+def check_backend(name: str) -> str:
+    """Return ``name`` if a backend is called so, without importing or choosing anything.
+
+    Raises:
+        UserError: for any name but ``auto`` and the backends.
+    """
+    if name != "auto" and name not in BACKENDS:
+        raise UserError(f"scan backend {name!r} does not exist: choose one of auto, {', '.join(BACKENDS)}")
+    return name
+
+
+def available_backends() -> tuple[str, ...]:
+    """Names of the backends whose packages import here, whatever devices there are."""
+    return tuple(name for name in BACKENDS if import_failure(name) is None)
+
+
+def choose_backend(
+    name: str, device: torch.device, dtype: torch.dtype, among: tuple[str, ...] = tuple(BACKENDS)
+) -> str:
+    """Settle which backend computes a scan.
+
+    ``auto`` takes the fastest backend that runs on the device: mamba_ssm on CUDA and numba on CPU where they import,
+    else torch. It says once for each device and choice what it took (logging).
+
+    Args:
+        name: ``auto`` or a backend. A backend is taken as it is or refused, never replaced by another.
+        device: where the tensors are.
+        dtype: dtype of the scan, float32 or float64.
+        among: backends that implement the operator in question.
+
+    Raises:
+        UserError: if the backend does not exist, is not installed, or cannot handle the device or the dtype.
+    """
+    if check_backend(name) == "auto":
+        fitting = (b for b in FASTEST_FIRST if b in among and _objection(b, device.type, dtype) is None)
+        return _announced(next(fitting), device.type)
+    if name not in among:
+        raise UserError(f"scan backend {name!r} does not offer this operator: choose one of auto, {', '.join(among)}")
+    objection = _objection(name, device.type, dtype)
+    if objection is not None:
+        raise UserError(f"scan backend {name!r} {objection}. Choose another (auto, {', '.join(available_backends())})")
+    return name
+
+
+def _objection(name: str, device_type: str, dtype: torch.dtype) -> str | None:
+    """Say why a backend cannot run, or None if it can."""
+    backend = BACKENDS[name]
+    if backend.device not in (None, device_type):
+        return f"works on {backend.device} tensors, these are on {device_type}"
+    if dtype == torch.float64 and not backend.float64:
+        return "computes in float32, these tensors are float64"
+    if not backend.traceable and torch.compiler.is_compiling():
+        return "cannot be traced by torch.compile"
+    failure = import_failure(name)
+    return None if failure is None else f"does not import ({failure}): install it with {backend.install}"
+
+
+@cache
+def import_failure(name: str) -> str | None:
+    """Import what a backend needs, once. Return None if that worked, else the reason."""
+    failures = []
+    for module in BACKENDS[name].modules:
+        try:
+            importlib.import_module(module)
+        except (ImportError, OSError, RuntimeError) as error:
+            failures.append(f"{module}: {error}")
+        else:
+            return None
+    return "; ".join(failures) or None
+
+
+@cache
+def _announced(name: str, device_type: str) -> str:
+    """Return ``name``; the first time also log it."""
+    missing = [b for b in FASTEST_FIRST if BACKENDS[b].device == device_type and import_failure(b) is not None]
+    for faster in missing:
+        logger.warning(
+            "selective scan on %s: %s is not installed, using the slower %s backend (%s)",
+            device_type,
+            faster,
+            name,
+            BACKENDS[faster].install,
+        )
+    if not missing:
+        logger.info("selective scan on %s: using the %s backend", device_type, name)
+    return name

@@ -1,0 +1,178 @@
+"""The fused scan on the CPU: brings tensors into the layout of the Numba kernels, and threads into order.
+
+The C channels are cut into blocks of LANES, the last one padded with zeros, which stay zeros in every output and add
+nothing to any gradient.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import lru_cache
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from medmamba_monai.errors import UserError
+from medmamba_monai.selective_scan.directions import scan_orders
+from medmamba_monai.selective_scan.numba_kernels import CHUNK, Gradient, Scan, backward_kernel, forward_kernel
+from medmamba_monai.selective_scan.numba_simd import LANES
+
+config: Any = numba.config
+
+LOG2_E = 1 / math.log(2)
+
+
+def forward(
+    u: Tensor,
+    projected: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
+    A: Tensor,
+    D: Tensor,
+    spatial_shape: Sequence[int],
+    save_states: bool,
+) -> tuple[Tensor, Tensor]:
+    """Return y and the state before every chunk: see :class:`medmamba_monai.selective_scan.operator.Kernel`."""
+    channels = u.shape[2]
+    states = u.new_empty(states_shape(u, A) if save_states else [0] * 6)
+    with _threads():
+        scan = _lay_out(u, projected, dt_weight, dt_bias, A, D, spatial_shape)
+        y = u.new_empty(scan.u.shape)
+        forward_kernel(*scan, y.numpy(), states.numpy())
+    return _unblock(y, channels), states if save_states else u.new_empty(0)
+
+
+def backward(
+    grad_y: Tensor,
+    states: Tensor,
+    u: Tensor,
+    projected: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
+    A: Tensor,
+    D: Tensor,
+    spatial_shape: Sequence[int],
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return the six gradients, from the inputs and the states that :func:`forward` saved."""
+    batch, _, channels = u.shape
+    with _threads():
+        scan = _lay_out(u, projected, dt_weight, dt_bias, A, D, spatial_shape)
+        grad = Gradient(
+            u=u.new_empty(scan.u.shape),
+            projected=u.new_empty(_groups(batch, scan.u.shape[2]), *projected.shape),
+            dt_weight=u.new_zeros(batch, *scan.dt_weight.shape),
+            dt_bias=u.new_zeros(batch, *scan.dt_bias.shape),
+            rate=u.new_zeros(batch, *scan.rate.shape),
+            skip=u.new_zeros(batch, *scan.skip.shape),
+        )
+        backward_kernel(*scan, states.numpy(), _block(grad_y).numpy(), *(part.numpy() for part in grad))
+    return (
+        _unblock(grad.u, channels),
+        grad.projected.sum(0) if len(grad.projected) > 1 else grad.projected[0],
+        _unblock(grad.dt_weight.sum(0).transpose(1, 2), channels).mT.contiguous(),
+        _unblock(grad.dt_bias.sum(0), channels),
+        _unblock(grad.rate.sum(0).transpose(1, 2), channels).mT.contiguous(),
+        _unblock(grad.skip.sum(0), channels),
+    )
+
+
+def states_shape(u: Tensor, A: Tensor) -> list[int]:
+    """Return the shape (B, K, chunks, blocks, N, V) of the states that :func:`forward` saves."""
+    (batch, length, channels), (directions, _, size) = u.shape, A.shape
+    return [batch, directions, -(-length // CHUNK), -(-channels // LANES), size, LANES]
+
+
+def _lay_out(
+    u: Tensor,
+    projected: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
+    A: Tensor,
+    D: Tensor,
+    spatial_shape: Sequence[int],
+) -> Scan:
+    """Bring the operator's inputs into the layout of :class:`Scan`."""
+    rows_first = (_block(matrix.mT).transpose(1, 2) for matrix in (dt_weight, A * LOG2_E))
+    weight, rate = (rows.contiguous().numpy() for rows in rows_first)
+    bias, skip = _block(dt_bias).numpy(), _block(D).numpy()
+    return Scan(
+        _order(tuple(spatial_shape)), _block(u).numpy(), projected.contiguous().numpy(), weight, bias, rate, skip
+    )
+
+
+@lru_cache(maxsize=64)
+def _order(spatial_shape: tuple[int, ...]) -> np.ndarray:
+    return scan_orders(list(spatial_shape), torch.device("cpu")).int().numpy()
+
+
+def _block(tensor: Tensor) -> Tensor:
+    """Cut the last axis, channels, into (blocks, V), padded with zeros, contiguous."""
+    padding = -tensor.shape[-1] % LANES
+    padded = F.pad(tensor, [0, padding]) if padding else tensor
+    return padded.contiguous().unflatten(-1, [-1, LANES])
+
+
+def _unblock(tensor: Tensor, channels: int) -> Tensor:
+    """Join the last two axes (blocks, V) to channels again and drop the padding."""
+    return tensor.flatten(-2)[..., :channels].contiguous()
+
+
+def _groups(batch: int, blocks: int) -> int:
+    """Return into how many groups of blocks an image is cut so that every thread has about two tasks, or one each."""
+    threads = _thread_count()
+    if batch % threads == 0:
+        return 1
+    return min(blocks, -(-2 * threads // max(batch, 1)))
+
+
+def _thread_count() -> int:
+    return min(torch.get_num_threads(), config.NUMBA_NUM_THREADS)
+
+
+_launching = threading.Lock()
+_process = os.getpid()
+
+
+@contextmanager
+def _threads() -> Iterator[None]:
+    """Let Numba use as many threads as torch, and only one caller at a time where its thread pool takes no more.
+
+    Raises:
+        UserError: in a process that was forked after the thread pool had been started, which would hang.
+    """
+    _refuse_forked_pool()
+    with ExitStack() as stack:
+        if _thread_pool() in (None, "workqueue"):
+            stack.enter_context(_launching)
+        before = numba.get_num_threads()
+        stack.callback(numba.set_num_threads, before)
+        numba.set_num_threads(_thread_count())
+        yield
+
+
+def _refuse_forked_pool() -> None:
+    global _process
+    if os.getpid() == _process:
+        return
+    if _thread_pool() is not None:
+        raise UserError(
+            "the numba scan cannot run in a process that was forked after its parent had used it: start workers with "
+            "multiprocessing_context='spawn', keep the network out of data loading, or use scan backend 'torch' there"
+        )
+    _process = os.getpid()
+
+
+def _thread_pool() -> str | None:
+    """Return the name of Numba's thread pool, None if it has not been started."""
+    try:
+        return numba.threading_layer()
+    except ValueError:
+        return None

@@ -1,0 +1,81 @@
+"""The selective scan over sequences, with the signature it has in Mamba."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from medmamba_monai.selective_scan.backends import choose_backend
+from medmamba_monai.selective_scan.chunked import chunked_selective_scan
+from medmamba_monai.selective_scan.operator import scan_dtype
+from medmamba_monai.selective_scan.reference import reference_selective_scan
+
+SEQUENCE_BACKENDS = ("reference", "torch", "mamba_ssm")
+
+
+def selective_scan(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None = None,
+    delta_bias: Tensor | None = None,
+    delta_softplus: bool = False,
+    backend: str = "auto",
+) -> Tensor:
+    """Run the selective state space model over sequences (Algorithm 1; Mamba, Algorithm 2).
+
+    A network that scans images is served faster by
+    :func:`~medmamba_monai.selective_scan.directional_scan`, which never builds the sequences.
+
+    Args:
+        u: (B, C, L) input, C channels.
+        delta: (B, C, L) step sizes.
+        A: (C, N) decay rates, negative.
+        B: (B, N, L), or (B, G, N, L) where each of G groups serves C / G neighboring channels.
+        C: as ``B``.
+        D: (C,), no skip connection if None.
+        delta_bias: (C,), added to ``delta`` before the softplus.
+        delta_softplus: whether ``delta`` still has to go through softplus.
+        backend: ``auto``, ``reference``, ``torch`` or ``mamba_ssm``.
+
+    Returns:
+        y (B, C, L), float32; float64 if all inputs are.
+
+    Raises:
+        ValueError: if shapes or dtypes do not fit together.
+        UserError: if the backend is unknown, not installed, unfit for the tensors, or offers ``directional_scan`` only.
+    """
+    optional = {name: tensor for name, tensor in (("D", D), ("delta_bias", delta_bias)) if tensor is not None}
+    inputs = {"u": u, "delta": delta, "A": A, "B": B, "C": C} | optional
+    _check_shapes(inputs)
+    dtype = scan_dtype(list(inputs.values()))
+    scan = _implementation(choose_backend(backend, u.device, dtype, among=SEQUENCE_BACKENDS))
+    return scan(**{name: tensor.to(dtype) for name, tensor in inputs.items()}, delta_softplus=delta_softplus)
+
+
+def _implementation(backend: str) -> Callable[..., Tensor]:
+    if backend == "mamba_ssm":
+        from medmamba_monai.selective_scan.mamba_cuda import load_scan
+
+        return load_scan()
+    return reference_selective_scan if backend == "reference" else chunked_selective_scan
+
+
+def _check_shapes(inputs: dict[str, Tensor]) -> None:
+    """Raise a ValueError that names the first input whose shape does not fit u, A or B."""
+    u, A, B = inputs["u"], inputs["A"], inputs["B"]
+    if u.ndim != 3 or A.ndim != 2 or u.shape[2] < 1:
+        raise ValueError(f"u must be (B, C, L) with L >= 1 and A (C, N), got {tuple(u.shape)} and {tuple(A.shape)}")
+    (batch, channels, length), state_size = u.shape, A.shape[1]
+    groups = B.shape[1] if B.ndim == 4 else 1
+    if groups < 1 or channels % groups:
+        raise ValueError(f"{channels} channels cannot be divided among the {groups} groups of B")
+    matrix = (batch, groups, state_size, length) if B.ndim == 4 else (batch, state_size, length)
+    expected = {"delta": u.shape, "A": (channels, state_size), "B": matrix, "C": matrix}
+    expected |= {"D": (channels,), "delta_bias": (channels,)}
+    for name, tensor in inputs.items():
+        if name != "u" and tuple(tensor.shape) != tuple(expected[name]):
+            raise ValueError(f"{name} must have shape {tuple(expected[name])}, got {tuple(tensor.shape)}")

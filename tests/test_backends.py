@@ -1,0 +1,92 @@
+"""Which backend is taken, and what is said when that is impossible."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from medmamba_monai.errors import UserError
+from medmamba_monai.selective_scan import BACKENDS, available_backends, backends, check_backend
+
+CPU, CUDA, OTHER = torch.device("cpu"), torch.device("cuda"), torch.device("meta")
+
+
+@pytest.fixture
+def without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make Python believe that numba is not installed."""
+    monkeypatch.setitem(sys.modules, "numba", None)
+    _forget_imports()
+    yield
+    _forget_imports()
+
+
+def _forget_imports() -> None:
+    backends.import_failure.cache_clear()
+    backends._announced.cache_clear()
+
+
+def test_reference_and_torch_are_always_available() -> None:
+    assert {"reference", "torch"} <= set(available_backends()) <= set(BACKENDS)
+
+
+@pytest.mark.parametrize("name", ["auto", *BACKENDS])
+def test_every_backend_can_be_named(name: str) -> None:
+    assert check_backend(name) == name
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(UserError, match="'cudnn' does not exist: choose one of auto, reference, torch, numba"):
+        check_backend("cudnn")
+
+
+def test_auto_takes_numba_on_the_cpu() -> None:
+    pytest.importorskip("numba")
+    assert backends.choose_backend("auto", CPU, torch.float32) == "numba"
+
+
+def test_auto_takes_torch_for_float64_and_for_other_devices() -> None:
+    assert backends.choose_backend("auto", CPU, torch.float64) == "torch"
+    assert backends.choose_backend("auto", OTHER, torch.float32) == "torch"
+
+
+@pytest.mark.usefixtures("without_numba")
+def test_without_numba_auto_takes_torch_and_says_how_to_get_fast(caplog: pytest.LogCaptureFixture) -> None:
+    assert [backends.choose_backend("auto", CPU, torch.float32) for _ in range(3)] == ["torch"] * 3
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert "pip install numba" in caplog.text
+
+
+@pytest.mark.usefixtures("without_numba")
+def test_a_missing_package_is_named_with_its_command() -> None:
+    assert "numba" not in available_backends()
+    with pytest.raises(UserError, match=r"'numba' does not import .* install it with pip install numba"):
+        backends.choose_backend("numba", CPU, torch.float32)
+
+
+def test_the_choice_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    _forget_imports()
+    for _ in range(3):
+        backends.choose_backend("auto", CPU, torch.float32)
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(("name", "device"), [("numba", CUDA), ("numba", OTHER), ("mamba_ssm", CPU)])
+def test_a_backend_refuses_tensors_of_another_device(name: str, device: torch.device) -> None:
+    with pytest.raises(UserError, match=f"{name}.*works on .* tensors, these are on {device.type}"):
+        backends.choose_backend(name, device, torch.float32)
+
+
+def test_numba_refuses_float64() -> None:
+    with pytest.raises(UserError, match="computes in float32, these tensors are float64"):
+        backends.choose_backend("numba", CPU, torch.float64)
+
+
+def test_importing_the_package_loads_no_optional_one() -> None:
+    code = "import sys, medmamba_monai.selective_scan; print({'numba', 'mamba_ssm', 'triton'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"

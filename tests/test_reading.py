@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import io
+import struct
+import traceback
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from monai.data import CacheDataset, DataLoader, MetaTensor
+from monai.transforms import Compose, ScaleIntensityRanged
+from PIL import Image
+from small_data import npz_content, write_npz
+
+from medmamba_monai.data import ReadImage, ReadImaged
+from medmamba_monai.errors import UserError, find_user_error
+
+GRAY = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
+COLOR = np.stack([GRAY, GRAY + 1, GRAY + 2], axis=-1)
+
+
+def png(bits: int, color_type: int, row: bytes, size: tuple[int, int] = (2, 2), extra: bytes = b"") -> bytes:
+    """A PNG byte by byte, for what Pillow does not write."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", *size, bits, color_type, 0, 0, 0)
+    pixels = zlib.compress((b"\0" + row) * size[1])
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+
+
+def saved(image: Image.Image, kind: str, **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def flipped_bit(content: bytes) -> bytes:
+    changed = bytearray(content)
+    changed[-25] ^= 1
+    return bytes(changed)
+
+
+def rotated(kind: str) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return saved(Image.fromarray(GRAY), kind, exif=exif)
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp"])
+def test_rows_stay_rows(tmp_path: Path, suffix: str) -> None:
+    Image.fromarray(GRAY).save(tmp_path / f"a.{suffix}")
+    image = ReadImage(channels=1)(tmp_path / f"a.{suffix}")
+    assert type(image) is torch.Tensor
+    assert image.dtype == torch.uint8
+    np.testing.assert_array_equal(image, GRAY[None])
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp"])
+def test_color_comes_channel_first(tmp_path: Path, suffix: str) -> None:
+    Image.fromarray(COLOR).save(tmp_path / f"a.{suffix}")
+    np.testing.assert_array_equal(ReadImage(channels=3)(tmp_path / f"a.{suffix}"), COLOR.transpose(2, 0, 1))
+
+
+def test_jpeg_has_the_values_that_pillow_decodes(tmp_path: Path) -> None:
+    Image.fromarray(COLOR).resize((24, 16)).save(tmp_path / "a.jpg")
+    expected = np.asarray(Image.open(tmp_path / "a.jpg")).transpose(2, 0, 1)
+    np.testing.assert_array_equal(ReadImage(channels=3)(tmp_path / "a.jpg"), expected)
+
+
+def test_gray_is_repeated_where_three_channels_are_declared(tmp_path: Path) -> None:
+    Image.fromarray(GRAY).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(ReadImage(channels=3)(tmp_path / "a.png"), np.stack([GRAY] * 3))
+
+
+def test_equal_channels_become_gray(tmp_path: Path) -> None:
+    Image.fromarray(np.stack([GRAY] * 3, axis=-1)).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(ReadImage(channels=1)(tmp_path / "a.png"), GRAY[None])
+
+
+def test_color_where_gray_is_declared_is_an_error(tmp_path: Path) -> None:
+    Image.fromarray(COLOR).save(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"a\.png: is a color image, but 1 channel is declared"):
+        ReadImage(channels=1)(tmp_path / "a.png")
+
+
+def test_upright_exif_is_read(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 1
+    Image.fromarray(GRAY).save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(ReadImage(channels=1)(tmp_path / "a.png"), GRAY[None])
+
+
+PICTURE = Image.fromarray(GRAY)
+TRAPS: dict[str, tuple[bytes | Callable[[], bytes], str]] = {
+    "16-bit gray": (png(16, 0, b"\x12\x34" * 2), "16-bit gray"),
+    "16-bit RGB": (png(16, 2, b"\x12\x34" * 6), "16-bit RGB"),
+    "4-bit gray": (png(4, 0, b"\x1f"), "4-bit gray"),
+    "1-bit": (png(1, 0, b"\x80"), "1-bit gray"),
+    "palette": (lambda: saved(PICTURE.convert("P"), "PNG"), "8-bit palette"),
+    "gray with alpha": (lambda: saved(PICTURE.convert("LA"), "PNG"), "8-bit gray with alpha"),
+    "RGB with alpha": (lambda: saved(PICTURE.convert("RGBA"), "PNG"), "8-bit RGB with alpha"),
+    "one transparent gray": (lambda: saved(PICTURE, "PNG", transparency=40), "transparent values"),
+    "CMYK": (lambda: saved(PICTURE.convert("CMYK"), "JPEG"), "JPEG of mode CMYK"),
+    "palette BMP": (lambda: saved(PICTURE.convert("RGB").quantize(4), "BMP"), "BMP of mode P"),
+    "1-bit BMP": (lambda: saved(PICTURE.convert("1"), "BMP"), "BMP of mode 1"),
+    "rotated JPEG": (lambda: rotated("JPEG"), "EXIF orientation 6"),
+    "rotated PNG": (lambda: rotated("PNG"), "EXIF orientation 6"),
+    "animated PNG": (lambda: saved(PICTURE, "PNG", save_all=True, append_images=[PICTURE.rotate(180)]), "2 frames"),
+    "GIF": (lambda: saved(PICTURE, "GIF"), "is a GIF file"),
+    "TIFF": (lambda: saved(PICTURE, "TIFF"), "is a TIFF file"),
+    "WebP": (b"RIFF\0\0\0\0WEBPVP8 ", "is a WebP file"),
+    "DICOM": (bytes(128) + b"DICM", "is a DICOM file"),
+    "NIfTI": (struct.pack("<i", 348) + bytes(344), "is a NIfTI file"),
+    "truncated PNG": (lambda: saved(PICTURE.resize((64, 64)), "PNG")[:-40], "damaged"),
+    "truncated JPEG": (lambda: saved(PICTURE.resize((64, 64)), "JPEG")[:-40], "damaged"),
+    "flipped bit": (lambda: flipped_bit(saved(PICTURE, "PNG")), "damaged"),
+    "large": (png(8, 0, bytes(2), size=(2**15, 2**15))[:200], "too large to decode"),
+    "empty": (b"", "is empty"),
+    "text": (b"no image at all", "damaged or no PNG"),
+}
+
+
+@pytest.mark.parametrize("trap", TRAPS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_trap_is_an_error_that_names_the_file(tmp_path: Path, trap: str, channels: int) -> None:
+    content, said = TRAPS[trap]
+    path = tmp_path / "patient.png"
+    path.write_bytes(content if isinstance(content, bytes) else content())
+    with pytest.raises(UserError, match=said) as caught:
+        ReadImage(channels)(path)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_bound_is_checked_before_decoding(tmp_path: Path) -> None:
+    Image.fromarray(GRAY).save(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"too large to decode \(3 x 2\)"):
+        ReadImage(channels=1, max_pixels=5)(tmp_path / "a.png")
+
+
+def test_missing_file_and_folder_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.png: does not exist"):
+        ReadImage(channels=1)(tmp_path / "none.png")
+    with pytest.raises(UserError, match="is a folder"):
+        ReadImage(channels=1)(tmp_path)
+
+
+def test_image_of_an_npz_file(tmp_path: Path) -> None:
+    path = write_npz(tmp_path)
+    image = ReadImage(channels=1)(f"{path}#val_images[3]")
+    np.testing.assert_array_equal(image, npz_content()["val_images"][3][None])
+    image.zero_()
+    assert ReadImage(channels=1)(f"{path}#val_images[3]").any()
+
+
+def test_color_image_of_an_npz_file_comes_channel_first(tmp_path: Path) -> None:
+    path = write_npz(tmp_path, val_images=np.stack([COLOR] * 10))
+    np.testing.assert_array_equal(ReadImage(channels=3)(f"{path}#val_images[9]"), COLOR.transpose(2, 0, 1))
+
+
+def test_volume_of_an_npz_file_gets_one_channel(tmp_path: Path) -> None:
+    path = write_npz(tmp_path, val_images=np.zeros((10, 4, 5, 6), np.uint8))
+    assert ReadImage(channels=1, spatial_dims=3)(f"{path}#val_images[0]").shape == (1, 4, 5, 6)
+
+
+@pytest.mark.parametrize(
+    ("images", "index", "said"),
+    [
+        (np.zeros((10, 8, 8), np.uint8), 10, "holds 10 images"),
+        (np.zeros((10, 8, 8), np.float32), 0, "float32, expected uint8"),
+        (np.zeros((10, 8, 8, 4), np.uint8), 0, "neither gray nor RGB"),
+    ],
+)
+def test_wrong_npz_image_is_an_error(tmp_path: Path, images: np.ndarray, index: int, said: str) -> None:
+    path = write_npz(tmp_path, val_images=images)
+    with pytest.raises(UserError, match=said):
+        ReadImage(channels=1)(f"{path}#val_images[{index}]")
+
+
+@pytest.mark.parametrize(("options", "said"), [({"channels": 2}, "channels"), ({"spatial_dims": 4}, "spatial_dims")])
+def test_wrong_option_is_an_error(options: dict[str, int], said: str) -> None:
+    with pytest.raises(UserError, match=f"{said}: must be"):
+        ReadImage(**({"channels": 1} | options))
+
+
+def test_dictionary_transform_leaves_the_item_alone(tmp_path: Path) -> None:
+    Image.fromarray(GRAY).save(tmp_path / "a.png")
+    item = {"image": str(tmp_path / "a.png"), "label": 1}
+    read = ReadImaged("image", channels=1)(item)
+    assert read["label"] == 1
+    assert not isinstance(read["image"], MetaTensor)
+    assert item["image"] == str(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_cached_loader_gives_the_pixels(tmp_path: Path, workers: int) -> None:
+    path = write_npz(tmp_path)
+    items = [{"image": f"{path}#val_images[{index}]"} for index in range(10)]
+    steps = Compose([ReadImaged("image", channels=1), ScaleIntensityRanged("image", 0, 255, 0, 1)])
+    loader = DataLoader(CacheDataset(items, steps, num_workers=2, progress=False), batch_size=4, num_workers=workers)
+    images = torch.cat([batch["image"] for batch in loader])
+    np.testing.assert_allclose(images[:, 0], npz_content()["val_images"] / 255, rtol=1e-6)
+
+
+def test_error_inside_a_cache_still_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG")
+    with pytest.raises(RuntimeError) as caught:
+        CacheDataset([{"image": str(tmp_path / "broken.png")}], Compose([ReadImaged("image", channels=1)]))
+    assert "broken.png" in str(find_user_error(caught.value))
+
+
+def test_error_inside_a_worker_still_names_the_file(tmp_path: Path) -> None:
+    dataset = CacheDataset(
+        [{"image": str(tmp_path / "none.png")}], Compose([ReadImaged("image", channels=1)]), cache_num=0
+    )
+    batches = iter(DataLoader(dataset, num_workers=1))
+    with pytest.raises(RuntimeError) as caught:
+        next(batches)
+    batches._shutdown_workers()  # torch waits five seconds for it when the iterator is collected
+    assert "none.png: does not exist" in "".join(traceback.format_exception(caught.value))
