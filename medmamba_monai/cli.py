@@ -27,6 +27,8 @@ def _parser() -> argparse.ArgumentParser:
     send = commands.add_parser("send", help="send to MLflow what a run could not send while it trained")
     send.add_argument("directory", help="folder of a run or of a cross-validation")
     send.set_defaults(run=_send)
+    demo = commands.add_parser("demo", help="five folds of a small MedMamba on chest X-rays, in the current folder")
+    demo.set_defaults(run=_demo)
     bundle = commands.add_parser("bundle", help="generate a bundle from a dataset's card")
     bundle.add_argument("card", help="the dataset's card.json")
     bundle.add_argument("directory", help="folder of the bundle")
@@ -40,6 +42,12 @@ def _send(options: argparse.Namespace) -> int:
     pending = send_pending(options.directory)
     print(f"{pending} entries are still pending" if pending else "everything is in MLflow")
     return 1 if pending else 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from medmamba_monai.demo import main as run_demo
+
+    return run_demo()
 
 
 def _bundle(options: argparse.Namespace) -> int:

@@ -118,9 +118,12 @@ def test_largest_number_is_one_that_works() -> None:
     assert make_folds([*samples, *singles(0, 2, "test")], 3, 0, NAMES).num_folds == 3
 
 
-def test_nothing_left_to_validate_is_an_error() -> None:
-    with pytest.raises(UserError, match="too few groups or images for a training and a validation part"):
+def test_validation_part_counts_for_what_is_possible() -> None:
+    with pytest.raises(UserError, match=r"'dog' has 2 separate .* no number of folds is possible: add images"):
         make_folds(singles(50, 2), 2, 0, NAMES)
+    with pytest.raises(UserError, match=r"'dog' has 3 separate .* largest possible number is 3"):
+        make_folds(singles(50, 3), 2, 0, NAMES)
+    assert make_folds(singles(50, 3), 3, 0, NAMES).protocol == "cross-validation"
 
 
 @pytest.mark.parametrize(("num_folds", "seed"), [(1, 0), (0, 0), (2.5, 0), (True, 0), ("5", 0), (5, -1), (5, 2**32)])

@@ -170,6 +170,23 @@ def test_exported_it_is_one_opaque_operator() -> None:
     torch.testing.assert_close(program.module()(layer.u, layer.projected), layer(layer.u, layer.projected))
 
 
+def test_exported_with_free_sizes_it_fits_other_maps() -> None:
+    class AnyMap(nn.Module):
+        def forward(self, image: Tensor, projected: Tensor, *parameters: Tensor) -> Tensor:
+            shape = list(image.shape[1:-1])
+            return torch.ops.medmamba_monai.directional_scan(
+                image.flatten(1, 2), projected.flatten(1, 2), *parameters, shape, "auto"
+            )
+
+    def on_map(batch: int, height: int, width: int) -> tuple[Tensor, ...]:
+        u, projected, *parameters = make_inputs((height, width), batch=batch)
+        return u.unflatten(1, (height, width)), projected.unflatten(1, (height, width)), *parameters
+
+    sizes = dict(enumerate(torch.export.dims("batch", "height", "width")))
+    program = torch.export.export(AnyMap(), on_map(2, 3, 4), dynamic_shapes=(sizes, sizes, (None,) * 4))
+    torch.testing.assert_close(program.module()(*on_map(3, 6, 5)), AnyMap()(*on_map(3, 6, 5)))
+
+
 @pytest.mark.parametrize("use_reentrant", [False, True])
 def test_checkpointing_gives_the_same_gradients(use_reentrant: bool) -> None:
     layer = Scan()
@@ -242,6 +259,13 @@ def test_a_dimension_too_few_is_refused() -> None:
     inputs = make_inputs((3, 4))
     with pytest.raises(ValueError, match=r"u must be \(B, L, C\)"):
         directional_scan(inputs[0][0], *inputs[1:], SHAPE)
+
+
+@pytest.mark.parametrize(("c", "r", "n"), [(0, 2, 3), (5, 0, 3), (5, 2, 0)])
+def test_nothing_to_scan_is_refused(c: int, r: int, n: int) -> None:
+    u, projected, dt_weight, dt_bias, A, D = make_inputs((3, 4))
+    with pytest.raises(ValueError, match="there must be channels, a rank and states"):
+        directional_scan(u[..., :c], projected, dt_weight[:, :c, :r], dt_bias, A[:, :c, :n], D, SHAPE)
 
 
 def test_tensors_on_two_devices_are_refused() -> None:

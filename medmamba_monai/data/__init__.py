@@ -1,7 +1,7 @@
 """Datasets: what they are (cards), who is in which fold, and how an image becomes a checked array."""
 
 from medmamba_monai.data.cards import DatasetCard, card_schema, load_card
-from medmamba_monai.data.download import download, file_md5
+from medmamba_monai.data.download import DownloadError, download, file_md5
 from medmamba_monai.data.fold_list import PREPARE_COMMAND, FoldList, read_fold_list
 from medmamba_monai.data.folds import Folds, Sample, join_groups, make_folds
 from medmamba_monai.data.locations import default_dataset_dir, default_fold_list, list_images
@@ -12,6 +12,7 @@ from medmamba_monai.data.reading import ReadImage, ReadImaged
 __all__ = [
     "PREPARE_COMMAND",
     "DatasetCard",
+    "DownloadError",
     "FoldList",
     "Folds",
     "ReadImage",

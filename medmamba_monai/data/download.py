@@ -13,6 +13,11 @@ from tqdm import tqdm
 
 from medmamba_monai.errors import UserError
 
+
+class DownloadError(UserError):
+    """The file could not be fetched: no connection, an HTTP error or a transfer that broke off."""
+
+
 _CHUNK = 1 << 16
 _TIMEOUT_SECONDS = (10, 60)  # to connect, between two pieces
 
@@ -75,7 +80,7 @@ def download(url: str, destination: str | Path, md5: str | None = None) -> Path:
         _check_part(part, md5, url)
         part.replace(destination)
     except requests.RequestException as error:
-        raise UserError(_failed(url, part, destination, md5, error)) from error
+        raise DownloadError(_failed(url, part, destination, md5, error)) from error
     except OSError as error:
         raise UserError(f"{part}: cannot be written ({error.strerror}); free or choose another folder") from error
     return destination

@@ -73,14 +73,10 @@ def make_folds(samples: Sequence[Sample], num_folds: int, seed: int, class_names
         UserError: the samples cannot be divided so; names the class and the largest possible number of folds.
     """
     _check_numbers(num_folds, seed)
-    training = [sample for sample in samples if sample.split != "test"]
-    official_test = len(training) < len(samples)
-    assigned = _divide(training, num_folds, seed, class_names)
-    fold = {sample.id: int(number) for sample, number in zip(training, assigned, strict=True)}
-    if official_test:
-        return Folds("official-test", num_folds, seed, fold)
-    validation = {number: _validation_ids(training, fold, number, seed, class_names) for number in range(num_folds)}
-    return Folds("cross-validation", num_folds, seed, fold, validation)
+    folds = _attempt(samples, num_folds, seed, len(class_names))
+    if folds is None:
+        raise _impossible(samples, num_folds, seed, class_names)
+    return folds
 
 
 def join_groups(samples: Sequence[Sample], together: Iterable[Sequence[str]]) -> list[Sample]:
@@ -126,44 +122,59 @@ def _check_numbers(num_folds: int, seed: int) -> None:
         raise UserError(f"seed: must be a whole number from 0 to 2**32 - 1, found {seed!r}")
 
 
-def _divide(samples: Sequence[Sample], num_folds: int, seed: int, class_names: Sequence[str]) -> np.ndarray:
-    available, rarest = _upper_bound(samples, class_names)
-    largest = available
-    if num_folds <= available:
-        assigned = _assign(samples, num_folds, seed)
-        if not _missing(samples, assigned, num_folds, len(class_names)):
-            return assigned
-        largest = next((k for k in range(num_folds - 1, 1, -1) if _is_possible(samples, k, seed, class_names)), 0)
-    advice = f"the largest possible number is {largest}" if largest > 1 else "no number of folds is possible"
-    raise UserError(
-        f"num_folds: {num_folds} folds with every class in each cannot be made: class {rarest!r} has {available} "
+def _attempt(samples: Sequence[Sample], num_folds: int, seed: int, num_classes: int) -> Folds | None:
+    training = [sample for sample in samples if sample.split != "test"]
+    assigned = _assign(training, num_folds, seed, num_classes)
+    if assigned is None:
+        return None
+    fold = {sample.id: int(number) for sample, number in zip(training, assigned, strict=True)}
+    if len(training) < len(samples):
+        return Folds("official-test", num_folds, seed, fold)
+    validation = {}
+    for number in range(num_folds):
+        ids = _validation_ids([sample for sample in training if fold[sample.id] != number], seed, num_classes)
+        if ids is None:
+            return None
+        validation[number] = ids
+    return Folds("cross-validation", num_folds, seed, fold, validation)
+
+
+def _impossible(samples: Sequence[Sample], num_folds: int, seed: int, class_names: Sequence[str]) -> UserError:
+    training = [sample for sample in samples if sample.split != "test"]
+    groups = _groups_per_class(training, len(class_names))
+    available, rarest = min(zip(groups, class_names, strict=True))
+    candidates = range(min(available, num_folds + 1), 1, -1)
+    largest = next((k for k in candidates if _attempt(samples, k, seed, len(class_names))), None)
+    advice = f"the largest possible number is {largest}" if largest else "no number of folds is possible: add images"
+    return UserError(
+        f"num_folds: {num_folds} folds with every class in each part cannot be made: class {rarest!r} has {available} "
         f"separate images or groups; {advice}"
     )
 
 
-def _upper_bound(samples: Sequence[Sample], class_names: Sequence[str]) -> tuple[int, str]:
-    groups: list[set[str]] = [set() for _ in class_names]
+def _groups_per_class(samples: Sequence[Sample], num_classes: int) -> list[int]:
+    groups: list[set[str]] = [set() for _ in range(num_classes)]
     for sample in samples:
         groups[sample.label].add(_group_of(sample))
-    return min((len(names), class_name) for names, class_name in zip(groups, class_names, strict=True))
+    return [len(names) for names in groups]
 
 
 def _group_of(sample: Sample) -> str:
     return f"group {sample.group}" if sample.group is not None else f"alone {sample.id}"
 
 
-def _is_possible(samples: Sequence[Sample], num_folds: int, seed: int, class_names: Sequence[str]) -> bool:
-    return not _missing(samples, _assign(samples, num_folds, seed), num_folds, len(class_names))
-
-
-def _assign(samples: Sequence[Sample], num_folds: int, seed: int) -> np.ndarray:
+def _assign(samples: Sequence[Sample], num_folds: int, seed: int, num_classes: int) -> np.ndarray | None:
+    """Fold of each sample, or None where a fold would lack a class."""
+    if num_folds > min(_groups_per_class(samples, num_classes)):
+        return None
     labels = np.array([sample.label for sample in samples])
     groups = np.unique([_group_of(sample) for sample in samples], return_inverse=True)[1]
     assigned = np.full(len(samples), -1)
     for number, held_out in enumerate(_held_out(labels, groups, num_folds, seed)):
         assigned[held_out] = number
     _check_groups(groups, assigned)
-    return assigned
+    present = np.unique(np.stack([assigned, labels]), axis=1)
+    return assigned if present.shape[1] == num_folds * num_classes else None
 
 
 def _held_out(labels: np.ndarray, groups: np.ndarray, num_folds: int, seed: int) -> Iterable[np.ndarray]:
@@ -182,21 +193,11 @@ def _check_groups(groups: np.ndarray, assigned: np.ndarray) -> None:
         raise RuntimeError("scikit-learn left a sample out or put a group into two folds")
 
 
-def _missing(samples: Sequence[Sample], assigned: np.ndarray, num_folds: int, num_classes: int) -> bool:
-    present = {(int(number), sample.label) for number, sample in zip(assigned, samples, strict=True)}
-    return len(present) < num_folds * num_classes
-
-
-def _validation_ids(
-    training: Sequence[Sample], fold: dict[str, int], number: int, seed: int, class_names: Sequence[str]
-) -> tuple[str, ...]:
-    rest = [sample for sample in training if fold[sample.id] != number]
-    largest, rarest = _upper_bound(rest, class_names)
-    for parts in range(min(VALIDATION_PARTS, largest), 1, -1):
-        assigned = _assign(rest, parts, seed)
-        if not _missing(rest, assigned, parts, len(class_names)):
+def _validation_ids(rest: Sequence[Sample], seed: int, num_classes: int) -> tuple[str, ...] | None:
+    """A tenth of the samples; more where a tenth would lack a class, None where nothing would be left to train on."""
+    largest = min(VALIDATION_PARTS, *_groups_per_class(rest, num_classes))
+    for parts in range(largest, 1, -1):
+        assigned = _assign(rest, parts, seed, num_classes)
+        if assigned is not None:
             return tuple(sample.id for sample, part in zip(rest, assigned, strict=True) if part == 0)
-    raise UserError(
-        f"num_folds: without fold {number}, class {rarest!r} has too few groups or images for a training and a "
-        "validation part; add images of it, or ask for more folds"
-    )
+    return None

@@ -23,7 +23,7 @@ def default_fold_list(bundle_root: str | Path, name: str) -> str:
         ``data_lists/<name>/folds.json`` of the repository that the bundle is in, or ``folds.json`` in the bundle where
         it was copied elsewhere.
     """
-    root = Path(os.path.abspath(bundle_root))
+    root = Path(bundle_root).absolute()
     folder = root.parent.parent / "data_lists" / name
     return str((folder if (folder / "card.json").is_file() else root) / "folds.json")
 

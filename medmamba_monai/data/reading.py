@@ -145,7 +145,7 @@ def read_pixels(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         _check_png_header(path)
         with Image.open(path, formats=_PILLOW_FORMATS) as image:
             _check_header(image, path, max_pixels)
-            image.verify()  # the checksums of a PNG, which decoding skips
+            image.verify()  # a PNG's checksums; decoding alone lets some flipped bits pass as other pixels
         with Image.open(path, formats=_PILLOW_FORMATS) as image:
             image.load()
             _check_orientation(image, path)

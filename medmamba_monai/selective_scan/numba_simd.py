@@ -53,7 +53,6 @@ class FloatVector(types.Type):
 
 
 float_vector = FloatVector()
-vector_pair = types.UniTuple(float_vector, 2)
 
 
 @register_model(FloatVector)

@@ -100,6 +100,8 @@ def check_inputs(inputs: Sequence[Tensor], spatial_shape: Sequence[int]) -> None
     if not spatial_shape or any(size < 1 for size in spatial_shape):
         raise ValueError(f"spatial_shape must hold one or more sizes of at least 1, got {list(spatial_shape)}")
     (batch, _, channels), rank, state_size = u.shape, dt_weight.shape[2], A.shape[2]
+    if channels < 1 or rank < 1 or state_size < 1:
+        raise ValueError(f"there must be channels, a rank and states, got C = {channels}, R = {rank}, N = {state_size}")
     length, directions = math.prod(spatial_shape), 2 * len(spatial_shape)
     expected = {
         "u": (batch, length, channels),

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from medmamba_monai.data import load_card, read_fold_list
 from medmamba_monai.errors import UserError
 from medmamba_monai.files import write_json
@@ -88,9 +90,17 @@ class CrossValidation:
         """Run what is not finished, then summarize.
 
         Raises:
-            UserError: the output folder holds a cross-validation with other settings, or a fold failed.
+            UserError: the output folder holds a cross-validation with other settings or is in use, or a fold failed.
         """
-        self._check_same_settings()
+        lock = FileLock(self.output_dir / ".lock")
+        try:
+            with lock.acquire(timeout=0):
+                self._check_same_settings()
+                self._run_and_finish()
+        except Timeout:
+            raise UserError(f"{self.output_dir} is in use: this cross-validation is running already") from None
+
+    def _run_and_finish(self) -> None:
         before = signal.signal(signal.SIGTERM, _interrupt)
         began = time.time()
         try:
@@ -137,7 +147,7 @@ class CrossValidation:
         summary = CrossValidationSummary(self.output_dir, self.card, self.fold_list, self.failures)
         summary.write()
         summary.log(self.run_handle, self._command(), {**self.parameters_to_log(), "time": format_seconds(seconds)})
-        print(summary.text, flush=True)
+        print(f"{summary.text}\n{self._where(seconds)}", flush=True)
         self.run_handle.finish("FAILED" if self.failures else "FINISHED")
         if self.failures:
             listed = ", ".join(f"{fold} ({reason})" for fold, reason in sorted(self.failures.items()))
@@ -179,6 +189,28 @@ class CrossValidation:
         """The parameters that say what was trained, without folders, servers and switches."""
         hidden = (*FREE_TO_CHANGE, "experiment_name", "run_name", "resume", "val_interval")
         return {key: value for key, value in self.parameters.items() if key not in hidden}
+
+    def _where(self, seconds: float) -> str:
+        """What to look at next."""
+        uri = self.parameters["tracking_uri"]
+        fold_dir = self.output_dir / "fold_0"
+        architecture = " ".join(
+            f"--{key} {_option(self.parameters[key])}" for key in ("image_size", "depths", "channels")
+        )
+        lines = [
+            f"time         {format_seconds(seconds)}",
+            f"weights      {self.output_dir}/fold_*/model.safetensors (and model.pt)",
+            f"predictions  {self.output_dir}/fold_*/predictions.csv and *_predictions.csv beside the folds",
+            f"MLflow run   {self.run_handle.run_id or 'not sent yet: medmamba-monai send ' + str(self.output_dir)}",
+        ]
+        if uri.startswith("sqlite"):
+            lines.append(f"review       mlflow ui --backend-store-uri {uri}   then open http://127.0.0.1:5000")
+        lines.append(
+            "classify     python -m monai.bundle run inference "
+            f"--config_file {self.bundle_root}/configs/inference.json "
+            f"--ckpt_path {fold_dir}/model.pt {architecture} --dataset_dir FOLDER_OF_IMAGES"
+        )
+        return "\n".join(lines)
 
     def _command(self) -> str:
         """The command that makes this run again in the bundle's folder, without the folders of this machine."""

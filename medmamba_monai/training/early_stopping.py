@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ignite.engine import Engine
+from ignite.handlers import EarlyStopping
 from monai.engines import Evaluator, Trainer
 from monai.handlers import EarlyStopHandler, stopping_fn_from_metric
 
@@ -28,11 +28,9 @@ class EarlyStop:
         self.handler = EarlyStopHandler(
             patience=max(patience, 1), score_function=stopping_fn_from_metric(metric), min_delta=min_delta
         )
-        self._trainer: Engine | None = None
 
     def attach(self, engine: Trainer) -> None:
         """Attach to the trainer."""
-        self._trainer = engine
         self.handler.set_trainer(engine)
         if self.patience > 0:
             self.handler.attach(self.evaluator)
@@ -44,8 +42,15 @@ class EarlyStop:
 
     def state_dict(self) -> dict[str, Any]:
         """Counter and best score."""
-        return dict(self.handler._handler.state_dict())
+        return dict(self._ignite_handler.state_dict())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a saved counter and best score."""
-        self.handler._handler.load_state_dict(state)
+        self._ignite_handler.load_state_dict(state)
+
+    @property
+    def _ignite_handler(self) -> EarlyStopping:
+        handler: Any = self.handler._handler
+        if handler is None:
+            raise RuntimeError("attach EarlyStop to the trainer first")
+        return handler

@@ -75,11 +75,12 @@ class EvaluationReport:
 
     def collect(self, engine: Engine) -> None:
         """Keep the predictions of this batch."""
-        probabilities, labels = probabilities_and_labels(engine.state.output)
+        state: Any = engine.state
+        probabilities, labels = probabilities_and_labels(state.output)
         self._probabilities.append(probabilities.double().cpu().numpy())
         self._labels.append(labels.cpu().numpy())
-        self._ids.extend(item["id"] for item in engine.state.batch)
-        self._parts.extend(item["part"] for item in engine.state.batch)
+        self._ids.extend(item["id"] for item in state.batch)
+        self._parts.extend(item["part"] for item in state.batch)
 
     def report(self, engine: Engine) -> None:
         """Write and log everything."""
@@ -135,7 +136,8 @@ class InferenceWriter:
 
     def collect(self, engine: Engine) -> None:
         """Keep the predictions of this batch."""
-        for item, output in zip(engine.state.batch, engine.state.output, strict=True):
+        state: Any = engine.state
+        for item, output in zip(state.batch, state.output, strict=True):
             probabilities = output["pred"].double().cpu().numpy()
             predicted = self.class_names[int(probabilities.argmax())]
             self._rows.append([item["id"], predicted, *(f"{value:.6f}" for value in probabilities)])

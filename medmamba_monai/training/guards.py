@@ -62,10 +62,10 @@ class FiniteLoss:
 
     def __call__(self, engine: Engine) -> None:
         """Check the loss of this iteration."""
-        loss = engine.state.output[CommonKeys.LOSS]
+        state: Any = engine.state
+        loss = state.output[CommonKeys.LOSS]
         if torch.isfinite(loss):
             return
-        state = engine.state
         in_epoch = (state.iteration - 1) % (state.epoch_length or state.iteration) + 1
         raise TrainingDiverged(
             f"the loss is {loss.item()} in epoch {state.epoch}, batch {in_epoch} (samples "

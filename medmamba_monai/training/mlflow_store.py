@@ -34,6 +34,7 @@ def connect(tracking_uri: str) -> MlflowClient:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     from mlflow import MlflowClient
 
+    logging.getLogger("mlflow.store.db").setLevel(logging.WARNING)
     database = sqlite_path(tracking_uri)
     if database is None:
         return MlflowClient(tracking_uri=tracking_uri)
@@ -68,7 +69,7 @@ def experiment_id(client: MlflowClient, tracking_uri: str, name: str) -> str:
     """The experiment's id; it is made where there is none, with artifacts beside a SQLite database."""
     from mlflow.exceptions import MlflowException
 
-    found = client.get_experiment_by_name(name)
+    found: Any = client.get_experiment_by_name(name)
     if found is None:
         database = sqlite_path(tracking_uri)
         location = (database.parent / "mlartifacts" / name).as_uri() if database else None
@@ -77,7 +78,8 @@ def experiment_id(client: MlflowClient, tracking_uri: str, name: str) -> str:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            return str(client.get_experiment_by_name(name).experiment_id)
+            found = client.get_experiment_by_name(name)
+            return str(found.experiment_id)
     if found.lifecycle_stage == "deleted":
         raise UserError(f"experiment {name!r} was deleted in {tracking_uri}: restore it, or pass --experiment_name")
     return str(found.experiment_id)
@@ -188,32 +190,32 @@ class JournalSender:
     def _params(self, client: MlflowClient, line: dict[str, Any]) -> None:
         from mlflow.entities import Param
 
-        client.log_batch(self.run_id, params=[Param(key, value) for key, value in line["values"].items()])
+        client.log_batch(self.state["run_id"], params=[Param(key, value) for key, value in line["values"].items()])
 
     def _tags(self, client: MlflowClient, line: dict[str, Any]) -> None:
         from mlflow.entities import RunTag
 
-        client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in line["values"].items()])
+        client.log_batch(self.state["run_id"], tags=[RunTag(key, value) for key, value in line["values"].items()])
 
     def _metrics(self, client: MlflowClient, line: dict[str, Any]) -> None:
         from mlflow.entities import Metric
 
         metrics = [Metric(key, value, line["time"], line["step"]) for key, value in line["values"].items()]
         for start in range(0, len(metrics), _BATCH_METRICS):
-            client.log_batch(self.run_id, metrics=metrics[start : start + _BATCH_METRICS])
+            client.log_batch(self.state["run_id"], metrics=metrics[start : start + _BATCH_METRICS])
 
     def _artifact(self, client: MlflowClient, line: dict[str, Any]) -> None:
         path = self.directory / line["path"]
         if not path.is_file():
             logger.error(f"{path} was logged as an artifact but is gone; it is skipped")
             return
-        client.log_artifact(self.run_id, str(path), line["folder"] or None)
+        client.log_artifact(self.state["run_id"], str(path), line["folder"] or None)
 
     def _status(self, client: MlflowClient, line: dict[str, Any]) -> None:
         if line["status"] == "RUNNING":
-            client.update_run(self.run_id, status="RUNNING")
+            client.update_run(self.state["run_id"], status="RUNNING")
         else:
-            client.set_terminated(self.run_id, line["status"], end_time=line["time"])
+            client.set_terminated(self.state["run_id"], line["status"], end_time=line["time"])
 
     def _save(self) -> None:
         write_json(self.state_path, self.state)

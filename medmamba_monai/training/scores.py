@@ -31,10 +31,10 @@ class _GatheredScore(CumulativeIterationMetric):
         super().__init__()
         self.score = score
 
-    def _compute_tensor(self, y_pred: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # type: ignore[override]
+    def _compute_tensor(self, y_pred: torch.Tensor, y: torch.Tensor) -> Any:  # type: ignore[override]
         return y_pred, y
 
-    def aggregate(self) -> float:  # type: ignore[override]
+    def aggregate(self) -> float:
         probabilities, labels = self.get_buffer()
         return float(self.score(probabilities.cpu().double().numpy(), labels.cpu().numpy()))
 

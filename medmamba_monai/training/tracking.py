@@ -11,7 +11,7 @@ from typing import Any
 
 import ignite.distributed as idist
 from ignite.engine import Engine, Events
-from monai.engines import Evaluator, Trainer
+from monai.engines import Evaluator, SupervisedTrainer, Trainer
 
 from medmamba_monai.training.environment import environment_tags
 from medmamba_monai.training.journal import Journal
@@ -146,7 +146,7 @@ class TrackTraining:
         self._samples += len(engine.state.output["label"]) * idist.get_world_size()
         self._seconds = time.perf_counter() - self._began
 
-    def epoch_completed(self, engine: Trainer) -> None:
+    def epoch_completed(self, engine: SupervisedTrainer) -> None:
         """Log the epoch."""
         values = {f"train/{name.removeprefix('train_')}": value for name, value in engine.state.metrics.items()}
         if self.evaluator.state.epoch == engine.state.epoch:
