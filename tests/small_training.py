@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from ignite.engine import Events
 from monai.data import CacheDataset, DataLoader
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
-from monai.handlers import ValidationHandler, from_engine
+from monai.handlers import ValidationHandler
 from monai.inferers import SimpleInferer
 from monai.transforms import Activationsd, Compose, RandFlipd, RandGaussianNoised
 
@@ -96,10 +97,10 @@ class SmallTraining:
             ],
         )
         self.losses: list[float] = []
-        self.trainer.add_event_handler("iteration_completed", self._keep_loss)
+        self.trainer.add_event_handler(Events.ITERATION_COMPLETED, self._keep_loss)
 
     def _keep_loss(self, engine: Any) -> None:
-        self.losses.append(float(from_engine(["loss"], first=True)(engine.state.output)))
+        self.losses.append(float(engine.state.output["loss"]))
 
     def run(self) -> dict[str, torch.Tensor]:
         """Train and return the weights."""

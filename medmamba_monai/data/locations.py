@@ -23,9 +23,24 @@ def default_fold_list(bundle_root: str | Path, name: str) -> str:
         ``data_lists/<name>/folds.json`` of the repository that the bundle is in, or ``folds.json`` in the bundle where
         it was copied elsewhere.
     """
-    root = Path(bundle_root).absolute()
+    root = Path(bundle_root).resolve()
     folder = root.parent.parent / "data_lists" / name
     return str((folder if (folder / "card.json").is_file() else root) / "folds.json")
+
+
+def default_dataset_dir(bundle_root: str | Path, name: str) -> str:
+    """Folder of a dataset where none is given.
+
+    Args:
+        bundle_root: folder of the bundle.
+        name: the dataset's short name.
+
+    Returns:
+        The folder ``name`` below ``$MEDMAMBA_DATA_DIR`` (``data`` in the bundle where that is unset), or the parent of
+        it where there is no such folder.
+    """
+    root = Path(os.environ.get("MEDMAMBA_DATA_DIR") or Path(bundle_root) / "data")
+    return str(root / name if (root / name).is_dir() else root)
 
 
 def list_images(folder: str | Path) -> list[dict[str, str]]:
@@ -50,17 +65,3 @@ def list_images(folder: str | Path) -> list[dict[str, str]]:
     if len(images) < len(files):
         logger.warning(f"{len(files) - len(images)} files in {root} are no readable images and are left out")
     return [{"id": path.relative_to(root).as_posix(), "image": str(path.absolute())} for path in images]
-
-
-def default_dataset_dir(name: str) -> Path:
-    """Folder to look for a dataset in where none is given.
-
-    Args:
-        name: the dataset's short name.
-
-    Returns:
-        The folder ``name`` below ``$MEDMAMBA_DATA_DIR`` (``data`` in the current folder where that is unset), or the
-        parent of it where there is no such folder.
-    """
-    root = Path(os.environ.get("MEDMAMBA_DATA_DIR") or Path.cwd() / "data")
-    return root / name if (root / name).is_dir() else root
