@@ -89,8 +89,7 @@ class CrossValidationSummary:
 
     def log(self, run: TrackedRun, command: str, details: Mapping[str, Any]) -> None:
         """Log numbers, files and the note to the parent run."""
-        finished = len(self.results)
-        run.journal.log_metrics(self.metrics(), step=finished)
+        run.journal.log_summary(self.metrics())
         for name in ("summary.md", "summary_test.csv", "summary_validation.csv", f"{self.combination}_predictions.csv"):
             if (self.output_dir / name).is_file():
                 run.journal.log_artifact(self.output_dir / name)

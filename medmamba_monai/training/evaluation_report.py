@@ -97,7 +97,7 @@ class EvaluationReport:
         write_json(metrics_path, metrics)
         if self.run is not None:
             for part, values in metrics.items():
-                self.run.journal.log_metrics(
+                self.run.journal.log_summary(
                     {f"{METRIC_PREFIX[part]}/{name}": values[name] for name in values if name != "per_class"}
                 )
             self.run.journal.log_artifact(path)

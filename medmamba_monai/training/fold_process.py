@@ -84,7 +84,6 @@ def _evaluate(job: dict[str, Any], output_dir: Path) -> None:
     metrics = json.loads((output_dir / "metrics.json").read_text())
     run = _tracked_run(job)
     run.journal.log_artifact(output_dir / "executed_config.json")
-    run.journal.log_artifact(output_dir / "log.txt")
     write_json(output_dir / "result.json", {"fold": job["fold"], **training, "metrics": metrics})
 
 

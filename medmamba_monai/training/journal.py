@@ -30,7 +30,7 @@ class Journal:
         self.path = self.directory / "tracking.jsonl"
         self._lock = threading.Lock()
         self._params: dict[str, str] = {}
-        self._steps: set[tuple[str, int]] = set()
+        self._metrics: dict[tuple[str, int], float] = {}
         self.status: str | None = None
         self.started = False
         self._drop_partial_line()
@@ -58,10 +58,16 @@ class Journal:
         self._append({"op": "tags", "values": {key: str(value) for key, value in values.items()}})
 
     def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Log numbers at a step; a (name, step) that is known already is left as it is."""
-        new = {key: float(value) for key, value in values.items() if (key, step) not in self._steps}
+        """Log numbers of a step; a (name, step) that is known already is left as it is."""
+        new = {key: float(value) for key, value in values.items() if (key, step) not in self._metrics}
         if new:
             self._append({"op": "metrics", "values": new, "step": step})
+
+    def log_summary(self, values: Mapping[str, float]) -> None:
+        """Log numbers about the run as a whole, at step 0; a later value replaces an earlier one."""
+        new = {key: float(value) for key, value in values.items() if self._metrics.get((key, 0)) != float(value)}
+        if new:
+            self._append({"op": "metrics", "values": new, "step": 0})
 
     def log_artifact(self, path: str | Path, folder: str = "") -> None:
         """Log a file, which must lie in or below the run's folder and stay there until it is sent."""
@@ -75,7 +81,7 @@ class Journal:
 
     def last_step(self, prefix: str) -> int:
         """The largest step logged of metrics whose name begins with ``prefix``; -1 where there is none."""
-        return max((step for key, step in self._steps if key.startswith(prefix)), default=-1)
+        return max((step for key, step in self._metrics if key.startswith(prefix)), default=-1)
 
     def _drop_partial_line(self) -> None:
         """Cut off what a crash left of a line, so that the next one does not run on from it."""
@@ -106,7 +112,7 @@ class Journal:
         elif line["op"] == "params":
             self._params.update(line["values"])
         elif line["op"] == "metrics":
-            self._steps.update((key, line["step"]) for key in line["values"])
+            self._metrics.update({(key, line["step"]): value for key, value in line["values"].items()})
         elif line["op"] == "status":
             self.status = line["status"]
 

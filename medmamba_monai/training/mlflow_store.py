@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _BATCH_METRICS = 900
+_MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}  # the UI's view for it, not the one for agents
 _PERMANENT = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")
 logger = logging.getLogger("medmamba_monai.tracking")
 
@@ -74,7 +75,7 @@ def experiment_id(client: MlflowClient, tracking_uri: str, name: str) -> str:
         database = sqlite_path(tracking_uri)
         location = (database.parent / "mlartifacts" / name).as_uri() if database else None
         try:
-            return str(client.create_experiment(name, artifact_location=location))
+            return str(client.create_experiment(name, artifact_location=location, tags=_MODEL_TRAINING))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise

@@ -162,7 +162,7 @@ class TrackTraining:
         state = self.evaluator.state
         if state.best_metric_epoch > 0:
             best = {"best/epoch": state.best_metric_epoch, f"best/{state.key_metric_name}": state.best_metric}
-            self.run.journal.log_metrics(best, engine.state.epoch)
+            self.run.journal.log_summary(best)
         for path in self.artifacts:
             if path.is_file():
                 self.run.journal.log_artifact(path, "weights")
