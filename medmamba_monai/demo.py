@@ -20,7 +20,7 @@ SETTINGS: dict[str, Any] = {
     "image_size": 64,
     "depths": [1, 1, 2, 1],
     "channels": [32, 64, 128, 256],
-    "epochs": 5,
+    "epochs": 4,
 }
 """A network of a million parameters on small images, so that five folds train in minutes on two cores."""
 
@@ -28,7 +28,8 @@ SETTINGS: dict[str, Any] = {
 def main() -> int:
     """Run the demo in the current folder; returns 0, or 2 for what the user can fix."""
     warnings.filterwarnings("ignore", module=r"monai\.|torch\.")
-    logging.getLogger("monai").setLevel(logging.WARNING)
+    for name in ("monai.bundle.workflows", "monai.bundle.scripts"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         _demo(Path.cwd())
     except Exception as error:

@@ -29,6 +29,7 @@ from medmamba_monai.training.tracking import TrackedRun, end_status
 
 EXIT_USER_ERROR = 2
 EXIT_KILLED = 130
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _PRIVATE = ("bundle_root", "dataset_dir", "data_list", "output_dir", "ckpt_dir", "parent_dir", "tracking_uri")
 
 
@@ -36,7 +37,8 @@ def main(job_file: str) -> int:
     """Run the job in a file and return the exit code: 0, 2 for what the user can fix, 130 when stopped, else 1."""
     job = json.loads(Path(job_file).read_text(encoding="utf-8"))
     _end_with_parent()
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in _STOP_SIGNALS:
+        signal.signal(number, _interrupt)
     output_dir = Path(job["overrides"]["output_dir"])
     lock = FileLock(output_dir / ".lock")
     try:
@@ -89,7 +91,7 @@ def _evaluate(job: dict[str, Any], output_dir: Path) -> None:
 
 def _workflow(job: dict[str, Any], config_files: list[str], run_id: str) -> ConfigWorkflow:
     configs = Path(job["bundle_root"]) / "configs"
-    logging.getLogger("monai.bundle").setLevel(logging.WARNING)
+    logging.getLogger("monai.bundle.workflows").setLevel(logging.WARNING)
     return ConfigWorkflow(
         config_file=config_files,
         meta_file=str(configs / "metadata.json"),
@@ -141,7 +143,11 @@ def _exit_code(error: BaseException | None, log_file: logging.Handler) -> int:
 
 
 def _interrupt(number: int, frame: object) -> None:
-    raise KeyboardInterrupt(f"signal {number}")
+    """Stop once: Ctrl-C reaches this process and its parent, which passes it on while the status is being recorded."""
+    for stop in _STOP_SIGNALS:
+        signal.signal(stop, signal.SIG_IGN)
+    # Not KeyboardInterrupt: one that passed through eval(), as in MONAI's configs, ends Python by a signal even if caught.
+    raise SystemExit(EXIT_KILLED)
 
 
 def _end_with_parent() -> None:
