@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from medmamba_monai import demo
+from medmamba_monai.data import load_card
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_dataset_is_found_where_the_environment_says(tmp_path, monkeypatch, capsys):
+    (tmp_path / "pneumoniamnist.npz").write_bytes(b"")
+    monkeypatch.setenv("MEDMAMBA_DATA_DIR", str(tmp_path))
+    assert demo._find_dataset(tmp_path / "elsewhere") == ("pneumoniamnist", tmp_path)
+    assert "real chest X-rays" in capsys.readouterr().out
+
+
+def test_without_data_and_connection_it_says_that_the_images_are_generated(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("MEDMAMBA_DATA_DIR", raising=False)
+    for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    name, folder = demo._find_dataset(tmp_path)
+    assert name == "phantom"
+    assert len(list(folder.rglob("*.png"))) == 800
+    assert "GENERATED phantom dataset" in capsys.readouterr().out
+
+
+def test_the_downloaded_file_is_the_small_one():
+    assert demo._smallest_file().bytes == 4170669
+
+
+def test_a_bundle_is_generated_where_there_is_no_clone(tmp_path):
+    bundle = demo._bundle(tmp_path, "phantom")
+    assert load_card(bundle / "configs" / "card.json").name == "phantom"
+    assert (bundle / "configs" / "cross_validation.json").is_file()
+
+
+def test_the_bundle_of_a_clone_is_used_as_it_is(tmp_path):
+    shutil.copytree(ROOT / "bundles" / "phantom" / "configs", tmp_path / "bundles" / "phantom" / "configs")
+    config = tmp_path / "bundles" / "phantom" / "configs" / "train.json"
+    config.write_text("{}")
+    assert demo._bundle(tmp_path, "phantom") == tmp_path / "bundles" / "phantom"
+    assert config.read_text() == "{}"
+
+
+@pytest.mark.slow
+def test_damaged_data_are_one_clear_error(tmp_path, monkeypatch, capsys):
+    (tmp_path / "pneumoniamnist.npz").write_bytes(b"not a zip")
+    monkeypatch.setenv("MEDMAMBA_DATA_DIR", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert demo.main() == 2
+    assert "pneumoniamnist.npz" in capsys.readouterr().err

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel_names(tmp_path_factory) -> list[str]:
+    """What a wheel built from the checkout holds."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"  # building in the checkout would leave files there
+    for name in ("medmamba_monai", "data_lists"):
+        shutil.copytree(ROOT / name, source / name)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(folder),
+        str(source),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
+        return wheel.namelist()
+
+
+def test_the_wheel_carries_every_card(wheel_names):
+    cards = {path.parent.name for path in (ROOT / "data_lists").glob("*/card.json")}
+    assert {f"medmamba_monai/cards/{name}/card.json" for name in cards} <= set(wheel_names)
+
+
+def test_the_wheel_carries_the_whole_template(wheel_names):
+    template = ROOT / "medmamba_monai" / "bundle_template" / "files"
+    files = {path.relative_to(ROOT).as_posix() for path in template.rglob("*") if path.is_file()}
+    assert files <= set(wheel_names)
+
+
+def test_the_wheel_carries_every_module(wheel_names):
+    modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "medmamba_monai").rglob("*.py")}
+    assert modules <= set(wheel_names)
+    assert "medmamba_monai/py.typed" in wheel_names
+
+
+def test_the_wheel_carries_nothing_that_a_user_wrote(wheel_names):
+    assert not [name for name in wheel_names if name.endswith(("folds.json", "prepare_report.json"))]
+
+
+def test_the_constraints_pin_every_dependency():
+    text = (ROOT / "constraints.txt").read_text()
+    pinned = {line.split("==")[0].strip().lower() for line in text.splitlines() if "==" in line}
+    declared = re.findall(r'^    "([A-Za-z0-9-]+)>=', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert len(declared) > 20
+    assert {name.lower() for name in declared} <= pinned
+    assert "torch==2.13.0" in text
+    assert "torchvision" not in text
