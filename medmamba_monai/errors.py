@@ -29,6 +29,11 @@ def find_user_error(error: BaseException | None) -> UserError | None:
     return None
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's message, or its kind where it has none."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def error_message(error: UserError) -> str:
     """The message for people, without the traceback that a DataLoader worker puts before it."""
     text = str(error)

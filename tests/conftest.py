@@ -1,11 +1,16 @@
-"""Folders of reference numbers and real images, which stay outside the repository."""
+"""Folders that stay outside the repository, and what is too slow to make more than once."""
 
 from __future__ import annotations
 
+import logging
 import os
+import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from small_bundle import ROOT, SmallBundle, run
 
 SHARED_VARIABLE = "MEDMAMBA_SHARED_DIR"
 
@@ -30,3 +35,40 @@ def reference_dir() -> Path:
 def real_data_dir() -> Path:
     """The official PneumoniaMNIST file, read-only."""
     return _shared_folder("data")
+
+
+@pytest.fixture(scope="session")
+def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
+    """A copied bundle with generated images in two folds, and an empty MLflow store."""
+    from medmamba_monai.data import prepare, write_phantom
+    from medmamba_monai.training.mlflow_store import connect
+
+    folder = tmp_path_factory.mktemp("small_bundle")
+    made = SmallBundle(folder / "bundle", folder / "data", folder / "folds.json", folder / "empty.db")
+    unwanted = shutil.ignore_patterns("output", "models", "eval")
+    shutil.copytree(ROOT / "bundles" / "phantom", made.root, ignore=unwanted)
+    write_phantom(made.dataset_dir, num_train=40, num_test=20, image_size=32)
+    card = made.root / "configs" / "card.json"
+    prepare(card, made.dataset_dir, made.data_list, num_folds=2, allow_count_mismatch=True)
+    connect(f"sqlite:///{made.store}")
+    return made
+
+
+@pytest.fixture(scope="session")
+def cross_validated(small_bundle: SmallBundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a finished cross-validation: ``output``, ``mlruns.db`` and what it printed in ``output.txt``."""
+    folder = tmp_path_factory.mktemp("cross_validated")
+    code, printed = run(small_bundle.command("cross_validation", ["cross_validation"], folder), folder)
+    assert code == 0, printed
+    return folder
+
+
+@pytest.fixture
+def own_process() -> Iterator[None]:
+    """Undo what ``monai.bundle.run`` changes in its process: the root logger and the hook for uncaught errors."""
+    root, hook = logging.getLogger(), sys.excepthook
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    sys.excepthook = hook

@@ -100,7 +100,7 @@ class SmallTraining:
         self.trainer.add_event_handler(Events.ITERATION_COMPLETED, self._keep_loss)
 
     def _keep_loss(self, engine: Any) -> None:
-        self.losses.append(float(engine.state.output["loss"]))
+        self.losses.append(engine.state.output["loss"].item())
 
     def run(self) -> dict[str, torch.Tensor]:
         """Train and return the weights."""

@@ -154,6 +154,20 @@ def test_a_kernel_that_cannot_be_cached_is_compiled_all_the_same(caplog: pytest.
     assert "NUMBA_CACHE_DIR" in caplog.text
 
 
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_the_first_scan_of_a_process_leaves_torchs_number_of_threads(threads: str) -> None:
+    code = """
+import torch
+from test_numba_cpu import directional_scan, make_inputs
+before = torch.get_num_threads()
+directional_scan(*make_inputs((3, 4)), [3, 4], backend="numba")
+print(before, torch.get_num_threads())
+"""
+    environment = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONPATH": str(Path(__file__).parent)}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert result.stdout.split() == [threads, threads], result.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not numba_kernels.LANES >= 8, reason="needs a CPU with AVX")
 @pytest.mark.parametrize(("cpu", "features", "lanes"), [("haswell", "+sse2,+avx,+avx2,+fma", 8), ("generic", "", 4)])

@@ -106,7 +106,7 @@ def _fetch(url: str, part: Path) -> None:
 def _copy(response: requests.Response, stream: BinaryIO, start: int) -> None:
     length = response.headers.get("Content-Length")
     total = start + int(length) if length else None
-    with tqdm(total=total, initial=start, unit="B", unit_scale=True, desc="download", leave=False) as bar:
+    with tqdm(total=total, initial=start, unit="B", unit_scale=True, desc="download", leave=False, disable=None) as bar:
         for piece in response.iter_content(_CHUNK):
             stream.write(piece)
             bar.update(len(piece))

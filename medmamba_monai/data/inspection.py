@@ -63,7 +63,7 @@ def inspect_images(samples: Sequence[Sample], dataset_dir: Path, read: Callable[
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = pool.map(look, samples)
-        looks = list(tqdm(found, "decode", len(samples), leave=False, unit="image"))
+        looks = list(tqdm(found, "decode", len(samples), leave=False, unit="image", disable=None))
     _raise_errors([look.error for look in looks if look.error])
     return Inspection(dict(Counter(look.size for look in looks)), _duplicates(samples, looks))
 

@@ -54,7 +54,7 @@ def _write(folder: Path, num_train: int, num_test: int, image_size: int, seed: i
     shutil.rmtree(unfinished, ignore_errors=True)
     generator = np.random.default_rng(seed)
     plan = [("train", index) for index in range(num_train)] + [("test", index) for index in range(num_test)]
-    for split, index in tqdm(plan, "phantom", leave=False, unit="image"):
+    for split, index in tqdm(plan, "phantom", leave=False, unit="image", disable=None):
         label = index % len(CLASS_NAMES)
         path = unfinished / split / CLASS_NAMES[label] / f"{index:05d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -145,6 +145,9 @@ _process = os.getpid()
 def _threads() -> Iterator[None]:
     """Let Numba use as many threads as torch, and only one caller at a time where its thread pool takes no more.
 
+    When Numba starts an OpenMP pool it sets the number of threads of the whole process, torch's too: from then on
+    torch would round sums differently, and a resumed training would not repeat an uninterrupted one.
+
     Raises:
         UserError: in a process that was forked after the thread pool had been started, which would hang.
     """
@@ -152,6 +155,7 @@ def _threads() -> Iterator[None]:
     with ExitStack() as stack:
         if _thread_pool() in (None, "workqueue"):
             stack.enter_context(_launching)
+        stack.callback(torch.set_num_threads, torch.get_num_threads())
         before = numba.get_num_threads()
         stack.callback(numba.set_num_threads, before)
         numba.set_num_threads(_thread_count())

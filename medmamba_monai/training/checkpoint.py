@@ -14,7 +14,7 @@ from ignite.engine import Events
 from monai.engines import Evaluator, Trainer
 from torch import nn
 
-from medmamba_monai.errors import UserError
+from medmamba_monai.errors import UserError, first_line
 from medmamba_monai.training.early_stopping import EarlyStop
 from medmamba_monai.training.guards import TrainingDiverged
 from medmamba_monai.training.weights import UNREADABLE, save_weights, unwrap, write_torch
@@ -156,7 +156,7 @@ class ResumableCheckpoint:
             try:
                 content = torch.load(path, map_location="cpu", weights_only=True)
             except UNREADABLE as error:
-                self.logger.warning(f"{path} cannot be read ({str(error).splitlines()[0]}); trying the one before")
+                self.logger.warning(f"{path} cannot be read ({first_line(error)}); trying the one before")
                 problem = error
                 continue
             if content.get("format") != FORMAT:

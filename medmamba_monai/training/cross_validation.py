@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from medmamba_monai.data import load_card, read_fold_list
 from medmamba_monai.errors import UserError
@@ -30,6 +30,7 @@ FREE_TO_CHANGE = (
     "num_workers",
     "cache_rate",
     "progress_bar",
+    "resume",
     "tensorboard",
     "tracking_uri",
 )
@@ -40,7 +41,8 @@ class CrossValidation:
     """Train and evaluate a network once a fold, and review the folds together.
 
     Each fold runs `fold_process` on the bundle's own ``train.json`` and ``evaluate.json``. Started again with the same
-    name, finished folds are skipped and the others go on after their last epoch.
+    name, finished folds are skipped and the others go on after their last epoch; with the parameter ``resume`` False
+    the folds asked for are trained anew.
 
     Args:
         bundle_root: folder of the bundle.
@@ -49,8 +51,9 @@ class CrossValidation:
         config_files: training configs relative to ``bundle_root``, merged from left to right.
         evaluate_files: evaluation overlays, merged after them.
         parameters: top-level values of the training config by name.
-        overrides: further overrides of the training config, such as ``{"train#trainer#amp": True}``.
-        folds: numbers of the folds to run; None for all.
+        overrides: further plain values of the training config, such as ``{"train#trainer#amp": True}``; what is more
+            than a value belongs into a further config file.
+        folds: number or numbers of the folds to run; None for all.
         jobs: how many folds run at a time.
     """
 
@@ -63,12 +66,13 @@ class CrossValidation:
         evaluate_files: Sequence[str],
         parameters: Mapping[str, Any],
         overrides: Mapping[str, Any] | None = None,
-        folds: Sequence[int] | None = None,
+        folds: int | Sequence[int] | None = None,
         jobs: int = 1,
     ) -> None:
         self.bundle_root = Path(bundle_root).resolve()
         self.output_dir = Path(output_dir).resolve()
         self.card = load_card(card)
+        self.config_names = list(config_files)
         self.config_files = [str(self._existing(name)) for name in config_files]
         self.evaluate_files = [str(self._existing(name)) for name in evaluate_files]
         self.parameters = _plain(parameters)
@@ -84,6 +88,7 @@ class CrossValidation:
             tracking_uri=self.parameters["tracking_uri"],
             experiment_name=self.parameters["experiment_name"],
             run_name=self.parameters["run_name"],
+            resume=not self._starts_afresh,
         )
 
     def run(self) -> None:
@@ -92,13 +97,29 @@ class CrossValidation:
         Raises:
             UserError: the output folder holds a cross-validation with other settings or is in use, or a fold failed.
         """
-        lock = FileLock(self.output_dir / ".lock")
+        with self._lock():
+            if self._starts_afresh:
+                self._settings_path.unlink(missing_ok=True)
+            self._check_same_settings()
+            if not self.parameters["resume"]:
+                for fold in self.folds:
+                    self._result(fold).unlink(missing_ok=True)
+            self._run_and_finish()
+
+    def _lock(self) -> AcquireReturnProxy:
         try:
-            with lock.acquire(timeout=0):
-                self._check_same_settings()
-                self._run_and_finish()
+            return FileLock(self.output_dir / ".lock").acquire(timeout=0)
         except Timeout:
             raise UserError(f"{self.output_dir} is in use: this cross-validation is running already") from None
+        except OSError as error:
+            raise UserError(
+                f"cannot write in {self.output_dir}: {error.strerror}; choose another folder with --output_dir"
+            ) from error
+
+    @property
+    def _starts_afresh(self) -> bool:
+        """Whether every fold is trained anew, so that nothing of what was there before remains."""
+        return not self.parameters["resume"] and set(self.folds) == set(range(self.fold_list.num_folds))
 
     def _run_and_finish(self) -> None:
         before = signal.signal(signal.SIGTERM, _interrupt)
@@ -106,6 +127,7 @@ class CrossValidation:
         try:
             self._start_parent()
             self._run_folds()
+            self._summarize(time.time() - began)
         except BaseException as error:
             self.run_handle.finish(end_status(error))
             if isinstance(error, KeyboardInterrupt):
@@ -114,7 +136,7 @@ class CrossValidation:
             raise
         finally:
             signal.signal(signal.SIGTERM, before)
-        self._finish(time.time() - began)
+        self._finish()
 
     def _start_parent(self) -> None:
         run = self.run_handle
@@ -143,11 +165,13 @@ class CrossValidation:
             fold_run.finish("KILLED")
         print(f"fold {job.fold} did not finish ({reason}); its log: {job.directory / 'log.txt'}", flush=True)
 
-    def _finish(self, seconds: float) -> None:
+    def _summarize(self, seconds: float) -> None:
         summary = CrossValidationSummary(self.output_dir, self.card, self.fold_list, self.failures)
         summary.write()
-        summary.log(self.run_handle, self._command(), {**self.parameters_to_log(), "time": format_seconds(seconds)})
+        summary.log(self.run_handle, self._command(), {**self.parameters_to_log(), "time of the last start": format_seconds(seconds)})
         print(f"{summary.text}\n{self._where(seconds)}", flush=True)
+
+    def _finish(self) -> None:
         self.run_handle.finish("FAILED" if self.failures else "FINISHED")
         if self.failures:
             listed = ", ".join(f"{fold} ({reason})" for fold, reason in sorted(self.failures.items()))
@@ -187,13 +211,13 @@ class CrossValidation:
 
     def parameters_to_log(self) -> dict[str, Any]:
         """The parameters that say what was trained, without folders, servers and switches."""
-        hidden = (*FREE_TO_CHANGE, "experiment_name", "run_name", "resume", "val_interval")
+        hidden = (*FREE_TO_CHANGE, "experiment_name", "run_name", "val_interval")
         return {key: value for key, value in self.parameters.items() if key not in hidden}
 
     def _where(self, seconds: float) -> str:
         """What to look at next."""
         uri = self.parameters["tracking_uri"]
-        fold_dir = self.output_dir / "fold_0"
+        finished = [fold for fold in range(self.fold_list.num_folds) if self._result(fold).is_file()]
         architecture = " ".join(
             f"--{key} {_option(self.parameters[key])}" for key in ("image_size", "depths", "channels")
         )
@@ -205,25 +229,35 @@ class CrossValidation:
         ]
         if uri.startswith("sqlite"):
             lines.append(f"review       mlflow ui --backend-store-uri {uri}   then open http://127.0.0.1:5000")
-        lines.append(
-            "classify     python -m monai.bundle run inference "
-            f"--config_file {self.bundle_root}/configs/inference.json "
-            f"--ckpt_path {fold_dir}/model.pt {architecture} --dataset_dir FOLDER_OF_IMAGES"
-        )
+        if finished:
+            lines.append(
+                "classify     python -m monai.bundle run inference "
+                f"--config_file {self.bundle_root}/configs/inference.json "
+                f"--ckpt_path {self.output_dir}/fold_{finished[0]}/model.pt {architecture} "
+                "--dataset_dir FOLDER_OF_IMAGES"
+            )
         return "\n".join(lines)
 
     def _command(self) -> str:
         """The command that makes this run again in the bundle's folder, without the folders of this machine."""
         options = [f"--{key} {_option(value)}" for key, value in self.parameters_to_log().items()]
+        if self.config_names != ["configs/train.json"]:
+            names = [name if not Path(name).is_absolute() else Path(name).name for name in self.config_names]
+            options.append(f"--config_files {_option(names)}")
         if self.overrides:
             options.append(f"--overrides {_option(self.overrides)}")
         head = "python -m monai.bundle run cross_validation --config_file configs/cross_validation.json"
         return " \\\n    ".join([head, *options])
 
     def _check_same_settings(self) -> None:
-        path = self.output_dir / "settings.json"
+        path = self._settings_path
         fixed = {key: value for key, value in self.parameters.items() if key not in FREE_TO_CHANGE}
-        settings = {**fixed, "overrides": self.overrides, "fold_digest": self.fold_list.digest}
+        settings = {
+            **fixed,
+            "config_files": self.config_names,
+            "overrides": self.overrides,
+            "fold_digest": self.fold_list.digest,
+        }
         settings = json.loads(json.dumps(settings))
         saved = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else settings
         for key in sorted(saved.keys() | settings.keys()):
@@ -234,18 +268,25 @@ class CrossValidation:
                 )
         write_json(path, settings)
 
-    def _checked_folds(self, folds: Sequence[int] | None) -> list[int]:
+    def _checked_folds(self, folds: int | Sequence[int] | None) -> list[int]:
         known = range(self.fold_list.num_folds)
-        for fold in folds or ():
+        if folds is None:
+            return list(known)
+        chosen = [folds] if isinstance(folds, int) else list(dict.fromkeys(folds))
+        for fold in chosen:
             if fold not in known:
                 raise UserError(f"--folds {fold} does not exist: the list has folds 0 to {len(known) - 1}")
-        return list(folds) if folds is not None else list(known)
+        return chosen
 
     def _existing(self, name: str) -> Path:
         path = self.bundle_root / name
         if not path.is_file():
             raise UserError(f"no config {path}: run in the bundle's folder, or pass --bundle_root")
         return path
+
+    @property
+    def _settings_path(self) -> Path:
+        return self.output_dir / "settings.json"
 
     def _result(self, fold: int) -> Path:
         return self.output_dir / f"fold_{fold}" / "result.json"

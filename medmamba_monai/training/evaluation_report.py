@@ -12,6 +12,7 @@ import numpy as np
 from ignite.engine import Engine, Events
 
 from medmamba_monai.evaluation import (
+    METRICS,
     Predictions,
     all_metrics,
     confusion_matrix_figure,
@@ -40,7 +41,7 @@ class EvaluationReport:
     """Collect an evaluator's predictions and write them with their metrics.
 
     Writes ``predictions.csv``, ``metrics.json`` and a confusion matrix of each part (PNG and SVG) into ``output_dir``,
-    and logs them to the run.
+    and logs them to the run, which is begun and ended here where no training began it.
 
     Args:
         output_dir: folder of the files.
@@ -96,13 +97,24 @@ class EvaluationReport:
         metrics_path = self.output_dir / "metrics.json"
         write_json(metrics_path, metrics)
         if self.run is not None:
-            for part, values in metrics.items():
-                self.run.journal.log_summary(
-                    {f"{METRIC_PREFIX[part]}/{name}": values[name] for name in values if name != "per_class"}
-                )
-            self.run.journal.log_artifact(path)
-            self.run.journal.log_artifact(metrics_path)
-            self.run.send()
+            self._log(self.run, metrics, (path, metrics_path))
+
+    def _log(self, run: TrackedRun, metrics: Mapping[str, Mapping[str, Any]], files: Sequence[Path]) -> None:
+        ends_here = not run.journal.started
+        if ends_here:
+            run.start()
+        for part, values in metrics.items():
+            run.journal.log_summary({f"{METRIC_PREFIX[part]}/{name}": values[name] for name in METRICS})
+            for suffix in (".png", ".svg"):
+                run.journal.log_artifact(self._figure(part).with_suffix(suffix), "figures")
+        for path in files:
+            run.journal.log_artifact(path)
+        if ends_here:
+            run.finish("FINISHED")
+        run.send()
+
+    def _figure(self, part: str) -> Path:
+        return self.output_dir / f"confusion_matrix_{part}"
 
     def _report_part(self, predictions: Predictions, part: str) -> dict[str, Any]:
         values: dict[str, Any] = all_metrics(predictions.probabilities, predictions.labels, task=self.task)
@@ -110,9 +122,7 @@ class EvaluationReport:
         figure = confusion_matrix_figure(
             predictions.labels, predictions.probabilities.argmax(axis=1), self.class_names, f"{self.title}, {part}"
         )
-        for path in save_figure(figure, self.output_dir / f"confusion_matrix_{part}"):
-            if self.run is not None:
-                self.run.journal.log_artifact(path, "figures")
+        save_figure(figure, self._figure(part))
         return values
 
 

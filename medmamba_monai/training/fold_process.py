@@ -146,7 +146,7 @@ def _interrupt(number: int, frame: object) -> None:
     """Stop once: Ctrl-C reaches this process and its parent, which passes it on while the status is being recorded."""
     for stop in _STOP_SIGNALS:
         signal.signal(stop, signal.SIG_IGN)
-    # Not KeyboardInterrupt: one that passed through eval(), as in MONAI's configs, ends Python by a signal even if caught.
+    # Not KeyboardInterrupt: after one in eval(), which MONAI's configs use, Python ends by a signal even if caught.
     raise SystemExit(EXIT_KILLED)
 
 

@@ -19,7 +19,8 @@ class Journal:
     Lines are ``{"op": ..., "time": milliseconds since 1970, ...}`` with the operations ``start`` (name, parent),
     ``params``, ``tags``, ``metrics`` (values, step), ``artifact`` (path relative to the run's folder, folder in the
     store) and ``status`` (RUNNING, FINISHED, FAILED or KILLED). What a repeated epoch logs again is not written twice,
-    and a parameter that changed when training went on becomes the tag ``changed.<name>``.
+    and a parameter that changed when training went on becomes the tag ``changed.<name>``. A second ``start`` begins
+    another run, which knows nothing of the first.
 
     Args:
         directory: the run's folder; the file is ``tracking.jsonl`` in it.
@@ -37,9 +38,15 @@ class Journal:
         for line in read_lines(self.path):
             self._remember(line)
 
-    def start(self, name: str, parent: str | None = None) -> None:
-        """Name the run, and the folder (relative to this one) of the run that it belongs to; once."""
-        if not self.started:
+    def start(self, name: str, parent: str | None = None, afresh: bool = False) -> None:
+        """Begin a run, or go on with the one that was begun.
+
+        Args:
+            name: of the run.
+            parent: folder, relative to this one, of the run that it belongs to.
+            afresh: begin another run although there is one already.
+        """
+        if afresh or not self.started:
             self._append({"op": "start", "name": name, "parent": parent})
         self.set_status("RUNNING")
 
@@ -108,7 +115,8 @@ class Journal:
 
     def _remember(self, line: dict[str, Any]) -> None:
         if line["op"] == "start":
-            self.started = True
+            self.started, self.status = True, None
+            self._params, self._metrics = {}, {}
         elif line["op"] == "params":
             self._params.update(line["values"])
         elif line["op"] == "metrics":

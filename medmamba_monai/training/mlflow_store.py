@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from medmamba_monai.errors import UserError
+from medmamba_monai.errors import UserError, first_line
 from medmamba_monai.files import write_json
 from medmamba_monai.training.journal import split_complete
 
@@ -148,7 +148,7 @@ class JournalSender:
             self._retry_at = time.monotonic() + 60
             logger.warning(
                 f"MLflow at {self.state['tracking_uri']} did not take {self.pending()} entries "
-                f"({str(error).splitlines()[0][:200]}). Training goes on; they are kept in {self.directory}. "
+                f"({first_line(error)[:200]}). Training goes on; they are kept in {self.directory}. "
                 f"Send them later: medmamba-monai send {self.directory}"
             )
             return False

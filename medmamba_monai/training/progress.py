@@ -6,6 +6,7 @@ import sys
 import time
 
 import ignite.distributed as idist
+import psutil
 from ignite.engine import Events
 from monai.engines import Evaluator, Trainer
 
@@ -38,6 +39,7 @@ class EpochProgress:
         self._durations: list[float] = []
         self._epoch_began = 0.0
         self._printed = 0.0
+        self._startup: float | None = None
 
     def attach(self, engine: Trainer) -> None:
         """Attach to a trainer, after `ValidationHandler`; in a distributed training only the first process prints."""
@@ -48,8 +50,10 @@ class EpochProgress:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.epoch_completed)
 
     def epoch_started(self, engine: Trainer) -> None:
-        """Start the clock."""
+        """Start the clock; before the first epoch, note how long this process took to get there."""
         self._epoch_began = self._printed = time.perf_counter()
+        if self._startup is None:
+            self._startup = time.time() - psutil.Process().create_time()
 
     def iteration_completed(self, engine: Trainer) -> None:
         """Print a line if the last one is long ago."""
@@ -76,7 +80,8 @@ class EpochProgress:
         here = mean * (engine.state.max_epochs - engine.state.epoch)
         if not self.trainings_after:
             return f"{format_seconds(here)} left"
-        everything = here + mean * engine.state.max_epochs * self.trainings_after
+        one_training = (self._startup or 0.0) + mean * engine.state.max_epochs
+        everything = here + one_training * self.trainings_after
         return f"left: {format_seconds(here)} here, about {format_seconds(everything)} in all"
 
     def _print(self, engine: Trainer, text: str) -> None:

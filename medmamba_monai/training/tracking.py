@@ -22,8 +22,8 @@ from medmamba_monai.training.system_metrics import SystemMetrics
 class TrackedRun:
     """A run that is written to its folder first and sent to MLflow from there.
 
-    Opened again, it goes on as the same MLflow run. Without a tracking URI nothing is sent, the journal is written all
-    the same, and `medmamba-monai send` can send it once an URI is known.
+    Opened again, it goes on as the same MLflow run, unless it starts with ``resume`` False. Without a tracking URI
+    nothing is sent, the journal is written all the same, and `medmamba-monai send` can send it once an URI is known.
 
     Args:
         directory: the run's folder; artifacts must lie in or below it.
@@ -31,6 +31,7 @@ class TrackedRun:
         experiment_name: MLflow experiment.
         run_name: name of the run.
         parent: folder of the run that this one belongs to.
+        resume: go on as the run that the folder holds; when False, `start` begins another one.
     """
 
     def __init__(
@@ -40,12 +41,13 @@ class TrackedRun:
         experiment_name: str,
         run_name: str,
         parent: str | Path | None = None,
+        resume: bool = True,
     ) -> None:
         self.directory = Path(directory)
         self.run_name = run_name
+        self.resume = resume
         self.parent = os.path.relpath(parent, self.directory) if parent is not None else None
         self.journal = Journal(self.directory)
-        self.directory.mkdir(parents=True, exist_ok=True)
         self.sender = (
             JournalSender(self.directory, check_tracking_uri(tracking_uri), experiment_name) if tracking_uri else None
         )
@@ -58,12 +60,14 @@ class TrackedRun:
 
     def start(self) -> None:
         """Begin the run or go on with it: RUNNING in MLflow."""
-        self.journal.start(self.run_name, self.parent)
+        self.journal.start(self.run_name, self.parent, afresh=not self.resume)
         self.send()
 
     def finish(self, status: str) -> None:
-        """End the run as FINISHED, FAILED or KILLED."""
+        """End the run as FINISHED, FAILED or KILLED, also one that failed before it started."""
         self.system_metrics.stop()
+        if not self.journal.started:
+            self.journal.start(self.run_name, self.parent)
         self.journal.set_status(status)
         self.send()
 
@@ -130,7 +134,7 @@ class TrackTraining:
 
     def started(self, engine: Trainer) -> None:
         """Begin the run."""
-        self.run.journal.start(self.run.run_name, self.run.parent)
+        self.run.journal.start(self.run.run_name, self.run.parent, afresh=not self.run.resume)
         self.run.journal.log_params(self.parameters)
         self.run.journal.set_tags({**environment_tags(engine.state.device), **self.tags})
         self.run.system_metrics.start()

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialize_safetensors
 from torch import nn
 
-from medmamba_monai.errors import UserError
+from medmamba_monai.errors import UserError, first_line
 from medmamba_monai.files import write_bytes
 from medmamba_monai.networks import architecture_of
 
@@ -31,6 +31,10 @@ UNREADABLE = (
 """What reading a damaged or foreign file of weights raises."""
 
 _METADATA_KEY = "medmamba_monai"
+_REMEDIES = {
+    "dataset": "use the bundle of that dataset, or other weights",
+    "fold_digest": "pass the --data_list that they were trained with, or use other weights",
+}
 
 
 def unwrap(network: nn.Module) -> nn.Module:
@@ -73,12 +77,19 @@ def write_torch(path: str | Path, content: dict[str, Any]) -> None:
 
 
 def read_description(path: str | Path) -> dict[str, Any]:
-    """What `save_weights` was told about the weights; empty where no safetensors file stands beside ``path``."""
+    """What `save_weights` was told about the weights; empty where no safetensors file stands beside ``path``.
+
+    Raises:
+        UserError: the safetensors file is damaged.
+    """
     safe_path = Path(path).with_suffix(".safetensors")
     if not safe_path.is_file():
         return {}
-    with safetensors.safe_open(safe_path, framework="pt") as file:
-        return dict(json.loads((file.metadata() or {}).get(_METADATA_KEY, "{}")))
+    try:
+        with safetensors.safe_open(safe_path, framework="pt") as file:
+            return dict(json.loads((file.metadata() or {}).get(_METADATA_KEY, "{}")))
+    except UNREADABLE as error:
+        raise UserError(f"{safe_path} cannot be read as weights: {first_line(error)}") from error
 
 
 def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
@@ -95,7 +106,7 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
             return dict(load_file(path))
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except UNREADABLE as error:
-        raise UserError(f"{path} cannot be read as weights: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{path} cannot be read as weights: {first_line(error)}") from error
 
 
 def load_weights(network: nn.Module, path: str | Path, expected: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -117,9 +128,9 @@ def load_weights(network: nn.Module, path: str | Path, expected: dict[str, Any] 
     description = read_description(path)
     for key, value in (expected or {}).items():
         if key in description and description[key] != value:
+            remedy = _REMEDIES.get(key, f"pass --{key} {_as_option(description[key])}")
             raise UserError(
-                f"{path} was trained with {key} {description[key]!r}, but {value!r} is configured: "
-                f"pass --{key} {_as_option(description[key])}"
+                f"{path} was trained with {key} {description[key]!r}, but {value!r} is configured: {remedy}"
             )
     target = unwrap(network)
     own = {name: tuple(tensor.shape) for name, tensor in target.state_dict().items()}

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small_bundle import ROOT
+
+from medmamba_monai.bundle_template import generate_bundle
+from medmamba_monai.errors import UserError
+
+CARDS = sorted((ROOT / "data_lists").glob("*/card.json"))
+RESULTS = {"output", "models", "eval", "data", "images", "folds.json", "prepare_report.json"}
+for_every_card = pytest.mark.parametrize("card", CARDS, ids=[card.parent.name for card in CARDS])
+
+
+def files_of(bundle: Path) -> set[str]:
+    """The files of a bundle, without what its commands write beside them."""
+    paths = (path.relative_to(bundle) for path in bundle.rglob("*") if path.is_file())
+    return {path.as_posix() for path in paths if path.parts[0] not in RESULTS and "mlruns.db" not in path.name}
+
+
+@for_every_card
+def test_committed_bundles_are_what_the_template_makes_of_their_cards(card, tmp_path):
+    generate_bundle(card, tmp_path)
+    committed = ROOT / "bundles" / card.parent.name
+    assert files_of(tmp_path) == files_of(committed)
+    different = [name for name in files_of(tmp_path) if (tmp_path / name).read_bytes() != (committed / name).read_bytes()]
+    assert different == [], "run: make bundles"
+
+
+@for_every_card
+def test_no_placeholder_is_left(card, tmp_path):
+    left = [path.name for path in generate_bundle(card, tmp_path) if re.search(r"\{\{|\}\}", path.read_text())]
+    assert [name for name in left if not name.endswith(".json")] == []
+    texts = (path.read_text() for path in tmp_path.rglob("*.json"))
+    assert [text for text in texts if re.search(r"\{\{[\w.]+\}\}", text)] == []
+
+
+def test_every_bundle_has_a_card():
+    assert {path.name for path in (ROOT / "bundles").iterdir()} == {card.parent.name for card in CARDS}
+
+
+def test_values_keep_their_types(tmp_path):
+    generate_bundle(ROOT / "data_lists" / "phantom" / "card.json", tmp_path)
+    train = json.loads((tmp_path / "configs" / "train.json").read_text())
+    assert train["network_def"]["spatial_dims"] == 2
+    assert train["image_size"] == 64
+    assert train["experiment_name"] == "Phantom"
+
+
+def test_every_parameter_of_a_training_can_be_given_to_a_cross_validation(tmp_path):
+    generate_bundle(ROOT / "data_lists" / "phantom" / "card.json", tmp_path)
+    config = json.loads((tmp_path / "configs" / "cross_validation.json").read_text())
+    passed_on = config["cross_validation_workflow"]["parameters"]
+    train = json.loads((tmp_path / "configs" / "train.json").read_text())
+    assert passed_on == {name: f"@{name}" for name in passed_on}
+    assert set(passed_on) <= set(config) & set(train)
+
+
+def test_generating_again_replaces_what_was_changed(tmp_path):
+    card = ROOT / "data_lists" / "phantom" / "card.json"
+    first = {path: path.read_bytes() for path in generate_bundle(card, tmp_path)}
+    (tmp_path / "configs" / "train.json").write_text("{}")
+    assert {path: path.read_bytes() for path in generate_bundle(card, tmp_path)} == first
+
+
+def test_a_card_that_is_not_there_is_a_clear_error(tmp_path):
+    with pytest.raises(UserError, match=r"card\.json: cannot be read"):
+        generate_bundle(tmp_path / "card.json", tmp_path / "bundle")
+
+
+@pytest.mark.parametrize(("names", "code"), [(["phantom"], 0), (["no_such"], 2)])
+def test_the_command_generates_the_bundles_it_is_told(tmp_path, names, code):
+    (tmp_path / "data_lists").symlink_to(ROOT / "data_lists")
+    command = [sys.executable, "-m", "medmamba_monai.bundle_template", *names]
+    result = subprocess.run(command, cwd=tmp_path, env=os.environ, capture_output=True, text=True)
+    assert result.returncode == code
+    assert ("bundles/phantom: 12 files" in result.stdout) == (code == 0)
+    assert ("error: no data_lists/no_such/card.json" in result.stderr) == (code == 2)
