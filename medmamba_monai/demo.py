@@ -73,10 +73,11 @@ def _find_dataset(root: Path) -> tuple[str, Path]:
     """PneumoniaMNIST from ``MEDMAMBA_DATA_DIR`` or from the internet, else a generated dataset; says which."""
     from medmamba_monai.data import DownloadError, download, write_phantom
 
-    for folder in filter(None, [os.environ.get("MEDMAMBA_DATA_DIR"), str(root / "data")]):
-        if (Path(folder) / "pneumoniamnist.npz").is_file():
+    places = filter(None, [os.environ.get("MEDMAMBA_DATA_DIR"), str(root / "data")])
+    for folder in (Path(place) / below for place in places for below in ("", "pneumoniamnist")):
+        if (folder / "pneumoniamnist.npz").is_file():
             print(f"Data: PneumoniaMNIST, real chest X-rays, found in {folder}")
-            return "pneumoniamnist", Path(folder)
+            return "pneumoniamnist", folder
     file = _smallest_file()
     try:
         print(f"Data: PneumoniaMNIST, real chest X-rays, from {file.url}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from types import TracebackType
 
@@ -15,13 +16,22 @@ class UserError(ValueError):
     """
 
 
+_IN_WORKER = re.compile(
+    r"Original Traceback.*^medmamba_monai\.errors\.UserError: (?P<message>.+?)\s*(\n\nThe above exception|\Z)",
+    re.DOTALL | re.MULTILINE,
+)
+
+
 def find_user_error(error: BaseException | None) -> UserError | None:
     """The `UserError` that an exception is or was raised from; None where there is none.
 
-    MONAI's config parser and Ignite wrap what they meet in exceptions of their own.
+    MONAI's config parser and Ignite wrap what they meet in exceptions of their own, and of what a DataLoader worker
+    raised only the printed traceback arrives.
     """
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
+        if match := _IN_WORKER.search(str(error)):
+            return UserError(match["message"])
         if isinstance(error, UserError):
             return error
         seen.add(id(error))
@@ -35,11 +45,8 @@ def first_line(error: BaseException) -> str:
 
 
 def error_message(error: UserError) -> str:
-    """The message for people, without the traceback that a DataLoader worker puts before it."""
-    text = str(error)
-    if "Original Traceback" in text:
-        text = text.rstrip().rsplit("UserError: ", 1)[-1]
-    return f"error: {text}"
+    """The message for people."""
+    return f"error: {error}"
 
 
 def explain_user_errors() -> None:

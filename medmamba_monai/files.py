@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +27,12 @@ def replace_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
         UserError: the folder or the file cannot be written (permissions, a full disk).
     """
     target = Path(path)
-    temporary: Path | None = None
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}{target.suffix}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
-        os.close(descriptor)
-        temporary = Path(name)
+        temporary.touch(exist_ok=False)
         yield temporary
         _flush_to_disk(temporary)
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(target)
         _flush_to_disk(target.parent)
     except OSError as error:
@@ -44,8 +41,8 @@ def replace_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
             "what was there before is untouched."
         ) from error
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where the folder is no folder there is nothing to remove
+            temporary.unlink()
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -71,9 +68,3 @@ def _flush_to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from small_bundle import ROOT, SmallBundle, run
+from small_bundle import ROOT, SmallBundle, run_command
 
 SHARED_VARIABLE = "MEDMAMBA_SHARED_DIR"
 
@@ -58,7 +58,7 @@ def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
 def cross_validated(small_bundle: SmallBundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a finished cross-validation: ``output``, ``mlruns.db`` and what it printed in ``output.txt``."""
     folder = tmp_path_factory.mktemp("cross_validated")
-    code, printed = run(small_bundle.command("cross_validation", ["cross_validation"], folder), folder)
+    code, printed = run_command(small_bundle.command("cross_validation", ["cross_validation"], folder), folder)
     assert code == 0, printed
     return folder
 

@@ -82,7 +82,7 @@ def start(command: list[str], folder: Path, **environment: str) -> subprocess.Po
     )
 
 
-def run(command: list[str], folder: Path, **environment: str) -> tuple[int, str]:
+def run_command(command: list[str], folder: Path, **environment: str) -> tuple[int, str]:
     """Run a command to its end; its exit code and what it printed."""
     (folder / "output.txt").unlink(missing_ok=True)
     code = start(command, folder, **environment).wait()

@@ -52,6 +52,7 @@ class SmallTraining:
         handlers: tuple[Any, ...] = (),
         data: list[dict[str, Any]] | None = None,
         learning_rate: float = 1e-3,
+        val_interval: int = 1,
     ) -> None:
         seed_everything(0)
         self.network = MedMamba(
@@ -90,7 +91,7 @@ class SmallTraining:
             train_handlers=[
                 EpochSeeding(seed=0, fold=1),
                 FiniteLoss(),
-                ValidationHandler(1, self.evaluator),
+                ValidationHandler(val_interval, self.evaluator),
                 self.early_stop,
                 *handlers,
                 self.checkpoint,

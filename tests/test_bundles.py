@@ -40,7 +40,7 @@ def config(bundle: Path, name: str) -> dict[str, Any]:
 
 
 def workflow(bundle: Path, configs: list[str], kind: str, **overrides: Any) -> ConfigWorkflow:
-    return ConfigWorkflow(
+    made = ConfigWorkflow(
         config_file=[str(bundle / "configs" / f"{name}.json") for name in configs],
         meta_file=str(bundle / "configs" / "metadata.json"),
         logging_file=False,
@@ -48,6 +48,8 @@ def workflow(bundle: Path, configs: list[str], kind: str, **overrides: Any) -> C
         bundle_root=str(bundle),
         **overrides,
     )
+    made.initialize()
+    return made
 
 
 @for_every_bundle
@@ -120,7 +122,10 @@ def test_the_network_has_the_inputs_and_outputs_of_the_metadata(bundle, own_proc
     )
 
 
-def test_exported_torchscript_answers_as_the_network(small_bundle: SmallBundle, tmp_path, own_process):
+@pytest.mark.parametrize(("backend", "custom_operator"), [("torch", False), ("auto", True)])
+def test_exported_torchscript_answers_as_the_network(
+    small_bundle: SmallBundle, tmp_path, own_process, backend, custom_operator
+):
     network = MedMamba(2, 3, 2, **SMALL_NETWORK).eval()
     save_weights(network, tmp_path / "model.pt")
     monai.bundle.ckpt_export(
@@ -129,11 +134,11 @@ def test_exported_torchscript_answers_as_the_network(small_bundle: SmallBundle, 
         ckpt_file=str(tmp_path / "model.pt"),
         meta_file=small_bundle.config("metadata"),
         config_file=small_bundle.config("inference"),
-        **{**SMALL_NETWORK, "network_def#scan_backend": "torch"},
+        **{**SMALL_NETWORK, "network_def#scan_backend": backend},
     )
     exported, images = torch.jit.load(tmp_path / "model.ts").eval(), torch.randn(2, 3, 64, 64)
     torch.testing.assert_close(exported(images), network(images), rtol=1e-4, atol=1e-5)
-    assert "medmamba" not in str(exported.inlined_graph)
+    assert ("medmamba_monai::directional_scan" in str(exported.inlined_graph)) == custom_operator
 
 
 def test_every_config_builds_the_same_network():

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from ignite.engine import Events
+from monai.engines import Trainer
 from small_training import SmallTraining
 
 from medmamba_monai.errors import UserError
@@ -134,25 +135,36 @@ def test_a_full_disk_leaves_the_last_checkpoint_whole(tmp_path):
     assert [path.read_bytes() for path in files] == [before]
 
 
+class Spoil:
+    """Makes a weight NaN after the validation."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def attach(self, engine: Trainer) -> None:
+        engine.add_event_handler(Events.EPOCH_COMPLETED(once=self.epoch), self)
+
+    def __call__(self, engine: Trainer) -> None:
+        engine.network.head.bias.data[0] = float("nan")
+
+
 def test_weights_that_are_not_finite_are_not_saved(tmp_path):
-    training = SmallTraining(tmp_path, epochs=1)
-
-    def spoil(engine):
-        training.network.head.bias.data[0] = float("nan")
-
-    training.trainer.add_event_handler(Events.ITERATION_COMPLETED(once=3), spoil)
-    training.evaluator.state.key_metric_name = None
-    with pytest.raises((TrainingDiverged, UserError)):
-        training.run()
-    assert checkpoint_files(tmp_path / "checkpoints") == []
+    with pytest.raises(TrainingDiverged, match=r"head\.bias holds NaN or infinity after epoch 2"):
+        SmallTraining(tmp_path, handlers=(Spoil(2),)).run()
+    assert [path.name for path in checkpoint_files(tmp_path / "checkpoints")] == ["checkpoint_epoch=0001.pt"]
 
 
-def test_no_validation_keeps_the_last_weights(tmp_path, caplog):
-    training = SmallTraining(tmp_path, epochs=1)
-    training.evaluator.run = lambda epoch: None
-    weights = training.run()
+def test_without_any_validation_the_last_weights_are_kept(tmp_path, caplog):
+    weights = SmallTraining(tmp_path, epochs=2, val_interval=3).run()
     assert same(torch.load(tmp_path / "model.pt", weights_only=True), weights)
     assert "no validation ran" in caplog.text
+
+
+def test_an_empty_checkpoint_falls_back_too(tmp_path, caplog):
+    straight = SmallTraining(tmp_path / "straight").run()
+    stop_after(SmallTraining(tmp_path), 2)
+    checkpoint_files(tmp_path / "checkpoints")[-1].write_bytes(b"")
+    assert same(SmallTraining(tmp_path).run(), straight)
 
 
 def test_checkpoint_is_read_without_pickled_objects(tmp_path):

@@ -13,13 +13,14 @@ from typing import Any
 import monai.bundle
 import pytest
 import torch
-from small_bundle import EPOCHS, ROOT, SmallBundle, end_group, run, start, wait_until
+from small_bundle import EPOCHS, ROOT, SmallBundle, end_group, run_command, start, wait_until
 from tracked_runs import TrackedRuns
 
 from medmamba_monai.errors import find_user_error
 from medmamba_monai.evaluation import METRICS
 
 pytestmark = pytest.mark.slow
+OVERRIDES = {"train#trainer#amp": False}
 ALL_FINISHED = {"small": "FINISHED", "fold 0": "FINISHED", "fold 1": "FINISHED"}
 
 
@@ -158,15 +159,14 @@ def interrupted(small_bundle: SmallBundle, tmp_path_factory: pytest.TempPathFact
     """Stopped by SIGTERM in fold 0, killed in fold 1, then run to its end: what was to be seen after each."""
     folder = tmp_path_factory.mktemp("interrupted")
     shutil.copy(small_bundle.store, folder / "mlruns.db")
-    overrides = {"train#trainer#amp": False}
-    command = small_bundle.command("cross_validation", ["cross_validation"], folder, overrides=overrides)
+    command = small_bundle.command("cross_validation", ["cross_validation"], folder, overrides=OVERRIDES)
     seen: dict[str, Any] = {"folder": folder}
     for fold, number in ((0, signal.SIGTERM), (1, signal.SIGKILL)):
         process = start(command, folder)
         wait_until((checkpoints(folder, fold) / "checkpoint_epoch=0001.pt").is_file, process)
         (process.send_signal if number == signal.SIGTERM else partial(end_group, process))(number)
         seen[number.name] = process.wait(), result(folder, fold).exists(), TrackedRuns(folder / "mlruns.db").statuses()
-    seen["end"] = run(command, folder)
+    seen["end"] = run_command(command, folder)
     return seen
 
 
@@ -212,3 +212,24 @@ def test_overrides_reach_the_folds_and_the_note(interrupted):
     assert config["train"]["trainer"]["amp"] is False
     note = TrackedRuns(interrupted["folder"] / "mlruns.db").parents[0].data.tags["mlflow.note.content"]
     assert "--overrides" in note
+
+
+def test_a_single_fold_can_be_trained_anew(interrupted, small_bundle, own_process, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as before: sums over two threads are rounded otherwise
+    folder = interrupted["folder"]
+    before = weights(folder, 1)
+    run_in_process(small_bundle, folder, folds=1, resume=False, overrides=OVERRIDES)
+    runs = TrackedRuns(folder / "mlruns.db")
+    assert len(runs.parents) == 1
+    assert sorted(child.info.run_name for child in runs.children) == ["fold 0", "fold 1", "fold 1"]
+    assert runs.history(runs.children[-1], "train/loss") == runs.history(runs.children[-2], "train/loss")
+    assert all(torch.equal(tensor, before[name]) for name, tensor in weights(folder, 1).items())
+
+
+def test_all_folds_trained_anew_are_another_cross_validation(interrupted, small_bundle, own_process):
+    folder = interrupted["folder"]
+    run_in_process(small_bundle, folder, resume=False, epochs=1, jobs=2)
+    first, second = TrackedRuns(folder / "mlruns.db").parents
+    assert (first.data.params["epochs"], second.data.params["epochs"]) == (str(EPOCHS), "1")
+    assert second.data.metrics["folds_finished"] == 2
+    assert [path.name for path in checkpoints(folder, 0).iterdir()] == ["checkpoint_epoch=0001.pt"]

@@ -86,7 +86,10 @@ def test_every_image_is_validated_once_and_tested_by_each_fold(cross_validated, 
 def test_the_terminal_shows_the_figures_that_are_logged(cross_validated):
     printed, found = (cross_validated / "output.txt").read_text(), logged(cross_validated)
     row = next(line.split() for line in printed.splitlines() if line.startswith("ensemble"))
-    assert row[1:] == [*(f"{100 * found[f'ensemble/{name}']:.2f}" for name in METRICS[:-1]), f"{found['ensemble/auc']:.4f}"]
+    assert row[1:] == [
+        *(f"{100 * found[f'ensemble/{name}']:.2f}" for name in METRICS[:-1]),
+        f"{found['ensemble/auc']:.4f}",
+    ]
 
 
 def pooled(small_bundle: SmallBundle, folder: Path, finished: tuple[int, ...]) -> CrossValidationSummary:

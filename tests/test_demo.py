@@ -11,10 +11,12 @@ from medmamba_monai.data import load_card
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_dataset_is_found_where_the_environment_says(tmp_path, monkeypatch, capsys):
-    (tmp_path / "pneumoniamnist.npz").write_bytes(b"")
+@pytest.mark.parametrize("below", ["", "pneumoniamnist"])
+def test_the_dataset_is_found_where_the_environment_says(tmp_path, monkeypatch, capsys, below):
+    (tmp_path / "pneumoniamnist").mkdir()
+    (tmp_path / below / "pneumoniamnist.npz").write_bytes(b"")
     monkeypatch.setenv("MEDMAMBA_DATA_DIR", str(tmp_path))
-    assert demo._find_dataset(tmp_path / "elsewhere") == ("pneumoniamnist", tmp_path)
+    assert demo._find_dataset(tmp_path / "elsewhere") == ("pneumoniamnist", tmp_path / below)
     assert "real chest X-rays" in capsys.readouterr().out
 
 

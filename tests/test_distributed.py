@@ -11,7 +11,7 @@ import torch
 from ignite.engine import Engine
 from safetensors import safe_open
 from sklearn.metrics import log_loss, roc_auc_score
-from small_bundle import SmallBundle, run
+from small_bundle import SmallBundle, run_command
 from torch import nn
 
 from medmamba_monai.errors import UserError
@@ -28,7 +28,7 @@ def trained(small_bundle: SmallBundle, tmp_path_factory: pytest.TempPathFactory)
     options = {"epochs": 1, "tracking_uri": None, "ckpt_dir": str(folder / "models"), **UNEVEN}
     command = small_bundle.command("training", ["train", "multi_gpu_train"], folder, **options)
     torchrun = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    code, printed = run([*torchrun, *command[3:]], folder, MLFLOW_TRACKING_URI="")
+    code, printed = run_command([*torchrun, *command[3:]], folder, MLFLOW_TRACKING_URI="")
     assert code == 0, printed
     return SimpleNamespace(folder=folder, printed=printed, journal=read_lines(folder / "output" / "tracking.jsonl"))
 

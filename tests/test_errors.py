@@ -3,7 +3,10 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from medmamba_monai.errors import UserError, error_message, find_user_error
+import pytest
+from torch.utils.data import DataLoader, Dataset
+
+from medmamba_monai.errors import UserError, error_message, find_user_error, first_line
 
 SCRIPT = """
 from medmamba_monai.errors import UserError, explain_user_errors
@@ -35,7 +38,38 @@ def test_an_unrelated_error_is_no_user_error():
     assert find_user_error(RuntimeError("x")) is None
 
 
-def test_the_traceback_of_a_worker_is_left_out():
-    text = "Caught UserError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n  File\n"
-    message = error_message(UserError(text + "medmamba_monai.errors.UserError: a.png: is truncated\n"))
-    assert message == "error: a.png: is truncated"
+class Fails(Dataset):
+    """A data set of one image that cannot be read, or that MONAI says cannot be transformed."""
+
+    def __init__(self, wrapped: bool) -> None:
+        self.wrapped = wrapped
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> None:
+        try:
+            raise UserError("a.png: is truncated;\nget it again")
+        except UserError as error:
+            if not self.wrapped:
+                raise
+            raise RuntimeError("applying transform") from error
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_the_message_of_a_worker_arrives_without_its_traceback(num_workers, wrapped):
+    with pytest.raises((UserError, RuntimeError)) as caught:
+        next(iter(DataLoader(Fails(wrapped), num_workers=num_workers)))
+    assert error_message(find_user_error(caught.value)) == "error: a.png: is truncated;\nget it again"
+
+
+def test_a_bug_in_a_worker_is_no_user_error():
+    with pytest.raises(TypeError) as caught:
+        next(iter(DataLoader([None], num_workers=1)))
+    assert find_user_error(caught.value) is None
+
+
+def test_an_exception_without_a_message_is_named_by_its_kind():
+    assert first_line(EOFError()) == "EOFError"
+    assert first_line(ValueError("one\ntwo")) == "one"

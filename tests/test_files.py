@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 
 import pytest
@@ -18,11 +19,23 @@ def test_a_file_is_replaced(tmp_path):
 def test_an_error_while_writing_leaves_the_old_content_and_no_rest(tmp_path):
     path = tmp_path / "a.txt"
     write_text(path, "old")
-    with pytest.raises(KeyError), replace_atomically(path) as temporary:
-        temporary.write_text("half")
-        raise KeyError
+
+    def write_half() -> None:
+        with replace_atomically(path) as temporary:
+            temporary.write_text("half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        write_half()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_new_file_has_the_usual_permissions_and_the_umask_of_other_threads_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "umask")
+    write_text(tmp_path / "a.txt", "x")
+    (tmp_path / "b.txt").touch()
+    assert (tmp_path / "a.txt").stat().st_mode == (tmp_path / "b.txt").stat().st_mode
 
 
 def test_a_full_disk_is_one_clear_error(tmp_path):

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from filelock import FileLock
-from small_bundle import EPOCHS, SmallBundle, free_port, mlflow_service, run
+from small_bundle import EPOCHS, SmallBundle, free_port, mlflow_service, run_command
 from tracked_runs import TrackedRuns
 
 from medmamba_monai.training import send_pending
@@ -34,7 +34,7 @@ def troubled(small_bundle: SmallBundle, tmp_path_factory: pytest.TempPathFactory
         config_files=["configs/train.json", str(overlay)],
         jobs=2,
     )
-    code, printed = run(command, folder)
+    code, printed = run_command(command, folder)
     return SimpleNamespace(folder=folder, code=code, printed=printed, port=port)
 
 

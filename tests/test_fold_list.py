@@ -158,6 +158,12 @@ def test_unknown_field_is_an_error(made: FoldList) -> None:
         read_fold_list(made.path, made.dataset_dir)
 
 
+def test_labels_that_are_not_numbered_from_zero_are_an_error(made: FoldList) -> None:
+    edit(made, lambda content: content.update(labels={"1": "cat", "2": "dog"}))
+    with pytest.raises(UserError, match=r"folds\.json: labels: must be numbered from 0 to 1"):
+        read_fold_list(made.path, made.dataset_dir)
+
+
 @pytest.mark.parametrize("image", ["../secret.png", "/etc/hostname", "a/../../b.png", "C:\\a.png", ""])
 def test_image_outside_the_dataset_is_an_error(made: FoldList, image: str) -> None:
     edit(made, lambda content: content["test"][0].update(image=image))
@@ -200,6 +206,12 @@ def test_labels_of_the_npz_must_agree(made: FoldList) -> None:
     sign(made)
     with pytest.raises(UserError, match=r"test-00003 has label 0, mini\.npz#test_images\[3\] has \[1\]"):
         read_fold_list(made.path, made.dataset_dir)
+
+
+def test_list_of_another_dataset_is_an_error(made: FoldList) -> None:
+    assert read_fold_list(made.path, made.dataset_dir, name="mini") == made
+    with pytest.raises(UserError, match=r"folds\.json: holds the folds of 'mini', needed are those of 'pathmnist'"):
+        read_fold_list(made.path, made.dataset_dir, name="pathmnist")
 
 
 def test_unverified_list_needs_no_data(made: FoldList, tmp_path: Path) -> None:

@@ -55,7 +55,9 @@ def test_a_fold_leaves_weights_predictions_and_a_result(tmp_path, small_bundle):
     assert (result["fold"], result["epochs"], result["best_epoch"]) == (0, 1, 1)
     assert result["metrics"].keys() == {"validation", "test"}
     assert statuses(tmp_path) == ["RUNNING", "FINISHED"]
-    assert not [name for name in ("model.pt", "model.safetensors", "log.txt") if not (tmp_path / "fold_0" / name).exists()]
+    assert not [
+        name for name in ("model.pt", "model.safetensors", "log.txt") if not (tmp_path / "fold_0" / name).exists()
+    ]
 
 
 def test_what_the_user_can_fix_ends_with_2_and_one_line(tmp_path, small_bundle, capfd):
@@ -70,6 +72,7 @@ def test_a_training_that_diverges_ends_with_1_and_one_line(tmp_path, small_bundl
     assert run_fold(small_bundle, tmp_path, learning_rate=1e30) == 1
     printed = "".join(capfd.readouterr())
     assert "lower --learning_rate" in printed.lower()
+    assert "lower --learning_rate" in (tmp_path / "fold_0" / "log.txt").read_text().lower()
     assert "Traceback" not in printed
     assert statuses(tmp_path) == ["RUNNING", "FAILED"]
 
@@ -77,6 +80,7 @@ def test_a_training_that_diverges_ends_with_1_and_one_line(tmp_path, small_bundl
 def test_a_bug_ends_with_1_and_its_traceback(tmp_path, small_bundle, capfd):
     assert run_fold(small_bundle, tmp_path, **{"train#trainer#max_epochs": "many"}) == 1
     assert "Traceback" in capfd.readouterr().err
+    assert "Traceback" in (tmp_path / "fold_0" / "log.txt").read_text()
     assert statuses(tmp_path)[-1] == "FAILED"
 
 

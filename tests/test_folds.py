@@ -36,6 +36,11 @@ def test_official_test_images_are_in_no_fold() -> None:
     assert folds.validation == {}
 
 
+def test_a_test_split_without_a_class_is_an_error() -> None:
+    with pytest.raises(UserError, match="the official test split has no image of 'dog'"):
+        make_folds([*singles(50, 50, "train"), *singles(5, 0, "test")], 5, 0, NAMES)
+
+
 def test_every_fold_has_its_share_of_every_class() -> None:
     samples = singles(100, 25, "train") + singles(1, 1, "test")
     shares = counts(samples, make_folds(samples, 5, 0, NAMES))
@@ -115,7 +120,7 @@ def test_largest_number_is_one_that_works() -> None:
     samples = [*mixed, *(Sample(f"s{n}", "a.png", 1) for n in range(40)), Sample("last", "a.png", 0)]
     with pytest.raises(UserError, match="largest possible number is 3"):
         make_folds(samples, 4, 0, NAMES)
-    assert make_folds([*samples, *singles(0, 2, "test")], 3, 0, NAMES).num_folds == 3
+    assert make_folds([*samples, *singles(1, 1, "test")], 3, 0, NAMES).num_folds == 3
 
 
 def test_validation_part_counts_for_what_is_possible() -> None:

@@ -29,7 +29,9 @@ def test_committed_bundles_are_what_the_template_makes_of_their_cards(card, tmp_
     generate_bundle(card, tmp_path)
     committed = ROOT / "bundles" / card.parent.name
     assert files_of(tmp_path) == files_of(committed)
-    different = [name for name in files_of(tmp_path) if (tmp_path / name).read_bytes() != (committed / name).read_bytes()]
+    different = [
+        name for name in files_of(tmp_path) if (tmp_path / name).read_bytes() != (committed / name).read_bytes()
+    ]
     assert different == [], "run: make bundles"
 
 

@@ -14,7 +14,7 @@ def test_nan_loss_names_the_batch_and_keeps_the_last_checkpoint(tmp_path):
     data = items(24)
     data[5]["image"][0, 3, 3] = float("nan")
     training = SmallTraining(tmp_path, epochs=2, data=data)
-    with pytest.raises(TrainingDiverged, match=r"loss is nan in epoch 2, batch \d of 3|image-5"):
+    with pytest.raises(TrainingDiverged, match=r"loss is nan in epoch 2, batch [1-3] \(samples .*image-5"):
         training.run()
     assert [path.name for path in checkpoint_files(tmp_path / "checkpoints")] == ["checkpoint_epoch=0001.pt"]
 

@@ -57,6 +57,29 @@ def test_a_run_that_goes_on_keeps_its_start(tmp_path):
     assert journal.status == "RUNNING"
 
 
+def test_a_run_begun_afresh_knows_nothing_of_the_first(tmp_path):
+    first = Journal(tmp_path)
+    first.start("fold 0")
+    first.log_params({"epochs": 5})
+    first.log_metrics({"train/loss": 0.5}, step=1)
+    journal = Journal(tmp_path)
+    journal.start("fold 0", afresh=True)
+    journal.log_params({"epochs": 8})
+    journal.log_metrics({"train/loss": 0.7}, step=1)
+    assert operations(journal) == ["start", "status", "params", "metrics"] * 2
+    assert Journal(tmp_path).last_step("train/") == 1
+
+
+def test_numbers_about_a_run_are_replaced(tmp_path):
+    journal = Journal(tmp_path)
+    journal.log_summary({"test/auc": 0.8, "test/f1": 0.7})
+    journal.log_summary({"test/auc": 0.9, "test/f1": 0.7})
+    assert [line["values"] for line in read_lines(journal.path)] == [
+        {"test/auc": 0.8, "test/f1": 0.7},
+        {"test/auc": 0.9},
+    ]
+
+
 def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write .*tracking\.jsonl"):

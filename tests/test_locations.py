@@ -45,6 +45,14 @@ def test_images_below_a_folder_are_listed_and_the_rest_is_named(tmp_path, caplog
     assert "1 files" in caplog.text
 
 
+def test_hidden_copies_of_images_are_left_out(tmp_path, caplog):
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    for name in ("1.png", "._1.png", ".ipynb_checkpoints/1-checkpoint.png"):
+        Image.new("L", (4, 4)).save(tmp_path / name)
+    assert [item["id"] for item in list_images(tmp_path)] == ["1.png"]
+    assert "2 files" in caplog.text
+
+
 @pytest.mark.parametrize(("folder", "message"), [("none", "no such folder"), (".", "holds no image")])
 def test_a_folder_without_images_is_a_clear_error(tmp_path, folder, message):
     with pytest.raises(UserError, match=message):

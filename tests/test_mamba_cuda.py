@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from scan_inputs import gradients, make_inputs, relative_error
@@ -9,7 +12,7 @@ from test_reference import make_sequences
 from torch import Tensor
 
 from medmamba_monai.selective_scan import available_backends, directional_scan
-from medmamba_monai.selective_scan.mamba_cuda import mamba_directional_scan, scan_of_extension
+from medmamba_monai.selective_scan.mamba_cuda import load_scan, mamba_directional_scan, scan_of_extension
 from medmamba_monai.selective_scan.reference import reference_directional_scan, reference_selective_scan
 
 
@@ -49,6 +52,20 @@ def test_the_extension_scans_without_skip_bias_or_groups() -> None:
 
 def test_an_empty_batch_needs_no_kernel() -> None:
     assert mamba_directional_scan(*make_inputs((3, 4), batch=0), [3, 4]).shape == (0, 12, 5)
+
+
+def test_the_extension_is_taken_where_the_package_does_not_import(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "mamba_ssm" / "ops" / "selective_scan_interface.py"
+    package.parent.mkdir(parents=True)
+    package.write_text("raise RuntimeError('no active GPU driver')")
+    (tmp_path / "selective_scan_cuda.py").write_text("")
+    for name in ("mamba_ssm", "mamba_ssm.ops", "selective_scan_cuda"):
+        monkeypatch.setitem(sys.modules, name, None)  # what is imported here is forgotten after the test
+        del sys.modules[name]
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert "scan_of_extension" in load_scan.__wrapped__().__qualname__
 
 
 @pytest.mark.gpu

@@ -1,42 +1,24 @@
 from __future__ import annotations
 
-import contextlib
-import socket
+import shutil
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from small_bundle import SmallBundle, free_port, mlflow_service
 
 from medmamba_monai.errors import UserError
 from medmamba_monai.training.journal import Journal
 from medmamba_monai.training.mlflow_store import JournalSender, check_tracking_uri, connect, send_pending
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-@contextlib.contextmanager
-def mlflow_server(folder: Path, port: int):
-    store = ["--backend-store-uri", f"sqlite:///{folder}/server.db", "--artifacts-destination", str(folder / "files")]
-    command = [sys.executable, "-m", "mlflow", "server", *store, "--port", str(port), "--workers", "1"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder)
-    try:
-        for _ in range(120):
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=1)
-                break
-            time.sleep(0.5)
-        yield
-    finally:
-        process.terminate()
-        process.wait()
+@pytest.fixture
+def database(small_bundle: SmallBundle, tmp_path: Path) -> Path:
+    """A copy of the empty store: making one takes seconds."""
+    return Path(shutil.copy(small_bundle.store, tmp_path / "mlruns.db"))
 
 
 def a_run(directory: Path, parent: str | None = None) -> Journal:
@@ -61,18 +43,18 @@ def check_run(client: MlflowClient, run_id: str) -> None:
     assert [file.path for file in client.list_artifacts(run_id, "tables")] == ["tables/predictions.csv"]
 
 
-def test_a_journal_arrives_in_sqlite_with_its_artifacts_beside_the_database(tmp_path):
-    uri = f"sqlite:///{tmp_path}/store/mlruns.db"
+def test_a_journal_arrives_in_sqlite_with_its_artifacts_beside_the_database(database, tmp_path):
+    uri = f"sqlite:///{database}"
     a_run(tmp_path / "run")
     sender = JournalSender(tmp_path / "run", uri, "phantom")
     assert sender.send()
     assert sender.pending() == 0
     check_run(MlflowClient(uri), sender.run_id)
-    assert len(list((tmp_path / "store" / "mlartifacts").rglob("predictions.csv"))) == 1
+    assert len(list((tmp_path / "mlartifacts").rglob("predictions.csv"))) == 1
 
 
-def test_sending_again_sends_nothing_twice(tmp_path):
-    uri = f"sqlite:///{tmp_path}/mlruns.db"
+def test_sending_again_sends_nothing_twice(database, tmp_path):
+    uri = f"sqlite:///{database}"
     a_run(tmp_path / "run")
     first = JournalSender(tmp_path / "run", uri, "phantom")
     first.send()
@@ -84,8 +66,8 @@ def test_sending_again_sends_nothing_twice(tmp_path):
     assert len(client.search_runs([experiment.experiment_id])) == 1
 
 
-def test_children_carry_their_parents_id(tmp_path):
-    uri = f"sqlite:///{tmp_path}/mlruns.db"
+def test_children_carry_their_parents_id(database, tmp_path):
+    uri = f"sqlite:///{database}"
     a_run(tmp_path / "run")
     a_run(tmp_path / "run" / "fold_0", parent="..")
     child = JournalSender(tmp_path / "run" / "fold_0", uri, "phantom")
@@ -97,7 +79,7 @@ def test_children_carry_their_parents_id(tmp_path):
 
 
 @pytest.mark.slow
-def test_what_a_server_could_not_take_is_sent_later(tmp_path, caplog):
+def test_what_a_server_could_not_take_is_sent_later(database, tmp_path, caplog):
     port = free_port()
     uri = f"http://127.0.0.1:{port}"
     a_run(tmp_path / "run")
@@ -105,7 +87,7 @@ def test_what_a_server_could_not_take_is_sent_later(tmp_path, caplog):
     for folder in (tmp_path / "run", tmp_path / "run" / "fold_0"):
         assert not JournalSender(folder, uri, "phantom").send()
     assert "medmamba-monai send" in caplog.text
-    with mlflow_server(tmp_path, port):
+    with mlflow_service("server", database, tmp_path, port):
         assert send_pending(tmp_path / "run") == 0
         check_run(MlflowClient(uri), JournalSender(tmp_path / "run").run_id)
         check_run(MlflowClient(uri), JournalSender(tmp_path / "run" / "fold_0").run_id)
@@ -128,17 +110,30 @@ def test_processes_that_open_a_fresh_store_at_once_do_not_break_it(tmp_path):
     assert [experiment.name for experiment in connect(uri).search_experiments()] == ["Default"]
 
 
-def test_another_store_gets_everything(tmp_path):
+def test_another_store_gets_everything(database, tmp_path):
+    other = shutil.copy(database, tmp_path / "other.db")
     a_run(tmp_path / "run")
-    JournalSender(tmp_path / "run", f"sqlite:///{tmp_path}/first.db", "phantom").send()
-    second = JournalSender(tmp_path / "run", f"sqlite:///{tmp_path}/second.db", "phantom")
+    JournalSender(tmp_path / "run", f"sqlite:///{database}", "phantom").send()
+    second = JournalSender(tmp_path / "run", f"sqlite:///{other}", "phantom")
     assert second.run_id is None
     second.send()
-    check_run(MlflowClient(f"sqlite:///{tmp_path}/second.db"), second.run_id)
+    check_run(MlflowClient(f"sqlite:///{other}"), second.run_id)
 
 
-def test_a_deleted_experiment_is_a_clear_error(tmp_path):
-    uri = f"sqlite:///{tmp_path}/mlruns.db"
+def test_a_run_begun_afresh_is_another_run_in_the_store(database, tmp_path):
+    a_run(tmp_path / "run")
+    first = JournalSender(tmp_path / "run", f"sqlite:///{database}", "phantom")
+    first.send()
+    Journal(tmp_path / "run").start("again", afresh=True)
+    second = JournalSender(tmp_path / "run")
+    assert second.send()
+    client = MlflowClient(f"sqlite:///{database}")
+    assert client.get_run(second.run_id).info.run_name == "again"
+    check_run(client, first.run_id)
+
+
+def test_a_deleted_experiment_is_a_clear_error(database, tmp_path):
+    uri = f"sqlite:///{database}"
     client = connect(uri)
     client.delete_experiment(client.create_experiment("phantom"))
     a_run(tmp_path / "run")

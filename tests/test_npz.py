@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,34 @@ def test_damaged_array_says_so(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"mini\.npz: is not a complete npz file"):
         npz_array(path, "train_images")
+
+
+def test_what_is_no_array_says_so(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("train_images.npy", b"pixels")
+    with pytest.raises(UserError, match=r"not a complete npz file \('train_images' is no array\)"):
+        npz_array(tmp_path / "a.npz", "train_images")
+
+
+@pytest.mark.parametrize(("first", "central", "number"), [(8, 10, 99), (6, 8, 1)], ids=["compression", "encrypted"])
+def test_what_zip_cannot_unpack_says_so(tmp_path: Path, first: int, central: int, number: int) -> None:
+    path = write_npz(tmp_path)
+    content = bytearray(path.read_bytes())
+    content[first] = content[content.find(b"PK\1\2") + central] = number
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"mini\.npz: is not a complete npz file"):
+        npz_array(path, "train_images")
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"), [("(2, 8", "not a complete npz"), (f"({10**13}, 8, 8)", "does not fit into memory")]
+)
+def test_impossible_header_says_so(tmp_path: Path, shape: str, said: str) -> None:
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}".encode() + b"}" * shape.endswith(")")
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("x.npy", b"\x93NUMPY\x01\0" + len(header).to_bytes(2, "little") + header)
+    with pytest.raises(UserError, match=said):
+        npz_array(tmp_path / "a.npz", "x")
 
 
 def test_single_array_under_the_name_of_an_npz_says_so(tmp_path: Path) -> None:

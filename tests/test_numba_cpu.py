@@ -168,6 +168,19 @@ print(before, torch.get_num_threads())
     assert result.stdout.split() == [threads, threads], result.stderr
 
 
+def test_the_first_scan_of_a_process_uses_as_many_threads_as_torch() -> None:
+    code = """
+import torch, numba
+from medmamba_monai.selective_scan import numba_cpu
+torch.set_num_threads(1)
+with numba_cpu._threads():
+    print(numba.get_num_threads(), torch.get_num_threads())
+"""
+    environment = {**os.environ, "NUMBA_NUM_THREADS": "2"}
+    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert result.stdout.split() == ["1", "1"], result.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not numba_kernels.LANES >= 8, reason="needs a CPU with AVX")
 @pytest.mark.parametrize(("cpu", "features", "lanes"), [("haswell", "+sse2,+avx,+avx2,+fma", 8), ("generic", "", 4)])

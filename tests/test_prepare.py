@@ -76,6 +76,7 @@ def test_other_list_is_replaced_only_when_asked(tmp_path: Path) -> None:
     [
         ({"val_labels": None}, "no array 'val_labels'"),
         ({"train_images": np.zeros((20, 8, 8), np.float32)}, r"train_images: has shape \(20, 8, 8\) of float32"),
+        ({"test_images": np.zeros((0, 8, 8), np.uint8)}, "test_images: holds no images"),
         ({"train_images": np.zeros((20, 64), np.uint8)}, r"train_images: has shape \(20, 64\)"),
         ({"train_images": np.zeros((20, 9, 9), np.uint8)}, r"images are \(9, 9\), the card says 8"),
         ({"train_images": np.array([None] * 20)}, "holds Python objects"),
@@ -193,6 +194,16 @@ def test_class_folders_with_a_split(tmp_path: Path) -> None:
     assert made.test[3].image == "testing/dog/1.png"
 
 
+def test_an_official_test_folder_without_images_is_an_error(tmp_path: Path) -> None:
+    draw_classes(tmp_path / "data" / "training")
+    draw_classes(tmp_path / "data" / "testing", count=1)
+    for image in (tmp_path / "data" / "testing").rglob("*.png"):
+        image.unlink()
+    layout = {"kind": "folders", "split_folders": {"train": "training", "test": "testing"}}
+    with pytest.raises(UserError, match=r"testing: holds no images\. Ask nobody\."):
+        prepare(folder_card(layout=layout), tmp_path / "data", tmp_path / "folds.json")
+
+
 def test_copies_are_reported_and_share_a_fold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = draw_classes(tmp_path / "data")
     for index in range(5):
@@ -218,9 +229,14 @@ def test_files_that_are_no_images_are_named(tmp_path: Path, capsys: pytest.Captu
     data = draw_classes(tmp_path / "data")
     (data / "cat" / "Thumbs.db").write_bytes(b"")
     (data / "cat" / "._0.png").write_bytes(b"")
+    draw(data / "cat" / ".ipynb_checkpoints" / "0-checkpoint.png", 1)
     prepare(folder_card(), data, tmp_path / "folds.json", num_folds=2)
-    assert report(tmp_path)["ignored_files"] == ["cat/._0.png", "cat/Thumbs.db"]
-    assert "2 files are no images and were left out" in capsys.readouterr().out
+    assert report(tmp_path)["ignored_files"] == [
+        "cat/._0.png",
+        "cat/.ipynb_checkpoints/0-checkpoint.png",
+        "cat/Thumbs.db",
+    ]
+    assert "3 files are no images and were left out" in capsys.readouterr().out
 
 
 def test_images_that_cannot_be_read_are_all_counted(tmp_path: Path) -> None:

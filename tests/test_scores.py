@@ -48,7 +48,10 @@ def test_nan_is_an_error_and_no_score():
 
 
 def test_numbers_and_tensors_become_one_array_of_labels():
-    output = [{"pred": torch.tensor([0.2, 0.8]), "label": 1}, {"pred": torch.tensor([0.6, 0.4]), "label": torch.tensor(0)}]
+    output = [
+        {"pred": torch.tensor([0.2, 0.8]), "label": 1},
+        {"pred": torch.tensor([0.6, 0.4]), "label": torch.tensor(0)},
+    ]
     probabilities, labels = probabilities_and_labels(output)
     assert probabilities.shape == (2, 2)
     assert labels.tolist() == [1, 0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -66,6 +66,11 @@ def check_relative(value: str) -> str:
     if not value or path.is_absolute() or ".." in path.parts or "\\" in value or ":" in value.split("/")[0]:
         raise ValueError("must be a relative path with / that stays inside the dataset folder")
     return value
+
+
+def is_hidden(path: PurePath) -> bool:
+    """Whether a part of a relative path starts with a dot: left behind by a file browser or a notebook, not data."""
+    return any(part.startswith(".") for part in path.parts)
 
 
 def inside(folder: Path, relative: str) -> Path:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from medmamba_monai.data.cards import Count, DatasetCard, Task
 from medmamba_monai.data.documents import check_relative, inside, read_document
@@ -80,6 +80,13 @@ class FoldList(_Strict):
     training: tuple[TrainingItem, ...]
     test: tuple[TestItem, ...]
     validation: dict[int, tuple[str, ...]] | None = None
+
+    @field_validator("labels")
+    @classmethod
+    def _labels_are_numbered(cls, labels: dict[str, str]) -> dict[str, str]:
+        if set(labels) != {str(label) for label in range(len(labels))}:
+            raise ValueError(f"must be numbered from 0 to {len(labels) - 1}")
+        return labels
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -190,7 +197,7 @@ def _training_item(sample: Sample, folds: Folds) -> TrainingItem:
     )
 
 
-def read_fold_list(path: str | Path, dataset_dir: str | Path, verify: bool = True) -> FoldList:
+def read_fold_list(path: str | Path, dataset_dir: str | Path, verify: bool = True, name: str | None = None) -> FoldList:
     """Read a list that ``prepare`` wrote.
 
     Args:
@@ -198,14 +205,18 @@ def read_fold_list(path: str | Path, dataset_dir: str | Path, verify: bool = Tru
         dataset_dir: folder of the images.
         verify: whether to compare every source file with what it was when the folds were made; a file that did not
             change is read once per process.
+        name: short name of the dataset that the list must be of; None takes any.
 
     Raises:
-        UserError: the list is missing, was edited, names a path outside ``dataset_dir``, or does not fit the data.
+        UserError: the list is missing, was edited, is of another dataset, names a path outside ``dataset_dir``, or does
+            not fit the data.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: there is no fold list; run prepare first: {PREPARE_COMMAND}")
     folds = read_document(path, FoldList, {"path": path, "dataset_dir": Path(dataset_dir)})
+    if name not in (None, folds.name):
+        raise UserError(f"{path}: holds the folds of {folds.name!r}, needed are those of {name!r}; pass its data_list")
     if (digest := folds.compute_digest()) != folds.digest:
         raise UserError(
             f"{path}: was edited: its digest says {folds.digest[:12]}, its content gives {digest[:12]}; "

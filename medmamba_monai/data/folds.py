@@ -70,9 +70,11 @@ def make_folds(samples: Sequence[Sample], num_folds: int, seed: int, class_names
         class_names: names in label order.
 
     Raises:
-        UserError: the samples cannot be divided so; names the class and the largest possible number of folds.
+        UserError: the samples cannot be divided so; names the class and the largest possible number of folds. Or the
+            official test split lacks a class, so that no metric over the classes is defined on it.
     """
     _check_numbers(num_folds, seed)
+    _check_test(samples, class_names)
     folds = _attempt(samples, num_folds, seed, len(class_names))
     if folds is None:
         raise _impossible(samples, num_folds, seed, class_names)
@@ -120,6 +122,16 @@ def _check_numbers(num_folds: int, seed: int) -> None:
         raise UserError(f"num_folds: must be a whole number of at least 2, found {num_folds!r}")
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
         raise UserError(f"seed: must be a whole number from 0 to 2**32 - 1, found {seed!r}")
+
+
+def _check_test(samples: Sequence[Sample], class_names: Sequence[str]) -> None:
+    tested = {sample.label for sample in samples if sample.split == "test"}
+    absent = [name for label, name in enumerate(class_names) if label not in tested]
+    if tested and absent:
+        raise UserError(
+            f"the official test split has no image of {', '.join(map(repr, absent))}, so its metrics are not defined: "
+            "complete it, or leave the split out of the card"
+        )
 
 
 def _attempt(samples: Sequence[Sample], num_folds: int, seed: int, num_classes: int) -> Folds | None:

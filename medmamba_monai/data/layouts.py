@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from medmamba_monai.data.cards import DataFile, DatasetCard, FoldersLayout, Split
-from medmamba_monai.data.documents import inside
+from medmamba_monai.data.documents import inside, is_hidden
 from medmamba_monai.data.download import check_md5, download
 from medmamba_monai.data.folds import Sample
 from medmamba_monai.data.npz import npz_array
@@ -101,6 +101,8 @@ def _npz_samples(card: DatasetCard, file: DataFile, path: Path) -> tuple[Sample,
 
 def _check_images(card: DatasetCard, file: DataFile, images: np.ndarray, where: str) -> None:
     gray, color = card.spatial_dims + 1, images.ndim == card.spatial_dims + 2 and images.shape[-1:] == (3,)
+    if not images.size:
+        raise UserError(f"{where}: holds no images")
     if images.dtype != np.uint8 or not (images.ndim == gray or color):
         raise UserError(
             f"{where}: has shape {images.shape} of {images.dtype}, expected uint8 of {gray} dimensions "
@@ -150,13 +152,14 @@ def _class_folders(card: DatasetCard, dataset_dir: Path, folder: str) -> tuple[l
         )
     files = sorted(path.relative_to(dataset_dir).as_posix() for path in root.rglob("*") if path.is_file())
     images = [file for file in files if _is_image(file)]
+    if not images:
+        raise UserError(f"{root}: holds no images. {card.how_to_obtain}")
     labelled = [(file, _label(card, inside(dataset_dir, file), root)) for file in images]
     return labelled, [file for file in files if not _is_image(file)]
 
 
 def _is_image(file: str) -> bool:
-    name = Path(file).name.lower()
-    return name.endswith(IMAGE_SUFFIXES) and not name.startswith(".")
+    return file.lower().endswith(IMAGE_SUFFIXES) and not is_hidden(Path(file))
 
 
 def _label(card: DatasetCard, path: Path, root: Path) -> int:

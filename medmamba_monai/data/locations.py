@@ -6,6 +6,7 @@ import logging
 import os
 from pathlib import Path
 
+from medmamba_monai.data.documents import is_hidden
 from medmamba_monai.data.reading import READABLE_SUFFIXES
 from medmamba_monai.errors import UserError
 
@@ -59,7 +60,8 @@ def list_images(folder: str | Path) -> list[dict[str, str]]:
     if not root.is_dir():
         raise UserError(f"--dataset_dir {root}: there is no such folder")
     files = sorted(path for path in root.rglob("*") if path.is_file())
-    images = [path for path in files if path.suffix.lower() in READABLE_SUFFIXES]
+    readable = [path for path in files if path.suffix.lower() in READABLE_SUFFIXES]
+    images = [path for path in readable if not is_hidden(path.relative_to(root))]
     if not images:
         raise UserError(f"--dataset_dir {root}: holds no image; readable are {', '.join(READABLE_SUFFIXES)}")
     if len(images) < len(files):

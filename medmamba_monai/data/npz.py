@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import lzma
 import re
 import threading
+import tokenize
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -16,6 +18,16 @@ from medmamba_monai.errors import UserError
 
 _REFERENCE = re.compile(r"(?P<file>.+\.npz)#(?P<key>[^\[\]#]+)\[(?P<index>\d+)\]")
 _lock = threading.Lock()
+_UNREADABLE = (
+    OSError,
+    EOFError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    tokenize.TokenError,
+)
+"""What NumPy and zipfile raise for damaged, encrypted or unknown content, beside ValueError."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +55,8 @@ def npz_array(path: str | Path, key: str) -> np.ndarray:
     has changed.
 
     Raises:
-        UserError: the file is missing, damaged or no npz, has no such key, or the array holds Python objects.
+        UserError: the file is missing, damaged or no npz, has no such key, or the array holds Python objects or does
+            not fit into memory.
     """
     path = Path(path)
     try:
@@ -54,7 +67,9 @@ def npz_array(path: str | Path, key: str) -> np.ndarray:
         raise UserError(f"{path}: has no array {key!r}; it has {', '.join(npz_keys(path))}") from error
     except FileNotFoundError as error:
         raise UserError(f"{path}: does not exist; run prepare to find or download it") from error
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except MemoryError as error:
+        raise UserError(f"{path}: array {key!r} does not fit into memory ({error})") from error
+    except _UNREADABLE as error:
         raise _damaged(path, error) from error
     except ValueError as error:
         if "allow_pickle" not in str(error):
@@ -71,6 +86,8 @@ def _read(path: Path, key: str, size: int, mtime_ns: int) -> np.ndarray:
         raise zipfile.BadZipFile("no zip archive, or cut off")
     with np.load(path, allow_pickle=False) as archive:
         array = archive[key]
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{key!r} is no array")
     array.setflags(write=False)
     return array
 

@@ -43,6 +43,8 @@ BACKENDS = {
         traceable=False,
     ),
 }
+UNIMPORTABLE = (ImportError, OSError, RuntimeError)
+"""What importing a package with compiled parts raises where it was built for another machine."""
 FASTEST_FIRST = ("mamba_ssm", "numba", "torch")
 
 
@@ -110,7 +112,7 @@ def import_failure(name: str) -> str | None:
     for module in BACKENDS[name].modules:
         try:
             importlib.import_module(module)
-        except (ImportError, OSError, RuntimeError) as error:
+        except UNIMPORTABLE as error:
             failures.append(f"{module}: {error}")
         else:
             return None

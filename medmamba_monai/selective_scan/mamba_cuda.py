@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from medmamba_monai.selective_scan.backends import UNIMPORTABLE
 from medmamba_monai.selective_scan.chunked import chunked_directional_scan
 from medmamba_monai.selective_scan.directions import scan_orders
 
@@ -72,7 +73,7 @@ def load_scan() -> Callable[..., Tensor]:
     """
     try:
         return importlib.import_module("mamba_ssm.ops.selective_scan_interface").selective_scan_fn
-    except ImportError:
+    except UNIMPORTABLE:
         return scan_of_extension(importlib.import_module("selective_scan_cuda"))
 
 

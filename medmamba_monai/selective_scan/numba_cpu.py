@@ -155,8 +155,9 @@ def _threads() -> Iterator[None]:
     with ExitStack() as stack:
         if _thread_pool() in (None, "workqueue"):
             stack.enter_context(_launching)
-        stack.callback(torch.set_num_threads, torch.get_num_threads())
-        before = numba.get_num_threads()
+        of_torch = torch.get_num_threads()
+        before = numba.get_num_threads()  # starts the pool
+        torch.set_num_threads(of_torch)
         stack.callback(numba.set_num_threads, before)
         numba.set_num_threads(_thread_count())
         yield

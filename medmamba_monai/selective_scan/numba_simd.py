@@ -16,11 +16,11 @@ import platform
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import llvmlite.binding
 import numba.extending
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.codegen import get_host_cpu_features
 from numba.core.typing.templates import ConcreteTemplate, infer_global, signature
 from numba.extending import lower_builtin, models, register_jitable, register_model
 
@@ -30,9 +30,7 @@ intrinsic: Any = numba.extending.intrinsic  # the typing context, first in each 
 
 def _lanes_of_cpu() -> int:
     """Return how many float32 numbers a register of the CPU that Numba compiles for holds: 16, 8 or 4."""
-    features = config.CPU_FEATURES
-    if features is None:
-        features = llvmlite.binding.get_host_cpu_features().flatten()
+    features = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
     enabled = set(features.split(","))
     return 16 if "+avx512f" in enabled else 8 if "+avx" in enabled else 4
 

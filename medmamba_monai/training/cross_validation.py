@@ -168,7 +168,11 @@ class CrossValidation:
     def _summarize(self, seconds: float) -> None:
         summary = CrossValidationSummary(self.output_dir, self.card, self.fold_list, self.failures)
         summary.write()
-        summary.log(self.run_handle, self._command(), {**self.parameters_to_log(), "time of the last start": format_seconds(seconds)})
+        summary.log(
+            self.run_handle,
+            self._command(),
+            {**self.parameters_to_log(), "time of the last start": format_seconds(seconds)},
+        )
         print(f"{summary.text}\n{self._where(seconds)}", flush=True)
 
     def _finish(self) -> None:

@@ -129,17 +129,15 @@ def without_private_values(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _exit_code(error: BaseException | None, log_file: logging.Handler) -> int:
-    log_file.flush()
     if error is None:
         return 0
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
         return EXIT_KILLED
     known = find_user_error(error)
-    if known is None:
-        traceback.print_exception(error)
-        return 1
-    print(error_message(known), file=sys.stderr)
-    return 1 if isinstance(known, TrainingDiverged) else EXIT_USER_ERROR
+    text = error_message(known) if known else "".join(traceback.format_exception(error))
+    print(text, file=sys.stderr)
+    log_file.handle(logging.makeLogRecord({"name": __name__, "levelname": "ERROR", "msg": text}))
+    return 1 if known is None or isinstance(known, TrainingDiverged) else EXIT_USER_ERROR
 
 
 def _interrupt(number: int, frame: object) -> None:

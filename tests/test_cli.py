@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from small_bundle import ROOT, SmallBundle, free_port
+
+from medmamba_monai.cli import main
+from medmamba_monai.training.journal import Journal
+from medmamba_monai.training.mlflow_store import JournalSender
+
+
+def a_run(folder: Path, uri: str) -> JournalSender:
+    journal = Journal(folder)
+    journal.start("small")
+    journal.log_metrics({"train/loss": 0.5}, step=1)
+    journal.set_status("FINISHED")
+    return JournalSender(folder, uri, "phantom")
+
+
+def test_send_delivers_what_is_pending(tmp_path, small_bundle: SmallBundle, capsys):
+    shutil.copy(small_bundle.store, tmp_path / "mlruns.db")
+    sender = a_run(tmp_path / "run", f"sqlite:///{tmp_path}/mlruns.db")
+    assert main(["send", str(tmp_path)]) == 0
+    assert "everything is in MLflow" in capsys.readouterr().out
+    run_id = JournalSender(sender.directory).run_id
+    assert MlflowClient(sender.state["tracking_uri"]).get_run(run_id).info.status == "FINISHED"
+
+
+def test_send_says_what_is_still_pending(tmp_path, capsys):
+    a_run(tmp_path / "run", f"http://127.0.0.1:{free_port()}")
+    assert main(["send", str(tmp_path)]) == 1
+    assert "4 entries are still pending" in capsys.readouterr().out
+
+
+def test_send_in_a_folder_without_a_run_is_a_clear_error(tmp_path, capsys):
+    assert main(["send", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"error: {tmp_path} holds no tracked run (no mlflow.json in it)\n"
+
+
+def test_bundle_generates_a_bundle(tmp_path, capsys):
+    assert main(["bundle", str(ROOT / "data_lists" / "phantom" / "card.json"), str(tmp_path / "bundle")]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert str(tmp_path / "bundle" / "configs" / "train.json") in printed
+    assert all(Path(name).is_file() for name in printed)
+
+
+@pytest.mark.parametrize("arguments", [[], ["no_such_command"], ["send"]])
+def test_a_wrong_command_line_shows_the_usage(arguments, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: medmamba-monai" in capsys.readouterr().err
+
+
+def test_the_console_script_is_installed():
+    script = Path(sys.executable).with_name("medmamba-monai")
+    result = subprocess.run([script, "--help"], capture_output=True, text=True, check=False)
+    assert result.returncode == 0
+    assert {"send", "demo", "bundle"} <= set(result.stdout.split())
