@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 import socket
@@ -10,9 +11,12 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+import requests
+import urllib3
 from small_data import LocalServer, md5
 
 from medmamba_monai.data import download, file_md5
+from medmamba_monai.data.download import _copy
 from medmamba_monai.errors import UserError
 
 CONTENT = bytes(range(256)) * 2000
@@ -90,6 +94,14 @@ def test_broken_download_is_resumed_where_it_stopped(server: FileServer, tmp_pat
     assert download(server.url, tmp_path / "file.npz", content_md5).read_bytes() == CONTENT
     assert kept > 0
     assert server.sent == [100_000, len(CONTENT) - kept]
+
+
+def test_transfer_that_ends_early_is_an_error_also_before_urllib3_2(tmp_path: Path) -> None:
+    response = requests.Response()
+    response.headers["Content-Length"] = "10"
+    response.raw = urllib3.HTTPResponse(io.BytesIO(b"half"), preload_content=False, enforce_content_length=False)
+    with (tmp_path / "file.npz.part").open("wb") as stream, pytest.raises(requests.ConnectionError, match="4 of 10"):
+        _copy(response, stream, 0)
 
 
 def test_server_without_ranges_starts_over(server: FileServer, tmp_path: Path, content_md5: str) -> None:

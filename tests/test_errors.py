@@ -6,32 +6,30 @@ import sys
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
-from medmamba_monai.errors import UserError, error_message, find_user_error, first_line
+from medmamba_monai.errors import UserError, error_message, explain_user_errors, find_user_error, first_line
 
 SCRIPT = """
 from medmamba_monai.errors import UserError, explain_user_errors
 explain_user_errors()
 try:
-    raise {inner}
+    raise UserError('folds.json: run prepare first')
 except Exception as error:
     raise RuntimeError("wrapped") from error
 """
 
 
-def run(inner: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", SCRIPT.format(inner=inner)], capture_output=True, text=True)
-
-
 def test_a_user_error_is_printed_alone_also_when_wrapped():
-    result = run("UserError('folds.json: run prepare first')")
+    result = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False)
     assert result.stderr == "error: folds.json: run prepare first\n"
     assert result.returncode == 1
 
 
-def test_a_bug_keeps_its_traceback():
-    result = run("KeyError('bug')")
-    assert "Traceback" in result.stderr
-    assert result.returncode == 1
+def test_a_bug_keeps_its_traceback(own_process, capsys):
+    explain_user_errors()
+    with pytest.raises(KeyError) as caught:
+        raise KeyError("bug")
+    sys.excepthook(caught.type, caught.value, caught.tb)
+    assert "Traceback" in capsys.readouterr().err
 
 
 def test_an_unrelated_error_is_no_user_error():

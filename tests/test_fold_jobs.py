@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -70,7 +71,8 @@ def test_training_goes_on_without_the_server_and_says_how_to_send(troubled):
 
 @pytest.mark.slow
 def test_everything_is_sent_once_the_server_is_there(troubled, small_bundle, tmp_path):
-    with mlflow_service("server", small_bundle.store, tmp_path, troubled.port) as address:
+    store = Path(shutil.copy(small_bundle.store, tmp_path / "server.db"))
+    with mlflow_service("server", store, tmp_path, troubled.port) as address:
         assert send_pending(troubled.folder / "output") == 0
         runs = TrackedRuns(address)
         assert runs.statuses() == {"small": "FAILED", "fold 0": "FAILED", "fold 1": "FINISHED"}

@@ -208,6 +208,12 @@ def test_drop_path_rate_grows_from_block_to_block() -> None:
     assert rates == pytest.approx([0.0, 0.1, 0.2, 0.3])
 
 
+def test_it_can_be_built_without_memory() -> None:
+    with torch.device("meta"):
+        net = small_net()
+    assert all(parameter.is_meta for parameter in net.parameters())
+
+
 def test_checkpointing_changes_neither_gradients_nor_statistics() -> None:
     plain = small_net(drop_path_rate=0.0)
     frugal = small_net(drop_path_rate=0.0, use_checkpoint=True)

@@ -112,7 +112,7 @@ def test_weights_of_another_network_are_refused(net: MedMamba) -> None:
 
 
 def test_content_that_is_no_state_dict_is_refused(tmp_path: Path) -> None:
-    for content in ({"epoch": 3}, [torch.zeros(1)], torch.zeros(1)):
+    for content in ({"epoch": 3}, {1: torch.zeros(1)}, [torch.zeros(1)], torch.zeros(1)):
         torch.save(content, tmp_path / "net.pth")
         with pytest.raises(UserError, match=r"net\.pth.*no state dict"):
             load_official_checkpoint(tmp_path / "net.pth")

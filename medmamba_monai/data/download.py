@@ -112,6 +112,8 @@ def _copy(response: requests.Response, stream: BinaryIO, start: int) -> None:
             bar.update(len(piece))
     stream.flush()
     os.fsync(stream.fileno())
+    if total is not None and stream.tell() < total:  # urllib3 notices this itself from version 2 on
+        raise requests.ConnectionError(f"only {stream.tell()} of {total} bytes arrived")
 
 
 def _check_part(part: Path, md5: str | None, url: str) -> None:

@@ -283,7 +283,7 @@ class MedMamba(nn.Module):
         self.smallest_size = patch_size * 2 ** (len(depths) - 1)
         self.embedding = TokenEmbedding(spatial_dims, in_channels, channels[0], patch_size)
         options = {"state_size": state_size, "scan_backend": scan_backend, "use_checkpoint": use_checkpoint}
-        rates = torch.linspace(0, drop_path_rate, sum(depths)).split(list(depths))
+        rates = torch.linspace(0, drop_path_rate, sum(depths), device="cpu").split(list(depths))
         widths = zip(channels, [*channels[1:], None], rates, strict=True)
         self.stages = nn.Sequential(
             *(MedMambaStage(spatial_dims, width, after, rate.tolist(), **options) for width, after, rate in widths)

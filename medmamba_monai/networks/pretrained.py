@@ -140,7 +140,9 @@ def _unwrap(content: Mapping[str, Any]) -> dict[str, Tensor]:
     for wrapper in WRAPPERS:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+    if not isinstance(content, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
+    ):
         raise UserError(f"it is no state dict, and has none under {' or '.join(map(repr, WRAPPERS))}")
     return {key.removeprefix("module."): value for key, value in content.items()}
 

@@ -77,7 +77,9 @@ class CrossValidation:
         self.evaluate_files = [str(self._existing(name)) for name in evaluate_files]
         self.parameters = _plain(parameters)
         self.overrides = dict(overrides or {})
-        self.fold_list = read_fold_list(self.parameters["data_list"], self.parameters["dataset_dir"])
+        self.fold_list = read_fold_list(
+            self.parameters["data_list"], self.parameters["dataset_dir"], name=self.card.name
+        )
         self.folds = self._checked_folds(folds)
         if jobs < 1:
             raise UserError(f"--jobs {jobs}: at least one fold must run at a time")
