@@ -64,11 +64,19 @@ def cross_validated(small_bundle: SmallBundle, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture
-def own_process() -> Iterator[None]:
-    """Undo what ``monai.bundle.run`` changes in its process: the root logger and the hook for uncaught errors."""
-    root, hook = logging.getLogger(), sys.excepthook
+def own_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Undo what ``monai.bundle.run`` changes in its process: the root logger and the hook for uncaught errors.
+
+    It computes with one thread meanwhile, as the commands of the tests do: the networks are too small for more.
+    """
+    import torch
+
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    root, hook, threads = logging.getLogger(), sys.excepthook, torch.get_num_threads()
     handlers, level = list(root.handlers), root.level
+    torch.set_num_threads(1)
     yield
+    torch.set_num_threads(threads)
     root.handlers[:] = handlers
     root.setLevel(level)
     sys.excepthook = hook

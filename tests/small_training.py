@@ -104,6 +104,11 @@ class SmallTraining:
         self.losses.append(engine.state.output["loss"].item())
 
     def run(self) -> dict[str, torch.Tensor]:
-        """Train and return the weights."""
-        self.trainer.run()
+        """Train, with one thread since there is too little to do for more, and return the weights."""
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            self.trainer.run()
+        finally:
+            torch.set_num_threads(threads)
         return {name: tensor.clone() for name, tensor in self.network.state_dict().items()}

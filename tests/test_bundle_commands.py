@@ -213,6 +213,22 @@ def test_an_output_folder_that_cannot_be_made(refusal, tmp_path, run_id):
     assert "file/output" in message
 
 
+@pytest.mark.parametrize("run_id", ["training", "cross_validation"])
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"epochs": 0}, "--epochs 0: give a whole number from 1"),
+        ({"batch_size": 2.5}, "--batch_size 2.5: give a whole number from 1"),
+        ({"learning_rate": "fast"}, "--learning_rate 'fast': give a number from 0"),
+        ({"cache_rate": 2}, "--cache_rate 2: give a number from 0 to 1"),
+        ({"device": "gpu"}, "--device 'gpu' is not a device"),
+        ({"device": "cpu", "amp": True}, "--amp True needs a GPU, the device is cpu"),
+    ],
+)
+def test_options_that_make_no_sense(refusal, run_id, changes, expected):
+    assert expected in refusal(run_id, COMMANDS[run_id], **changes)
+
+
 def test_images_too_small_for_the_network(refusal):
     message = refusal("training", ["train"], image_size=4, depths=[1, 1, 1, 1], channels=[8, 8, 8, 8])
     assert "the smallest size of each is 32" in message

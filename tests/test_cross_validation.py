@@ -214,8 +214,7 @@ def test_overrides_reach_the_folds_and_the_note(interrupted):
     assert "--overrides" in note
 
 
-def test_a_single_fold_can_be_trained_anew(interrupted, small_bundle, own_process, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as before: sums over two threads are rounded otherwise
+def test_a_single_fold_can_be_trained_anew(interrupted, small_bundle, own_process):
     folder = interrupted["folder"]
     before = weights(folder, 1)
     run_in_process(small_bundle, folder, folds=1, resume=False, overrides=OVERRIDES)

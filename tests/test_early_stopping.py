@@ -38,6 +38,12 @@ def test_it_stops_after_as_many_epochs_without_improvement(tmp_path, scores, pat
     assert training.trainer.state.epoch == last
 
 
+def test_it_says_why_the_training_ended(tmp_path, caplog):
+    caplog.set_level("INFO", logger="medmamba_monai.training")
+    with_scores(tmp_path, [0.5, 0.4, 0.3, 0.2], 2).run()
+    assert "val_auc has not improved for 2 validations" in caplog.text
+
+
 def test_the_counter_survives_a_restart(tmp_path):
     scores = [0.9, 0.5, 0.5, 0.5, 0.5]
     with_scores(tmp_path, scores[:2], 3).run()

@@ -8,12 +8,14 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import monai.bundle
 import pytest
 import torch
 from filelock import FileLock
 from small_bundle import EPOCHS, SmallBundle, free_port, mlflow_service, run_command
 from tracked_runs import TrackedRuns
 
+from medmamba_monai.errors import find_user_error
 from medmamba_monai.training import send_pending
 from medmamba_monai.training.fold_jobs import FoldJob, _share_of_machine, run_jobs
 from medmamba_monai.training.journal import read_lines
@@ -88,6 +90,20 @@ def test_after_an_error_that_the_user_must_fix_no_other_fold_starts(tmp_path):
     with FileLock(tmp_path / "0" / ".lock"):  # in use by another process
         run_jobs(jobs, 1, lambda job, code: ended.append((job.fold, code)))
     assert ended == [(0, 2)]
+
+
+@pytest.mark.slow
+def test_a_fold_whose_process_is_killed_is_recorded_as_killed(small_bundle, tmp_path, own_process):
+    (tmp_path / "overlay.json").write_text(
+        json.dumps({"train#trainer#loss_function": "$lambda *_: os.kill(os.getpid(), 9)"})
+    )
+    options = small_bundle.options(
+        tmp_path, folds=1, tracking_uri="", config_files=["configs/train.json", str(tmp_path / "overlay.json")]
+    )
+    with pytest.raises(RuntimeError) as caught:
+        monai.bundle.run("cross_validation", config_file=small_bundle.config("cross_validation"), **options)
+    assert "folds that did not finish: 1 (killed by signal 9)" in str(find_user_error(caught.value))
+    assert statuses(tmp_path, "fold_1") == ["RUNNING", "KILLED"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="shares cores where there is no GPU; here is one")

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from small_bundle import SmallBundle
+from filelock import FileLock
+from small_bundle import SmallBundle, start, wait_until
 
 from medmamba_monai.training.fold_process import main, without_private_values
 from medmamba_monai.training.journal import read_lines
@@ -22,7 +24,7 @@ def own_signals(own_process: None) -> Iterator[None]:
         signal.signal(number, handler)
 
 
-def run_fold(bundle: SmallBundle, folder: Path, **changes: Any) -> int:
+def write_job(bundle: SmallBundle, folder: Path, **changes: Any) -> Path:
     directory = folder / "fold_0"
     directory.mkdir()
     overrides = {
@@ -42,7 +44,11 @@ def run_fold(bundle: SmallBundle, folder: Path, **changes: Any) -> int:
         "overrides": overrides,
     }
     (folder / "job.json").write_text(json.dumps(job))
-    return main(str(folder / "job.json"))
+    return folder / "job.json"
+
+
+def run_fold(bundle: SmallBundle, folder: Path, **changes: Any) -> int:
+    return main(str(write_job(bundle, folder, **changes)))
 
 
 def statuses(folder: Path) -> list[str]:
@@ -82,6 +88,21 @@ def test_a_bug_ends_with_1_and_its_traceback(tmp_path, small_bundle, capfd):
     assert "Traceback" in capfd.readouterr().err
     assert "Traceback" in (tmp_path / "fold_0" / "log.txt").read_text()
     assert statuses(tmp_path)[-1] == "FAILED"
+
+
+@pytest.mark.slow
+def test_a_fold_ends_itself_when_its_parent_is_gone(tmp_path, small_bundle):
+    fold = [sys.executable, "-m", "medmamba_monai.training", str(write_job(small_bundle, tmp_path, epochs=100_000))]
+    parent = start([sys.executable, "-c", "import subprocess, sys; subprocess.run(sys.argv[1:])", *fold], tmp_path)
+    wait_until((tmp_path / "fold_0" / "checkpoints" / "checkpoint_epoch=0001.pt").is_file, parent)
+    parent.kill()
+    parent.wait()
+    with FileLock(tmp_path / "fold_0" / ".lock", timeout=60):
+        assert statuses(tmp_path) == ["RUNNING", "KILLED"]
+
+
+def test_a_device_may_be_left_to_the_bundle(tmp_path, small_bundle):
+    assert run_fold(small_bundle, tmp_path, device="auto") == 0
 
 
 def test_tensorboard_is_a_switch(tmp_path, small_bundle):

@@ -6,7 +6,7 @@ from small_training import SmallTraining, items
 
 from medmamba_monai.errors import UserError
 from medmamba_monai.training.checkpoint import checkpoint_files
-from medmamba_monai.training.guards import TrainingDiverged, resolve_device
+from medmamba_monai.training.guards import TrainingDiverged, check_options, resolve_device
 
 
 def test_nan_loss_names_the_batch_and_keeps_the_last_checkpoint(tmp_path):
@@ -40,6 +40,24 @@ def test_a_gpu_that_is_not_there_is_a_clear_error(device):
 def test_a_device_that_does_not_exist_is_a_clear_error():
     with pytest.raises(UserError, match="'gpu' is not a device; use auto, cpu"):
         resolve_device("gpu")
+
+
+def test_mixed_precision_without_a_gpu_is_a_clear_error():
+    with pytest.raises(UserError, match="--amp True needs a GPU"):
+        resolve_device("cpu", amp=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("epochs", 0), ("epochs", True), ("patience", -1), ("learning_rate", -1e-3), ("learning_rate", float("nan"))],
+)
+def test_numbers_out_of_range_are_refused(name, value):
+    with pytest.raises(UserError, match=f"--{name} {value!r}: give a"):
+        check_options({name: value})
+
+
+def test_numbers_in_range_and_what_is_no_number_pass():
+    check_options({"epochs": 1, "patience": 0, "learning_rate": 0.001, "cache_rate": 1, "run_name": "first"})
 
 
 def test_auto_is_the_cpu_without_a_gpu():

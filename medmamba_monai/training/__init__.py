@@ -6,7 +6,7 @@ from medmamba_monai.training.cross_validation import CrossValidation
 from medmamba_monai.training.distributed import SyncBuffers, local_device, start_distributed
 from medmamba_monai.training.early_stopping import EarlyStop
 from medmamba_monai.training.evaluation_report import EvaluationReport, InferenceWriter, evaluation_items
-from medmamba_monai.training.guards import FiniteLoss, TrainingDiverged, resolve_device
+from medmamba_monai.training.guards import FiniteLoss, TrainingDiverged, check_options, resolve_device
 from medmamba_monai.training.mlflow_store import send_pending
 from medmamba_monai.training.progress import EpochProgress
 from medmamba_monai.training.scores import EpochScore
@@ -29,6 +29,7 @@ __all__ = [
     "TrackedRun",
     "TrainingDiverged",
     "WeightsLoader",
+    "check_options",
     "derive_seed",
     "evaluation_items",
     "explain_user_errors",

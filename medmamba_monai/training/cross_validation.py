@@ -19,6 +19,7 @@ from medmamba_monai.training.cross_validation_summary import CrossValidationSumm
 from medmamba_monai.training.environment import environment_tags
 from medmamba_monai.training.fold_jobs import FoldJob, run_jobs
 from medmamba_monai.training.fold_process import EXIT_KILLED
+from medmamba_monai.training.guards import check_options
 from medmamba_monai.training.mlflow_store import check_tracking_uri
 from medmamba_monai.training.progress import format_seconds
 from medmamba_monai.training.tracking import TrackedRun, end_status
@@ -69,6 +70,7 @@ class CrossValidation:
         folds: int | Sequence[int] | None = None,
         jobs: int = 1,
     ) -> None:
+        check_options(parameters)
         self.bundle_root = Path(bundle_root).resolve()
         self.output_dir = Path(output_dir).resolve()
         self.card = load_card(card)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
+from ignite.engine import Events
 from ignite.handlers import EarlyStopping
 from monai.engines import Evaluator, Trainer
 from monai.handlers import EarlyStopHandler, stopping_fn_from_metric
@@ -24,6 +26,8 @@ class EarlyStop:
 
     def __init__(self, patience: int, metric: str, evaluator: Evaluator, min_delta: float = 0.0) -> None:
         self.patience = patience
+        self.metric = metric
+        self.logger = logging.getLogger("medmamba_monai.training")
         self.evaluator = evaluator
         self.handler = EarlyStopHandler(
             patience=max(patience, 1), score_function=stopping_fn_from_metric(metric), min_delta=min_delta
@@ -34,6 +38,15 @@ class EarlyStop:
         self.handler.set_trainer(engine)
         if self.patience > 0:
             self.handler.attach(self.evaluator)
+            engine.add_event_handler(Events.COMPLETED, self.explain)
+
+    def explain(self, engine: Trainer) -> None:
+        """Say why the training ended before its last epoch."""
+        if self.exhausted:
+            best = self.evaluator.state.best_metric_epoch
+            self.logger.info(
+                f"stopped: {self.metric} has not improved for {self.patience} validations since epoch {best}"
+            )
 
     @property
     def exhausted(self) -> bool:

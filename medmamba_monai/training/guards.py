@@ -1,8 +1,10 @@
-"""What must hold before and during training: the device is there, the loss is a number."""
+"""What must hold before and during training: options make sense, the device is there, the loss is a number."""
 
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -17,15 +19,40 @@ class TrainingDiverged(UserError):
     """The loss or a weight is no longer a finite number."""
 
 
-def resolve_device(device: str | torch.device = "auto") -> torch.device:
+SMALLEST = {"epochs": 1, "batch_size": 1, "image_size": 1, "val_interval": 1, "patience": 0, "num_workers": 0}
+"""Whole numbers among the options, and the smallest value of each."""
+
+LARGEST = {"learning_rate": math.inf, "weight_decay": math.inf, "drop_path_rate": 1.0, "cache_rate": 1.0}
+"""Numbers from 0 among the options, and the largest value of each."""
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Check the numbers that a user gives to a bundle, before anything is built from them.
+
+    Args:
+        options: values by name; only those that `SMALLEST` and `LARGEST` name are checked.
+
+    Raises:
+        UserError: a value is no number, no whole number or out of its range.
+    """
+    for name, value in options.items():
+        if name in SMALLEST and not (type(value) is int and value >= SMALLEST[name]):
+            raise UserError(f"--{name} {value!r}: give a whole number from {SMALLEST[name]}")
+        if name in LARGEST and not (type(value) in (int, float) and 0 <= value <= LARGEST[name]):
+            limit = f" to {LARGEST[name]:g}" if math.isfinite(LARGEST[name]) else ""
+            raise UserError(f"--{name} {value!r}: give a number from 0{limit}")
+
+
+def resolve_device(device: str | torch.device = "auto", amp: bool = False) -> torch.device:
     """The device to run on.
 
     Args:
         device: ``auto`` (the current CUDA device, else the CPU) or anything that `torch.device` reads. In a
             distributed run started by torchrun, ``auto`` and ``cuda`` are the GPU of the local rank.
+        amp: whether mixed precision is asked for, which MONAI's engines leave out without a GPU.
 
     Raises:
-        UserError: it names no device, or one that is not there.
+        UserError: it names no device, or one that is not there, or cannot do what is asked for.
     """
     if str(device) == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -40,6 +67,8 @@ def resolve_device(device: str | torch.device = "auto") -> torch.device:
                 f"--device {device} was asked for, but torch {torch.__version__} sees "
                 f"{count} CUDA devices here; use --device cpu, or install a CUDA build of torch"
             )
+    if amp and resolved.type != "cuda":
+        raise UserError(f"--amp True needs a GPU, the device is {resolved}; use --amp False")
     return resolved
 
 
