@@ -54,18 +54,23 @@ class Fails(Dataset):
             raise RuntimeError("applying transform") from error
 
 
+def raised_by(loader: DataLoader) -> BaseException:
+    batches = iter(loader)
+    with pytest.raises((UserError, RuntimeError, TypeError)) as caught:
+        next(batches)
+    assert list(batches) == []  # ends the workers at once, not when the loader is collected
+    return caught.value
+
+
 @pytest.mark.parametrize("wrapped", [False, True])
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_the_message_of_a_worker_arrives_without_its_traceback(num_workers, wrapped):
-    with pytest.raises((UserError, RuntimeError)) as caught:
-        next(iter(DataLoader(Fails(wrapped), num_workers=num_workers)))
-    assert error_message(find_user_error(caught.value)) == "error: a.png: is truncated;\nget it again"
+    error = raised_by(DataLoader(Fails(wrapped), num_workers=num_workers))
+    assert error_message(find_user_error(error)) == "error: a.png: is truncated;\nget it again"
 
 
 def test_a_bug_in_a_worker_is_no_user_error():
-    with pytest.raises(TypeError) as caught:
-        next(iter(DataLoader([None], num_workers=1)))
-    assert find_user_error(caught.value) is None
+    assert find_user_error(raised_by(DataLoader([None], num_workers=1))) is None
 
 
 def test_an_exception_without_a_message_is_named_by_its_kind():
