@@ -18,7 +18,7 @@ from medmamba_monai.files import write_json
 from medmamba_monai.training.cross_validation_summary import CrossValidationSummary
 from medmamba_monai.training.environment import environment_tags
 from medmamba_monai.training.fold_jobs import FoldJob, run_jobs
-from medmamba_monai.training.fold_process import EXIT_KILLED
+from medmamba_monai.training.fold_process import EXIT_KILLED, tracked_run
 from medmamba_monai.training.guards import check_options
 from medmamba_monai.training.mlflow_store import check_tracking_uri
 from medmamba_monai.training.progress import format_seconds
@@ -165,8 +165,7 @@ class CrossValidation:
         reason = f"killed by signal {-code}" if code < 0 else "stopped" if killed else f"exit code {code}"
         self.failures[job.fold] = reason
         if code < 0:
-            fold_run = self._fold_run(job)
-            fold_run.finish("KILLED")
+            tracked_run(job.content).finish("KILLED")
         print(f"fold {job.fold} did not finish ({reason}); its log: {job.directory / 'log.txt'}", flush=True)
 
     def _summarize(self, seconds: float) -> None:
@@ -207,15 +206,6 @@ class CrossValidation:
             "overrides": overrides,
         }
         return FoldJob(fold, directory, content)
-
-    def _fold_run(self, job: FoldJob) -> TrackedRun:
-        return TrackedRun(
-            job.directory,
-            self.parameters["tracking_uri"],
-            self.parameters["experiment_name"],
-            f"fold {job.fold}",
-            parent=self.output_dir,
-        )
 
     def parameters_to_log(self) -> dict[str, Any]:
         """The parameters that say what was trained, without folders, servers and switches."""

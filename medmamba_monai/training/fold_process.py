@@ -58,7 +58,7 @@ def _run_and_record(job: dict[str, Any], output_dir: Path) -> int:
         _evaluate(job, output_dir)
     except BaseException as caught:  # noqa: BLE001 - whatever ended the fold is recorded as its status and exit code
         error = caught
-    _tracked_run(job).finish(end_status(error))
+    tracked_run(job).finish(end_status(error))
     return _exit_code(error, log_file)
 
 
@@ -84,7 +84,7 @@ def _evaluate(job: dict[str, Any], output_dir: Path) -> None:
     _run(_workflow(job, [*job["config_files"], *job["evaluate_files"]], "evaluating"))
     training = json.loads((output_dir / "training.json").read_text())
     metrics = json.loads((output_dir / "metrics.json").read_text())
-    run = _tracked_run(job)
+    run = tracked_run(job)
     run.journal.log_artifact(output_dir / "executed_config.json")
     write_json(output_dir / "result.json", {"fold": job["fold"], **training, "metrics": metrics})
 
@@ -108,7 +108,8 @@ def _run(workflow: ConfigWorkflow) -> None:
     workflow.finalize()
 
 
-def _tracked_run(job: dict[str, Any]) -> TrackedRun:
+def tracked_run(job: dict[str, Any]) -> TrackedRun:
+    """The tracked run of a job's fold, as its training and its evaluation log to it."""
     overrides = job["overrides"]
     return TrackedRun(
         directory=overrides["output_dir"],
