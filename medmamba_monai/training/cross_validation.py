@@ -23,6 +23,7 @@ from medmamba_monai.training.guards import check_options
 from medmamba_monai.training.mlflow_store import check_tracking_uri
 from medmamba_monai.training.progress import format_seconds
 from medmamba_monai.training.tracking import TrackedRun, end_status
+from medmamba_monai.training.weights import as_option
 
 FREE_TO_CHANGE = (
     "dataset_dir",
@@ -217,7 +218,7 @@ class CrossValidation:
         uri = self.parameters["tracking_uri"]
         finished = [fold for fold in range(self.fold_list.num_folds) if self._result(fold).is_file()]
         architecture = " ".join(
-            f"--{key} {_option(self.parameters[key])}" for key in ("image_size", "depths", "channels")
+            f"--{key} {as_option(self.parameters[key])}" for key in ("image_size", "depths", "channels")
         )
         lines = [
             f"time         {format_seconds(seconds)}",
@@ -238,12 +239,12 @@ class CrossValidation:
 
     def _command(self) -> str:
         """The command that makes this run again in the bundle's folder, without the folders of this machine."""
-        options = [f"--{key} {_option(value)}" for key, value in self.parameters_to_log().items()]
+        options = [f"--{key} {as_option(value)}" for key, value in self.parameters_to_log().items()]
         if self.config_names != ["configs/train.json"]:
             names = [name if not Path(name).is_absolute() else Path(name).name for name in self.config_names]
-            options.append(f"--config_files {_option(names)}")
+            options.append(f"--config_files {as_option(names)}")
         if self.overrides:
-            options.append(f"--overrides {_option(self.overrides)}")
+            options.append(f"--overrides {as_option(self.overrides)}")
         head = "python -m monai.bundle run cross_validation --config_file configs/cross_validation.json"
         return " \\\n    ".join([head, *options])
 
@@ -299,10 +300,6 @@ def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
     if plain["tracking_uri"]:
         plain["tracking_uri"] = check_tracking_uri(plain["tracking_uri"])
     return plain
-
-
-def _option(value: Any) -> str:
-    return f'"{value}"' if isinstance(value, (list, tuple, dict)) else str(value)
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -128,7 +128,7 @@ def load_weights(network: nn.Module, path: str | Path, expected: dict[str, Any] 
     description = read_description(path)
     for key, value in (expected or {}).items():
         if key in description and description[key] != value:
-            remedy = _REMEDIES.get(key, f"pass --{key} {_as_option(description[key])}")
+            remedy = _REMEDIES.get(key, f"pass --{key} {as_option(description[key])}")
             raise UserError(
                 f"{path} was trained with {key} {description[key]!r}, but {value!r} is configured: {remedy}"
             )
@@ -141,7 +141,8 @@ def load_weights(network: nn.Module, path: str | Path, expected: dict[str, Any] 
     return description
 
 
-def _as_option(value: Any) -> str:
+def as_option(value: Any) -> str:
+    """A value as a shell takes it for an option of ``monai.bundle run``; lists and dicts need quotes."""
     return f'"{value}"' if isinstance(value, (list, tuple, dict)) else str(value)
 
 
@@ -152,7 +153,7 @@ def _difference(own: dict[str, Any], found: dict[str, Any], state: dict[str, tor
         wrong = sorted(own.keys() ^ found.keys()) or [name for name in own if own[name] != found[name]]
         return f"First key that is missing, extra or of another shape: {wrong[0]}"
     options = " ".join(
-        f"--{key} {_as_option(architecture[key])}" for key in ("depths", "channels") if key in architecture
+        f"--{key} {as_option(architecture[key])}" for key in ("depths", "channels") if key in architecture
     )
     return f"The file holds a MedMamba with {architecture}; for the bundle's network pass {options}"
 
