@@ -21,7 +21,8 @@ from medmamba_monai.selective_scan import directional_scan
 
 numba = pytest.importorskip("numba")
 
-from medmamba_monai.selective_scan import numba_kernels  # noqa: E402
+from medmamba_monai.selective_scan import numba_forward  # noqa: E402
+from medmamba_monai.selective_scan.numba_vector import LANES  # noqa: E402
 
 
 def scan_with_gradients(inputs: list[Tensor], spatial_shape: tuple[int, ...]) -> list[Tensor]:
@@ -148,7 +149,7 @@ def test_a_kernel_that_cannot_be_cached_is_compiled_all_the_same(caplog: pytest.
     namespace: dict = {}
     exec("def double(x):\n    for i in range(len(x)):\n        x[i] *= 2", namespace)
     array = np.ones(3)
-    numba_kernels._cached(namespace["double"])(array)
+    numba_forward.cached_kernel(namespace["double"])(array)
     assert array.tolist() == [2, 2, 2]
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "NUMBA_CACHE_DIR" in caplog.text
@@ -182,7 +183,7 @@ with numba_cpu._threads():
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not numba_kernels.LANES >= 8, reason="needs a CPU with AVX")
+@pytest.mark.skipif(LANES < 8, reason="needs a CPU with AVX")
 @pytest.mark.parametrize(("cpu", "features", "lanes"), [("haswell", "+sse2,+avx,+avx2,+fma", 8), ("generic", "", 4)])
 def test_narrower_vectors_give_the_same(tmp_path: Path, cpu: str, features: str, lanes: int) -> None:
     code = """
@@ -190,7 +191,7 @@ from test_numba_cpu import *
 inputs = make_inputs((5, 7), channels=21)
 truth = directional_scan(*inputs, [5, 7], backend="torch")
 torch.testing.assert_close(scan_with_gradients(inputs, (5, 7)), [truth, *gradients(truth, inputs)])
-print(numba_kernels.LANES)
+print(LANES)
 """
     settings = {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": features, "NUMBA_CACHE_DIR": str(tmp_path)}
     environment = {**os.environ, **settings, "PYTHONPATH": str(Path(__file__).parent)}

@@ -36,6 +36,7 @@ BACKENDS = {
     "reference": Backend(float64=True),
     "torch": Backend(float64=True),
     "numba": Backend(("numba",), "pip install numba", device="cpu"),
+    "triton": Backend(("triton",), "pip install triton", device="cuda"),
     "mamba_ssm": Backend(
         ("mamba_ssm.ops.selective_scan_interface", "selective_scan_cuda"),
         "pip install --no-build-isolation 'medmamba-monai[gpu]'",
@@ -45,7 +46,7 @@ BACKENDS = {
 }
 UNIMPORTABLE = (ImportError, OSError, RuntimeError)
 """What importing a package with compiled parts raises where it was built for another machine."""
-FASTEST_FIRST = ("mamba_ssm", "numba", "torch")
+FASTEST_FIRST = ("triton", "mamba_ssm", "numba", "torch")
 
 
 def check_backend(name: str) -> str:

@@ -161,7 +161,7 @@ def backward(
     D: Tensor,
     spatial_shape: Sequence[int],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Run the scan again, now with a gradient, and return the six gradients."""
+    """Run the scan again, now with a gradient, and return the six gradients (sequences do not come this way)."""
     scan = partial(chunked_directional_scan, spatial_shape=list(spatial_shape))
     pullback = torch.func.vjp(scan, u, projected, dt_weight, dt_bias, A, D)[1]
     return pullback(grad_y)

@@ -1,7 +1,7 @@
 """The fused scan on the CPU: brings tensors into the layout of the Numba kernels, and threads into order.
 
-The C channels are cut into blocks of LANES, the last one padded with zeros, which stay zeros in every output and add
-nothing to any gradient.
+The C channels are cut into blocks of LANES, the last one padded with zeros, and the N states to a multiple of TILE.
+Zeros stay zeros in every output and add nothing to any gradient.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from torch import Tensor
 
 from medmamba_monai.errors import UserError
 from medmamba_monai.selective_scan.directions import scan_orders
-from medmamba_monai.selective_scan.numba_kernels import CHUNK, Gradient, Scan, backward_kernel, forward_kernel
-from medmamba_monai.selective_scan.numba_simd import LANES
+from medmamba_monai.selective_scan.numba_backward import Gradient, backward_kernel
+from medmamba_monai.selective_scan.numba_forward import CHUNK, TILE, Scan, forward_kernel
+from medmamba_monai.selective_scan.numba_vector import LANES
 
 config: Any = numba.config
 
@@ -39,15 +40,16 @@ def forward(
     D: Tensor,
     spatial_shape: Sequence[int],
     save_states: bool,
+    delta: Tensor | None = None,
+    softplus: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """Return y and the state before every chunk: see :class:`medmamba_monai.selective_scan.operator.Kernel`."""
-    channels = u.shape[2]
     states = u.new_empty(states_shape(u, A) if save_states else [0] * 6)
     with _threads():
-        scan = _lay_out(u, projected, dt_weight, dt_bias, A, D, spatial_shape)
+        scan = _lay_out(u, projected, dt_weight, dt_bias, A, D, spatial_shape, delta, softplus)
         y = u.new_empty(scan.u.shape)
         forward_kernel(*scan, y.numpy(), states.numpy())
-    return _unblock(y, channels), states if save_states else u.new_empty(0)
+    return _unblock(y, u.shape[2]), states if save_states else u.new_empty(0)
 
 
 def backward(
@@ -60,34 +62,39 @@ def backward(
     A: Tensor,
     D: Tensor,
     spatial_shape: Sequence[int],
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Return the six gradients, from the inputs and the states that :func:`forward` saved."""
-    batch, _, channels = u.shape
+    delta: Tensor | None = None,
+    softplus: bool = True,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None]:
+    """Return the seven gradients, from the inputs and the states that :func:`forward` saved."""
+    (batch, _, channels), (_, _, rank), size = u.shape, dt_weight.shape, A.shape[2]
     with _threads():
-        scan = _lay_out(u, projected, dt_weight, dt_bias, A, D, spatial_shape)
+        scan = _lay_out(u, projected, dt_weight, dt_bias, A, D, spatial_shape, delta, softplus)
         grad = Gradient(
             u=u.new_empty(scan.u.shape),
-            projected=u.new_empty(_groups(batch, scan.u.shape[2]), *projected.shape),
-            dt_weight=u.new_zeros(batch, *scan.dt_weight.shape),
-            dt_bias=u.new_zeros(batch, *scan.dt_bias.shape),
-            rate=u.new_zeros(batch, *scan.rate.shape),
-            skip=u.new_zeros(batch, *scan.skip.shape),
+            projected=u.new_empty(_groups(batch, scan.u.shape[2]), *scan.projected.shape),
+            delta=u.new_empty(scan.delta.shape),
+            parameters=u.new_zeros(batch, *scan.parameters.shape),
         )
-        backward_kernel(*scan, states.numpy(), _block(grad_y).numpy(), *(part.numpy() for part in grad))
+        parts = (part.numpy() for part in grad)
+        backward_kernel(*scan, _dt_rows(dt_weight), states.numpy(), _block(grad_y).numpy(), *parts)
+    grad_projected = grad.projected.sum(0) if len(grad.projected) > 1 else grad.projected[0]
+    parameters = _unblock(grad.parameters.sum(0).transpose(1, 2), channels)
+    grad_bias, grad_skip, rates, weights = parameters.split([1, 1, size + -size % TILE, rank], dim=1)
     return (
         _unblock(grad.u, channels),
-        grad.projected.sum(0) if len(grad.projected) > 1 else grad.projected[0],
-        _unblock(grad.dt_weight.sum(0).transpose(1, 2), channels).mT.contiguous(),
-        _unblock(grad.dt_bias.sum(0), channels),
-        _unblock(grad.rate.sum(0).transpose(1, 2), channels).mT.contiguous(),
-        _unblock(grad.skip.sum(0), channels),
+        _unpad_states(grad_projected, rank, size),
+        _own(weights.mT),
+        _own(grad_bias[:, 0]),
+        _own(rates[:, :size].mT),
+        _own(grad_skip[:, 0]),
+        None if delta is None else _unblock(grad.delta, channels),
     )
 
 
 def states_shape(u: Tensor, A: Tensor) -> list[int]:
     """Return the shape (B, K, chunks, blocks, N, V) of the states that :func:`forward` saves."""
     (batch, length, channels), (directions, _, size) = u.shape, A.shape
-    return [batch, directions, -(-length // CHUNK), -(-channels // LANES), size, LANES]
+    return [batch, directions, -(-length // CHUNK), -(-channels // LANES), size + -size % TILE, LANES]
 
 
 def _lay_out(
@@ -98,14 +105,46 @@ def _lay_out(
     A: Tensor,
     D: Tensor,
     spatial_shape: Sequence[int],
+    delta: Tensor | None,
+    softplus: bool,
 ) -> Scan:
     """Bring the operator's inputs into the layout of :class:`Scan`."""
-    rows_first = (_block(matrix.mT).transpose(1, 2) for matrix in (dt_weight, A * LOG2_E))
-    weight, rate = (rows.contiguous().numpy() for rows in rows_first)
-    bias, skip = _block(dt_bias).numpy(), _block(D).numpy()
+    rank, size = dt_weight.shape[2], A.shape[2]
+    rates = F.pad(A, [0, -size % TILE]) * LOG2_E
+    parameters = torch.cat([dt_bias[:, None], D[:, None], rates.mT, dt_weight.mT], dim=1)
     return Scan(
-        _order(tuple(spatial_shape)), _block(u).numpy(), projected.contiguous().numpy(), weight, bias, rate, skip
+        order=_order(tuple(spatial_shape))[: len(dt_bias)],
+        softplus=softplus,
+        u=_block(u).numpy(),
+        projected=_pad_states(projected, rank, size).numpy(),
+        delta=(u.new_empty([0] * 5) if delta is None else _block(delta)).numpy(),
+        parameters=_block(parameters).transpose(1, 2).contiguous().numpy(),
     )
+
+
+def _pad_states(projected: Tensor, rank: int, size: int) -> Tensor:
+    """Fill B and C of (..., R + 2 * N) up with states that stay zero, to a multiple of TILE; contiguous."""
+    padding = -size % TILE
+    if not padding:
+        return projected.contiguous()
+    low_rank, B, C = projected.split([rank, size, size], dim=-1)
+    return torch.cat([low_rank, F.pad(B, [0, padding]), F.pad(C, [0, padding])], dim=-1)
+
+
+def _unpad_states(projected: Tensor, rank: int, size: int) -> Tensor:
+    """Undo :func:`_pad_states`."""
+    padded = size + -size % TILE
+    if padded == size:
+        return projected
+    low_rank, B, C = projected.split([rank, padded, padded], dim=-1)
+    return torch.cat([low_rank, B[..., :size], C[..., :size]], dim=-1)
+
+
+def _dt_rows(dt_weight: Tensor) -> np.ndarray:
+    """Return ``dt_weight`` as (K, blocks, V, rank blocks, V): the rank along the lanes, all filled up with zeros."""
+    _, channels, rank = dt_weight.shape
+    padded = F.pad(dt_weight, [0, -rank % LANES, 0, -channels % LANES])
+    return padded.unflatten(2, [-(-rank // LANES), LANES]).unflatten(1, [-1, LANES]).contiguous().numpy()
 
 
 @lru_cache(maxsize=64)
@@ -123,6 +162,11 @@ def _block(tensor: Tensor) -> Tensor:
 def _unblock(tensor: Tensor, channels: int) -> Tensor:
     """Join the last two axes (blocks, V) to channels again and drop the padding."""
     return tensor.flatten(-2)[..., :channels].contiguous()
+
+
+def _own(view: Tensor) -> Tensor:
+    """Copy a view: results of an operator must not share memory."""
+    return view.clone(memory_format=torch.contiguous_format)
 
 
 def _groups(batch: int, blocks: int) -> int:

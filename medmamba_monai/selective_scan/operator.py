@@ -5,6 +5,9 @@ backend, and is made of the other two. ``directional_scan_forward`` returns the 
 wanted, the hidden states that its backend wants to see again; ``directional_scan_backward`` takes them and returns
 every gradient. Tracers (``torch.compile``, ``torch.export``) see operators with inferred shapes, never their inside.
 
+The inner two also scan sequences with step sizes of their own, for
+:func:`~medmamba_monai.selective_scan.sequences.selective_scan`.
+
 A backend that brings its own gradient is a :class:`Kernel`. The others, ``reference`` and ``mamba_ssm``, are ordinary
 differentiable functions.
 """
@@ -21,21 +24,26 @@ from torch import Tensor
 from medmamba_monai.selective_scan.backends import choose_backend
 from medmamba_monai.selective_scan.reference import reference_directional_scan
 
-Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
-
 
 class Kernel(NamedTuple):
     """A backend with a backward pass of its own.
 
+    Its functions take ``u``, ``projected``, ``dt_weight``, ``dt_bias``, ``A`` and ``D`` as ``directional_scan`` does,
+    and walk along the first K directions of ``spatial_shape``, K being the length of ``dt_bias``. Two further arguments
+    are given for sequences: ``delta`` (B, L, K, C), added to the step sizes, and whether these go through ``softplus``.
+
     Attributes:
-        forward: (u, projected, dt_weight, dt_bias, A, D, spatial_shape, save_states) -> (y, states).
-        backward: (grad_y, states, u, projected, dt_weight, dt_bias, A, D, spatial_shape) -> their six gradients.
+        forward: (*inputs, spatial_shape, save_states[, delta, softplus]) -> (y, states).
+        backward: (grad_y, states, *inputs, spatial_shape[, delta, softplus]) -> gradients of the inputs and of delta
+            (None if that was not given), each in the dtype of its input.
         states_shape: (u, A) -> shape of ``states`` when they are saved.
+        half: whether ``u``, ``projected`` and ``delta`` may be float16 or bfloat16.
     """
 
     forward: Callable[..., tuple[Tensor, Tensor]]
-    backward: Callable[..., Gradients]
+    backward: Callable[..., tuple[Any, ...]]
     states_shape: Callable[[Tensor, Tensor], list[int]]
+    half: bool = False
 
 
 def load_kernel(backend: str) -> Kernel:
@@ -44,6 +52,10 @@ def load_kernel(backend: str) -> Kernel:
         from medmamba_monai.selective_scan import numba_cpu
 
         return Kernel(numba_cpu.forward, numba_cpu.backward, numba_cpu.states_shape)
+    if backend == "triton":
+        from medmamba_monai.selective_scan import triton_gpu
+
+        return Kernel(triton_gpu.forward, triton_gpu.backward, triton_gpu.states_shape, half=True)
     from medmamba_monai.selective_scan import chunked
 
     return Kernel(chunked.forward, chunked.backward, chunked.states_shape)
@@ -154,19 +166,62 @@ def _directional_scan(
     check_inputs(inputs, spatial_shape)
     dtype = scan_dtype(inputs)
     backend = choose_backend(backend, u.device, dtype)
-    u, projected, dt_weight, dt_bias, A, D = inputs = [tensor.to(dtype) for tensor in inputs]
+    if backend not in ("reference", "mamba_ssm"):
+        return fused_scan(inputs, spatial_shape, backend, dtype)
+    u, projected, dt_weight, dt_bias, A, D = (tensor.to(dtype) for tensor in inputs)
     if backend == "reference":
         return reference_directional_scan(u, projected, dt_weight, dt_bias, A, D, spatial_shape)
-    if backend == "mamba_ssm":
-        from medmamba_monai.selective_scan.mamba_cuda import mamba_directional_scan
+    from medmamba_monai.selective_scan.mamba_cuda import mamba_directional_scan
 
-        return mamba_directional_scan(u, projected, dt_weight, dt_bias, A, D, spatial_shape)
-    save_states = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
-    return directional_scan_forward(*inputs, spatial_shape, backend, save_states)[0]
+    return mamba_directional_scan(u, projected, dt_weight, dt_bias, A, D, spatial_shape)
 
 
-for _device_type in ("cpu", "cuda"):
-    torch.library.register_autocast("medmamba_monai::directional_scan", _device_type, torch.float32)
+def fused_scan(
+    inputs: Sequence[Tensor],
+    spatial_shape: Sequence[int],
+    backend: str,
+    dtype: torch.dtype,
+    delta: Tensor | None = None,
+    softplus: bool = True,
+) -> Tensor:
+    """Scan with a backend that is a :class:`Kernel`; checked inputs (u, projected, dt_weight, dt_bias, A, D).
+
+    Args:
+        inputs: as for ``directional_scan``; K may be smaller, the first K directions are scanned then.
+        spatial_shape: size of each axis.
+        backend: name of the backend.
+        dtype: dtype of the scan and of the result.
+        delta: (B, L, K, C), added to the step sizes; ``dt_weight`` may have the rank 0 then.
+        softplus: whether the step sizes go through softplus.
+
+    Returns:
+        y (B, L, C).
+    """
+    half = load_kernel(backend).half
+    inputs = [_converted(tensor, dtype, half and i < 2) for i, tensor in enumerate(inputs)]
+    delta = None if delta is None else _converted(delta, dtype, half)
+    tensors = inputs if delta is None else [*inputs, delta]
+    save_states = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    return directional_scan_forward(*inputs, spatial_shape, backend, save_states, delta, softplus)[0]
+
+
+def _converted(tensor: Tensor, dtype: torch.dtype, keep_half: bool) -> Tensor:
+    """Convert to the dtype of the scan, unless the kernel does so by itself as it reads."""
+    return tensor if keep_half and tensor.dtype in (torch.float16, torch.bfloat16) else tensor.to(dtype)
+
+
+def _without_autocast(device_type: str) -> Callable[..., Tensor]:
+    """Make the rule that computes the scan as if autocast was off, whatever the dtypes that arrive."""
+
+    def rule(*arguments: Any) -> Tensor:
+        with torch.autocast(device_type, enabled=False):
+            return torch.ops.medmamba_monai.directional_scan(*arguments)
+
+    return rule
+
+
+torch.library.impl(_LIBRARY, "directional_scan", "AutocastCPU")(_without_autocast("cpu"))
+torch.library.impl(_LIBRARY, "directional_scan", "AutocastCUDA")(_without_autocast("cuda"))
 
 
 @torch.library.custom_op("medmamba_monai::directional_scan_forward", mutates_args=())
@@ -180,10 +235,17 @@ def directional_scan_forward(
     spatial_shape: Sequence[int],
     backend: str,
     save_states: bool,
+    delta: Tensor | None = None,
+    softplus: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """Return y and the states that the backward pass of this backend needs, an empty tensor if they are not saved."""
     inputs = (u, projected, dt_weight, dt_bias, A, D)
-    return load_kernel(backend).forward(*inputs, spatial_shape, save_states)
+    return load_kernel(backend).forward(*inputs, spatial_shape, save_states, *_for_sequences(delta, softplus))
+
+
+def _for_sequences(delta: Tensor | None, softplus: bool) -> tuple[Any, ...]:
+    """Return the further arguments of a kernel, none if it need not know them."""
+    return () if delta is None and softplus else (delta, softplus)
 
 
 @directional_scan_forward.register_fake
@@ -197,9 +259,11 @@ def _forward_shapes(
     spatial_shape: Sequence[int],
     backend: str,
     save_states: bool,
+    delta: Tensor | None = None,
+    softplus: bool = True,
 ) -> tuple[Tensor, Tensor]:
     shape = load_kernel(backend).states_shape(u, A) if save_states else [0]
-    return torch.empty_like(u, memory_format=torch.contiguous_format), u.new_empty(shape)
+    return A.new_empty(u.shape), A.new_empty(shape)
 
 
 @torch.library.custom_op("medmamba_monai::directional_scan_backward", mutates_args=())
@@ -214,10 +278,17 @@ def directional_scan_backward(
     D: Tensor,
     spatial_shape: Sequence[int],
     backend: str,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Return the gradients of u, projected, dt_weight, dt_bias, A and D."""
+    delta: Tensor | None = None,
+    softplus: bool = True,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return the gradients of u, projected, dt_weight, dt_bias, A, D and delta, the last one empty without a delta."""
     inputs = (u, projected, dt_weight, dt_bias, A, D)
-    return load_kernel(backend).backward(grad_y, states, *inputs, spatial_shape)
+    sequence_options = _for_sequences(delta, softplus)
+    gradients = load_kernel(backend).backward(grad_y, states, *inputs, spatial_shape, *sequence_options)
+    if delta is None:
+        gradients = (*gradients[:6], A.new_empty(0))
+    of_u, of_projected, of_weight, of_bias, of_A, of_D, of_delta = gradients
+    return of_u, of_projected, of_weight, of_bias, of_A, of_D, of_delta
 
 
 @directional_scan_backward.register_fake
@@ -232,20 +303,25 @@ def _backward_shapes(
     D: Tensor,
     spatial_shape: Sequence[int],
     backend: str,
+    delta: Tensor | None = None,
+    softplus: bool = True,
 ) -> tuple[Tensor, ...]:
-    inputs = (u, projected, dt_weight, dt_bias, A, D)
+    inputs = (u, projected, dt_weight, dt_bias, A, D, A.new_empty(0) if delta is None else delta)
     return tuple(torch.empty_like(tensor, memory_format=torch.contiguous_format) for tensor in inputs)
 
 
 def _save_for_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    *tensors, spatial_shape, backend, _ = inputs
-    ctx.save_for_backward(output[1], *tensors)
+    *tensors, spatial_shape, backend, _, delta, softplus = inputs
+    ctx.save_for_backward(output[1], *tensors, delta)
     ctx.mark_non_differentiable(output[1])
-    ctx.arguments = (spatial_shape, backend)
+    ctx.arguments = (spatial_shape, backend, softplus)
 
 
 def _backward(ctx: Any, grad_y: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-    return *directional_scan_backward(grad_y, *ctx.saved_tensors, *ctx.arguments), None, None, None
+    *tensors, delta = ctx.saved_tensors
+    spatial_shape, backend, softplus = ctx.arguments
+    *gradients, grad_delta = directional_scan_backward(grad_y, *tensors, spatial_shape, backend, delta, softplus)
+    return *gradients, None, None, None, None if delta is None else grad_delta, None
 
 
 def _no_second_derivative(ctx: Any, *_: Tensor) -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
+import torch
 from torch import Tensor
 
 from medmamba_monai.selective_scan.backends import choose_backend
 from medmamba_monai.selective_scan.chunked import chunked_selective_scan
-from medmamba_monai.selective_scan.operator import scan_dtype
+from medmamba_monai.selective_scan.operator import fused_scan, scan_dtype
 from medmamba_monai.selective_scan.reference import reference_selective_scan
-
-SEQUENCE_BACKENDS = ("reference", "torch", "mamba_ssm")
 
 
 def selective_scan(
@@ -39,29 +36,61 @@ def selective_scan(
         D: (C,), no skip connection if None.
         delta_bias: (C,), added to ``delta`` before the softplus.
         delta_softplus: whether ``delta`` still has to go through softplus.
-        backend: ``auto``, ``reference``, ``torch`` or ``mamba_ssm``.
+        backend: ``auto`` or one of :data:`~medmamba_monai.selective_scan.backends.BACKENDS`.
 
     Returns:
         y (B, C, L), float32; float64 if all inputs are.
 
     Raises:
         ValueError: if shapes or dtypes do not fit together.
-        UserError: if the backend is unknown, not installed, unfit for the tensors, or offers ``directional_scan`` only.
+        UserError: if the backend is unknown, not installed or unfit for the device or dtype.
     """
     optional = {name: tensor for name, tensor in (("D", D), ("delta_bias", delta_bias)) if tensor is not None}
     inputs = {"u": u, "delta": delta, "A": A, "B": B, "C": C} | optional
     _check_shapes(inputs)
     dtype = scan_dtype(list(inputs.values()))
-    scan = _implementation(choose_backend(backend, u.device, dtype, among=SEQUENCE_BACKENDS))
-    return scan(**{name: tensor.to(dtype) for name, tensor in inputs.items()}, delta_softplus=delta_softplus)
-
-
-def _implementation(backend: str) -> Callable[..., Tensor]:
+    backend = choose_backend(backend, u.device, dtype)
+    if backend in ("numba", "triton"):
+        return _scan_by_group(u, delta, A, B, C, D, delta_bias, delta_softplus, backend, dtype)
+    converted = {name: tensor.to(dtype) for name, tensor in inputs.items()}
     if backend == "mamba_ssm":
         from medmamba_monai.selective_scan.mamba_cuda import load_scan
 
-        return load_scan()
-    return reference_selective_scan if backend == "reference" else chunked_selective_scan
+        return load_scan()(**converted, delta_softplus=delta_softplus)
+    scan = reference_selective_scan if backend == "reference" else chunked_selective_scan
+    return scan(**converted, delta_softplus=delta_softplus)
+
+
+def _scan_by_group(
+    u: Tensor,
+    delta: Tensor,
+    A: Tensor,
+    B: Tensor,
+    C: Tensor,
+    D: Tensor | None,
+    delta_bias: Tensor | None,
+    delta_softplus: bool,
+    backend: str,
+    dtype: torch.dtype,
+) -> Tensor:
+    """Run each group of channels through the fused kernel: a map of one axis, one direction, steps of its own."""
+    groups = B.shape[1] if B.ndim == 4 else 1
+    matrices = torch.cat([B, C], dim=-2).view(len(B), groups, 2 * A.shape[1], -1)
+    D, delta_bias = (u.new_zeros(len(A)) if vector is None else vector for vector in (D, delta_bias))
+    by_group = [
+        u.mT.chunk(groups, dim=-1),
+        matrices.mT.unbind(1),
+        delta_bias[None].chunk(groups, dim=-1),
+        A[None].chunk(groups, dim=1),
+        D[None].chunk(groups, dim=-1),
+        delta.mT.chunk(groups, dim=-1),
+    ]
+    outputs = []
+    for u_g, matrices_g, bias_g, A_g, D_g, delta_g in zip(*by_group, strict=True):
+        inputs = (u_g, matrices_g[:, :, None], A_g.new_empty(1, A_g.shape[1], 0), bias_g, A_g, D_g)
+        length = [u.shape[2]]
+        outputs.append(fused_scan(inputs, length, backend, dtype, delta_g[:, :, None], delta_softplus))
+    return torch.cat(outputs, dim=-1).mT
 
 
 def _check_shapes(inputs: dict[str, Tensor]) -> None:
