@@ -1,0 +1,40 @@
+"""Batch norms folded into convolutions, for a network that is trained and goes out to predict."""
+
+from __future__ import annotations
+
+import copy
+
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from medmamba_monai.networks.medmamba import MedMamba, SSConvSSM
+
+
+def fold_batch_norm(network: MedMamba) -> MedMamba:
+    """Copy a network for inference, with the batch norms that follow a convolution computed by that convolution.
+
+    In evaluation mode such a norm is a fixed scale and shift of each channel, which the weights and the bias before it
+    can take over: two of the three norms of a block's convolution branch. The first one stays, as the zeros that
+    pad its output cannot be had by scaling the convolution behind it.
+
+    Args:
+        network: a trained network, left as it is.
+
+    Returns:
+        A copy in evaluation mode that gives the same logits up to rounding. Its state dict lacks the folded norms, so
+        it is for export and prediction, not for training on.
+
+    Example:
+        >>> net = MedMamba(spatial_dims=2, in_channels=1, num_classes=2, depths=(1, 1), channels=(8, 16))
+        >>> sum(isinstance(module, nn.BatchNorm2d) for module in fold_batch_norm(net).modules())
+        2
+    """
+    folded = copy.deepcopy(network).eval()
+    for block in folded.modules():
+        if isinstance(block, SSConvSSM):
+            branch = block.conv_branch
+            for convolution, norm in (("conv1", "norm2"), ("conv2", "norm3")):
+                fused = fuse_conv_bn_eval(branch.get_submodule(convolution), branch.get_submodule(norm))
+                branch.set_submodule(convolution, fused)
+                branch.set_submodule(norm, nn.Identity())
+    return folded
