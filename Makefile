@@ -4,13 +4,14 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt
 
-.PHONY: help demo test lint bundles clean-demo
+.PHONY: help demo test lint bundles benchmarks clean-demo
 
 help:
 	@echo "make demo        set up, then five-fold MedMamba on chest X-rays, tracked in MLflow (6 minutes on two cores)"
 	@echo "make test        set up, then all tests"
 	@echo "make lint        ruff and mypy"
 	@echo "make bundles     generate bundles/ again from the template and the cards"
+	@echo "make benchmarks  measure speed, memory and accuracy, and write the README's table (half an hour on two cores)"
 	@echo "make clean-demo  remove what the demo made, to run it from the start"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -36,6 +37,12 @@ lint: $(VENV)/.installed-dev
 
 bundles: $(VENV)/.installed
 	$(VENV)/bin/python -m medmamba_monai.bundle_template
+
+benchmarks: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m benchmarks.scan --json benchmarks/results/scan.json
+	$(VENV)/bin/python -m benchmarks.model --json benchmarks/results/model.json
+	$(VENV)/bin/python -m benchmarks.growth --json benchmarks/results/growth.json
+	$(VENV)/bin/python -m benchmarks.readme
 
 clean-demo:
 	rm -rf bundles/pneumoniamnist/output/demo bundles/phantom/output/demo

@@ -47,6 +47,30 @@ def test_auto_takes_numba_on_the_cpu() -> None:
     assert backends.choose_backend("auto", CPU, torch.float32) == "numba"
 
 
+def test_auto_takes_our_kernels_on_a_gpu_whether_or_not_mamba_ssm_is_there(caplog: pytest.LogCaptureFixture) -> None:
+    pytest.importorskip("triton")
+    _forget_imports()
+    assert backends.choose_backend("auto", CUDA, torch.float32) == "triton"
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_without_triton_auto_says_how_to_get_fast_on_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "triton", None)
+    _forget_imports()
+    assert backends.choose_backend("auto", CUDA, torch.float32) in ("mamba_ssm", "torch")
+    assert "pip install triton" in caplog.text
+    _forget_imports()
+
+
+def test_the_interpreter_lets_triton_run_on_the_cpu_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("triton")
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    assert backends.choose_backend("triton", CPU, torch.float32) == "triton"
+    assert backends.choose_backend("auto", CPU, torch.float32) != "triton"
+
+
 def test_auto_takes_torch_for_float64_and_for_other_devices() -> None:
     assert backends.choose_backend("auto", CPU, torch.float64) == "torch"
     assert backends.choose_backend("auto", OTHER, torch.float32) == "torch"
@@ -74,7 +98,7 @@ def test_the_choice_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     assert len(caplog.records) == 1
 
 
-@pytest.mark.parametrize(("name", "device"), [("numba", CUDA), ("numba", OTHER), ("mamba_ssm", CPU)])
+@pytest.mark.parametrize(("name", "device"), [("numba", CUDA), ("numba", OTHER), ("mamba_ssm", CPU), ("triton", CPU)])
 def test_a_backend_refuses_tensors_of_another_device(name: str, device: torch.device) -> None:
     with pytest.raises(UserError, match=f"{name}.*works on .* tensors, these are on {device.type}"):
         backends.choose_backend(name, device, torch.float32)

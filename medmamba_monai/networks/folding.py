@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -32,7 +33,7 @@ def fold_batch_norm(network: MedMamba) -> MedMamba:
     folded = copy.deepcopy(network).eval()
     for block in folded.modules():
         if isinstance(block, SSConvSSM):
-            branch = block.conv_branch
+            branch: Any = block.conv_branch
             for convolution, norm in (("conv1", "norm2"), ("conv2", "norm3")):
                 fused = fuse_conv_bn_eval(branch.get_submodule(convolution), branch.get_submodule(norm))
                 branch.set_submodule(convolution, fused)

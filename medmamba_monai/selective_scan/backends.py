@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 from functools import cache
 from typing import NamedTuple
 
@@ -39,7 +40,7 @@ BACKENDS = {
     "triton": Backend(("triton",), "pip install triton", device="cuda"),
     "mamba_ssm": Backend(
         ("mamba_ssm.ops.selective_scan_interface", "selective_scan_cuda"),
-        "pip install --no-build-isolation 'medmamba-monai[gpu]'",
+        "pip install --no-build-isolation 'medmamba-monai[mamba]'",
         device="cuda",
         traceable=False,
     ),
@@ -65,28 +66,23 @@ def available_backends() -> tuple[str, ...]:
     return tuple(name for name in BACKENDS if import_failure(name) is None)
 
 
-def choose_backend(
-    name: str, device: torch.device, dtype: torch.dtype, among: tuple[str, ...] = tuple(BACKENDS)
-) -> str:
+def choose_backend(name: str, device: torch.device, dtype: torch.dtype) -> str:
     """Settle which backend computes a scan.
 
-    ``auto`` takes the fastest backend that runs on the device: mamba_ssm on CUDA and numba on CPU where they import,
-    else torch. It says once for each device and choice what it took (logging).
+    ``auto`` takes the fastest backend that runs on the device: on CUDA triton, else mamba_ssm, and on CPU numba, where
+    they import; else torch. It says once for each device and choice what it took (logging).
 
     Args:
         name: ``auto`` or a backend. A backend is taken as it is or refused, never replaced by another.
         device: where the tensors are.
         dtype: dtype of the scan, float32 or float64.
-        among: backends that implement the operator in question.
 
     Raises:
         UserError: if the backend does not exist, is not installed, or cannot handle the device or the dtype.
     """
     if check_backend(name) == "auto":
-        fitting = (b for b in FASTEST_FIRST if b in among and _objection(b, device.type, dtype) is None)
-        return _announced(next(fitting), device.type)
-    if name not in among:
-        raise UserError(f"scan backend {name!r} does not offer this operator: choose one of auto, {', '.join(among)}")
+        at_home = (b for b in FASTEST_FIRST if BACKENDS[b].device in (None, device.type))
+        return _announced(next(b for b in at_home if _objection(b, device.type, dtype) is None), device.type)
     objection = _objection(name, device.type, dtype)
     if objection is not None:
         raise UserError(f"scan backend {name!r} {objection}. Choose another (auto, {', '.join(available_backends())})")
@@ -96,7 +92,7 @@ def choose_backend(
 def _objection(name: str, device_type: str, dtype: torch.dtype) -> str | None:
     """Say why a backend cannot run, or None if it can."""
     backend = BACKENDS[name]
-    if backend.device not in (None, device_type):
+    if backend.device not in (None, device_type) and not _interpreted(name):
         return f"works on {backend.device} tensors, these are on {device_type}"
     if dtype == torch.float64 and not backend.float64:
         return "computes in float32, these tensors are float64"
@@ -104,6 +100,11 @@ def _objection(name: str, device_type: str, dtype: torch.dtype) -> str | None:
         return "cannot be traced by torch.compile"
     failure = import_failure(name)
     return None if failure is None else f"does not import ({failure}): install it with {backend.install}"
+
+
+def _interpreted(name: str) -> bool:
+    """Say whether Triton's interpreter is on (for its kernels' developers), which computes on the CPU, slowly."""
+    return name == "triton" and os.environ.get("TRITON_INTERPRET") == "1"
 
 
 @cache
@@ -123,7 +124,8 @@ def import_failure(name: str) -> str | None:
 @cache
 def _announced(name: str, device_type: str) -> str:
     """Return ``name``; the first time also log it."""
-    missing = [b for b in FASTEST_FIRST if BACKENDS[b].device == device_type and import_failure(b) is not None]
+    faster_ones = FASTEST_FIRST[: FASTEST_FIRST.index(name)]
+    missing = [b for b in faster_ones if BACKENDS[b].device == device_type and import_failure(b) is not None]
     for faster in missing:
         logger.warning(
             "selective scan on %s: %s is not installed, using the slower %s backend (%s)",

@@ -1,0 +1,228 @@
+"""The networks that are compared, and the steps that are timed. All begin with random weights; nothing is downloaded.
+
+==========================  ========================================================================================
+name                        network
+==========================  ========================================================================================
+``medmamba``                MedMamba-T; ``medmamba:NAME`` scans with the backend NAME (numba, triton, mamba_ssm...)
+``medmamba-loop``           MedMamba-T with the scan as a Python loop over tokens, as ``medmamba:reference``
+``medmamba-folded``         MedMamba-T with its batch norms folded into the convolutions, for inference only
+``resnet50``                MONAI's, in channels-last memory format; stride 2 in its first convolution, as in the paper
+``swin``                    Swin-T of transformers, at 224 pixels or more
+``vit``                     ViT-S/16 of transformers, its attention computed by PyTorch's fused function
+==========================  ========================================================================================
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import Any, NamedTuple
+
+import torch
+from monai.networks.nets import resnet50
+from torch import Tensor, nn
+from torch.nn import functional
+
+from benchmarks.accuracy import scan
+from medmamba_monai import medmamba_tiny
+from medmamba_monai.errors import UserError
+from medmamba_monai.selective_scan import check_backend
+
+NUM_CLASSES = 6
+SMALLEST_SWIN = 224
+TITLES = {
+    "medmamba": "MedMamba-T",
+    "medmamba-loop": "MedMamba-T, loop",
+    "medmamba-folded": "MedMamba-T, folded",
+    "resnet50": "ResNet-50",
+    "swin": "Swin-T",
+    "vit": "ViT-S/16",
+}
+OF_TRANSFORMERS = ("swin", "vit")
+
+
+class Job(NamedTuple):
+    """What is run: fields that travel to another process.
+
+    Attributes:
+        network: a name of the table above.
+        image_size: edge of the square images in pixels.
+        batch: images in a step.
+        training: whether a step trains; else it is a forward pass in inference mode.
+        bfloat16: whether it runs under bfloat16 autocast.
+        device: where.
+        recording: whether a forward pass records what a backward pass would need, instead of running in inference mode.
+    """
+
+    network: str
+    image_size: int = 224
+    batch: int = 1
+    training: bool = False
+    bfloat16: bool = False
+    device: str = "cpu"
+    recording: bool = False
+
+    @property
+    def title(self) -> str:
+        """Name for tables."""
+        return title_of(self.network) + (", bfloat16" if self.bfloat16 else "")
+
+
+class Logits(nn.Module):
+    """A classifier of transformers that returns its logits only."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images to logits (B, num_classes)."""
+        return self.network(images).logits
+
+
+def title_of(name: str) -> str:
+    """Return a network's name for tables."""
+    base, _, backend = name.partition(":")
+    return f"{TITLES[base]}, {backend}" if backend else TITLES[base]
+
+
+def check_name(name: str) -> str:
+    """Return ``name`` if it is one of a network.
+
+    Raises:
+        UserError: if it is not.
+    """
+    base, _, backend = name.partition(":")
+    if base not in TITLES or (backend and base != "medmamba"):
+        raise UserError(f"network {name!r} does not exist: choose among {', '.join(TITLES)} and medmamba:BACKEND")
+    if backend:
+        check_backend(backend)
+    return name
+
+
+def what_is_missing(name: str, image_size: int) -> str | None:
+    """Say why a network cannot be built here, or None if it can."""
+    if name in OF_TRANSFORMERS and importlib.util.find_spec("transformers") is None:
+        return f"{TITLES[name]} is left out: transformers is not installed (pip install 'medmamba-monai[baselines]')"
+    if name == "swin" and image_size < SMALLEST_SWIN:
+        return f"{TITLES[name]} is left out: the one of transformers takes {SMALLEST_SWIN} pixels or more"
+    return None
+
+
+def available(names: Sequence[str], image_size: int) -> list[str]:
+    """Keep the networks that can be built, and say why others cannot."""
+    reasons = {check_name(name): what_is_missing(name, image_size) for name in names}
+    for reason in filter(None, reasons.values()):
+        print(reason)
+    return [name for name, reason in reasons.items() if reason is None]
+
+
+def build_network(name: str, image_size: int = 224, num_classes: int = NUM_CLASSES) -> nn.Module:
+    """Build a network with random weights.
+
+    Args:
+        name: one of the table above.
+        image_size: edge of its images; only ``swin`` and ``vit`` depend on it.
+        num_classes: logits.
+
+    Raises:
+        UserError: the network does not exist or cannot be built here.
+    """
+    base, _, backend = check_name(name).partition(":")
+    if (reason := what_is_missing(name, image_size)) is not None:
+        raise UserError(reason)
+    if base == "resnet50":
+        network: Any = resnet50(spatial_dims=2, n_input_channels=3, num_classes=num_classes, conv1_t_stride=2)
+        return network.to(memory_format=torch.channels_last)
+    if base in OF_TRANSFORMERS:
+        return _swin(image_size, num_classes) if base == "swin" else _vit(image_size, num_classes)
+    if base == "medmamba-folded":
+        from medmamba_monai.networks import fold_batch_norm
+
+        return fold_batch_norm(medmamba_tiny(num_classes).eval())
+    return medmamba_tiny(num_classes, scan_backend="reference" if base == "medmamba-loop" else backend or "auto")
+
+
+def build_step(job: Job) -> Callable[[], None]:
+    """Build a network and return its step, always on the same images."""
+    torch.manual_seed(0)
+    return step_of(build_network(job.network, job.image_size).to(job.device), job)
+
+
+def step_of(network: nn.Module, job: Job) -> Callable[[], None]:
+    """Return the step of a network.
+
+    A training step is forward, cross-entropy, backward and the update of plain gradient descent, which has no state:
+    with Adam a network with more parameters would look worse in time and memory, and that is not the point here.
+    """
+    images = torch.randn(job.batch, 3, job.image_size, job.image_size, device=job.device)
+    if job.network == "resnet50":
+        images = images.contiguous(memory_format=torch.channels_last)
+    network.train(job.training)
+    kind = torch.device(job.device).type
+    cast = (lambda: torch.autocast(kind, torch.bfloat16)) if job.bfloat16 else nullcontext
+
+    def infer() -> None:
+        with torch.inference_mode(not job.recording), cast():
+            network(images)
+
+    if not job.training:
+        return infer
+    labels = torch.arange(job.batch, device=job.device) % NUM_CLASSES
+    optimizer = torch.optim.SGD(network.parameters(), lr=1e-4)
+
+    def train() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        with cast():
+            loss = functional.cross_entropy(network(images), labels)
+        loss.backward()
+        optimizer.step()
+
+    return train
+
+
+def load_libraries(job: Job) -> None:
+    """Load and compile what a step of the job needs beside its network: convolutions, products and the scan."""
+    functional.conv2d(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 3, 3))
+    torch.zeros(8, 8) @ torch.zeros(8, 8)
+    if job.network.startswith("medmamba"):
+        shapes = [(1, 4, 1), (1, 4, 4, 3), (4, 1, 1), (4, 1), (4, 1, 1), (4, 1)]
+        inputs = [torch.full(shape, -1.0, requires_grad=job.training) for shape in shapes]
+        y = scan(inputs, [2, 2])
+        if job.training:
+            y.sum().backward()
+    elif job.network in OF_TRANSFORMERS:
+        from transformers import SwinForImageClassification, ViTForImageClassification  # noqa: F401
+
+
+def _swin(image_size: int, num_classes: int) -> nn.Module:
+    from transformers import SwinConfig, SwinForImageClassification
+
+    options: dict[str, Any] = {
+        "embed_dim": 96,
+        "depths": [2, 2, 6, 2],
+        "num_heads": [3, 6, 12, 24],
+        "window_size": 7,
+        "drop_path_rate": 0.1,
+        "image_size": image_size,
+        "num_labels": num_classes,
+    }
+    return Logits(SwinForImageClassification(SwinConfig(**options)))
+
+
+def _vit(image_size: int, num_classes: int) -> nn.Module:
+    # MONAI's ViT offers no choice of attention; its default holds the whole attention matrix in memory.
+    from transformers import ViTConfig, ViTForImageClassification
+
+    options: dict[str, Any] = {
+        "hidden_size": 384,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 6,
+        "image_size": image_size,
+        "patch_size": 16,
+        "num_labels": num_classes,
+        "attn_implementation": "sdpa",
+    }
+    return Logits(ViTForImageClassification(ViTConfig(**options)))
