@@ -205,10 +205,10 @@ def test_launch_configurations_are_swept_one_field_at_a_time(launches, capsys) -
 def test_the_triton_backend_takes_a_changed_configuration() -> None:
     pytest.importorskip("triton")
     module = importlib.import_module(gpu_launches.MODULE)
-    chosen = module.launch_config(64, 96, 4, 3)
+    chosen = module.launch_config()
     with gpu_launches._wrapped(module, lambda config: gpu_launches.changed(config, ("forward_block", 0.5))):
-        assert module.launch_config(64, 96, 4, 3) == chosen._replace(forward_block=chosen.forward_block // 2)
-    assert module.launch_config(64, 96, 4, 3) == chosen
+        assert module.launch_config() == chosen._replace(forward_block=chosen.forward_block // 2)
+    assert module.launch_config() == chosen
 
 
 def test_the_recipe_names_no_folder_of_a_machine() -> None:

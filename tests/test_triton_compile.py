@@ -21,7 +21,7 @@ LIMITS = {
     "forward:80:4:fp32": (176, 0),
     "forward:90:24:bf16": (232, 0),
     "backward:90:4:bf16": (255, 0),
-    "backward:80:24:fp32": (255, 128),
+    "backward:80:24:fp32": (255, 144),
     "backward:100:24:fp32": (255, 0),
 }
 

@@ -22,8 +22,6 @@ from medmamba_monai.selective_scan.triton_backward import backward_kernel
 from medmamba_monai.selective_scan.triton_forward import forward_kernel
 
 LOG2_E = 1 / math.log(2)
-
-
 CHUNK = 16
 """Steps between saved states, a power of two up to 16: the sums over channels of two rows of it fill a warp."""
 
@@ -85,6 +83,9 @@ def forward(
 
     Returns:
         y (B, L, C) and states, both float32; states is empty if it is not saved.
+
+    Raises:
+        ValueError: if ``projected`` has 2**31 numbers an image or more.
     """
     batch, length, channels = u.shape
     states = u.new_empty(states_shape(u, A) if save_states else [0], dtype=torch.float32)
@@ -201,6 +202,8 @@ def _lay_out(
     The rank is padded in front to a multiple of 4, so that a thread loads four numbers of a row at once, and rows are
     made float32, because a kernel would convert each number once for every channel.
     """
+    if projected[:1].numel() >= 2**31:  # the backward kernel finds rows by 32-bit offsets
+        raise ValueError(f"projected must have fewer than 2**31 numbers an image, got shape {tuple(projected.shape)}")
     padding = -dt_weight.shape[2] % 4
     if padding or projected.dtype != torch.float32:
         *leading, columns = projected.shape
