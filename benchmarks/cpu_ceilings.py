@@ -24,6 +24,7 @@ def exponentials_per_second(threads: int, repetitions: int = REPETITIONS, rounds
     import numba
     import numpy as np
 
+    from medmamba_monai.selective_scan.numba_cpu import kernel_threads
     from medmamba_monai.selective_scan.numba_math import exp2
     from medmamba_monai.selective_scan.numba_vector import LANES, load, store
 
@@ -49,10 +50,12 @@ def exponentials_per_second(threads: int, repetitions: int = REPETITIONS, rounds
                 e, f, g, h = e - 1.0, f - 1.0, g - 1.0, h - 1.0
             store(numbers, (thread, 0), a + b + c + d + e + f + g + h)
 
-    numba.set_num_threads(threads)
-    torch.set_num_threads(threads)  # the first parallel region of Numba changes the number of torch's threads, too
-    numbers = np.full((threads, SIDE_BY_SIDE, LANES), 0.5, np.float32)
-    times = interleave({"powers": lambda: exponentiate(numbers, repetitions)}, rounds, warmups=2, label="exponentials")
+    torch.set_num_threads(threads)
+    with kernel_threads():
+        threads = numba.get_num_threads()
+        numbers = np.full((threads, SIDE_BY_SIDE, LANES), 0.5, np.float32)
+        powers = {"powers": lambda: exponentiate(numbers, repetitions)}
+        times = interleave(powers, rounds, warmups=2, label="exponentials")
     times.stop_if_interrupted()
     return threads * SIDE_BY_SIDE * LANES * repetitions / times.summary("powers").minimum
 

@@ -21,9 +21,8 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 REQUIRED = ("torch", "monai", "numpy", "tqdm", "triton", "transformers", "pytest")
 BATCHES = (1, 8, 64, 256)
@@ -34,8 +33,6 @@ the sdist of mamba-ssm 2.3.2.post1, with wheel, ninja, packaging and setuptools 
   1. unpack it and cut the list of architectures in its setup.py to this GPU's (sm_90 on Hopper): 2 minutes, not 8
   2. MAMBA_FORCE_BUILD=TRUE MAX_JOBS=10 pip install --no-build-isolation --no-deps FOLDER_OF_THE_SDIST
 The extension module selective_scan_cuda alone is enough."""
-
-Part = Callable[[dict[str, Any], argparse.Namespace], Any]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

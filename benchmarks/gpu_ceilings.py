@@ -75,12 +75,12 @@ def scan_bytes(shape: Shape, training: bool) -> int:
 
 
 def scan_exponentials(shape: Shape, training: bool) -> int:
-    """Exponentials that a scan must compute: one a state update, and two a step size for the softplus.
+    """Exponentials that a scan must compute: one a state update, and one a step size for the softplus.
 
     Training is forward and backward, and the backward pass recomputes them once.
     """
     steps = shape.updates // shape.state_size
-    return (2 if training else 1) * (shape.updates + 2 * steps)
+    return (2 if training else 1) * (shape.updates + steps)
 
 
 def scan_limit(shape: Shape, training: bool, ceilings: Ceilings) -> float:

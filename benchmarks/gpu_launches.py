@@ -63,8 +63,9 @@ def changes_of(module: Any, shape: Shape, device: str, backend: str) -> dict[str
     with _wrapped(module, remember):
         scan_and_gradients(make_inputs(shape, device=device), shape.spatial, backend)
     fields = {name for config in asked for name, value in config._asdict().items() if type(value) is int and value > 0}
-    changes: dict[str, Change | None] = {UNCHANGED: None}
-    return changes | {f"{name} x {factor:g}": (name, factor) for name in sorted(fields) for factor in FACTORS}
+    possible = [(name, factor) for name in sorted(fields) for factor in FACTORS]
+    different = [change for change in possible if any(changed(config, change) != config for config in asked)]
+    return {UNCHANGED: None} | {f"{name} x {factor:g}": (name, factor) for name, factor in different}
 
 
 def _sweep(

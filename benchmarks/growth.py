@@ -37,7 +37,6 @@ from medmamba_monai.errors import UserError, error_message
 NETWORKS = ("medmamba", "resnet50", "vit")
 SIZES = (112, 224, 448, 896)
 TASKS = {"inference": False, "training step": True}
-FIGURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "growth"
 SECONDS_A_TASK = 60.0
 """About how long the samples of one size, task and number of threads may take; large images get fewer rounds."""
 FEWEST_ROUNDS = 3
@@ -168,8 +167,6 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     options.rounds = options.rounds or (2 if options.quick else 15)
     options.sizes = options.sizes or ([64, 128] if options.quick else list(SIZES))
-    if options.figure is None and not options.quick:
-        options.figure = FIGURE
     return options
 
 

@@ -193,7 +193,8 @@ def _made(result: dict[str, Any]) -> str:
     machine = result["machine"]
     return (
         f"Measured on {machine['date'][:10]} on {machine.get('gpu', machine['cpu'])}, commit "
-        f"{(machine['revision'] or 'unknown')[:10]}, torch {machine['packages']['torch']}."
+        f"{(machine['revision'] or 'unknown')[:10]}{' with changes' if machine.get('dirty') else ''}, "
+        f"torch {machine['packages']['torch']}."
     )
 
 

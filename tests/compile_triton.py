@@ -1,7 +1,8 @@
 """Compiles Triton kernels for GPUs that need not be there, and says what their machine code uses.
 
 Run as a program it does so for the scan: each argument is ``kernel:architecture:rank:dtype``, for example
-``backward:90:4:bf16``, and the answers come as JSON. It must run without TRITON_INTERPRET.
+``backward:90:4:bf16``, and the answers come as JSON. Rank 0 is a sequence with step sizes of its own, without softplus
+and without saved states. It must run without TRITON_INTERPRET.
 """
 
 from __future__ import annotations
@@ -70,12 +71,12 @@ def compile_scan(name: str, architecture: int, rank: int, dtype: str) -> Compile
     from medmamba_monai.selective_scan.triton_gpu import CHUNK, launch_config
 
     config = launch_config()
-    kernel, block, extra = {
-        "forward": (forward_kernel, config.forward_block, {"SAVE": True}),
-        "backward": (backward_kernel, config.backward_block, {}),
+    kernel, extra = {
+        "forward": (forward_kernel, {"SAVE": rank > 0, "BLOCK": config.forward_block}),
+        "backward": (backward_kernel, {}),
     }[name]
-    constants = {"DIRECTIONS": 4, "RANK": rank, "STATE_SIZE": 16, "CHUNK": CHUNK, "BLOCK": block}
-    constants |= {"HAS_DELTA": False, "SOFTPLUS": True, "PREFETCH": True} | extra
+    constants = {"DIRECTIONS": 4 if rank else 1, "RANK": rank, "STATE_SIZE": 16, "CHUNK": CHUNK}
+    constants |= {"HAS_DELTA": rank == 0, "SOFTPLUS": rank > 0, "PREFETCH": True} | extra
     integers = dict.fromkeys(("first", "chunks", "order_stride", "batch", "length", "channels"), "i32")
     return compile_kernel(
         kernel,
@@ -83,7 +84,7 @@ def compile_scan(name: str, architecture: int, rank: int, dtype: str) -> Compile
         constants,
         ("order_stride", "channels"),
         architecture,
-        num_warps=config.num_warps,
+        num_warps=1,
         maxnreg=config.max_registers,
     )
 

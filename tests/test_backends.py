@@ -23,6 +23,15 @@ def without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
     _forget_imports()
 
 
+@pytest.fixture
+def without_triton(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make Python believe that triton is not installed."""
+    monkeypatch.setitem(sys.modules, "triton", None)
+    _forget_imports()
+    yield
+    _forget_imports()
+
+
 def _forget_imports() -> None:
     backends.import_failure.cache_clear()
     backends._announced.cache_clear()
@@ -47,21 +56,39 @@ def test_auto_takes_numba_on_the_cpu() -> None:
     assert backends.choose_backend("auto", CPU, torch.float32) == "numba"
 
 
-def test_auto_takes_our_kernels_on_a_gpu_whether_or_not_mamba_ssm_is_there(caplog: pytest.LogCaptureFixture) -> None:
+def test_auto_takes_our_kernels_on_a_gpu_and_misses_nothing(caplog: pytest.LogCaptureFixture) -> None:
     pytest.importorskip("triton")
     _forget_imports()
     assert backends.choose_backend("auto", CUDA, torch.float32) == "triton"
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
-def test_without_triton_auto_says_how_to_get_fast_on_a_gpu(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setitem(sys.modules, "triton", None)
-    _forget_imports()
+@pytest.mark.usefixtures("without_triton")
+def test_without_triton_auto_says_once_how_to_get_fast_on_a_gpu(caplog: pytest.LogCaptureFixture) -> None:
     assert backends.choose_backend("auto", CUDA, torch.float32) in ("mamba_ssm", "torch")
+    assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 1
     assert "pip install triton" in caplog.text
-    _forget_imports()
+
+
+@pytest.mark.usefixtures("without_triton")
+def test_nothing_is_missed_in_float64_which_no_kernel_computes(caplog: pytest.LogCaptureFixture) -> None:
+    assert backends.choose_backend("auto", CUDA, torch.float64) == "torch"
+    assert [record for record in caplog.records if record.levelno == logging.WARNING] == []
+
+
+def test_triton_refuses_a_gpu_that_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("triton")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    with pytest.raises(UserError, match=r"needs a GPU of compute capability 8.0 or later, this one has 7.5"):
+        backends.choose_backend("triton", CUDA, torch.float32)
+
+
+def test_triton_refuses_a_build_for_other_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("triton")
+    monkeypatch.setattr(torch.version, "hip", "6.0")
+    with pytest.raises(UserError, match="written for NVIDIA's GPUs, this PyTorch is built for AMD's"):
+        backends.choose_backend("triton", CUDA, torch.float32)
 
 
 def test_the_interpreter_lets_triton_run_on_the_cpu_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -174,7 +174,7 @@ def test_the_first_scan_of_a_process_uses_as_many_threads_as_torch() -> None:
 import torch, numba
 from medmamba_monai.selective_scan import numba_cpu
 torch.set_num_threads(1)
-with numba_cpu._threads():
+with numba_cpu.kernel_threads():
     print(numba.get_num_threads(), torch.get_num_threads())
 """
     environment = {**os.environ, "NUMBA_NUM_THREADS": "2"}

@@ -228,6 +228,17 @@ def test_vmap_maps_over_images_or_weights(backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", KERNELS)
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_a_gradient_goes_through_vmap(backend: str) -> None:
+    inputs = make_inputs((3, 4))
+    stacked = [tensor.detach()[None].repeat_interleave(2, 0).requires_grad_() for tensor in inputs]
+    mapped = torch.func.vmap(lambda *args: directional_scan(*args, SHAPE, backend=backend))(*stacked)
+    found = torch.autograd.grad(mapped.sum(), stacked)
+    alone = torch.autograd.grad(directional_scan(*inputs, SHAPE, backend=backend).sum(), inputs)
+    torch.testing.assert_close([gradient[1] for gradient in found], list(alone))
+
+
+@pytest.mark.parametrize("backend", KERNELS)
 def test_a_second_derivative_is_refused_and_says_who_has_one(backend: str) -> None:
     inputs = make_inputs((3, 4))
     y = directional_scan(*inputs, SHAPE, backend=backend)

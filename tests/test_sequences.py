@@ -54,6 +54,64 @@ def test_skip_and_bias_may_be_left_out(backend: str) -> None:
     torch.testing.assert_close(y, reference_selective_scan(u, delta.abs(), A, B, C))
 
 
+def sequences_of(batch: int, channels: int, length: int) -> list[torch.Tensor]:
+    """Draw u, delta, A, B and C in float32."""
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(batch, channels, length)] * 2 + [(channels, 3)] + [(batch, 3, length)] * 2
+    u, delta, A, B, C = (torch.randn(shape, generator=generator) for shape in shapes)
+    return [u, delta, -A.exp(), B, C]
+
+
+@pytest.mark.parametrize("backend", ["torch", "numba"])
+@pytest.mark.parametrize(("batch", "channels", "length"), [(0, 4, 5), (1, 1, 1), (2, 33, 70)])
+def test_odd_sizes_are_scanned(batch: int, channels: int, length: int, backend: str) -> None:
+    sequences = sequences_of(batch, channels, length)
+    y = selective_scan(*sequences, delta_softplus=True, backend=backend)
+    torch.testing.assert_close(y, reference_selective_scan(*sequences, delta_softplus=True), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("backend", ["torch", "numba"])
+def test_strides_do_not_matter(backend: str) -> None:
+    sequences = sequences_of(2, 5, 6)
+    strided = [tensor.mT.contiguous().mT for tensor in sequences]
+    y, expected = (selective_scan(*tensors, backend=backend) for tensors in (strided, sequences))
+    torch.testing.assert_close(y, expected)
+
+
+@pytest.mark.parametrize("backend", ["torch", "numba"])
+def test_compiled_and_exported_it_gives_the_same(backend: str) -> None:
+    class Scan(torch.nn.Module):
+        def forward(self, *sequences: torch.Tensor) -> torch.Tensor:
+            return selective_scan(*sequences, delta_softplus=True, backend=backend)
+
+    sequences = sequences_of(2, 5, 6)
+    expected = Scan()(*sequences)
+    compiled = torch.compile(Scan(), backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(*sequences), expected)
+    torch.testing.assert_close(torch.export.export(Scan(), tuple(sequences)).module()(*sequences), expected)
+
+
+@pytest.mark.parametrize("backend", ["auto", "torch", "numba"])
+def test_autocast_does_not_change_the_result(backend: str) -> None:
+    sequences = sequences_of(2, 5, 6)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = selective_scan(*sequences, backend=backend)
+    torch.testing.assert_close(y, selective_scan(*sequences, backend=backend))
+
+
+def test_nothing_to_scan_is_refused() -> None:
+    sequences = sequences_of(2, 5, 6)
+    sequences[0] = sequences[0][..., :0]
+    with pytest.raises(ValueError, match="at least one channel, token and state"):
+        selective_scan(*sequences)
+
+
+def test_tensors_on_two_devices_are_refused() -> None:
+    sequences = sequences_of(2, 5, 6)
+    with pytest.raises(ValueError, match="A is on meta, u is on cpu"):
+        selective_scan(*sequences[:2], sequences[2].to("meta"), *sequences[3:])
+
+
 @pytest.mark.parametrize(
     ("position", "name"), [(1, "delta"), (2, "A"), (3, "B"), (4, "C"), (5, "D"), (6, "delta_bias")]
 )

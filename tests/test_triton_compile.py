@@ -20,8 +20,10 @@ from compile_triton import TOOLS
 LIMITS = {
     "forward:80:4:fp32": (176, 0),
     "forward:90:24:bf16": (232, 0),
+    "forward:90:0:fp16": (176, 0),
+    "backward:90:0:fp16": (255, 0),
     "backward:90:4:bf16": (255, 0),
-    "backward:80:24:fp32": (255, 144),
+    "backward:80:24:fp32": (255, 128),
     "backward:100:24:fp32": (255, 0),
 }
 

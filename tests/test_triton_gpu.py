@@ -240,10 +240,15 @@ def test_nan_reaches_the_gradients(kernel: ModuleType, position: int) -> None:
 
 
 def test_another_launch_configuration_can_be_tried(kernel: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    inputs = [tensor.detach() for tensor in make_inputs((3,), batch=1, channels=40, state_size=1)]
-    expected, _ = kernel.forward(*inputs, [3], False)
+    inputs = make_inputs((5,), batch=1, channels=40, state_size=2)
     monkeypatch.setattr(kernel, "launch_config", lambda: kernel.LaunchConfig(forward_block=64))
-    torch.testing.assert_close(kernel.forward(*inputs, [3], False)[0], expected)
+    assert too_large(scan_with_gradients(kernel, inputs, (5,)), reference_with_gradients(inputs, (5,))) == {}
+
+
+def test_images_beyond_32_bit_offsets_are_refused(kernel: ModuleType) -> None:
+    kernel.check_offsets(2**20, 4, 511)
+    with pytest.raises(ValueError, match="an image of 1048576 tokens with 4 directions and 512 columns"):
+        kernel.check_offsets(2**20, 4, 512)
 
 
 @pytest.fixture
@@ -284,6 +289,17 @@ def test_through_selective_scan_sequences_agree_with_the_reference(groups: int |
 
 
 @pytest.mark.usefixtures("through_operator")
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_a_gradient_goes_through_vmap() -> None:
+    inputs = make_inputs((2,), batch=1, channels=3, state_size=1, rank=1)
+    stacked = [tensor.detach()[None].repeat_interleave(2, 0).requires_grad_() for tensor in inputs]
+    mapped = torch.func.vmap(lambda *args: directional_scan(*args, [2], backend="triton"))(*stacked)
+    found = torch.autograd.grad(mapped.sum(), stacked)
+    alone = torch.autograd.grad(directional_scan(*inputs, [2], backend="triton").sum(), inputs)
+    torch.testing.assert_close([gradient[1] for gradient in found], list(alone))
+
+
+@pytest.mark.usefixtures("through_operator")
 def test_opcheck_passes() -> None:
     inputs = make_inputs((2,), batch=1, channels=3, state_size=1, rank=1)
     inputs[0] = inputs[0].detach().bfloat16().requires_grad_()
@@ -317,6 +333,19 @@ def test_on_a_gpu_it_agrees_with_the_torch_backend(
     assert relative_error(y.cpu(), truth.cpu()) < 5e-7
     for name, gradient, true, limit in zip(NAMES, found, right, limits, strict=True):
         assert relative_error(gradient.cpu(), true.cpu()) < limit, name
+
+
+@pytest.mark.gpu
+@needs_gpu
+@pytest.mark.parametrize("channels", [1, 70])
+def test_on_a_gpu_sequences_agree_with_the_torch_backend(channels: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(1, channels, 300), (1, channels, 300), (channels, 16), (1, 16, 300), (1, 16, 300)]
+    u, delta, A, B, C = (torch.randn(shape, generator=generator).cuda() for shape in shapes)
+    y, truth = (
+        selective_scan(u, delta, -A.exp(), B, C, delta_softplus=True, backend=name) for name in ("triton", "torch")
+    )
+    assert relative_error(y.cpu(), truth.cpu()) < 2e-6
 
 
 @pytest.mark.gpu

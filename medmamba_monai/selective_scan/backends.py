@@ -24,6 +24,7 @@ class Backend(NamedTuple):
         device: the device type its tensors must be on, None for any.
         float64: whether it computes in float64 when the inputs are.
         traceable: whether ``torch.compile`` may trace it.
+        fused: whether it computes step sizes, recurrence and skip connection in one kernel of ours.
     """
 
     modules: tuple[str, ...] = ()
@@ -31,13 +32,14 @@ class Backend(NamedTuple):
     device: str | None = None
     float64: bool = False
     traceable: bool = True
+    fused: bool = False
 
 
 BACKENDS = {
     "reference": Backend(float64=True),
     "torch": Backend(float64=True),
-    "numba": Backend(("numba",), "pip install numba", device="cpu"),
-    "triton": Backend(("triton",), "pip install triton", device="cuda"),
+    "numba": Backend(("numba",), "pip install numba", device="cpu", fused=True),
+    "triton": Backend(("triton",), "pip install triton", device="cuda", fused=True),
     "mamba_ssm": Backend(
         ("mamba_ssm.ops.selective_scan_interface", "selective_scan_cuda"),
         "pip install --no-build-isolation 'medmamba-monai[mamba]'",
@@ -82,24 +84,36 @@ def choose_backend(name: str, device: torch.device, dtype: torch.dtype) -> str:
     """
     if check_backend(name) == "auto":
         at_home = (b for b in FASTEST_FIRST if BACKENDS[b].device in (None, device.type))
-        return _announced(next(b for b in at_home if _objection(b, device.type, dtype) is None), device.type)
-    objection = _objection(name, device.type, dtype)
+        return _announced(next(b for b in at_home if _objection(b, device, dtype) is None), device.type, dtype)
+    objection = _objection(name, device, dtype)
     if objection is not None:
         raise UserError(f"scan backend {name!r} {objection}. Choose another (auto, {', '.join(available_backends())})")
     return name
 
 
-def _objection(name: str, device_type: str, dtype: torch.dtype) -> str | None:
+def _objection(name: str, device: torch.device, dtype: torch.dtype) -> str | None:
     """Say why a backend cannot run, or None if it can."""
     backend = BACKENDS[name]
-    if backend.device not in (None, device_type) and not _interpreted(name):
-        return f"works on {backend.device} tensors, these are on {device_type}"
+    if backend.device not in (None, device.type) and not _interpreted(name):
+        return f"works on {backend.device} tensors, these are on {device.type}"
+    if name == "triton" and device.type == "cuda" and (too_old := _unfit_gpu(device)):
+        return too_old
     if dtype == torch.float64 and not backend.float64:
         return "computes in float32, these tensors are float64"
     if not backend.traceable and torch.compiler.is_compiling():
         return "cannot be traced by torch.compile"
     failure = import_failure(name)
     return None if failure is None else f"does not import ({failure}): install it with {backend.install}"
+
+
+def _unfit_gpu(device: torch.device) -> str | None:
+    """Say why a GPU is none that our kernels are written for; None if it is, or if there is none to ask."""
+    if torch.version.hip is not None:
+        return "is written for NVIDIA's GPUs, this PyTorch is built for AMD's"
+    if not torch.cuda.is_available():
+        return None
+    major, minor = torch.cuda.get_device_capability(device)
+    return None if major >= 8 else f"needs a GPU of compute capability 8.0 or later, this one has {major}.{minor}"
 
 
 def _interpreted(name: str) -> bool:
@@ -122,11 +136,11 @@ def import_failure(name: str) -> str | None:
 
 
 @cache
-def _announced(name: str, device_type: str) -> str:
-    """Return ``name``; the first time also log it."""
-    faster_ones = FASTEST_FIRST[: FASTEST_FIRST.index(name)]
+def _announced(name: str, device_type: str, dtype: torch.dtype) -> str:
+    """Return ``name``; the first time also log it, and the fastest backend that would run here if it was installed."""
+    faster_ones = [] if dtype == torch.float64 else FASTEST_FIRST[: FASTEST_FIRST.index(name)]
     missing = [b for b in faster_ones if BACKENDS[b].device == device_type and import_failure(b) is not None]
-    for faster in missing:
+    for faster in missing[:1]:
         logger.warning(
             "selective scan on %s: %s is not installed, using the slower %s backend (%s)",
             device_type,

@@ -45,7 +45,7 @@ def forward(
 ) -> tuple[Tensor, Tensor]:
     """Return y and the state before every chunk: see :class:`medmamba_monai.selective_scan.operator.Kernel`."""
     states = u.new_empty(states_shape(u, A) if save_states else [0] * 6)
-    with _threads():
+    with kernel_threads():
         scan = _lay_out(u, projected, dt_weight, dt_bias, A, D, spatial_shape, delta, softplus)
         y = u.new_empty(scan.u.shape)
         forward_kernel(*scan, y.numpy(), states.numpy())
@@ -67,7 +67,7 @@ def backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None]:
     """Return the seven gradients, from the inputs and the states that :func:`forward` saved."""
     (batch, _, channels), (_, _, rank), size = u.shape, dt_weight.shape, A.shape[2]
-    with _threads():
+    with kernel_threads():
         scan = _lay_out(u, projected, dt_weight, dt_bias, A, D, spatial_shape, delta, softplus)
         grad = Gradient(
             u=u.new_empty(scan.u.shape),
@@ -186,7 +186,7 @@ _process = os.getpid()
 
 
 @contextmanager
-def _threads() -> Iterator[None]:
+def kernel_threads() -> Iterator[None]:
     """Let Numba use as many threads as torch, and only one caller at a time where its thread pool takes no more.
 
     When Numba starts an OpenMP pool it sets the number of threads of the whole process, torch's too: from then on

@@ -5,8 +5,8 @@ Here the vector is explicit: ``FloatVector`` is LLVM's ``<LANES x float>``, ``lo
 the last axis of an array, and the operators ``+ - * /`` work on it (with a number on the other side, too). A product
 that is added to something may be fused with the sum, one rounding instead of two; nothing is reordered.
 
-Numba's cache on disk does not notice changes in this file or in ``numba_math.py``: after editing them, touch
-``numba_forward.py`` and ``numba_backward.py`` as well.
+Numba's cache on disk notices changes in the file of a kernel only. After editing this file, ``numba_math.py`` or
+``numba_forward.py``, touch ``numba_forward.py`` and ``numba_backward.py``, whose kernels are made of them.
 """
 
 from __future__ import annotations

@@ -76,7 +76,8 @@ def directional_scan(
     Each of the K = 2 * len(spatial_shape) directions visits the L tokens in its own order
     (:func:`~medmamba_monai.selective_scan.directions.scan_orders`) and runs the selective state space model of
     :mod:`~medmamba_monai.selective_scan.reference` over them, with step sizes
-    ``softplus(projected_dt @ dt_weight.T + dt_bias)``. Nothing is expanded to K sequences by the fused backends.
+    ``softplus(projected_dt @ dt_weight.T + dt_bias)``.
+    The fused backends never build the K input sequences (triton writes K outputs, then adds them up).
 
     Autocast does not change the result: inputs of lower precision are computed in float32. The function can be
     scripted; gradients of gradients exist with ``backend="reference"`` only.
@@ -166,7 +167,7 @@ def _directional_scan(
     check_inputs(inputs, spatial_shape)
     dtype = scan_dtype(inputs)
     backend = choose_backend(backend, u.device, dtype)
-    if backend not in ("reference", "mamba_ssm"):
+    if backend not in ("reference", "mamba_ssm"):  # torch, too, has its gradient from a kernel here
         return fused_scan(inputs, spatial_shape, backend, dtype)
     u, projected, dt_weight, dt_bias, A, D = (tensor.to(dtype) for tensor in inputs)
     if backend == "reference":
@@ -311,16 +312,19 @@ def _backward_shapes(
 
 
 def _save_for_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    *tensors, spatial_shape, backend, _, delta, softplus = inputs
+    *tensors, spatial_shape, backend, save_states, delta, softplus = inputs
     ctx.save_for_backward(output[1], *tensors, delta)
     ctx.mark_non_differentiable(output[1])
-    ctx.arguments = (spatial_shape, backend, softplus)
+    ctx.save_states, ctx.arguments = save_states, (spatial_shape, backend, softplus)
 
 
 def _backward(ctx: Any, grad_y: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-    *tensors, delta = ctx.saved_tensors
+    states, *tensors, delta = ctx.saved_tensors
     spatial_shape, backend, softplus = ctx.arguments
-    *gradients, grad_delta = directional_scan_backward(grad_y, *tensors, spatial_shape, backend, delta, softplus)
+    if not ctx.save_states:  # under vmap nothing seems to need a gradient when the scan is called
+        states = directional_scan_forward(*tensors, spatial_shape, backend, True, delta, softplus)[1]
+    gradients = directional_scan_backward(grad_y, states, *tensors, spatial_shape, backend, delta, softplus)
+    *gradients, grad_delta = gradients
     return *gradients, None, None, None, None if delta is None else grad_delta, None
 
 

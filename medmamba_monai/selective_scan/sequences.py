@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from medmamba_monai.selective_scan.backends import choose_backend
+from medmamba_monai.selective_scan.backends import BACKENDS, choose_backend
 from medmamba_monai.selective_scan.chunked import chunked_selective_scan
 from medmamba_monai.selective_scan.operator import fused_scan, scan_dtype
 from medmamba_monai.selective_scan.reference import reference_selective_scan
@@ -50,10 +50,10 @@ def selective_scan(
     _check_shapes(inputs)
     dtype = scan_dtype(list(inputs.values()))
     backend = choose_backend(backend, u.device, dtype)
-    if backend in ("numba", "triton"):
+    if BACKENDS[backend].fused:
         return _scan_by_group(u, delta, A, B, C, D, delta_bias, delta_softplus, backend, dtype)
     converted = {name: tensor.to(dtype) for name, tensor in inputs.items()}
-    if backend == "mamba_ssm":
+    if backend == "mamba_ssm" and len(u):
         from medmamba_monai.selective_scan.mamba_cuda import load_scan
 
         return load_scan()(**converted, delta_softplus=delta_softplus)
@@ -75,7 +75,8 @@ def _scan_by_group(
 ) -> Tensor:
     """Run each group of channels through the fused kernel: a map of one axis, one direction, steps of its own."""
     groups = B.shape[1] if B.ndim == 4 else 1
-    matrices = torch.cat([B, C], dim=-2).view(len(B), groups, 2 * A.shape[1], -1)
+    matrices = torch.cat([B, C], dim=-2)
+    matrices = matrices if matrices.ndim == 4 else matrices[:, None]
     D, delta_bias = (u.new_zeros(len(A)) if vector is None else vector for vector in (D, delta_bias))
     by_group = [
         u.mT.chunk(groups, dim=-1),
@@ -96,8 +97,11 @@ def _scan_by_group(
 def _check_shapes(inputs: dict[str, Tensor]) -> None:
     """Raise a ValueError that names the first input whose shape does not fit u, A or B."""
     u, A, B = inputs["u"], inputs["A"], inputs["B"]
-    if u.ndim != 3 or A.ndim != 2 or u.shape[2] < 1:
-        raise ValueError(f"u must be (B, C, L) with L >= 1 and A (C, N), got {tuple(u.shape)} and {tuple(A.shape)}")
+    if u.ndim != 3 or A.ndim != 2 or 0 in (*u.shape[1:], *A.shape):
+        raise ValueError(
+            "u must be (B, C, L) and A (C, N) with at least one channel, token and state, "
+            f"got {tuple(u.shape)} and {tuple(A.shape)}"
+        )
     (batch, channels, length), state_size = u.shape, A.shape[1]
     groups = B.shape[1] if B.ndim == 4 else 1
     if groups < 1 or channels % groups:
@@ -108,3 +112,5 @@ def _check_shapes(inputs: dict[str, Tensor]) -> None:
     for name, tensor in inputs.items():
         if name != "u" and tuple(tensor.shape) != tuple(expected[name]):
             raise ValueError(f"{name} must have shape {tuple(expected[name])}, got {tuple(tensor.shape)}")
+        if tensor.device != u.device:
+            raise ValueError(f"{name} is on {tensor.device}, u is on {u.device}: all inputs must share a device")

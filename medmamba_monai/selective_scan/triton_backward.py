@@ -57,8 +57,8 @@ def _slope(step, SOFTPLUS: tl.constexpr):
 
 
 @triton.jit
-def _sum_over_channels(values, COUNT: tl.constexpr, BLOCK: tl.constexpr):
-    """Sum each of COUNT vectors over its BLOCK channels; lane i receives the sum of vector i modulo COUNT.
+def _sum_over_channels(values, COUNT: tl.constexpr):
+    """Sum each of COUNT vectors over its LANES channels; lane i receives the sum of vector i modulo COUNT.
 
     COUNT is a power of two up to 32. Vectors are added up in pairs: each lane passes what it holds of one of the two to
     its partner, and receives what the partner holds of the other. Every exchange halves the number of vectors, so
@@ -66,10 +66,6 @@ def _sum_over_channels(values, COUNT: tl.constexpr, BLOCK: tl.constexpr):
     """
     lane = tl.arange(0, LANES)
     sums = values
-    if BLOCK > LANES:
-        sums = ()
-        for i in tl.static_range(COUNT):
-            sums = sums + (tl.sum(tl.reshape(values[i], [BLOCK // LANES, LANES]), 0),)
     for level in tl.static_range(5):
         partner = lane ^ (1 << level)
         if 1 << level < COUNT:
@@ -83,6 +79,45 @@ def _sum_over_channels(values, COUNT: tl.constexpr, BLOCK: tl.constexpr):
         else:
             sums = (sums[0] + tl.gather(sums[0], partner, 0),)
     return sums[0]
+
+
+@triton.jit
+def _replay(h, a_n, g, steps, x, B, rows, CHUNK: tl.constexpr):
+    """Repeat the forward walk of component n through a chunk.
+
+    Returns the decay of each step, the decayed state before it, and the products whose sums are the gradients of C.
+    """
+    decays = ()
+    decayed = ()
+    grad_C = ()
+    for t in tl.static_range(CHUNK):
+        decays = decays + (tl.exp2(steps[t] * a_n),)
+        decayed = decayed + (decays[t] * h,)
+        h = decayed[t] + x[t] * tl.load(B + rows[t])
+        grad_C = grad_C + (g[t] * h,)
+    return decays, decayed, grad_C
+
+
+@triton.jit
+def _sweep_back(grad_h, a_n, g, steps, x, s, e, decays, decayed, B, C, rows, CHUNK: tl.constexpr):
+    """Walk back through a chunk with the gradient of component n of the state, given that of the state behind.
+
+    Returns the same for the chunk before, the gradient of A, s and e with this component added, and the products whose
+    sums are the gradients of B.
+    """
+    grad_a = tl.full(a_n.shape, 0, tl.float32)
+    grad_B = ()
+    s_n = ()
+    e_n = ()
+    for t in tl.static_range(CHUNK - 1, -1, -1):
+        grad_h += g[t] * tl.load(C + rows[t])
+        grad_B = (grad_h * x[t],) + grad_B
+        s_n = (s[t] + grad_h * tl.load(B + rows[t]),) + s_n
+        e_t = grad_h * decayed[t]
+        e_n = (e[t] + e_t * a_n,) + e_n
+        grad_a += e_t * steps[t]
+        grad_h *= decays[t]
+    return grad_h, grad_a, s_n, e_n, grad_B
 
 
 @triton.jit
@@ -115,7 +150,6 @@ def backward_kernel(
     RANK: tl.constexpr,
     STATE_SIZE: tl.constexpr,
     CHUNK: tl.constexpr,
-    BLOCK: tl.constexpr,
     HAS_DELTA: tl.constexpr,
     SOFTPLUS: tl.constexpr,
     PREFETCH: tl.constexpr,
@@ -135,14 +169,14 @@ def backward_kernel(
         carry: (B, K, N, C), zeros; holds p of the first step of the chunk behind, times its decay.
     """
     COLUMNS: tl.constexpr = RANK + 2 * STATE_SIZE
-    blocks = (channels + BLOCK - 1) // BLOCK
+    blocks = (channels + LANES - 1) // LANES
     program = tl.program_id(0)
     part = program % blocks
     k = program // blocks % DIRECTIONS
     image = (program // blocks // DIRECTIONS).to(tl.int64)
     walk = image * DIRECTIONS + k
-    block = part * BLOCK
-    c = block + tl.arange(0, BLOCK)
+    block = part * LANES
+    c = block + tl.arange(0, LANES)
     mask = c < channels
 
     order += k * order_stride
@@ -153,7 +187,7 @@ def backward_kernel(
     grad_projected += ((part * batch + image) * length * DIRECTIONS + k) * COLUMNS
     delta += (image * length * DIRECTIONS + k) * channels + c
     grad_delta += (image * length * DIRECTIONS + k) * channels + c
-    states += walk * chunks * STATE_SIZE * channels
+    states += ((walk + 1) * chunks - 1) * STATE_SIZE * channels  # the last chunk's; from there it goes back
     rate += k * STATE_SIZE * channels + c
     grad_A += walk * STATE_SIZE * channels + c
     carry += walk * STATE_SIZE * channels + c
@@ -161,15 +195,15 @@ def backward_kernel(
     grad_dt_weight += walk * RANK * channels + c
     bias = load_channels(dt_bias + k * channels + c, mask)
     D = load_channels(skip + k * channels + c, mask)
-    sum_bias = tl.full([BLOCK], 0, tl.float32)
-    sum_D = tl.full([BLOCK], 0, tl.float32)
+    sum_bias = tl.full([LANES], 0, tl.float32)
+    sum_D = tl.full([LANES], 0, tl.float32)
 
     lane = tl.arange(0, LANES)
-    of_second = lane // CHUNK  # lanes that receive the sums of a second row of tokens
+    of_second = lane // CHUNK  # 1 in lanes that receive the sums of a second row of tokens
     for done in tl.range(0, chunks):
         chunk = chunks - 1 - done
         start = chunk * CHUNK
-        state = states + chunk * STATE_SIZE * channels + c
+        state = states + c
         rows = ()
         raw = ()
         for t in tl.static_range(CHUNK):
@@ -183,16 +217,16 @@ def backward_kernel(
             next_chunk = tl.maximum(chunk - 1, 0)
             coming = tl.load(order + next_chunk * CHUNK + tl.arange(0, CHUNK)).to(tl.int64)
             prefetch_rows(projected, coming, DIRECTIONS * COLUMNS, 0, COLUMNS)
-            prefetch_rows(u, coming, channels, block, BLOCK)
-            prefetch_rows(grad_y, coming, channels, block, BLOCK)
+            prefetch_rows(u, coming, channels, block, LANES)
+            prefetch_rows(grad_y, coming, channels, block, LANES)
             for n in tl.static_range(0, STATE_SIZE, LANES):
                 components = tl.minimum(n + lane, STATE_SIZE - 1)
-                prefetch_rows(states + next_chunk * STATE_SIZE * channels, components, channels, block, BLOCK)
+                prefetch_rows(states - (chunk - next_chunk) * STATE_SIZE * channels, components, channels, block, LANES)
         for r in tl.range(0, RANK, 4):
             weight = load_rows(dt_weight + r * channels, 4, channels, mask)
             added = ()
             for t in tl.static_range(CHUNK):
-                low_rank = load_broadcast(projected + r + rows[t], 4, BLOCK)
+                low_rank = load_broadcast(projected + r + rows[t], 4, LANES)
                 added = added + (add_product(raw[t], low_rank, weight, 4),)
             raw = added
 
@@ -208,8 +242,8 @@ def backward_kernel(
             g = g + (load_channels(grad_y + token * channels + c, inside),)
             steps = steps + (step_size(raw[t], SOFTPLUS),)
             x = x + (steps[t] * u_t,)
-            s = s + (tl.full([BLOCK], 0, tl.float32),)
-            e = e + (tl.full([BLOCK], 0, tl.float32),)
+            s = s + (tl.full([LANES], 0, tl.float32),)
+            e = e + (tl.full([LANES], 0, tl.float32),)
             sum_D += g[t] * u_t
 
         token_of_lane = tl.load(order + start + lane % CHUNK).to(tl.int64)
@@ -218,34 +252,18 @@ def backward_kernel(
         a_n, h, grad_h = load_channels(rate, mask), load_channels(state, mask), load_channels(carry, mask)
         for n in tl.range(0, STATE_SIZE):
             sum_A = load_channels(grad_A + n * channels, mask)
-            decays = ()
-            decayed = ()
-            grad_C = ()
-            for t in tl.static_range(CHUNK):
-                decays = decays + (tl.exp2(steps[t] * a_n),)
-                decayed = decayed + (decays[t] * h,)
-                h = decayed[t] + x[t] * tl.load(projected + RANK + n + rows[t])
-                grad_C = grad_C + (g[t] * h,)
-            grad_a = tl.full([BLOCK], 0, tl.float32)
-            grad_B = ()
-            s_n = ()
-            e_n = ()
-            for t in tl.static_range(CHUNK - 1, -1, -1):
-                grad_h += g[t] * tl.load(projected + RANK + STATE_SIZE + n + rows[t])
-                grad_B = (grad_h * x[t],) + grad_B
-                s_n = (s[t] + grad_h * tl.load(projected + RANK + n + rows[t]),) + s_n
-                e_t = grad_h * decayed[t]
-                e_n = (e[t] + e_t * a_n,) + e_n
-                grad_a += e_t * steps[t]
-                grad_h *= decays[t]
-            s, e = s_n, e_n
+            B, C = projected + RANK + n, projected + RANK + STATE_SIZE + n
+            decays, decayed, grad_C = _replay(h, a_n, g, steps, x, B, rows, CHUNK)
+            grad_h, grad_a, s, e, grad_B = _sweep_back(
+                grad_h, a_n, g, steps, x, s, e, decays, decayed, B, C, rows, CHUNK
+            )
             tl.store(carry + n * channels, grad_h, mask=mask)
             tl.store(grad_A + n * channels, sum_A + grad_a, mask=mask)
             next_n = tl.minimum(n + 1, STATE_SIZE - 1)
             a_n = load_channels(rate + next_n * channels, mask)
             h = load_channels(state + next_n * channels, mask)
             grad_h = load_channels(carry + next_n * channels, mask)
-            sums = _sum_over_channels(grad_B + grad_C, 2 * CHUNK, BLOCK)
+            sums = _sum_over_channels(grad_B + grad_C, 2 * CHUNK)
             tl.store(row_of_lane + RANK + n + of_second * STATE_SIZE, sums, mask=stored)
 
         grad_raw = ()
@@ -258,11 +276,12 @@ def backward_kernel(
             if HAS_DELTA:
                 tl.store(grad_delta + token * DIRECTIONS * channels, grad_raw[t], mask=inside)
             sum_bias += grad_raw[t]
+        states -= STATE_SIZE * channels
         for r in tl.range(0, RANK, 4):
             weight = load_rows(dt_weight + r * channels, 4, channels, mask)
             sum_weight = load_rows(grad_dt_weight + r * channels, 4, channels, mask)
             for t in tl.static_range(CHUNK):
-                low_rank = load_broadcast(projected + r + rows[t], 4, BLOCK)
+                low_rank = load_broadcast(projected + r + rows[t], 4, LANES)
                 added = ()
                 for i in tl.static_range(4):
                     added = added + (sum_weight[i] + grad_raw[t] * low_rank[i],)
@@ -274,7 +293,7 @@ def backward_kernel(
                 for j in tl.static_range(2):
                     for t in tl.static_range(CHUNK):
                         products = products + (grad_raw[t] * weight[i + j],)
-                sums = _sum_over_channels(products, 2 * CHUNK, BLOCK)
+                sums = _sum_over_channels(products, 2 * CHUNK)
                 tl.store(row_of_lane + r + i + of_second, sums, mask=stored)
     tl.store(grad_dt_bias + walk * channels + c, sum_bias, mask=mask)
     tl.store(grad_D + walk * channels + c, sum_D, mask=mask)

@@ -154,6 +154,8 @@ def forward_kernel(
     c = block + tl.arange(0, BLOCK)
     mask = c < channels
 
+    far = tl.full([], 1, tl.int64) * channels  # chunk * STATE_SIZE * channels may need 64 bits
+
     a = load_rows(rate + k * STATE_SIZE * channels + c, STATE_SIZE, channels, mask)
     weight = load_rows(dt_weight + k * RANK * channels + c, RANK, channels, mask)
     bias = load_channels(dt_bias + k * channels + c, mask)
@@ -187,7 +189,7 @@ def forward_kernel(
     for chunk in tl.range(0, chunks):
         if SAVE:
             for n in tl.static_range(STATE_SIZE):
-                tl.store(states + (chunk * STATE_SIZE + n) * channels, h[n], mask=mask)
+                tl.store(states + (chunk * STATE_SIZE + n) * far, h[n], mask=mask)
         if PREFETCH:
             coming = tl.load(order + (chunk + 1) * CHUNK + tl.arange(0, CHUNK)).to(tl.int64)
             prefetch_rows(projected, coming, DIRECTIONS * COLUMNS, 0, COLUMNS)

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
+import triton
 from torch import Tensor
 
 from medmamba_monai.selective_scan.directions import scan_orders
-from medmamba_monai.selective_scan.triton_backward import backward_kernel
+from medmamba_monai.selective_scan.triton_backward import LANES, backward_kernel
 from medmamba_monai.selective_scan.triton_forward import forward_kernel
 
 LOG2_E = 1 / math.log(2)
@@ -30,15 +31,12 @@ class LaunchConfig(NamedTuple):
     """How the kernels are launched.
 
     Attributes:
-        forward_block: channels of a program of the forward kernel, 32 or a power of two above.
-        backward_block: channels of a program of the backward kernel, likewise.
-        num_warps: warps of a program.
+        forward_block: channels of a program of the forward kernel, 32 or a power of two above. One of the backward
+            kernel has 32, one for each thread of a warp.
         max_registers: registers that a thread may use; the compiler's own limit is lower, and it would spill.
     """
 
     forward_block: int = 32
-    backward_block: int = 32
-    num_warps: int = 1
     max_registers: int = 255
 
 
@@ -132,7 +130,7 @@ def backward(
     batch, length, channels = u.shape
     (directions, _, size), rank = A.shape, dt_weight.shape[2]
     config = launch_config()
-    blocks = -(-channels // config.backward_block)
+    blocks = -(-channels // LANES.value)
     walk = _walk(u, A, spatial_shape)
     inputs = _lay_out(u, projected, delta, dt_weight, dt_bias, A, D)
     padded_rank = inputs.dt_weight.shape[1]
@@ -162,7 +160,6 @@ def backward(
             batch,
             length,
             channels,
-            BLOCK=config.backward_block,
             **_constants(inputs, A, delta, softplus, config),
         )
     return (
@@ -202,11 +199,10 @@ def _lay_out(
     The rank is padded in front to a multiple of 4, so that a thread loads four numbers of a row at once, and rows are
     made float32, because a kernel would convert each number once for every channel.
     """
-    if projected[:1].numel() >= 2**31:  # the backward kernel finds rows by 32-bit offsets
-        raise ValueError(f"projected must have fewer than 2**31 numbers an image, got shape {tuple(projected.shape)}")
     padding = -dt_weight.shape[2] % 4
+    *leading, columns = projected.shape
+    check_offsets(leading[1], leading[2], padding + columns)
     if padding or projected.dtype != torch.float32:
-        *leading, columns = projected.shape
         padded = projected.new_zeros(*leading, padding + columns, dtype=torch.float32)
         padded[..., padding:] = projected
         projected = padded
@@ -222,6 +218,15 @@ def _lay_out(
     )
 
 
+def check_offsets(length: int, directions: int, columns: int) -> None:
+    """Raise a ValueError if the rows of an image are too many to be found by 32-bit offsets."""
+    if length * directions * columns >= 2**31:
+        raise ValueError(
+            f"an image of {length} tokens with {directions} directions and {columns} columns of projected numbers "
+            "has 2**31 numbers or more: the triton backend takes fewer"
+        )
+
+
 def _constants(inputs: Inputs, A: Tensor, delta: Tensor | None, softplus: bool, config: LaunchConfig) -> dict[str, Any]:
     """Return what the kernels are compiled for, and how."""
     return {
@@ -231,8 +236,8 @@ def _constants(inputs: Inputs, A: Tensor, delta: Tensor | None, softplus: bool, 
         "CHUNK": CHUNK,
         "HAS_DELTA": delta is not None,
         "SOFTPLUS": softplus,
-        "PREFETCH": inputs.u.is_cuda,
-        "num_warps": config.num_warps,
+        "PREFETCH": inputs.u.is_cuda and not triton.knobs.runtime.interpret,
+        "num_warps": 1,
         "maxnreg": config.max_registers,
     }
 
