@@ -109,7 +109,7 @@ def scale(typing_context: Any, x: Any, exponent: Any) -> Any:
 
 @register_jitable
 def _exp2_by_scaling(x: Any) -> Any:
-    whole = round_to_whole(x)
+    whole = round_to_whole(x)  # where it is infinite the series is NaN, but scaling by 2**-inf gives 0 of anything
     return scale(_power_series(x - whole), whole)
 
 
