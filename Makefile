@@ -7,7 +7,7 @@ INSTALL := $(PIP) install --quiet --constraint constraints.txt
 .PHONY: help demo test lint bundles benchmarks clean-demo
 
 help:
-	@echo "make demo        set up, then five-fold MedMamba on chest X-rays, tracked in MLflow (6 minutes on two cores)"
+	@echo "make demo        set up, then five-fold MedMamba on chest X-rays, tracked in MLflow (5 minutes on two cores)"
 	@echo "make test        set up, then all tests"
 	@echo "make lint        ruff and mypy"
 	@echo "make bundles     generate bundles/ again from the template and the cards"
