@@ -68,6 +68,7 @@ def available_backends() -> tuple[str, ...]:
     return tuple(name for name in BACKENDS if import_failure(name) is None)
 
 
+@torch.compiler.assume_constant_result  # torch.compile must not trace imports and logging
 def choose_backend(name: str, device: torch.device, dtype: torch.dtype) -> str:
     """Settle which backend computes a scan.
 
