@@ -25,24 +25,15 @@ def exponentials_per_second(threads: int, repetitions: int = REPETITIONS, rounds
     import numpy as np
 
     from medmamba_monai.selective_scan.numba_cpu import kernel_threads
+    from medmamba_monai.selective_scan.numba_forward import load_tile
     from medmamba_monai.selective_scan.numba_math import exp2
-    from medmamba_monai.selective_scan.numba_vector import LANES, load, store
+    from medmamba_monai.selective_scan.numba_vector import LANES, store
 
     @numba.njit(parallel=True, nogil=True, error_model="numpy")
     def exponentiate(numbers: Any, repetitions: int) -> None:
         for thread in numba.prange(numbers.shape[0]):
-            a, b, c, d = (
-                load(numbers, (thread, 0)),
-                load(numbers, (thread, 1)),
-                load(numbers, (thread, 2)),
-                load(numbers, (thread, 3)),
-            )
-            e, f, g, h = (
-                load(numbers, (thread, 4)),
-                load(numbers, (thread, 5)),
-                load(numbers, (thread, 6)),
-                load(numbers, (thread, 7)),
-            )
+            a, b, c, d = load_tile(numbers[thread], 0)
+            e, f, g, h = load_tile(numbers[thread], 4)
             for _ in range(repetitions):
                 a, b, c, d = exp2(a), exp2(b), exp2(c), exp2(d)
                 e, f, g, h = exp2(e), exp2(f), exp2(g), exp2(h)

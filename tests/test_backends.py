@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -17,16 +18,17 @@ CPU, CUDA, OTHER = torch.device("cpu"), torch.device("cuda"), torch.device("meta
 @pytest.fixture
 def without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make Python believe that numba is not installed."""
-    monkeypatch.setitem(sys.modules, "numba", None)
-    _forget_imports()
-    yield
-    _forget_imports()
+    yield from _without("numba", monkeypatch)
 
 
 @pytest.fixture
 def without_triton(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make Python believe that triton is not installed."""
-    monkeypatch.setitem(sys.modules, "triton", None)
+    yield from _without("triton", monkeypatch)
+
+
+def _without(package: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setitem(sys.modules, package, None)
     _forget_imports()
     yield
     _forget_imports()

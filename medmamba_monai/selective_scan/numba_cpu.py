@@ -79,7 +79,7 @@ def backward(
         backward_kernel(*scan, _dt_rows(dt_weight), states.numpy(), _block(grad_y).numpy(), *parts)
     grad_projected = grad.projected.sum(0) if len(grad.projected) > 1 else grad.projected[0]
     parameters = _unblock(grad.parameters.sum(0).transpose(1, 2), channels)
-    grad_bias, grad_skip, rates, weights = parameters.split([1, 1, size + -size % TILE, rank], dim=1)
+    grad_bias, grad_skip, rates, weights = parameters.split([1, 1, _padded(size), rank], dim=1)
     return (
         _unblock(grad.u, channels),
         _unpad_states(grad_projected, rank, size),
@@ -94,7 +94,7 @@ def backward(
 def states_shape(u: Tensor, A: Tensor) -> list[int]:
     """Return the shape (B, K, chunks, blocks, N, V) of the states that :func:`forward` saves."""
     (batch, length, channels), (directions, _, size) = u.shape, A.shape
-    return [batch, directions, -(-length // CHUNK), -(-channels // LANES), size + -size % TILE, LANES]
+    return [batch, directions, -(-length // CHUNK), -(-channels // LANES), _padded(size), LANES]
 
 
 def _lay_out(
@@ -122,6 +122,11 @@ def _lay_out(
     )
 
 
+def _padded(size: int) -> int:
+    """Return the number of states that the kernels treat, a multiple of TILE."""
+    return size + -size % TILE
+
+
 def _pad_states(projected: Tensor, rank: int, size: int) -> Tensor:
     """Fill B and C of (..., R + 2 * N) up with states that stay zero, to a multiple of TILE; contiguous."""
     padding = -size % TILE
@@ -133,7 +138,7 @@ def _pad_states(projected: Tensor, rank: int, size: int) -> Tensor:
 
 def _unpad_states(projected: Tensor, rank: int, size: int) -> Tensor:
     """Undo :func:`_pad_states`."""
-    padded = size + -size % TILE
+    padded = _padded(size)
     if padded == size:
         return projected
     low_rank, B, C = projected.split([rank, padded, padded], dim=-1)
