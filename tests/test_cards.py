@@ -75,7 +75,7 @@ def test_wrong_card_is_an_error_that_names_file_and_value(tmp_path: Path, change
 
 
 def test_two_classes_of_one_name_are_refused() -> None:
-    with pytest.raises(ValueError, match="names must differ"):
+    with pytest.raises(ValueError, match="names and aliases must differ"):
         small_card(classes=[{"name": "cat", "display_name": "1"}, {"name": "cat", "display_name": "2"}])
 
 

@@ -6,16 +6,20 @@ import csv
 import json
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from mlflow import MlflowClient
 from sklearn import metrics as sk
 from small_bundle import SmallBundle
+from small_data import small_card
 
 from medmamba_monai.data import load_card, prepare, read_fold_list
 from medmamba_monai.evaluation import METRICS, Predictions, write_predictions
+from medmamba_monai.training import TrackedRun
 from medmamba_monai.training.cross_validation_summary import CrossValidationSummary
+from medmamba_monai.training.journal import read_lines
 
 FOLDS = (0, 1)
 
@@ -124,6 +128,10 @@ def test_without_a_test_set_the_test_parts_are_pooled(small_bundle, tmp_path):
     assert len(set(ids)) == len(ids) == 40
     found = summary.metrics()
     assert {name: found[f"pooled/{name}"] for name in METRICS} == pytest.approx(six_metrics(labels, probabilities))
+    with (tmp_path / "summary_classes.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["class"] for row in rows] == ["Normal (line)", "Nodule (blob)"]
+    assert float(rows[1]["auc_pooled"]) == pytest.approx(found["pooled/auc"])
 
 
 def test_a_fold_that_did_not_finish_is_named(small_bundle, tmp_path):
@@ -138,3 +146,52 @@ def test_no_finished_fold_makes_no_figures(small_bundle, tmp_path):
     summary.write()
     assert summary.metrics() == {"folds_finished": 0.0}
     assert not (tmp_path / "pooled_predictions.csv").exists()
+
+
+FINDINGS = ["Effusion", "Pleural thickening", "Hernia"]
+
+
+def several_labels(folder: Path) -> tuple[CrossValidationSummary, list[Predictions]]:
+    """Two folds of a task with three labels, tested on the same thirty images."""
+    classes = [{"name": name.lower(), "display_name": name} for name in FINDINGS]
+    card = small_card(task="multi-label", classes=classes, expected_counts={})
+    generator = np.random.default_rng(0)
+    labels = (generator.random((60, 3)) < 0.4).astype(int)
+    parts = ["validation"] * 30 + ["test"] * 30
+    tested = []
+    for fold in FOLDS:
+        predictions = Predictions([f"image-{n}" for n in range(60)], parts, labels, generator.random((60, 3)))
+        write_predictions(folder / f"fold_{fold}" / "predictions.csv", predictions)
+        metrics = {part: dict.fromkeys(METRICS, 0.5) for part in ("validation", "test")}
+        (folder / f"fold_{fold}" / "result.json").write_text(json.dumps({"fold": fold, "metrics": metrics}))
+        tested.append(predictions.select("test"))
+    folds = SimpleNamespace(protocol="official-test", num_folds=2, training=[0] * 30, test=[0] * 30, digest="0")
+    return CrossValidationSummary(folder, card, folds, {}), tested  # type: ignore[arg-type]
+
+
+def test_the_auc_of_each_label_over_the_folds_and_of_the_ensemble(tmp_path):
+    summary, tested = several_labels(tmp_path)
+    summary.write()
+    with (tmp_path / "summary_labels.csv").open() as file:
+        rows = {row["label"]: row for row in csv.DictReader(file)}
+    found = summary.metrics()
+    for index, (name, key) in enumerate(zip(FINDINGS, ("effusion", "pleural_thickening", "hernia"), strict=True)):
+        truth = tested[0].labels[:, index]
+        scores = [fold.probabilities[:, index] for fold in tested]
+        aucs = [sk.roc_auc_score(truth, score) for score in scores]
+        expected = (np.mean(aucs), np.std(aucs, ddof=1), sk.roc_auc_score(truth, np.mean(scores, axis=0)))
+        logged = [found[name] for name in (f"test_auc/{key}_mean", f"test_auc/{key}_std", f"ensemble_auc/{key}")]
+        assert logged == pytest.approx(expected, abs=1e-12)
+        assert [float(rows[name][f"auc_{kind}"]) for kind in ("mean", "std", "ensemble")] == logged
+        assert f"| {name} | {truth.sum()} |" in (tmp_path / "summary.md").read_text()
+
+
+def test_the_labels_table_and_figure_are_logged(tmp_path):
+    summary, _ = several_labels(tmp_path)
+    run = TrackedRun(tmp_path, "", "chest", "several")
+    run.start()
+    summary.write()
+    summary.log(run, "command", {})
+    logged = {line["path"] for line in read_lines(tmp_path / "tracking.jsonl") if line["op"] == "artifact"}
+    assert {"summary_labels.csv", "labels_ensemble.png", "labels_ensemble.svg", "summary.md"} <= logged
+    assert all((tmp_path / name).is_file() for name in logged)

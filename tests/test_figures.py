@@ -15,9 +15,17 @@ import numpy as np
 import pytest
 from matplotlib import pyplot
 from PIL import Image
+from sklearn.metrics import recall_score, roc_auc_score
 
 from medmamba_monai.errors import UserError
-from medmamba_monai.evaluation.figures import PNG_DPI, confusion_matrix_figure, save_figure
+from medmamba_monai.evaluation.figures import (
+    PNG_DPI,
+    confusion_matrix_figure,
+    label_figure,
+    save_figure,
+    save_predictions_figure,
+)
+from medmamba_monai.evaluation.predictions import Predictions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -150,3 +158,53 @@ def test_figures_can_be_drawn_in_threads(tmp_path: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         files = list(pool.map(lambda index: save_figure(draw(TWO), tmp_path / str(index)), range(4)))
     assert len({png.read_bytes() for png, _ in files}) == 1
+
+
+FINDINGS = ["Hernia", "Pleural thickening", r"$\frac", *LONG]
+
+
+def draw_labels(names: list[str] = FINDINGS) -> tuple[np.ndarray, np.ndarray, Figure]:
+    generator = np.random.default_rng(0)
+    labels = (generator.random((500, len(names))) < 0.3).astype(int)
+    probabilities = np.clip(0.4 * labels + 0.7 * generator.random(labels.shape), 0, 1)
+    return labels, probabilities, label_figure(labels, probabilities, names, "ChestMNIST, fold 0, test")
+
+
+def test_a_label_has_its_auc_sensitivity_and_specificity() -> None:
+    labels, probabilities, figure = draw_labels()
+    found = [np.asarray(markers.get_offsets())[:, 0] for markers in figure.axes[0].collections[:3]]
+    columns = list(zip(labels.T, probabilities.T, strict=True))
+    assert found[0] == pytest.approx([roc_auc_score(truth, score) for truth, score in columns])
+    assert found[1] == pytest.approx([recall_score(truth, score > 0.5) for truth, score in columns])
+    assert found[2] == pytest.approx([recall_score(truth, score > 0.5, pos_label=0) for truth, score in columns])
+
+
+def test_the_columns_beside_the_labels_hold_auc_and_images() -> None:
+    labels, probabilities, figure = draw_labels()
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts[1] == f"{roc_auc_score(labels[:, 0], probabilities[:, 0]):.3f}"
+    assert texts[len(FINDINGS) + 1 :] == ["images", *(str(count) for count in labels.sum(axis=0))]
+
+
+@pytest.mark.parametrize("names", [FINDINGS, FINDINGS[:2]])
+def test_a_label_figure_keeps_its_text_inside_and_apart(names: list[str]) -> None:
+    figure = draw_labels(names)[2]
+    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert min(box.x0, box.y0, width - box.x1, height - box.y1) == pytest.approx(0.1, abs=0.02)
+    boxes = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
+    assert all(upper.y0 >= lower.y1 for upper, lower in itertools.pairwise(boxes))
+
+
+def test_a_label_without_a_name_or_an_image_is_refused() -> None:
+    with pytest.raises(UserError, match="there are 2 labels, but 1 names"):
+        label_figure([[0, 1], [1, 0]], [[0.2, 0.8]] * 2, ["Hernia"], "")
+    with pytest.raises(UserError, match="label 1 is 0 in all"):
+        label_figure([[0, 0], [1, 0]], [[0.2, 0.8]] * 2, TWO, "")
+
+
+@pytest.mark.parametrize(("labels", "stem"), [([0, 1], "confusion_matrix_test"), ([[0, 1], [1, 0]], "labels_test")])
+def test_the_task_decides_what_is_drawn(tmp_path: Path, labels: list[int], stem: str) -> None:
+    predictions = Predictions(["a", "b"], ["test"] * 2, labels, [[0.4, 0.6]] * 2)
+    paths = save_predictions_figure(predictions, TWO, "title", tmp_path, "test")
+    assert [path.name for path in paths] == [f"{stem}.png", f"{stem}.svg"]
+    assert all(path.is_file() for path in paths)

@@ -102,7 +102,8 @@ def test_parts_without_an_official_test(made_of_files: FoldList) -> None:
 def test_items_have_absolute_images(made: FoldList, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(made.dataset_dir.parent)
     item = read_fold_list("folds.json", "data").parts(0)["test"][1]
-    assert item == {"id": "test-00001", "image": f"{made.dataset_dir}/mini.npz#test_images[1]", "label": 1}
+    image = f"{made.dataset_dir}/mini.npz#test_images[1]"
+    assert item == {"id": "test-00001", "image": image, "label": 1, "row": 31}
 
 
 def test_ids_are_no_paths(made_of_files: FoldList) -> None:

@@ -139,12 +139,12 @@ def test_wrong_numbers_are_errors(num_folds: int, seed: int) -> None:
 
 def test_copies_join_a_group() -> None:
     joined = join_groups(singles(3, 0), [["None-0", "None-2"]])
-    assert [sample.group for sample in joined] == ["copies-of-None-0", None, "copies-of-None-0"]
+    assert [sample.group for sample in joined] == ["group-00000", None, "group-00000"]
 
 
 def test_copies_join_the_groups_of_two_patients() -> None:
     joined = join_groups(patients(3, images=2), [["image-0-1", "image-2-0"]])
-    assert [sample.group for sample in joined] == ["patient 0"] * 2 + ["patient 1"] * 2 + ["patient 0"] * 2
+    assert [sample.group for sample in joined] == ["group-00000"] * 2 + ["group-00001"] * 2 + ["group-00000"] * 2
 
 
 def test_copies_of_copies_are_one_group() -> None:

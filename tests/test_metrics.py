@@ -71,6 +71,41 @@ def test_per_class_metrics_equal_counting(task: str, num_classes: int, seed: int
         assert found["auc"][index] == pytest.approx(area_by_pairs(labels == index, probabilities[:, index]), **EXACT)
 
 
+@pytest.mark.parametrize(("task", "num_classes"), SINGLE_LABEL)
+def test_counts_equal_counting(task: str, num_classes: int) -> None:
+    probabilities, labels = draw(num_classes, seed=0)
+    found = m.confusion_counts(probabilities, labels, task)
+    for index in range(num_classes):
+        expected = counts(labels, probabilities.argmax(axis=1), index)
+        assert tuple(found[name][index] for name in ("tp", "fp", "fn", "tn")) == expected
+
+
+def test_counts_of_several_labels_equal_scikit_learn() -> None:
+    probabilities, labels = draw_multi_label(seed=0)
+    found = m.confusion_counts(probabilities, labels, "multi-label")
+    for index, (truth, score) in enumerate(zip(labels.T, probabilities.T, strict=True)):
+        tn, fp, fn, tp = sk.confusion_matrix(truth, score > 0.5).ravel()
+        assert {name: column[index] for name, column in found.items()} == {"tp": tp, "fp": fp, "fn": fn, "tn": tn}
+
+
+@pytest.mark.parametrize(("task", "weights"), [("multi-class", None), ("ordinal", "quadratic")])
+def test_kappa_is_weighted_where_classes_are_grades(task: str, weights: str | None) -> None:
+    probabilities, labels = draw(5, seed=0)
+    expected = sk.cohen_kappa_score(labels, probabilities.argmax(axis=1), weights=weights)
+    assert m.kappa(probabilities, labels, task) == pytest.approx(expected, **EXACT)
+    assert m.kappa(np.eye(5)[labels], labels, task) == 1
+
+
+def test_a_mistake_by_one_grade_costs_less_than_by_two() -> None:
+    near, far = (m.kappa(np.eye(3)[predicted], [0, 0, 1, 2], "ordinal") for predicted in ([0, 1, 1, 2], [0, 2, 1, 2]))
+    assert near > far
+
+
+def test_several_labels_have_no_kappa() -> None:
+    with pytest.raises(UserError, match="kappa of a multi-label task is not defined"):
+        m.kappa(*draw_multi_label(0), "multi-label")
+
+
 def test_specificity_is_the_mean_over_classes() -> None:
     probabilities, labels = draw(5, seed=1)
     per_class = m.per_class_metrics(probabilities, labels)["specificity"]
@@ -196,8 +231,14 @@ def test_values_are_python_floats() -> None:
         ([[0.5, 0.5]] * 2, [-1, 1], "binary", "labels range from -1"),
         ([[0.5, 0.5]] * 2, [0, 0.5], "binary", "not whole numbers"),
         ([[0.5, 0.5]] * 2, ["cat", "dog"], "binary", "not whole numbers"),
-        ([[0.2, 0.3, 0.5]] * 2, [0, 2], "multi-class", r"classes \[1\] have no sample among the 2 labels"),
-        ([[0.2, 0.8]] * 2, [[0, 1], [1, 1]], "multi-label", r"classes \[1\] have no positive or no negative"),
+        ([[0.2, 0.3, 0.5]] * 2, [0, 2], "multi-class", "class 1 is in none of the 2 samples, where its AUC"),
+        (
+            [[0.2, 0.8]] * 2,
+            [[0, 1], [1, 1]],
+            "multi-label",
+            "label 1 is 1 in all of the 2 samples.*each label is 1 in some",
+        ),
+        ([[0.2, 0.8]] * 2, [[0, 0], [0, 1]], "multi-label", "label 0 is 0 in all of the 2 samples"),
     ],
 )
 def test_input_that_does_not_fit_raises(probabilities: object, labels: object, task: str, message: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler
@@ -200,7 +201,7 @@ def test_an_official_test_folder_without_images_is_an_error(tmp_path: Path) -> N
     for image in (tmp_path / "data" / "testing").rglob("*.png"):
         image.unlink()
     layout = {"kind": "folders", "split_folders": {"train": "training", "test": "testing"}}
-    with pytest.raises(UserError, match=r"testing: holds no images\. Ask nobody\."):
+    with pytest.raises(UserError, match=r"testing/cat: holds no images\. Ask nobody\."):
         prepare(folder_card(layout=layout), tmp_path / "data", tmp_path / "folds.json")
 
 
@@ -236,14 +237,14 @@ def test_files_that_are_no_images_are_named(tmp_path: Path, capsys: pytest.Captu
         "cat/.ipynb_checkpoints/0-checkpoint.png",
         "cat/Thumbs.db",
     ]
-    assert "3 files are no images and were left out" in capsys.readouterr().out
+    assert "3 files are no images of the dataset and were left out" in capsys.readouterr().out
 
 
 def test_images_that_cannot_be_read_are_all_counted(tmp_path: Path) -> None:
     data = draw_classes(tmp_path / "data")
     for index in range(12):
         (data / "cat" / f"broken-{index}.tif").write_bytes(b"II*\0")
-    with pytest.raises(UserError, match=r"12 images cannot be used:\n.*broken-0\.tif: is a TIFF file(.*\n)+and 2 more"):
+    with pytest.raises(UserError, match=r"12 images cannot be used:\n.*broken-0\.tif: is damaged(.*\n)+and 2 more"):
         prepare(folder_card(), data, tmp_path / "folds.json")
 
 
@@ -286,6 +287,59 @@ def test_folder_for_the_list_is_an_error(tmp_path: Path) -> None:
         prepare(small_card(), tmp_path, tmp_path)
 
 
-def test_several_labels_for_one_image_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="several labels for one image are not supported yet"):
-        prepare(small_card(task="multi-label"), tmp_path, tmp_path / "folds.json")
+def test_several_labels_for_one_image(tmp_path: Path) -> None:
+    labels = np.array([[i % 2, i // 2 % 2] for i in range(20)], np.uint8)
+    write_npz(tmp_path, train_labels=labels, val_labels=labels[:10], test_labels=labels[:8])
+    made = prepare(small_card(task="multi-label", expected_counts={}), tmp_path, tmp_path / "folds.json")
+    again = read_fold_list(tmp_path / "folds.json", tmp_path)
+    assert again == made
+    assert again.training[1].label == (1, 0)
+    part = again.parts(0)["validation"]
+    assert part[0]["label"].shape == (2,)
+    assert {tuple(np.unique([item["label"][k] for item in part])) for k in range(2)} == {(0, 1)}
+
+
+def test_a_link_is_followed_when_allowed(tmp_path: Path) -> None:
+    data = draw_classes(tmp_path / "data")
+    draw(tmp_path / "outside.png", 99)
+    (data / "cat" / "link.png").symlink_to(tmp_path / "outside.png")
+    prepare(folder_card(), data, tmp_path / "folds.json", num_folds=2, allow_links=True)
+    assert len(read_fold_list(tmp_path / "folds.json", data).training) == 21
+
+
+def test_names_that_are_no_utf8_are_read(tmp_path: Path) -> None:
+    data = draw_classes(tmp_path / "data")
+    (data / "cat" / "0.png").rename(data / "cat" / "\udce90.png")
+    made = prepare(folder_card(), data, tmp_path / "folds.json", num_folds=2)
+    again = read_fold_list(tmp_path / "folds.json", data)
+    images = [item["image"] for part in again.parts(0).values() for item in part]
+    assert made == again
+    assert str(data / "cat" / "\udce90.png") in images
+
+
+def test_images_in_archives_are_unpacked(tmp_path: Path) -> None:
+    draw_classes(tmp_path / "made")
+    shutil.make_archive(str(tmp_path / "data" / "images"), "zip", tmp_path / "made")
+    made = prepare(folder_card(), tmp_path / "data", tmp_path / "folds.json", num_folds=2)
+    assert made.training[0].image == "images/cat/0.png"
+
+
+def test_near_duplicates_are_reported_when_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = draw_classes(tmp_path / "data")
+    pixels = np.asarray(Image.open(data / "cat" / "3.png")).copy()
+    pixels[0, 0] ^= 1
+    Image.fromarray(pixels).save(data / "dog" / "nearly.png")
+    prepare(folder_card(), data, tmp_path / "folds.json", num_folds=2, near_duplicates=True)
+    assert report(tmp_path)["near_duplicates"]["pairs"] == 1
+    assert "1 pairs of nearly the same pictures have different labels" in capsys.readouterr().out
+
+
+def test_groups_of_patients_are_numbered_and_never_named(tmp_path: Path) -> None:
+    for label, name in enumerate(("cat", "dog")):
+        for index in range(6):
+            draw(tmp_path / "data" / name / f"Mustermann{index // 2}_{index}.png", 100 * label + index)
+    card = folder_card(layout={"kind": "folders", "group_pattern": r"^([A-Za-z]+\d)_"})
+    made = prepare(card, tmp_path / "data", tmp_path / "folds.json", num_folds=3)
+    assert {item.group for item in made.training} == {"group-00000", "group-00001", "group-00002"}
+    assert report(tmp_path)["groups_across_classes"] == 3
+    assert "Mustermann" not in (tmp_path / "prepare_report.json").read_text()

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -55,3 +58,37 @@ def test_numbers_and_tensors_become_one_array_of_labels():
     probabilities, labels = probabilities_and_labels(output)
     assert probabilities.shape == (2, 2)
     assert labels.tolist() == [1, 0]
+
+
+MANY = (np.random.default_rng(0).random((11, 3)) < 0.5).astype(int)
+MANY_SCORES = torch.sigmoid(torch.randn(11, 3, generator=torch.Generator().manual_seed(2)))
+
+
+def several_labels(rows: slice) -> list[dict[str, torch.Tensor]]:
+    """Samples with three labels each, decollated: floats, as the loss needs them."""
+    return [{"pred": p, "label": torch.tensor(y).float()} for p, y in zip(MANY_SCORES[rows], MANY[rows], strict=True)]
+
+
+def test_several_labels_stay_rows_in_batches_of_one_too():
+    engine = Engine(lambda engine, batch: batch)
+    EpochScore(partial(metrics.auc, task="multi-label")).attach(engine, "auc")
+    found = engine.run([several_labels(slice(0, 1)), several_labels(slice(1, 10)), several_labels(slice(10, 11))])
+    expected = roc_auc_score(MANY, MANY_SCORES.double().numpy(), average="macro")
+    assert found.metrics["auc"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_several_labels_are_gathered_over_processes_of_unequal_share(tmp_path):
+    torch.multiprocessing.spawn(_score, (f"file://{tmp_path}/rendezvous", str(tmp_path)), nprocs=2)
+    expected = roc_auc_score(MANY, MANY_SCORES.double().numpy(), average="macro")
+    for rank in (0, 1):
+        assert float((tmp_path / f"{rank}.txt").read_text()) == pytest.approx(expected, abs=1e-12)
+
+
+def _score(rank: int, rendezvous: str, folder: str) -> None:
+    torch.distributed.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=2)
+    engine = Engine(lambda engine, batch: batch)
+    EpochScore(partial(metrics.auc, task="multi-label")).attach(engine, "auc")
+    rows = [slice(0, 4), slice(4, 6)] if rank == 0 else [slice(6, 8), slice(8, 11)]
+    found = engine.run([several_labels(part) for part in rows]).metrics["auc"]
+    Path(folder, f"{rank}.txt").write_text(repr(float(found)))
+    torch.distributed.destroy_process_group()

@@ -90,6 +90,12 @@ def test_the_kind_of_standard_deviation_is_said() -> None:
     assert "sample standard deviation (n - 1) over 5 folds" in " ".join(text_table(complete()).split())
 
 
+def test_several_labels_are_said_to_be_averaged_over_labels() -> None:
+    several = " ".join(text_table(Summary("test", 1, {0: values(0)}, task="multi-label")).split())
+    assert "share of right answers over all images and labels" in several
+    assert "macro averages over the classes" not in several
+
+
 def test_missing_folds_are_named_with_their_reason() -> None:
     text = " ".join(text_table(incomplete()).split())
     assert "INCOMPLETE: 3 of 5 folds finished, all figures are of these alone." in text

@@ -1,4 +1,7 @@
-"""Generate bundles: ``python -m medmamba_monai.bundle_template [name ...]`` in the repository root; all by default."""
+"""Generate bundles: ``python -m medmamba_monai.bundle_template [name ...]`` in the repository root.
+
+Without names, all of them, the cards' schema and the README's table of datasets.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,10 @@ import sys
 from pathlib import Path
 
 from medmamba_monai.bundle_template.generate import generate_bundle
+from medmamba_monai.bundle_template.overview import datasets_table, replace_table
+from medmamba_monai.data import card_schema, load_card
 from medmamba_monai.errors import UserError, error_message
+from medmamba_monai.files import write_text
 
 
 def main(names: list[str]) -> int:
@@ -19,6 +25,11 @@ def main(names: list[str]) -> int:
     known = {card.parent.name for card in cards}
     if missing := sorted(set(names) - known):
         raise UserError(f"no data_lists/{missing[0]}/card.json; run in the repository's root; known: {sorted(known)}")
+    readme = Path("README.md")
+    if not names and readme.is_file():
+        write_text(Path("data_lists") / "card.schema.json", card_schema())
+        table = datasets_table([load_card(card) for card in cards])
+        write_text(readme, replace_table(readme.read_text(encoding="utf-8"), table))
     return 0
 
 

@@ -66,12 +66,18 @@ def _write_text(card: DatasetCard, template: Path, root: Path) -> Path:
 
 def _config_values(card: DatasetCard) -> dict[str, Any]:
     values: dict[str, Any] = {f"card.{key}": value for key, value in card.model_dump().items()}
-    values["resize_mode"] = "bilinear" if card.spatial_dims == 2 else "trilinear"
+    reading = {"channels": card.channels, "spatial_dims": card.spatial_dims, **card.reading.arguments()}
+    values |= {
+        "reading": reading,
+        "reading_text": " ".join(f"{key}={value}" for key, value in reading.items()),
+        "every_frame": card.reading.frame == "all",
+    }
     parameters = json.loads((TEMPLATE / "parameters.json").read_text(encoding="utf-8"))
     values["parameters"] = _fill(parameters, values)
     values["parameter_references"] = {name: f"@{name}" for name in parameters if name != "fold"}
-    train = json.loads((TEMPLATE / "configs" / "train.json").read_text(encoding="utf-8"))
-    values["preprocessing"] = _fill(train["train"]["preprocessing"], values)
+    train = json.loads((TEMPLATE / "configs" / "train.json").read_text(encoding="utf-8"))["train"]
+    steps = train["reading"]["transforms"] + train["conversion"]["transforms"]
+    values["preprocessing"] = _fill({"_target_": "Compose", "transforms": steps}, values)
     return values
 
 

@@ -4,87 +4,82 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from medmamba_monai.data.documents import check_relative, read_document
+from medmamba_monai.data.card_layouts import FoldersLayout, NpzLayout, RelativePath, Split, Strict, TableLayout
+from medmamba_monai.data.documents import read_document
 
-Split = Literal["train", "validation", "test"]
 Task = Literal["binary", "multi-class", "ordinal", "multi-label"]
-RelativePath = Annotated[str, AfterValidator(check_relative)]
 Url = Annotated[str, Field(pattern=r"^https?://\S+$")]
+Md5 = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Count = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ClassLabel(_Strict):
+class ClassLabel(Strict):
     """One class; its place in the card's list is the label."""
 
     name: str = Field(min_length=1, description="the class as the data spell it: folder name or value in a table")
     display_name: str = Field(min_length=1, description="the class as a reader should see it")
+    aliases: tuple[str, ...] = Field(default=(), description="other spellings in the data, or classes counted as this")
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """Every name that the data may use; differences in case and between blank, ``_`` and ``-`` do not count."""
+        return (self.name, *self.aliases)
 
 
-class DataFile(_Strict):
+class DataFile(Strict):
     """A file of the dataset, looked for below the dataset folder and downloaded where a direct link exists."""
 
     path: RelativePath
     url: Url | None = None
     bytes: Annotated[int, Field(gt=0)] | None = None
-    md5: Annotated[str, Field(pattern="^[0-9a-f]{32}$")] | None = None
+    md5: Md5 | None = None
+    other_md5: dict[str, Md5] = Field(default_factory=dict, description="of other published versions, by name")
     image_size: Annotated[int, Field(gt=0, description="side of the images in pixels")] | None = None
 
 
-class NpzLayout(_Strict):
-    """MedMNIST's layout: ``{train,val,test}_{images,labels}`` in one npz file, with an official split."""
+class Reading(Strict):
+    """How stored values become the scale 0 to 255: arguments of `ReadImage`, which says what each does."""
 
-    kind: Literal["npz"]
-
-    @property
-    def official_test(self) -> bool:
-        """Whether the publisher fixed the test images."""
-        return True
-
-
-class FoldersLayout(_Strict):
-    """One folder per class, named as the class; below a folder per split where there is an official split."""
-
-    kind: Literal["folders"]
-    split_folders: dict[Split, RelativePath] = Field(
-        default_factory=dict, description="folder of each official split; empty where there is none"
+    dtype: Literal["uint8", "float32"] = Field(default="uint8", description="float32 does not round; needs more memory")
+    intensity_range: tuple[float, float] | Literal["full", "image"] | None = Field(
+        default=None, description="stored values that become 0 and 255; 'full': of their type; 'image': of each image"
     )
+    window: tuple[float, float] | None = Field(default=None, description="center and width of a DICOM window")
+    clip: bool = Field(default=False, description="whether values outside intensity_range are clipped, not an error")
+    background: Annotated[int, Field(ge=0, le=255)] | tuple[int, int, int] | None = Field(
+        default=None, description="what transparent images are laid on: gray, or red, green, blue"
+    )
+    frame: Annotated[int, Field(ge=0)] | Literal["all"] | None = Field(
+        default=None, description="which frame of a file with several; 'all': each is an image, of one group"
+    )
+    fill_non_finite: float | None = Field(default=None, description="what stands for NaN and infinity")
+    max_pixels: Annotated[int, Field(gt=0)] = 2**26
 
-    @property
-    def official_test(self) -> bool:
-        """Whether the publisher fixed the test images."""
-        return "test" in self.split_folders
-
-    @model_validator(mode="after")
-    def _has_training_images(self) -> FoldersLayout:
-        if self.split_folders and "train" not in self.split_folders:
-            raise ValueError("split_folders needs 'train'")
-        return self
+    def arguments(self) -> dict[str, Any]:
+        """What differs from the defaults, as plain values."""
+        return self.model_dump(mode="json", exclude_defaults=True)
 
 
-class ExpectedCount(_Strict):
+class ExpectedCount(Strict):
     """How many images a split has, and of each class where that is published."""
 
     images: Count
     classes: dict[str, Count] | None = None
 
 
-class License(_Strict):
+class License(Strict):
     """The terms of the data."""
 
     name: str
     url: Url | None = None
 
 
-class PublishedResult(_Strict):
+class PublishedResult(Strict):
     """A figure that others printed for this dataset."""
 
     model: str
@@ -93,7 +88,7 @@ class PublishedResult(_Strict):
     source: str
 
 
-class DatasetCard(_Strict):
+class DatasetCard(Strict):
     """One dataset: what is in it, where it comes from, what is known to be wrong with it."""
 
     schema_file: str = Field(default="", alias="$schema", exclude=True, description="for editors")
@@ -106,11 +101,17 @@ class DatasetCard(_Strict):
     image_size: Annotated[int, Field(gt=0)] = Field(default=224, description="side in pixels the network is given")
     task: Task
     classes: tuple[ClassLabel, ...] = Field(min_length=2, description="in label order")
-    layout: Annotated[NpzLayout | FoldersLayout, Field(discriminator="kind")]
-    files: tuple[DataFile, ...] = Field(default=(), description="the first one is downloaded where none is there")
+    layout: Annotated[NpzLayout | FoldersLayout | TableLayout, Field(discriminator="kind")]
+    reading: Reading = Field(default_factory=Reading)
+    files: tuple[DataFile, ...] = Field(
+        default=(), description="npz: the first one is downloaded where none is there; else the archives to unpack"
+    )
     how_to_obtain: str = Field(description="what a person does who does not have the data yet")
     expected_counts: dict[Split | Literal["all"], ExpectedCount] = Field(
         description="per official split, or 'all'; empty where nothing is published"
+    )
+    other_versions: dict[str, dict[Split | Literal["all"], ExpectedCount]] = Field(
+        default_factory=dict, description="counts of other published versions that are accepted, by name"
     )
     license: License
     authors: str = Field(description="who made the data")
@@ -126,6 +127,19 @@ class DatasetCard(_Strict):
         return tuple(label.name for label in self.classes)
 
     @property
+    def display_names(self) -> tuple[str, ...]:
+        """Names for readers, in label order."""
+        return tuple(label.display_name for label in self.classes)
+
+    def label_of(self, spelling: str) -> int | None:
+        """The label that a folder name or a value in a table stands for; None for none."""
+        wanted = comparable(spelling)
+        for index, label in enumerate(self.classes):
+            if wanted in map(comparable, label.spellings):
+                return index
+        return None
+
+    @property
     def num_classes(self) -> int:
         """Number of classes."""
         return len(self.classes)
@@ -137,31 +151,55 @@ class DatasetCard(_Strict):
 
     @model_validator(mode="after")
     def _classes_fit_the_task(self) -> DatasetCard:
-        if len(set(self.class_names)) != self.num_classes:
-            raise ValueError(f"classes: names must differ, found {list(self.class_names)}")
+        spellings = [comparable(name) for label in self.classes for name in label.spellings]
+        if len(set(spellings)) != len(spellings):
+            raise ValueError(f"classes: names and aliases must differ, found {spellings}")
         if (self.task == "binary") != (self.num_classes == 2) and self.task != "multi-label":
             raise ValueError(f"task: {self.task!r} does not fit {self.num_classes} classes; two classes are 'binary'")
         return self
 
     @model_validator(mode="after")
     def _counts_fit_the_classes(self) -> DatasetCard:
-        if "all" in self.expected_counts and len(self.expected_counts) > 1:
-            raise ValueError("expected_counts: give 'all' or the splits, not both")
-        for split, count in self.expected_counts.items():
-            if count.classes is None:
-                continue
-            if set(count.classes) != set(self.class_names):
-                raise ValueError(f"expected_counts.{split}.classes: must name {list(self.class_names)}")
-            total = sum(count.classes.values())
-            if self.task != "multi-label" and total != count.images:
-                raise ValueError(f"expected_counts.{split}: images is {count.images}, the classes add up to {total}")
+        versions = {"expected_counts": self.expected_counts} | {
+            f"other_versions.{name}": counts for name, counts in self.other_versions.items()
+        }
+        for where, counts in versions.items():
+            if "all" in counts and len(counts) > 1:
+                raise ValueError(f"{where}: give 'all' or the splits, not both")
+            for split, count in counts.items():
+                self._check_count(f"{where}.{split}", count)
         return self
 
+    def _check_count(self, where: str, count: ExpectedCount) -> None:
+        if count.classes is None:
+            return
+        if set(count.classes) != set(self.class_names):
+            raise ValueError(f"{where}.classes: must name {list(self.class_names)}")
+        total = sum(count.classes.values())
+        if self.task != "multi-label" and total != count.images:
+            raise ValueError(f"{where}: images is {count.images}, the classes add up to {total}")
+
     @model_validator(mode="after")
-    def _files_fit_the_layout(self) -> DatasetCard:
-        if self.layout.kind == "npz" and not self.files:
+    def _layout_fits(self) -> DatasetCard:
+        layout = self.layout
+        if layout.kind == "npz" and not self.files:
             raise ValueError("files: the npz layout needs at least one file")
+        if layout.kind == "folders" and self.task == "multi-label":
+            raise ValueError("task: an image in a class folder has one label; multi-label needs a table or an npz file")
+        if layout.kind == "table":
+            several = layout.label_columns is not None or layout.label_separator is not None
+            if several != (self.task == "multi-label"):
+                raise ValueError(
+                    "layout: label_columns or label_separator belong to the task 'multi-label', and to no other"
+                )
+            if layout.label_columns is not None and len(layout.label_columns) != self.num_classes:
+                raise ValueError(f"layout.label_columns: must name one column for each of {self.num_classes} classes")
         return self
+
+
+def comparable(name: str) -> str:
+    """A name without what spellings of it differ in: case, and blank, ``_`` or ``-`` between words."""
+    return " ".join(name.replace("_", " ").replace("-", " ").split()).casefold()
 
 
 def load_card(path: str | Path) -> DatasetCard:

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+import numpy as np
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from medmamba_monai.data.cards import Count, DatasetCard, Task
-from medmamba_monai.data.documents import check_relative, inside, read_document
+from medmamba_monai.data.documents import check_relative, inside, read_document, text_to_path
 from medmamba_monai.data.download import file_md5
 from medmamba_monai.data.folds import Folds, Protocol, Sample
 from medmamba_monai.data.npz import NpzReference, npz_array
@@ -43,7 +44,7 @@ class TestItem(_Strict):
 
     id: str
     image: Image
-    label: Count
+    label: Count | tuple[Annotated[int, Field(ge=0, le=1)], ...]
     group: str | None = None
 
 
@@ -74,6 +75,7 @@ class FoldList(_Strict):
     num_folds: int
     seed: int
     protocol: Protocol
+    allow_links: bool = Field(default=False, description="whether images may be links that leave the dataset folder")
     count_mismatch: tuple[str, ...] = ()
     sources: tuple[Source, ...]
     digest: str
@@ -88,10 +90,24 @@ class FoldList(_Strict):
             raise ValueError(f"must be numbered from 0 to {len(labels) - 1}")
         return labels
 
+    @model_validator(mode="after")
+    def _labels_are_of_the_task(self) -> FoldList:
+        several = self.task == "multi-label"
+        for item in (*self.training, *self.test):
+            fits = isinstance(item.label, tuple) == several
+            if not fits or (len(item.label) if isinstance(item.label, tuple) else item.label + 1) > len(self.labels):
+                raise ValueError(f"{item.id}: label {item.label} does not fit {len(self.labels)} labels, {self.task}")
+        return self
+
     @property
     def class_names(self) -> tuple[str, ...]:
         """Names in label order."""
         return tuple(self.labels[str(label)] for label in range(len(self.labels)))
+
+    @property
+    def num_images(self) -> int:
+        """Number of images, those of the test set included."""
+        return len(self.training) + len(self.test)
 
     def parts(self, fold: int) -> Part:
         """Return what a fold trains on, selects on and reports on.
@@ -100,8 +116,9 @@ class FoldList(_Strict):
             fold: 0 to ``num_folds - 1``.
 
         Returns:
-            ``train``, ``validation`` and ``test``, each a list of ``{"id", "image", "label"}``; the image is an
-            absolute path, or ``file.npz#key[index]`` with an absolute path.
+            ``train``, ``validation`` and ``test``, each a list of ``{"id", "image", "label", "row"}``. The image is an
+            absolute path, or ``file.npz#key[index]`` with an absolute path; the label an index, or for a multi-label
+            task an int64 array (classes,) of 0 and 1; the row the image's own number from 0 to ``num_images - 1``.
 
         Raises:
             UserError: there is no such fold.
@@ -132,21 +149,42 @@ class FoldList(_Strict):
 
     def compute_digest(self) -> str:
         """Return the SHA-256 of all that decides which image is in which part under which label."""
-        items = sorted((item.id, item.image, item.label, item.fold, item.group) for item in self.training)
+        items = sorted((item.id, item.image, item.label, item.fold, item.group or "") for item in self.training)
         canonical = {
+            "name": self.name,
+            "task": self.task,
             "protocol": self.protocol,
             "num_folds": self.num_folds,
             "class_names": self.class_names,
             "training": items,
-            "test": sorted((item.id, item.image, item.label, item.group) for item in self.test),
+            "test": sorted((item.id, item.image, item.label, item.group or "") for item in self.test),
             "validation": {str(fold): sorted(ids) for fold, ids in (self.validation or {}).items()},
         }
         text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
+    @property
+    def images_digest(self) -> str:
+        """The SHA-256 of all that decides what the pixels of each ``row`` are, before they are read in some way."""
+        images = [item.image for item in (*self.training, *self.test)]
+        text = json.dumps([images, [(source.path, source.md5) for source in self.sources]])
+        return hashlib.sha256(text.encode()).hexdigest()
+
     def _items(self, items: Iterable[TestItem]) -> list[dict[str, Any]]:
         folder = self.dataset_dir.absolute()
-        return [{"id": item.id, "image": str(folder / item.image), "label": item.label} for item in items]
+        rows = self._rows()
+        return [
+            {
+                "id": item.id,
+                "image": str(folder / text_to_path(item.image)),
+                "label": item.label if isinstance(item.label, int) else np.array(item.label, dtype=np.int64),
+                "row": rows[item.id],
+            }
+            for item in items
+        ]
+
+    def _rows(self) -> dict[str, int]:
+        return {item.id: row for row, item in enumerate((*self.training, *self.test))}
 
 
 def build_fold_list(
@@ -157,6 +195,7 @@ def build_fold_list(
     dataset_dir: Path,
     path: Path,
     count_mismatch: Sequence[str] = (),
+    allow_links: bool = False,
 ) -> FoldList:
     """Put a card, its samples and their folds together as a list, with its digest."""
     training = [_training_item(sample, folds) for sample in samples if sample.id in folds.fold]
@@ -181,6 +220,7 @@ def build_fold_list(
         num_folds=folds.num_folds,
         seed=folds.seed,
         protocol=folds.protocol,
+        allow_links=allow_links,
         count_mismatch=tuple(count_mismatch),
         sources=tuple(sources),
         digest="",
@@ -229,8 +269,10 @@ def read_fold_list(path: str | Path, dataset_dir: str | Path, verify: bool = Tru
 
 
 def _verify_sources(folds: FoldList) -> None:
+    for file in sorted({item.image.split("#")[0] for item in (*folds.training, *folds.test)}):
+        inside(folds.dataset_dir, file, folds.allow_links)
     for source in folds.sources:
-        file = inside(folds.dataset_dir, source.path)
+        file = inside(folds.dataset_dir, source.path, folds.allow_links)
         if not file.is_file():
             raise UserError(f"{file}: is in {folds.path}, but does not exist; set dataset_dir, or run prepare again")
         size = file.stat().st_size
@@ -248,8 +290,8 @@ def _verify_npz_labels(folds: FoldList) -> None:
         if reference is None:
             continue
         labels = npz_array(folds.dataset_dir / reference.file, reference.key.replace("_images", "_labels"))
-        if reference.index >= len(labels) or labels[reference.index] != item.label:
-            found = labels[reference.index].tolist() if reference.index < len(labels) else "no such image"
+        found = labels[reference.index].ravel().tolist() if reference.index < len(labels) else "no such image"
+        if found != ([item.label] if isinstance(item.label, int) else list(item.label)):
             raise UserError(
                 f"{folds.path}: {item.id} has label {item.label}, {reference} has {found}; run prepare again"
             )

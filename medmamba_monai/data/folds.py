@@ -1,7 +1,12 @@
-"""Who is in which fold: stratified by class, grouped by patient, checked after."""
+"""Who is in which fold: stratified by class, grouped by patient, checked after.
+
+Images with several labels are stratified by their rarest label, so that the labels with the fewest images, which chance
+would spread worst, are spread evenly.
+"""
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -10,7 +15,7 @@ from typing import Literal
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from medmamba_monai.data.cards import Split
+from medmamba_monai.data.card_layouts import Split
 from medmamba_monai.errors import UserError
 
 Protocol = Literal["official-test", "cross-validation"]
@@ -25,14 +30,14 @@ class Sample:
     Attributes:
         id: stable name, used wherever results are reported; never a path.
         image: file relative to the dataset folder, or ``file.npz#key[index]``.
-        label: index of the class.
+        label: index of the class; for a multi-label task a 0 or 1 for each class.
         split: official split, None where there is none.
         group: samples of one group (a patient, a lesion, copies of one image) stay in one fold; None stands alone.
     """
 
     id: str
     image: str
-    label: int
+    label: int | tuple[int, ...]
     split: Split | None = None
     group: str | None = None
 
@@ -84,6 +89,8 @@ def make_folds(samples: Sequence[Sample], num_folds: int, seed: int, class_names
 def join_groups(samples: Sequence[Sample], together: Iterable[Sequence[str]]) -> list[Sample]:
     """Return the samples with their groups merged wherever two ids must stay together.
 
+    Groups get numbers for names: what a table calls a patient stays in the table.
+
     Args:
         samples: samples, with or without groups.
         together: ids that must share a fold, for example copies of one image.
@@ -99,14 +106,12 @@ def join_groups(samples: Sequence[Sample], together: Iterable[Sequence[str]]) ->
     for ids in [*_ids_by_group(samples).values(), *together]:
         for other in ids[1:]:
             parent[root(other)] = root(ids[0])
-    names: dict[str, str] = {}
     sizes = Counter(root(sample.id) for sample in samples)
+    names: dict[str, str] = {}
     for sample in samples:
-        names.setdefault(root(sample.id), sample.group or f"copies-of-{sample.id}")
-    return [
-        replace(sample, group=names[root(sample.id)]) if sample.group or sizes[root(sample.id)] > 1 else sample
-        for sample in samples
-    ]
+        if sample.group is not None or sizes[root(sample.id)] > 1:
+            names.setdefault(root(sample.id), f"group-{len(names):05d}")
+    return [replace(sample, group=names.get(root(sample.id))) for sample in samples]
 
 
 def _ids_by_group(samples: Sequence[Sample]) -> dict[str, list[str]]:
@@ -125,13 +130,39 @@ def _check_numbers(num_folds: int, seed: int) -> None:
 
 
 def _check_test(samples: Sequence[Sample], class_names: Sequence[str]) -> None:
-    tested = {sample.label for sample in samples if sample.split == "test"}
-    absent = [name for label, name in enumerate(class_names) if label not in tested]
-    if tested and absent:
+    tested = [sample for sample in samples if sample.split == "test"]
+    if not tested:
+        return
+    marks = _marks(tested, len(class_names)).any(axis=0)
+    absent = [name for name, found in zip(_mark_names(tested, class_names), marks, strict=True) if not found]
+    if absent:
         raise UserError(
             f"the official test split has no image of {', '.join(map(repr, absent))}, so its metrics are not defined: "
             "complete it, or leave the split out of the card"
         )
+
+
+def _marks(samples: Sequence[Sample], num_classes: int) -> np.ndarray:
+    """What every part must have: a column for each class; for several labels, one for its absence too."""
+    labels = np.array([sample.label for sample in samples])
+    if labels.ndim == 2:
+        return np.concatenate([labels == 1, labels == 0], axis=1)
+    return labels[:, None] == np.arange(num_classes)
+
+
+def _mark_names(samples: Sequence[Sample], class_names: Sequence[str]) -> list[str]:
+    without = [f"not {name}" for name in class_names]
+    return [*class_names, *without] if isinstance(samples[0].label, tuple) else list(class_names)
+
+
+def _strata(samples: Sequence[Sample]) -> np.ndarray:
+    """The class of each sample; of several labels the rarest one, and a class of its own for none."""
+    labels = np.array([sample.label for sample in samples])
+    if labels.ndim == 1:
+        return labels
+    counts = labels.sum(axis=0)
+    rarest = np.where(labels == 1, counts, len(labels) + 1).argmin(axis=1)
+    return np.where(labels.any(axis=1), rarest, labels.shape[1])
 
 
 def _attempt(samples: Sequence[Sample], num_folds: int, seed: int, num_classes: int) -> Folds | None:
@@ -154,9 +185,8 @@ def _attempt(samples: Sequence[Sample], num_folds: int, seed: int, num_classes: 
 def _impossible(samples: Sequence[Sample], num_folds: int, seed: int, class_names: Sequence[str]) -> UserError:
     training = [sample for sample in samples if sample.split != "test"]
     groups = _groups_per_class(training, len(class_names))
-    available, rarest = min(zip(groups, class_names, strict=True))
-    candidates = range(min(available, num_folds + 1), 1, -1)
-    largest = next((k for k in candidates if _attempt(samples, k, seed, len(class_names))), None)
+    available, rarest = min(zip(groups, _mark_names(training, class_names), strict=True))
+    largest = largest_number_of_folds(samples, num_folds + 1, seed, class_names)
     advice = f"the largest possible number is {largest}" if largest else "no number of folds is possible: add images"
     return UserError(
         f"num_folds: {num_folds} folds with every class in each part cannot be made: class {rarest!r} has {available} "
@@ -164,11 +194,19 @@ def _impossible(samples: Sequence[Sample], num_folds: int, seed: int, class_name
     )
 
 
+def largest_number_of_folds(samples: Sequence[Sample], limit: int, seed: int, class_names: Sequence[str]) -> int | None:
+    """The largest possible number of folds, not above a limit; None where not even two can be made."""
+    training = [sample for sample in samples if sample.split != "test"]
+    available = min(_groups_per_class(training, len(class_names)))
+    candidates = range(min(available, limit), 1, -1)
+    return next((k for k in candidates if _attempt(samples, k, seed, len(class_names))), None)
+
+
 def _groups_per_class(samples: Sequence[Sample], num_classes: int) -> list[int]:
-    groups: list[set[str]] = [set() for _ in range(num_classes)]
-    for sample in samples:
-        groups[sample.label].add(_group_of(sample))
-    return [len(names) for names in groups]
+    """How many groups have each of the `_marks`."""
+    marks = _marks(samples, num_classes)
+    groups = np.unique([_group_of(sample) for sample in samples], return_inverse=True)[1]
+    return [len(np.unique(groups[column])) for column in marks.T]
 
 
 def _group_of(sample: Sample) -> str:
@@ -179,24 +217,26 @@ def _assign(samples: Sequence[Sample], num_folds: int, seed: int, num_classes: i
     """Fold of each sample, or None where a fold would lack a class."""
     if num_folds > min(_groups_per_class(samples, num_classes)):
         return None
-    labels = np.array([sample.label for sample in samples])
+    marks = _marks(samples, num_classes)
     groups = np.unique([_group_of(sample) for sample in samples], return_inverse=True)[1]
     assigned = np.full(len(samples), -1)
-    for number, held_out in enumerate(_held_out(labels, groups, num_folds, seed)):
+    for number, held_out in enumerate(_held_out(_strata(samples), groups, num_folds, seed)):
         assigned[held_out] = number
     _check_groups(groups, assigned)
-    present = np.unique(np.stack([assigned, labels]), axis=1)
-    return assigned if present.shape[1] == num_folds * num_classes else None
+    complete = all(marks[assigned == number].any(axis=0).all() for number in range(num_folds))
+    return assigned if complete else None
 
 
-def _held_out(labels: np.ndarray, groups: np.ndarray, num_folds: int, seed: int) -> Iterable[np.ndarray]:
+def _held_out(strata: np.ndarray, groups: np.ndarray, num_folds: int, seed: int) -> list[np.ndarray]:
     count = len(np.unique(groups))
-    if count == len(groups):
-        alone = StratifiedKFold(num_folds, shuffle=True, random_state=seed)
-        return (held_out for _, held_out in alone.split(labels, labels))
-    # shuffled here: until 1.8, scikit-learn's own shuffling of groups lost the stratification
-    shuffled = np.random.default_rng(seed).permutation(count)[groups]
-    return (held_out for _, held_out in StratifiedGroupKFold(num_folds).split(labels, labels, shuffled))
+    with warnings.catch_warnings():  # of several labels a stratum may be small; the caller checks every label itself
+        warnings.filterwarnings("ignore", message="The least populated class")
+        if count == len(groups):
+            alone = StratifiedKFold(num_folds, shuffle=True, random_state=seed)
+            return [held_out for _, held_out in alone.split(strata, strata)]
+        # shuffled here: until 1.8, scikit-learn's own shuffling of groups lost the stratification
+        shuffled = np.random.default_rng(seed).permutation(count)[groups]
+        return [held_out for _, held_out in StratifiedGroupKFold(num_folds).split(strata, strata, shuffled)]
 
 
 def _check_groups(groups: np.ndarray, assigned: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""A look at every image before training: does it decode, how large is it, is it there twice."""
+"""A look at every image before training: does it decode, what is it, is it there twice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from medmamba_monai.data.documents import text_to_path
 from medmamba_monai.data.folds import Sample
+from medmamba_monai.data.near_duplicates import fingerprint, near_duplicates
+from medmamba_monai.data.reading import ImageFacts
 from medmamba_monai.errors import UserError
 
 _SHOWN_ERRORS = 10
@@ -25,29 +28,45 @@ class Inspection:
 
     Attributes:
         sizes: number of images of each size, ``rows x columns``.
+        kinds: number of images of each kind of file and pixels.
+        stored_range: smallest and largest stored value of all images.
+        nominal_range: what the stored type can hold; None where the images differ or it has no bounds.
         duplicates: ids that have exactly the same pixels, a tuple for each such picture.
+        near: pairs of ids whose pictures look nearly the same; None where nobody asked.
     """
 
     sizes: dict[str, int]
+    kinds: dict[str, int]
+    stored_range: tuple[float, float]
+    nominal_range: tuple[float, float] | None
     duplicates: tuple[tuple[str, ...], ...]
+    near: tuple[tuple[str, str], ...] | None = None
 
 
 @dataclass(frozen=True)
 class Look:
-    """One decoded image: its size and a digest of its pixels, or what is wrong with it."""
+    """One decoded image: its size, a digest of its pixels and what the file says; or what is wrong with it."""
 
     size: str = ""
     pixels: bytes = b""
+    facts: ImageFacts | None = None
+    print: torch.Tensor | None = None
     error: str = ""
 
 
-def inspect_images(samples: Sequence[Sample], dataset_dir: Path, read: Callable[[str], torch.Tensor]) -> Inspection:
-    """Decode every image once.
+def inspect_images(
+    samples: Sequence[Sample],
+    dataset_dir: Path,
+    read: Callable[[str], tuple[torch.Tensor, ImageFacts]],
+    look_for_near: bool = False,
+) -> Inspection:
+    """Decode every image once, in parallel.
 
     Args:
         samples: the images.
         dataset_dir: folder that they are relative to.
-        read: from a path to pixels, raising UserError.
+        read: from a path to pixels and facts, raising UserError.
+        look_for_near: whether to look for pictures that are nearly the same.
 
     Raises:
         UserError: images that cannot be read; names the first ten and says how many there are.
@@ -55,17 +74,37 @@ def inspect_images(samples: Sequence[Sample], dataset_dir: Path, read: Callable[
 
     def look(sample: Sample) -> Look:
         try:
-            pixels = read(str(dataset_dir / sample.image))
+            pixels, facts = read(str(dataset_dir / text_to_path(sample.image)))
         except UserError as error:
             return Look(error=str(error))
         size = " x ".join(str(length) for length in pixels.shape[1:])
-        return Look(size, hashlib.blake2b(size.encode() + pixels.numpy().tobytes(), digest_size=16).digest())
+        digest = hashlib.blake2b(size.encode() + pixels.numpy().tobytes(), digest_size=16).digest()
+        return Look(size, digest, facts, fingerprint(pixels) if look_for_near else None)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = pool.map(look, samples)
         looks = list(tqdm(found, "decode", len(samples), leave=False, unit="image", disable=None))
     _raise_errors([look.error for look in looks if look.error])
-    return Inspection(dict(Counter(look.size for look in looks)), _duplicates(samples, looks))
+    return _inspection(samples, looks, look_for_near)
+
+
+def _inspection(samples: Sequence[Sample], looks: Sequence[Look], look_for_near: bool) -> Inspection:
+    facts = [look.facts for look in looks if look.facts is not None]
+    nominal = {fact.nominal for fact in facts}
+    near = None
+    if look_for_near:
+        prints = torch.stack([look.print for look in looks if look.print is not None])
+        near = tuple(
+            (samples[a].id, samples[b].id) for a, b in near_duplicates(prints) if looks[a].pixels != looks[b].pixels
+        )
+    return Inspection(
+        sizes=dict(Counter(look.size for look in looks)),
+        kinds=dict(Counter(fact.kind for fact in facts)),
+        stored_range=(min(fact.minimum for fact in facts), max(fact.maximum for fact in facts)),
+        nominal_range=nominal.pop() if len(nominal) == 1 else None,
+        duplicates=_duplicates(samples, looks),
+        near=near,
+    )
 
 
 def _raise_errors(errors: Sequence[str]) -> None:

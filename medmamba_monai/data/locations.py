@@ -6,7 +6,8 @@ import logging
 import os
 from pathlib import Path
 
-from medmamba_monai.data.documents import is_hidden
+from medmamba_monai.data.documents import text_to_path
+from medmamba_monai.data.image_files import list_image_files
 from medmamba_monai.data.reading import READABLE_SUFFIXES
 from medmamba_monai.errors import UserError
 
@@ -44,14 +45,20 @@ def default_dataset_dir(bundle_root: str | Path, name: str) -> str:
     return str(root / name if (root / name).is_dir() else root)
 
 
-def list_images(folder: str | Path) -> list[dict[str, str]]:
+def list_images(
+    folder: str | Path, spatial_dims: int = 2, every_frame: bool = False, allow_links: bool = False
+) -> list[dict[str, str]]:
     """The images in and below a folder, as items of a MONAI dataset.
 
     Args:
         folder: where they are.
+        spatial_dims: 3: a folder of DICOM slices is one volume.
+        every_frame: whether each frame of a file with several is an image.
+        allow_links: whether links may lead out of the folder.
 
     Returns:
-        For each image its ``id``, the path below ``folder``, and its absolute path as ``image``; sorted.
+        For each image its ``id``, a number that tells nothing about the patient; its absolute path as ``image``; and
+        as ``file`` its path below ``folder``. Sorted by ``file``.
 
     Raises:
         UserError: there is no such folder, or no readable image in it.
@@ -59,11 +66,13 @@ def list_images(folder: str | Path) -> list[dict[str, str]]:
     root = Path(folder)
     if not root.is_dir():
         raise UserError(f"--dataset_dir {root}: there is no such folder")
-    files = sorted(path for path in root.rglob("*") if path.is_file())
-    readable = [path for path in files if path.suffix.lower() in READABLE_SUFFIXES]
-    images = [path for path in readable if not is_hidden(path.relative_to(root))]
-    if not images:
+    listing = list_image_files(root, root, spatial_dims, every_frame, allow_links)
+    if not listing.images:
         raise UserError(f"--dataset_dir {root}: holds no image; readable are {', '.join(READABLE_SUFFIXES)}")
-    if len(images) < len(files):
-        logger.warning(f"{len(files) - len(images)} files in {root} are no readable images and are left out")
-    return [{"id": path.relative_to(root).as_posix(), "image": str(path.absolute())} for path in images]
+    if listing.others:
+        logger.warning(f"{len(listing.others)} files in {root} are no readable images and are left out")
+    paths = [text_to_path(image.text) for image in listing.images]
+    return [
+        {"id": f"image-{number:05d}", "image": str((root / path).absolute()), "file": path}
+        for number, path in enumerate(paths)
+    ]

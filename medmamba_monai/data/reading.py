@@ -1,105 +1,138 @@
-"""From a file to a checked array: the right pixels, or an error that names the file.
+"""From a file to a checked tensor on the scale 0 to 255: the right pixels, or an error that names the file.
 
-The general loaders return 16-bit, palette, CMYK, transparent, rotated and animated images with other values than a
-person sees. Here every file that is not plainly 8 bits of gray or RGB is refused.
+The general loaders return 16-bit, palette, CMYK, transparent, rotated and animated images, DICOM and NIfTI with other
+values or other axes than a person sees.
 """
 
 from __future__ import annotations
 
 import os
-import struct
-import zlib
 from collections.abc import Hashable, Mapping
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, Transform
-from PIL import ExifTags, Image
 
-from medmamba_monai.data.npz import NpzReference, npz_array
+from medmamba_monai.data.file_kinds import READABLE_SUFFIXES, is_image_file, number_of_frames, read_raw
+from medmamba_monai.data.file_names import shown
+from medmamba_monai.data.intensity import Background, IntensityRange, Rules, to_display
+from medmamba_monai.data.raw_image import MAX_BYTES, MAX_PIXELS, Frame, ImageFacts, Limits, RawImage, facts_of
 from medmamba_monai.errors import UserError
 
-MAX_PIXELS = 2**26
-READABLE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
-
-_PILLOW_FORMATS = ("PNG", "JPEG", "BMP")
-_PNG_HEADER = struct.Struct(">8s4x4s8xBB")  # signature, length, "IHDR", width and height, bit depth, color type
-_PNG_PLAIN = {(8, 0), (8, 2)}  # 8-bit gray, 8-bit RGB
-_SIGNATURES = {
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-    b"GIF8": "GIF",
-    b"RIFF": "WebP",
-    b"\x1f\x8b": "gzip (compressed NIfTI?)",
-    b"\x5c\x01\0\0": "NIfTI",
-    b"PK": "zip",
-}
+__all__ = [
+    "READABLE_SUFFIXES",
+    "ImageFacts",
+    "ReadImage",
+    "ReadImaged",
+    "describe_image",
+    "is_image_file",
+    "number_of_frames",
+]
 
 
 class ReadImage(Transform):
-    """Read one 2D image, or one image or volume of an npz file, as uint8 tensor.
+    """Read one image or volume as a plain tensor on the scale 0 to 255.
+
+    What a person sees in the file is what comes out. Where a file leaves that open, such as floating point values,
+    transparent pixels or several frames, the answer must be declared; what is declared holds for every file, whatever
+    its depth.
 
     Args:
         channels: 1 or 3, as the dataset declares. A gray image is repeated for 3; an RGB image whose channels are equal
             becomes gray for 1.
         spatial_dims: 2 for images, 3 for volumes.
-        max_pixels: largest image that is decoded; a small file can expand to a large one.
+        dtype: "uint8" (rounded) or "float32" (not rounded).
+        intensity_range: the values that become 0 and 255, in the file's units (HU for CT): ``(low, high)``; "full" for
+            all that the file's type can hold; "image" for each image's own smallest and largest value. Without it and
+            `window`, DICOM is shown by its own window, and whole numbers of pictures and DICOM by their full range;
+            floating point values, and NIfTI other than uint8, are an error.
+        window: ``(center, width)`` in the file's units; values outside ``center - width / 2`` to ``center + width / 2``
+            become 0 and 255. For gray images. Instead of `intensity_range`.
+        clip: whether values outside of `intensity_range` become 0 and 255; else they are an error.
+        background: 0 to 255, or three of them, that transparent pixels are laid on.
+        frame: the frame to read of every file with several; ``path#frame[3]`` names one itself. "all" says that every
+            frame is an image of its own, so that each path must name one.
+        fill_non_finite: value, in the file's units, that replaces NaN and infinity.
+        max_pixels: largest image or volume that is decoded; a small file can expand to a large one.
+        max_bytes: largest size that a file is inflated to.
+
+    Raises:
+        UserError: an option is not one of the allowed.
     """
 
-    def __init__(self, channels: int, spatial_dims: int = 2, max_pixels: int = MAX_PIXELS) -> None:
-        if channels not in (1, 3):
-            raise UserError(f"channels: must be 1 (gray) or 3 (RGB), found {channels!r}")
-        if spatial_dims not in (2, 3):
-            raise UserError(f"spatial_dims: must be 2 or 3, found {spatial_dims!r}")
+    def __init__(
+        self,
+        channels: int,
+        spatial_dims: int = 2,
+        *,
+        dtype: Literal["uint8", "float32"] = "uint8",
+        intensity_range: IntensityRange = None,
+        window: tuple[float, float] | None = None,
+        clip: bool = False,
+        background: Background = None,
+        frame: int | Literal["all"] | None = None,
+        fill_non_finite: float | None = None,
+        max_pixels: int = MAX_PIXELS,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        _check_choice("channels", channels, (1, 3), "1 (gray) or 3 (RGB)")
+        _check_choice("spatial_dims", spatial_dims, (2, 3), "2 or 3")
+        _check_choice("dtype", dtype, ("uint8", "float32"), '"uint8" or "float32"')
+        if frame not in (None, "all") and not (isinstance(frame, int) and frame >= 0):
+            raise UserError(f'frame: must be a number from 0 or "all", found {frame!r}')
         self.channels = channels
         self.spatial_dims = spatial_dims
-        self.max_pixels = max_pixels
+        self.dtype = dtype
+        self.frame: Frame = frame
+        self.rules = Rules(intensity_range, window, clip, background, fill_non_finite)
+        self.limits = Limits(max_pixels, max_bytes)
 
     def __call__(self, source: str | os.PathLike[str]) -> torch.Tensor:
         """Read an image.
 
         Args:
-            source: a PNG, JPEG or BMP file, or ``file.npz#key[index]``.
+            source: a PNG, JPEG, BMP, TIFF, GIF, WebP, DICOM or NIfTI file; ``path#frame[3]``;
+                ``file.npz#key[index]``; for 3 dimensions also a folder that holds one DICOM series.
 
         Returns:
-            uint8 tensor of shape (channels, rows, columns), or (channels, *volume) from an npz file, values 0 to 255;
-            the first row is the top row as a person sees it.
+            Tensor of shape (channels, rows, columns), the first row the top row as a person sees it, or of shape
+            (channels, x, y, z) with axes towards right, anterior and superior (RAS+; an npz file's own axes are kept);
+            values 0 to 255. No metadata.
 
         Raises:
-            UserError: the file cannot be read, or what is right for it is not implemented.
+            UserError: the file cannot be read, or what is right for it must be declared.
         """
-        reference = NpzReference.parse(os.fspath(source))
-        pixels = self._from_npz(reference) if reference else self._from_file(Path(source))
-        return torch.from_numpy(self._as_declared(pixels, str(source)))
+        return self._tensor(self._raw(source), source)
 
-    def _from_npz(self, reference: NpzReference) -> np.ndarray:
-        array = npz_array(reference.file, reference.key)
-        if array.dtype != np.uint8:
-            raise UserError(f"{reference}: values are {array.dtype}, expected uint8; scale them to 0-255")
-        if not 0 <= reference.index < len(array):
-            raise UserError(f"{reference}: the array holds {len(array)} images; run prepare again for this file")
-        return array[reference.index]
+    def read_with_facts(self, source: str | os.PathLike[str]) -> tuple[torch.Tensor, ImageFacts]:
+        """Like calling it, with what else is known of the image, decoded once.
 
-    def _from_file(self, path: Path) -> np.ndarray:
-        if self.spatial_dims != 2:
-            raise UserError(f"{path}: volumes are read from npz files only, so far")
-        return read_pixels(path, self.max_pixels)
+        Raises:
+            UserError: as when called.
+        """
+        raw = self._raw(source)
+        return self._tensor(raw, source), facts_of(raw)
 
-    def _as_declared(self, pixels: np.ndarray, source: str) -> np.ndarray:
-        color = pixels.ndim == self.spatial_dims + 1 and pixels.shape[-1] == 3
-        if not color and pixels.ndim != self.spatial_dims:
-            raise UserError(f"{source}: shape {pixels.shape} is neither gray nor RGB in {self.spatial_dims} dimensions")
-        planes = np.moveaxis(pixels, -1, 0) if color else pixels[None]
+    def _raw(self, source: str | os.PathLike[str]) -> RawImage:
+        return read_raw(source, self.spatial_dims, self.frame, self.limits)
+
+    def _tensor(self, raw: RawImage, source: str | os.PathLike[str]) -> torch.Tensor:
+        values, color = to_display(raw, self.rules, shown(source))
+        if self.dtype == "uint8" and values.dtype != np.uint8:
+            values = np.rint(values)
+        planes = np.moveaxis(values, -1, 0) if color else values[None]
+        return torch.from_numpy(self._as_declared(planes, shown(source)).astype(self.dtype))
+
+    def _as_declared(self, planes: np.ndarray, name: str) -> np.ndarray:
         if len(planes) == self.channels:
-            return planes.copy()
+            return np.ascontiguousarray(planes)
         if self.channels == 3:
             return np.repeat(planes, 3, axis=0)
         if (planes != planes[:1]).any():
-            raise UserError(f"{source}: is a color image, but 1 channel is declared; set channels to 3 in the card")
-        return planes[:1].copy()
+            raise UserError(f"{name}: is a color image, but 1 channel is declared; set channels to 3 in the card")
+        return np.ascontiguousarray(planes[:1])
 
 
 class ReadImaged(MapTransform):
@@ -107,9 +140,17 @@ class ReadImaged(MapTransform):
 
     Args:
         keys: entries that hold a path, replaced by the tensor.
-        channels: see :class:`ReadImage`.
-        spatial_dims: see :class:`ReadImage`.
-        max_pixels: see :class:`ReadImage`.
+        channels: as all that follow, see :class:`ReadImage`.
+        spatial_dims: dimensions of the images.
+        dtype: type of the tensor.
+        intensity_range: values that become 0 and 255.
+        window: center and width instead.
+        clip: whether to cut off what is outside.
+        background: what is behind transparent pixels.
+        frame: which frame.
+        fill_non_finite: value instead of NaN.
+        max_pixels: largest image.
+        max_bytes: largest inflated size.
         allow_missing_keys: whether an item may lack a key.
     """
 
@@ -118,11 +159,32 @@ class ReadImaged(MapTransform):
         keys: KeysCollection,
         channels: int,
         spatial_dims: int = 2,
+        *,
+        dtype: Literal["uint8", "float32"] = "uint8",
+        intensity_range: IntensityRange = None,
+        window: tuple[float, float] | None = None,
+        clip: bool = False,
+        background: Background = None,
+        frame: int | Literal["all"] | None = None,
+        fill_non_finite: float | None = None,
         max_pixels: int = MAX_PIXELS,
+        max_bytes: int = MAX_BYTES,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.read = ReadImage(channels, spatial_dims, max_pixels)
+        self.read = ReadImage(
+            channels,
+            spatial_dims,
+            dtype=dtype,
+            intensity_range=intensity_range,
+            window=window,
+            clip=clip,
+            background=background,
+            frame=frame,
+            fill_non_finite=fill_non_finite,
+            max_pixels=max_pixels,
+            max_bytes=max_bytes,
+        )
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a copy of the item with its images read."""
@@ -132,82 +194,27 @@ class ReadImaged(MapTransform):
         return item
 
 
-def read_pixels(path: Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Decode a plain 8-bit gray or RGB file.
+def describe_image(
+    source: str | os.PathLike[str],
+    spatial_dims: int = 2,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    max_bytes: int = MAX_BYTES,
+) -> ImageFacts:
+    """What an image is, without any declaration; of several frames the one that is named, else the first.
 
-    Returns:
-        uint8 array of shape (rows, columns) or (rows, columns, 3).
+    Args:
+        source: see :class:`ReadImage`.
+        spatial_dims: 2 for images, 3 for volumes.
+        max_pixels: largest image that is decoded.
+        max_bytes: largest size that a file is inflated to.
 
     Raises:
-        UserError: anything else; names the file, what it is and what to do.
+        UserError: the file cannot be read.
     """
-    try:
-        _check_png_header(path)
-        with Image.open(path, formats=_PILLOW_FORMATS) as image:
-            _check_header(image, path, max_pixels)
-            image.verify()  # a PNG's checksums; decoding alone lets some flipped bits pass as other pixels
-        with Image.open(path, formats=_PILLOW_FORMATS) as image:
-            image.load()
-            _check_orientation(image, path)
-            return np.asarray(image)
-    except UserError:
-        raise
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: does not exist") from error
-    except Image.DecompressionBombError as error:
-        raise UserError(_too_large(path, str(error))) from error
-    except (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error) as error:
-        raise UserError(f"{path}: {_why_unreadable(path, error)}") from error
+    return facts_of(read_raw(source, spatial_dims, "first", Limits(max_pixels, max_bytes)))
 
 
-def _check_png_header(path: Path) -> None:
-    with path.open("rb") as stream:
-        head = stream.read(_PNG_HEADER.size)
-    if len(head) < _PNG_HEADER.size or not head.startswith(b"\x89PNG"):
-        return
-    bits, color_type = _PNG_HEADER.unpack(head)[-2:]
-    if (bits, color_type) not in _PNG_PLAIN:
-        kind = {0: "gray", 2: "RGB", 3: "palette", 4: "gray with alpha", 6: "RGB with alpha"}.get(color_type, "unknown")
-        raise UserError(_refusal(path, f"a PNG with {bits}-bit {kind} values"))
-
-
-def _check_header(image: Image.Image, path: Path, max_pixels: int) -> None:
-    if image.width * image.height > max_pixels:
-        raise UserError(_too_large(path, f"{image.width} x {image.height}"))
-    if getattr(image, "n_frames", 1) > 1:
-        raise UserError(_refusal(path, f"a {image.format} with {getattr(image, 'n_frames', 1)} frames"))
-    if image.mode not in ("L", "RGB"):
-        raise UserError(_refusal(path, f"a {image.format} of mode {image.mode}"))
-    if "transparency" in image.info:
-        raise UserError(_refusal(path, f"a {image.format} with transparent values"))
-
-
-def _check_orientation(image: Image.Image, path: Path) -> None:
-    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    if orientation in range(2, 9):
-        raise UserError(_refusal(path, f"a {image.format} that its EXIF orientation {orientation} rotates or mirrors"))
-
-
-def _refusal(path: Path, kind: str) -> str:
-    return f"{path}: is {kind}, which is not supported yet; convert it to 8-bit gray or RGB PNG"
-
-
-def _too_large(path: Path, size: str) -> str:
-    return f"{path}: is too large to decode ({size}); crop it, or raise max_pixels if it is meant"
-
-
-def _why_unreadable(path: Path, error: Exception) -> str:
-    if path.is_dir():
-        return "is a folder, not an image"
-    if isinstance(error, PermissionError):
-        return "may not be read; change its permissions"
-    with path.open("rb") as stream:
-        head = stream.read(132)
-    if not head:
-        return "is empty; get it again"
-    if head[128:] == b"DICM":
-        return "is a DICOM file, which is not supported yet; convert it to 8-bit gray or RGB PNG"
-    for signature, kind in _SIGNATURES.items():
-        if head.startswith(signature):
-            return f"is a {kind} file, which is not supported yet; convert it to 8-bit gray or RGB PNG"
-    return f"is damaged or no PNG, JPEG or BMP file ({error}); get it again or convert it"
+def _check_choice(option: str, value: object, allowed: tuple[object, ...], words: str) -> None:
+    if value not in allowed:
+        raise UserError(f"{option}: must be {words}, found {value!r}")

@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import confusion_matrix
 
 from medmamba_monai.errors import UserError
-from medmamba_monai.evaluation.metrics import FloatArray, IntArray
+from medmamba_monai.evaluation.metrics import THRESHOLD, FloatArray, IntArray, per_class_metrics
+from medmamba_monai.evaluation.predictions import Predictions
 from medmamba_monai.files import replace_atomically
 
 if TYPE_CHECKING:
@@ -33,11 +34,17 @@ PNG_DPI = 200
 SEQUENTIAL_COLORS = "Blues"
 """One hue from light to dark: told apart by lightness alone, so also without color vision and in print."""
 
-_INK, _FAINT_INK = "#222222", "#8a8a8a"
+_INK, _FAINT_INK, _GRID = "#222222", "#8a8a8a", "#dddddd"
+_MARKERS: dict[str, dict[str, Any]] = {  # told apart by shape and by lightness, not by hue alone
+    "auc": {"label": "AUC", "marker": "o", "color": "#08519c", "s": 50, "zorder": 4},
+    "sensitivity": {"label": "sensitivity", "marker": "^", "color": "#e08214", "s": 34, "zorder": 3},
+    "specificity": {"label": "specificity", "marker": "s", "facecolor": "white", "edgecolor": "#555555", "s": 24},
+}
 _DARK_PERCENT = 55.0  # from here on, white is easier to read on the cell than ink
 _NAME_LETTERS = 22
 _MARGIN_INCHES = 0.1
 _LETTER_INCHES = 0.6 * FONT_SIZE / 72
+_LABELS_INCHES, _ROW_INCHES = 3.0, 0.32
 
 
 def confusion_matrix_figure(labels: ArrayLike, predicted: ArrayLike, class_names: Sequence[str], title: str) -> Figure:
@@ -65,8 +72,58 @@ def confusion_matrix_figure(labels: ArrayLike, predicted: ArrayLike, class_names
     axes.imshow(percentages, cmap=SEQUENTIAL_COLORS, vmin=0, vmax=100)
     _name_axes(axes, _row_names(class_names), _column_names(class_names))
     _write_cells(axes, counts, percentages)
-    _fit(figure, axes, inches=len(counts) * _cell_inches(len(counts)))
+    side = len(counts) * _cell_inches(len(counts))
+    _fit(figure, axes, side, side)
     return figure
+
+
+def label_figure(labels: ArrayLike, probabilities: ArrayLike, label_names: Sequence[str], title: str) -> Figure:
+    """Draw how well each label of a multi-label task is told.
+
+    A row is a label: its AUC, and the sensitivity and specificity where it is predicted above a probability of 0.5.
+    The columns beside it hold the AUC in figures and the number of images that have the label.
+
+    Args:
+        labels: zeros and ones (B, C).
+        probabilities: of each label (B, C).
+        label_names: C names; long ones are wrapped, very long ones shortened.
+        title: what was evaluated.
+
+    Raises:
+        UserError: the shapes do not fit, or a label has no positive or no negative image.
+    """
+    from matplotlib.figure import Figure
+
+    values = per_class_metrics(probabilities, labels, "multi-label")
+    if len(label_names) != len(values["auc"]):
+        raise UserError(f"there are {len(values['auc'])} labels, but {len(label_names)} names")
+    figure = Figure()
+    axes = figure.add_subplot()
+    axes.set_title(title, fontsize=FONT_SIZE + 1, color=_INK, parse_math=False, pad=24)
+    rows = np.arange(len(label_names))
+    for name, style in _MARKERS.items():
+        axes.scatter(values[name], rows, clip_on=False, **style)
+    _write_columns(axes, values["auc"], np.sum(labels, axis=0).tolist())
+    names = _row_names(label_names)
+    _name_labels(axes, names)
+    inches = 1.4 * _ROW_INCHES if any("\n" in name for name in names) else _ROW_INCHES
+    _fit(figure, axes, _LABELS_INCHES, (len(rows) + 0.2) * inches)
+    return figure
+
+
+def save_predictions_figure(
+    predictions: Predictions, class_names: Sequence[str], title: str, directory: Path, name: str
+) -> tuple[Path, Path]:
+    """Draw and save what suits the task: ``labels_<name>`` of several labels, else ``confusion_matrix_<name>``.
+
+    Returns:
+        The paths of the PNG and the SVG file.
+    """
+    if predictions.task == "multi-label":
+        figure = label_figure(predictions.labels, predictions.probabilities, class_names, title)
+        return save_figure(figure, directory / f"labels_{name}")
+    figure = confusion_matrix_figure(predictions.labels, predictions.predicted, class_names, title)
+    return save_figure(figure, directory / f"confusion_matrix_{name}")
 
 
 def save_figure(figure: Figure, path_stem: str | os.PathLike[str]) -> tuple[Path, Path]:
@@ -149,12 +206,54 @@ def _share(count: int, total: int) -> str:
     return ">99%" if 99.5 <= percent < 100 else f"{percent:.0f}%"
 
 
-def _fit(figure: Figure, axes: Axes, inches: float) -> None:
-    """Give square axes this side length and the figure the size that all their text needs."""
-    figure.set_size_inches(inches, inches)
+def _write_columns(axes: Axes, aucs: Sequence[float], images: Sequence[int]) -> None:
+    columns = (("AUC", 1.20, [f"{auc:.3f}" for auc in aucs]), ("images", 1.44, [f"{count:,}" for count in images]))
+    for name, right, cells in columns:
+        for row, text in enumerate([name, *cells], start=-1):
+            axes.text(
+                *(right, row),
+                text,
+                transform=axes.get_yaxis_transform(),
+                color=_INK,
+                ha="right",
+                va="center_baseline",
+                fontsize=FONT_SIZE,
+            )
+
+
+def _name_labels(axes: Axes, names: Sequence[str]) -> None:
+    axes.set_yticks(range(len(names)), names, fontsize=FONT_SIZE, color=_INK, parse_math=False)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_xlim(0, 1)
+    ticks = (0, 0.25, 0.5, 0.75, 1)
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=FONT_SIZE, color=_INK)
+    note = f"dashed: AUC of chance; sensitivity and\nspecificity: at a probability of {THRESHOLD}"
+    axes.set_xlabel(note, fontsize=FONT_SIZE, color=_INK)
+    axes.grid(color=_GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.axvline(0.5, color=_FAINT_INK, linewidth=1, linestyle=(0, (3, 2)), zorder=1)
+    axes.tick_params(length=0, pad=7)
+    axes.spines[:].set_visible(False)
+    axes.legend(
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0),
+        bbox_transform=axes.get_xaxis_transform(),
+        ncols=len(_MARKERS),
+        frameon=False,
+        fontsize=FONT_SIZE,
+        labelcolor=_INK,
+        handletextpad=0.1,
+        columnspacing=1.2,
+        borderaxespad=4.6,
+    )
+
+
+def _fit(figure: Figure, axes: Axes, width: float, height: float) -> None:
+    """Give the axes this size in inches and the figure the size that all their text needs."""
+    figure.set_size_inches(width, height)
     axes.set_position((0, 0, 1, 1))
     box = figure.get_tightbbox()
-    width, height = box.width + 2 * _MARGIN_INCHES, box.height + 2 * _MARGIN_INCHES
-    figure.set_size_inches(width, height)
+    full_width, full_height = box.width + 2 * _MARGIN_INCHES, box.height + 2 * _MARGIN_INCHES
+    figure.set_size_inches(full_width, full_height)
     left, bottom = _MARGIN_INCHES - box.x0, _MARGIN_INCHES - box.y0
-    axes.set_position((left / width, bottom / height, inches / width, inches / height))
+    axes.set_position((left / full_width, bottom / full_height, width / full_width, height / full_height))

@@ -1,4 +1,4 @@
-"""The paper's six metrics (section 3.2) and the log loss, from probabilities and labels.
+"""The paper's six metrics (section 3.2), Cohen's kappa and the log loss, from probabilities and labels.
 
 Every public function takes ``(probabilities, labels, task)`` as NumPy arrays, or what ``numpy.asarray`` turns into one:
 
@@ -27,6 +27,9 @@ from medmamba_monai.errors import UserError
 
 METRICS = ("accuracy", "precision", "sensitivity", "specificity", "f1", "auc")
 """The keys of `all_metrics`, in the order of the paper."""
+
+CLASS_METRICS = METRICS[1:]
+"""The keys of `per_class_metrics`: those of the six that one class has against the rest."""
 
 TASKS = ("binary", "multi-class", "ordinal", "multi-label")
 """The kinds of classification that MedMNIST knows."""
@@ -82,8 +85,7 @@ def per_class_metrics(probabilities: ArrayLike, labels: ArrayLike, task: str = "
     precisions, sensitivities, f1s, _ = sk.precision_recall_fscore_support(
         truth, predicted, labels=classes, average=None, zero_division=0.0
     )
-    confusions = sk.multilabel_confusion_matrix(truth, predicted, labels=classes)
-    true_negatives, false_positives = confusions[:, 0, 0], confusions[:, 0, 1]
+    true_negatives, false_positives = _confusions(scores, truth, task)[:, 0].T
     return {
         "precision": precisions.tolist(),
         "sensitivity": sensitivities.tolist(),
@@ -91,6 +93,17 @@ def per_class_metrics(probabilities: ArrayLike, labels: ArrayLike, task: str = "
         "f1": f1s.tolist(),
         "auc": [_class_auc(scores, truth, index) for index in classes],
     }
+
+
+def confusion_counts(probabilities: ArrayLike, labels: ArrayLike, task: str = "multi-class") -> dict[str, list[int]]:
+    """Count true and false positives and negatives of each class against the rest.
+
+    Returns:
+        For each of ``tp``, ``fp``, ``fn`` and ``tn`` a list of C numbers, in the order of the classes.
+    """
+    confusions = _confusions(*check_scores(probabilities, labels, task), task)
+    cells = {"tp": (1, 1), "fp": (0, 1), "fn": (1, 0), "tn": (0, 0)}
+    return {name: confusions[:, row, column].tolist() for name, (row, column) in cells.items()}
 
 
 def accuracy(probabilities: ArrayLike, labels: ArrayLike, task: str = "multi-class") -> float:
@@ -132,6 +145,22 @@ def auc(probabilities: ArrayLike, labels: ArrayLike, task: str = "multi-class") 
     _require_every_class(truth, scores.shape[1])
     classes = [1] if task == "binary" else range(scores.shape[1])
     return float(np.mean([_class_auc(scores, truth, index) for index in classes]))
+
+
+def kappa(probabilities: ArrayLike, labels: ArrayLike, task: str = "multi-class") -> float:
+    """Cohen's kappa of predicted and true classes: 1 for agreement, 0 for that of chance, negative below it.
+
+    Of an ordinal task it is weighted by the squared distance of the two grades.
+
+    Raises:
+        UserError: for a multi-label task, where it is not defined, or a class without a single sample.
+    """
+    if task == "multi-label":
+        raise UserError("kappa of a multi-label task is not defined: each label has one of its own")
+    scores, truth = check_scores(probabilities, labels, task)
+    _require_every_class(truth, scores.shape[1])
+    weights = "quadratic" if task == "ordinal" else None
+    return float(sk.cohen_kappa_score(truth, _predicted(scores, task), weights=weights))
 
 
 def log_loss(probabilities: ArrayLike, labels: ArrayLike, task: str = "multi-class") -> float:
@@ -218,16 +247,22 @@ def _check_values(scores: FloatArray, rows_sum_to_one: bool) -> None:
 
 def _require_every_class(truth: IntArray, num_classes: int) -> None:
     if truth.ndim == 2:
-        absent = [index for index in range(num_classes) if len(np.unique(truth[:, index])) < 2]
-        problem = "have no positive or no negative sample"
+        columns = [set(truth[:, index].tolist()) for index in range(num_classes)]
+        absent = [f"label {index} is {found.pop()} in all" for index, found in enumerate(columns) if len(found) == 1]
+        needed = "each label is 1 in some and 0 in others"
     else:
-        absent = sorted(set(range(num_classes)) - set(truth.tolist()))
-        problem = "have no sample"
+        absent = [f"class {index} is in none" for index in sorted(set(range(num_classes)) - set(truth.tolist()))]
+        needed = "every class occurs"
     if absent:
         raise UserError(
-            f"classes {absent} {problem} among the {len(truth)} labels: "
-            "macro metrics and AUC are not defined, evaluate on data with every class"
+            f"{', '.join(absent)} of the {len(truth)} samples, where its AUC and the macro metrics are not defined: "
+            f"evaluate on samples in which {needed}, as in every part of a fold list that prepare wrote"
         )
+
+
+def _confusions(scores: FloatArray, truth: IntArray, task: str) -> IntArray:
+    """The confusion matrix (C, true 0 or 1, predicted 0 or 1) of each class against the rest."""
+    return sk.multilabel_confusion_matrix(truth, _predicted(scores, task), labels=range(scores.shape[1]))
 
 
 def _predicted(scores: FloatArray, task: str) -> IntArray:

@@ -33,6 +33,11 @@ PROTOCOLS = {
 }
 """What was evaluated on what, for each protocol of a fold list."""
 
+_SINGLE_LABEL = "Accuracy is overall; precision, sensitivity, specificity and F1 are macro averages over the classes."
+_MULTI_LABEL = (
+    "Accuracy is the share of right answers over all images and labels, high wherever labels are rare; all other "
+    "figures are means over the labels. A label is predicted above a probability of 0.5."
+)
 _VALUE_WIDTH = len("100.00")
 
 
@@ -47,6 +52,7 @@ class Summary:
         combined: metrics of the combination of the finished folds, if there is one.
         combination: what `combined` is: `ensemble` (mean probabilities) or `pooled` (joined test parts).
         reasons: for a fold that did not finish, why, where known.
+        task: of the dataset, which decides what the remarks below the table say.
 
     Raises:
         UserError: on creation, for a fold that the cross-validation does not have or a metric that is missing or not
@@ -59,6 +65,7 @@ class Summary:
     combined: Mapping[str, float] | None = None
     combination: str = "ensemble"
     reasons: Mapping[int, str] = field(default_factory=dict)
+    task: str = "multi-class"
 
     def __post_init__(self) -> None:
         for fold in (*self.folds, *self.reasons):
@@ -206,10 +213,7 @@ def _shown(name: str, value: float) -> str:
 
 def _remarks(summary: Summary) -> list[str]:
     finished = len(summary.folds)
-    remarks = [
-        "In percent, the AUC as a fraction. Accuracy is overall; precision, sensitivity, specificity and F1 are macro "
-        "averages over the classes."
-    ]
+    remarks = [f"In percent, the AUC as a fraction. {_MULTI_LABEL if summary.task == 'multi-label' else _SINGLE_LABEL}"]
     if finished > 1:
         remarks.append(f"std is the sample standard deviation (n - 1) over {finished} folds.")
     if summary.missing:

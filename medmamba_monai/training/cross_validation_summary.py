@@ -10,18 +10,22 @@ from typing import Any
 from medmamba_monai.data import DatasetCard, FoldList
 from medmamba_monai.evaluation import (
     METRICS,
+    ClassSummary,
     Predictions,
     RunDescription,
     Summary,
     all_metrics,
-    confusion_matrix_figure,
+    class_auc_metrics,
+    class_csv_table,
+    class_markdown_table,
+    class_summary,
     csv_table,
     ensemble,
     markdown_table,
     pool,
     read_predictions,
     run_note,
-    save_figure,
+    save_predictions_figure,
     text_table,
     write_predictions,
 )
@@ -48,10 +52,17 @@ class CrossValidationSummary:
         self.card = card
         self.fold_list = fold_list
         self.failures = failures
+        self.figures: tuple[Path, ...] = ()
         self.results = self._read_results()
         self.combination = "ensemble" if fold_list.protocol == "official-test" else "pooled"
+        self.class_names = [label.display_name for label in card.classes]
+        self.tested = self._tested()
         self.combined = self._combine()
-        combined = self._metrics(self.combined) if self.combined is not None else None
+        self.classes: ClassSummary | None = None
+        combined = None
+        if self.combined is not None:
+            self.classes = class_summary(self.tested, self.combined, self.class_names, self.combination)
+            combined = self._metrics(self.combined)
         self.test = self._summary("test", combined)
         self.validation = self._summary("validation", None)
 
@@ -62,41 +73,46 @@ class CrossValidationSummary:
         return f"\n{self.card.title}: {self._what()}\n\n{parts}"
 
     def write(self) -> None:
-        """Write the tables, the combined predictions and their confusion matrix into the output folder."""
-        write_text(self.output_dir / "summary.md", f"{markdown_table(self.test)}\n{markdown_table(self.validation)}")
+        """Write the tables, the combined predictions and their figure into the output folder."""
+        tables = [markdown_table(self.test), markdown_table(self.validation)]
         write_text(self.output_dir / "summary_test.csv", csv_table(self.test))
         write_text(self.output_dir / "summary_validation.csv", csv_table(self.validation))
         write_json(self.output_dir / "summary.json", self.metrics())
-        if self.combined is not None:
+        if self.combined is not None and self.classes is not None:
+            tables.append(class_markdown_table(self.classes))
+            write_text(self.output_dir / self._classes_file, class_csv_table(self.classes))
             write_predictions(self.output_dir / f"{self.combination}_predictions.csv", self.combined)
-            figure = confusion_matrix_figure(
-                self.combined.labels,
-                self.combined.predicted,
-                self.card.class_names,
-                f"{self.card.title}, {self.combination}, test",
+            title = f"{self.card.title}, {self.combination}, test"
+            self.figures = save_predictions_figure(
+                self.combined, self.class_names, title, self.output_dir, self.combination
             )
-            save_figure(figure, self.output_dir / f"confusion_matrix_{self.combination}")
+        write_text(self.output_dir / "summary.md", "\n".join(tables))
 
     def metrics(self) -> dict[str, float]:
-        """All numbers by their names in MLflow: ``test/auc_mean``, ``test/auc_std``, ``ensemble/auc``, ..."""
+        """All numbers by their names in MLflow: ``test/auc_mean``, ``test/auc_std``, ``ensemble/auc``, ...
+
+        Of a multi-label task also the AUC of each label: ``test_auc/hernia_mean``, ``ensemble_auc/hernia``, ...
+        """
         values: dict[str, float] = {}
         for prefix, summary in (("test", self.test), ("validation_best", self.validation)):
             values |= {f"{prefix}/{name}_mean": value for name, value in summary.mean.items()}
             values |= {f"{prefix}/{name}_std": value for name, value in summary.standard_deviation.items()}
         if self.test.combined is not None:
             values |= {f"{self.combination}/{name}": value for name, value in self.test.combined.items()}
+        if self.classes is not None and self.card.task == "multi-label":
+            values |= class_auc_metrics(self.classes)
         return {**values, "folds_finished": float(len(self.results))}
 
     def log(self, run: TrackedRun, command: str, details: Mapping[str, Any]) -> None:
-        """Log numbers, files and the note to the parent run."""
+        """Log numbers, the files that `write` left and the note to the parent run."""
         run.journal.log_summary(self.metrics())
-        for name in ("summary.md", "summary_test.csv", "summary_validation.csv", f"{self.combination}_predictions.csv"):
-            if (self.output_dir / name).is_file():
-                run.journal.log_artifact(self.output_dir / name)
-        for suffix in (".png", ".svg"):
-            figure = self.output_dir / f"confusion_matrix_{self.combination}{suffix}"
-            if figure.is_file():
-                run.journal.log_artifact(figure, "figures")
+        names = ["summary.md", "summary_test.csv", "summary_validation.csv"]
+        if self.combined is not None:
+            names += [self._classes_file, f"{self.combination}_predictions.csv"]
+        for name in names:
+            run.journal.log_artifact(self.output_dir / name)
+        for figure in self.figures:
+            run.journal.log_artifact(figure, "figures")
         description = RunDescription(
             title=f"{run.run_name}: MedMamba on {self.card.title}",
             dataset=self._what(),
@@ -121,14 +137,18 @@ class CrossValidationSummary:
                 results[fold] = json.loads(path.read_text(encoding="utf-8"))
         return results
 
+    @property
+    def _classes_file(self) -> str:
+        return "summary_labels.csv" if self.card.task == "multi-label" else "summary_classes.csv"
+
+    def _tested(self) -> list[Predictions]:
+        files = [self.output_dir / f"fold_{fold}" / "predictions.csv" for fold in self.results]
+        return [read_predictions(path).select("test") for path in files]
+
     def _combine(self) -> Predictions | None:
-        members = [
-            read_predictions(self.output_dir / f"fold_{fold}" / "predictions.csv").select("test")
-            for fold in self.results
-        ]
-        if not members:
+        if not self.tested:
             return None
-        return ensemble(members) if self.combination == "ensemble" else pool(members)
+        return ensemble(self.tested) if self.combination == "ensemble" else pool(self.tested)
 
     def _metrics(self, predictions: Predictions) -> dict[str, float]:
         return all_metrics(predictions.probabilities, predictions.labels, task=self.card.task)
@@ -144,4 +164,5 @@ class CrossValidationSummary:
             combined=combined,
             combination=self.combination,
             reasons=self.failures,
+            task=self.card.task,
         )

@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: predictions, metrics and a confusion matrix, in files and in MLflow."""
+"""What an evaluation leaves behind: predictions, metrics and a figure, in files and in MLflow."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from medmamba_monai.evaluation import (
     METRICS,
     Predictions,
     all_metrics,
-    confusion_matrix_figure,
-    per_class_metrics,
-    save_figure,
+    class_report,
+    kappa,
+    metric_keys,
+    predicted_labels,
+    save_predictions_figure,
     write_predictions,
 )
-from medmamba_monai.files import write_json, write_text
+from medmamba_monai.files import write_bytes, write_json, write_text
 from medmamba_monai.training.scores import probabilities_and_labels
 from medmamba_monai.training.tracking import TrackedRun
 
@@ -40,14 +42,16 @@ def evaluation_items(parts: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[d
 class EvaluationReport:
     """Collect an evaluator's predictions and write them with their metrics.
 
-    Writes ``predictions.csv``, ``metrics.json`` and a confusion matrix of each part (PNG and SVG) into ``output_dir``,
-    and logs them to the run, which is begun and ended here where no training began it.
+    Writes ``predictions.csv``, ``metrics.json`` and a figure of each part (PNG and SVG) into ``output_dir``, and logs
+    them to the run, which is begun and ended here where no training began it. The figure is a confusion matrix, or the
+    labels one by one where an image has several. ``metrics.json`` holds for each part the six metrics, Cohen's kappa
+    (not of several labels) and, in ``per_class``, the metrics and counts of each class by its name.
 
     Args:
         output_dir: folder of the files.
-        class_names: names in label order.
+        class_names: names in label order, as a reader shall see them.
         title: title of the figures.
-        task: the dataset's task.
+        task: the dataset's task, one of `medmamba_monai.evaluation.metrics.TASKS`.
         run: where to log; None for files alone.
     """
 
@@ -68,6 +72,7 @@ class EvaluationReport:
         self._parts: list[str] = []
         self._probabilities: list[np.ndarray] = []
         self._labels: list[np.ndarray] = []
+        self._figures: list[Path] = []
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator that decollates its batches."""
@@ -104,43 +109,56 @@ class EvaluationReport:
         if ends_here:
             run.start()
         for part, values in metrics.items():
-            run.journal.log_summary({f"{METRIC_PREFIX[part]}/{name}": values[name] for name in METRICS})
-            for suffix in (".png", ".svg"):
-                run.journal.log_artifact(self._figure(part).with_suffix(suffix), "figures")
+            run.journal.log_summary(self._numbers(METRIC_PREFIX[part], values))
+        for path in self._figures:
+            run.journal.log_artifact(path, "figures")
         for path in files:
             run.journal.log_artifact(path)
         if ends_here:
             run.finish("FINISHED")
         run.send()
 
-    def _figure(self, part: str) -> Path:
-        return self.output_dir / f"confusion_matrix_{part}"
+    def _numbers(self, prefix: str, values: Mapping[str, Any]) -> dict[str, float]:
+        """What MLflow gets: the six metrics, and of a multi-label task the AUC of each label in a group of its own."""
+        numbers = {f"{prefix}/{name}": values[name] for name in METRICS}
+        if self.task == "multi-label":
+            aucs = zip(metric_keys(self.class_names), values["per_class"].values(), strict=True)
+            numbers |= {f"{prefix}_auc/{key}": label["auc"] for key, label in aucs}
+        return numbers
 
     def _report_part(self, predictions: Predictions, part: str) -> dict[str, Any]:
-        values: dict[str, Any] = all_metrics(predictions.probabilities, predictions.labels, task=self.task)
-        values["per_class"] = per_class_metrics(predictions.probabilities, predictions.labels, task=self.task)
-        figure = confusion_matrix_figure(
-            predictions.labels, predictions.probabilities.argmax(axis=1), self.class_names, f"{self.title}, {part}"
-        )
-        save_figure(figure, self._figure(part))
+        scores, labels = predictions.probabilities, predictions.labels
+        values: dict[str, Any] = all_metrics(scores, labels, self.task)
+        if self.task != "multi-label":
+            values["kappa"] = kappa(scores, labels, self.task)
+        values["per_class"] = class_report(scores, labels, self.class_names, self.task)
+        title = f"{self.title}, {part}"
+        self._figures += save_predictions_figure(predictions, self.class_names, title, self.output_dir, part)
         return values
 
 
 class InferenceWriter:
-    """Write the probabilities of unlabeled images to a CSV file, one line an image.
+    """Write the probabilities of unlabeled images to a CSV file, one line an image, without their names.
+
+    File names of medical images often name patients, so ``predictions.csv`` knows the images by their ids alone.
+    ``files.csv`` beside it says which id is which file and is meant to stay on this machine.
 
     Args:
-        path: the CSV file: ``id``, ``predicted`` (class name), then one probability a class.
+        path: the CSV file: ``id``, ``predicted``, then one probability a class. What is predicted is the name of the
+            class, of a multi-label task those of the labels above 0.5, joined by ``; ``, and nothing if there is none.
         class_names: names in label order.
+        task: the dataset's task.
     """
 
-    def __init__(self, path: str | Path, class_names: Sequence[str]) -> None:
+    def __init__(self, path: str | Path, class_names: Sequence[str], task: str = "multi-class") -> None:
         self.path = Path(path)
         self.class_names = list(class_names)
+        self.task = task
         self._rows: list[list[str]] = []
+        self._files: list[list[str]] = []
 
     def attach(self, engine: Engine) -> None:
-        """Attach to an evaluator that decollates its batches."""
+        """Attach to an evaluator that decollates its batches of ``id``, ``file`` and ``image``."""
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
         engine.add_event_handler(Events.COMPLETED, self.write)
 
@@ -149,14 +167,30 @@ class InferenceWriter:
         state: Any = engine.state
         for item, output in zip(state.batch, state.output, strict=True):
             probabilities = output["pred"].double().cpu().numpy()
-            predicted = self.class_names[int(probabilities.argmax())]
-            self._rows.append([item["id"], predicted, *(f"{value:.6f}" for value in probabilities)])
+            self._rows.append(
+                [item["id"], self._predicted(probabilities), *(f"{value:.6f}" for value in probabilities)]
+            )
+            self._files.append([item["id"], item["file"]])
 
     def write(self, engine: Engine) -> None:
-        """Write the file."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["id", "predicted", *(f"probability {name}" for name in self.class_names)])
-        writer.writerows(self._rows)
-        write_text(self.path, text.getvalue())
-        print(f"{len(self._rows)} images classified: {self.path}")
+        """Write both files; bytes of a file's name that are no UTF-8 are written as escapes, and do no harm."""
+        key_path = self.path.with_name("files.csv")
+        write_bytes(key_path, _csv([["id", "file"], *self._files]).encode("utf-8", errors="backslashreplace"))
+        header = ["id", "predicted", *(f"probability {name}" for name in self.class_names)]
+        write_text(self.path, _csv([header, *self._rows]))
+        print(
+            f"{len(self._rows)} images classified: {self.path}\n"
+            f"It names no files. Which image is which says {key_path}: keep that one to yourself."
+        )
+
+    def _predicted(self, probabilities: np.ndarray) -> str:
+        predicted = predicted_labels(probabilities[None], self.task)[0]
+        if self.task == "multi-label":
+            return "; ".join(name for name, found in zip(self.class_names, predicted, strict=True) if found)
+        return self.class_names[int(predicted)]
+
+
+def _csv(rows: Sequence[Sequence[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

@@ -16,10 +16,10 @@ def probabilities_and_labels(output: Sequence[Mapping[str, Any]]) -> tuple[torch
 
     Args:
         output: decollated samples with ``pred``, the probabilities (classes,), and ``label``, a whole number or a
-            tensor.
+            tensor; of a multi-label task zeros and ones (classes,).
 
     Returns:
-        Probabilities (samples, classes) and labels (samples,).
+        Probabilities (samples, classes) and labels (samples,), of a multi-label task (samples, classes).
     """
     probabilities = torch.stack([torch.as_tensor(item["pred"]) for item in output])
     labels = torch.stack([torch.as_tensor(item["label"]) for item in output])
@@ -47,7 +47,9 @@ class EpochScore(IgniteMetricHandler):
     `medmamba_monai.evaluation.metrics`.
 
     Args:
-        score: function of probabilities (samples, classes) and labels (samples,) that returns a number.
+        score: function of probabilities (samples, classes) and labels (samples,), of a multi-label task
+            (samples, classes), that returns a number; ``functools.partial(metrics.auc, task=...)`` for another task
+            than multi-class.
         output_transform: what makes (probabilities, labels) of ``engine.state.output``.
     """
 

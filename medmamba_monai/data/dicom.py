@@ -1,0 +1,240 @@
+"""DICOM files: from bytes to the stored numbers of a frame, within bounds.
+
+Only the attributes that describe pixels are parsed, so that no patient's name is in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from pydicom import dcmread
+from pydicom.dataset import FileDataset
+from pydicom.encaps import get_frame
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+from pydicom.pixels import get_decoder, pixel_array
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+from pydicom.valuerep import VR
+
+from medmamba_monai.data.codestreams import codestream_size
+from medmamba_monai.data.dicom_values import raw_of
+from medmamba_monai.data.file_errors import naming_file
+from medmamba_monai.data.file_names import shown
+from medmamba_monai.data.raw_image import Frame, Limits, RawImage, choose_frame
+from medmamba_monai.errors import UserError
+
+DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
+
+_ATTRIBUTES = [
+    *("SOPClassUID", "Modality", "SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient"),
+    *("NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "Rows", "Columns"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit"),
+    *("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence"),
+    *("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence", "PixelPresentation"),
+    *(f"{color}PaletteColorLookupTableDescriptor" for color in ("Red", "Green", "Blue")),
+    *(f"{color}PaletteColorLookupTableData" for color in ("Red", "Green", "Blue")),
+    *(f"Segmented{color}PaletteColorLookupTableData" for color in ("Red", "Green", "Blue")),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+]
+_PIXEL_TAGS = {struct.pack(order + "HH", 0x7FE0, element) for order in "<>" for element in (8, 9, 16)}
+_EXTRA = 'pip install "medmamba-monai[dicom]"'
+_HEADER_BYTES = 2**24  # of an inflated file, before the pixels
+
+
+def is_dicom(head: bytes) -> bool:
+    """Whether a file that starts with these bytes is DICOM, with or without the 128 bytes before "DICM"."""
+    return head[128:132] == b"DICM" or _bare_syntax(head) is not None
+
+
+def dicom_frames(path: Path) -> int:
+    """Number of frames of a DICOM file, from its header.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    with opened(path, Limits()) as (_, header):
+        return frames_of(header)
+
+
+def frames_of(header: FileDataset) -> int:
+    """Number of frames that a header tells."""
+    return int(header.get("NumberOfFrames") or 1)
+
+
+def read_dicom(path: Path, frame: Frame, limits: Limits) -> RawImage:
+    """Read one frame.
+
+    Args:
+        path: a file for which `is_dicom` holds.
+        frame: which frame; needed where there are several.
+        limits: what it may expand to.
+
+    Returns:
+        (rows, columns) in rescaled units such as HU, or (rows, columns, 3) for colors; as stored, so that the first row
+        is the top.
+
+    Raises:
+        UserError: the file is damaged, too large, holds no pixels or several frames, or needs a decoder that is not
+            installed.
+    """
+    with opened(path, limits) as (stream, header):
+        check_image(stream, header, shown(path), 1, limits)
+        index = choose_frame(shown(path), frames_of(header), frame)
+        return raw_of(stored_values(stream, header, index, shown(path)), header, index, shown(path))
+
+
+@contextlib.contextmanager
+def opened(path: Path, limits: Limits) -> Iterator[tuple[BinaryIO, FileDataset]]:
+    """A file in plain DICOM format and its header; errors of pydicom become errors that name the file."""
+    with naming_file(path, "a DICOM file", InvalidDicomError), path.open("rb") as file:
+        stream = _plain_stream(file, path, limits)
+        yield stream, dcmread(stream, stop_before_pixels=True, specific_tags=_ATTRIBUTES)
+
+
+def check_image(stream: BinaryIO, header: FileDataset, name: str, frames: int, limits: Limits) -> None:
+    """Make sure that a file holds pixels that can be decoded, before decoding them.
+
+    Args:
+        stream: where its pixels begin.
+        header: its header.
+        name: the file, for errors.
+        frames: how many of its frames are to be decoded.
+        limits: bounds on them.
+
+    Raises:
+        UserError: they cannot.
+    """
+    if stream.read(4) not in _PIXEL_TAGS:
+        kind = UID(header.get("SOPClassUID") or "unknown kind").name
+        raise UserError(f"{name}: is a DICOM file without an image ({kind}); leave it out")
+    size = (header.Columns, header.Rows, frames) if frames > 1 else (header.Columns, header.Rows)
+    limits.check(name, size, header.SamplesPerPixel * max(header.BitsAllocated, 8) / 8)
+    if (
+        header.BitsAllocated > 1
+        and header.get("HighBit", header.get("BitsStored", 0) - 1) != header.get("BitsStored", 0) - 1
+    ):
+        raise UserError(f"{name}: its HighBit {header.HighBit} with BitsStored {header.BitsStored} is not supported")
+    syntax = header.file_meta.get("TransferSyntaxUID")
+    if syntax is None:
+        raise UserError(f"{name}: does not tell its transfer syntax; get it again")
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError as error:
+        raise UserError(
+            f"{name}: its pixels are stored as {syntax.name}, which is not supported; convert it"
+        ) from error
+    if not decoder.is_available:
+        raise UserError(f"{name}: is compressed as {syntax.name}; {_EXTRA}")
+
+
+def stored_values(stream: BinaryIO, header: FileDataset, index: int, name: str) -> np.ndarray:
+    """Decode one frame.
+
+    Returns:
+        (rows, columns), or (rows, columns, 3) in RGB.
+
+    Raises:
+        UserError: the compressed image has another size than the header says; decoding it could take any memory.
+    """
+    syntax = header.file_meta.TransferSyntaxUID
+    if syntax.is_encapsulated:
+        size = codestream_size(_encoded_frame(stream, header, index))
+        if size not in (None, (header.Columns, header.Rows)):
+            raise UserError(
+                f"{name}: its compressed image is {size[0]} x {size[1]}, its header says {header.Columns} x "
+                f"{header.Rows}; get it again"
+            )
+    stream.seek(0)
+    try:
+        return pixel_array(stream, index=index)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{name}: its pixels ({syntax.name}) cannot be decoded ({reason}); {_EXTRA}, get it again or convert it"
+        ) from error
+
+
+def _encoded_frame(stream: BinaryIO, header: FileDataset, index: int) -> bytes:
+    stream.seek(0)
+    dcmread(stream, stop_before_pixels=True, specific_tags=["Rows"])
+    stream.seek(12, io.SEEK_CUR)  # tag, VR and length of the pixels
+    return get_frame(stream, index, number_of_frames=frames_of(header))
+
+
+def _plain_stream(file: BinaryIO, path: Path, limits: Limits) -> BinaryIO:
+    head = file.read(352)
+    file.seek(0)
+    if head[128:132] == b"DICM":
+        meta = read_file_meta_info(path)
+        if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+            return file
+        file.seek(144 + meta.FileMetaInformationGroupLength)
+        return _inflated(file, shown(path), limits)
+    syntax = _bare_syntax(head)
+    if syntax is None:
+        raise InvalidDicomError("neither DICM at byte 128 nor a known attribute at the start")
+    if path.stat().st_size > limits.bytes:
+        raise limits.too_long(shown(path))
+    return io.BytesIO(_start(syntax) + file.read())
+
+
+def _inflated(file: BinaryIO, name: str, limits: Limits) -> BinaryIO:
+    """Inflate the header, check the size that it tells, and only then inflate the rest."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    start = _start(ExplicitVRLittleEndian)
+    content = inflater.decompress(file.read(), min(_HEADER_BYTES, limits.bytes))
+    header = dcmread(io.BytesIO(start + content), stop_before_pixels=True, specific_tags=_ATTRIBUTES)
+    limits.check(name, (header.Columns, header.Rows), header.BitsAllocated / 8)
+    content += inflater.decompress(inflater.unconsumed_tail, limits.bytes - len(content) + 1)
+    if len(content) > limits.bytes:
+        raise limits.too_long(name)
+    if not inflater.eof:
+        raise EOFError("the deflated part is cut off")
+    return io.BytesIO(start + content)
+
+
+def _start(syntax: UID | None) -> bytes:
+    """What a file in DICOM format begins with; the syntax is left out where the file tells it."""
+    if not syntax:
+        return bytes(128) + b"DICM"
+    value = syntax.encode() + b"\0" * (len(syntax) % 2)
+    return bytes(128) + b"DICM" + struct.pack("<HH2sH", 2, 0x10, b"UI", len(value)) + value
+
+
+def _bare_syntax(head: bytes) -> UID | None:
+    """The encoding of a file that begins with its first attribute; an empty UID where that tells the encoding."""
+    if len(head) < 16 or head[:4] not in _FIRST_TAGS:
+        return None
+    explicit = head[4:6] in _VRS
+    if head[:2] == b"\x02\0":
+        return UID("") if explicit else None
+    if head[:2] == b"\0\x08":
+        return ExplicitVRBigEndian if explicit else None
+    if explicit:
+        return ExplicitVRLittleEndian
+    return ImplicitVRLittleEndian if struct.unpack("<I", head[4:8])[0] < 256 else None
+
+
+_FIRST_TAGS = {
+    struct.pack(order + "HH", group, element)
+    for order, group, elements in (
+        ("<", 2, (0, 1, 2)),
+        ("<", 8, (0, 1, 5, 8, 0x12, 0x16, 0x18)),
+        (">", 8, (0, 1, 5, 8, 0x16)),
+    )
+    for element in elements
+}
+_VRS = {vr.value.encode() for vr in VR if len(vr.value) == 2}

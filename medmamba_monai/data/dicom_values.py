@@ -1,0 +1,183 @@
+"""Stored numbers of a DICOM frame as a person sees them: rescaling, palettes, padding, windows (PS3.3 C.7.6, C.11)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.pixels import apply_color_lut
+
+from medmamba_monai.data.intensity import windowed
+from medmamba_monai.data.raw_image import RawImage
+from medmamba_monai.errors import UserError
+
+_FUNCTIONS = {"LINEAR": 1.0, "LINEAR_EXACT": 0.0, "SIGMOID": 0.0}
+"""The functions of a window and the least width of each."""
+
+
+def raw_of(stored: np.ndarray, header: Dataset, index: int, name: str) -> RawImage:
+    """Make an image of the stored numbers of one frame.
+
+    Pixels with the file's padding value are marked, and shown black whatever the window.
+
+    Args:
+        stored: (rows, columns) or (rows, columns, 3).
+        header: the file's header.
+        index: the frame.
+        name: the file, for errors.
+
+    Raises:
+        UserError: the file has a palette, a lookup table or a scale that is not supported.
+    """
+    frames = int(header.get("NumberOfFrames") or 1)
+    photometric = str(header.PhotometricInterpretation)
+    if photometric == "PALETTE COLOR":
+        colors, bits = _palette_colors(stored, header, name)
+        return RawImage(colors, kind_of(header), True, (0.0, 2.0**bits - 1), frames=frames)
+    if stored.ndim == 3:
+        full = (0.0, 2.0**header.BitsStored - 1)
+        return RawImage(_unsigned(stored, name), kind_of(header), True, full, frames=frames)
+    values, nominal = _rescaled(stored, header, index, name)
+    voi = functional(header, index, "FrameVOILUTSequence") or header
+    return RawImage(
+        values,
+        kind_of(header),
+        nominal=nominal,
+        hidden=_padding(stored, header),
+        inverted=photometric == "MONOCHROME1",
+        window=window_of(voi),
+        display=_display(voi, nominal, name),
+        frames=frames,
+    )
+
+
+def kind_of(header: Dataset) -> str:
+    """What a file is, such as "DICOM CT, 16-bit signed, MONOCHROME2"."""
+    bits = header.get("BitsStored") or header.BitsAllocated
+    sign = "signed" if header.get("PixelRepresentation") == 1 else "unsigned"
+    return f"DICOM {header.get('Modality') or 'image'}, {bits}-bit {sign}, {header.PhotometricInterpretation}"
+
+
+def functional(header: Dataset, index: int, sequence: str) -> Dataset | None:
+    """An item of the functional groups of an enhanced multi-frame file: the frame's own, else the shared one."""
+    own = header.get("PerFrameFunctionalGroupsSequence") or []
+    shared = header.get("SharedFunctionalGroupsSequence") or []
+    for group in [*own[index : index + 1], *shared[:1]]:
+        items = group.get(sequence)
+        if items:
+            return items[0]
+    return None
+
+
+def window_of(voi: Dataset) -> tuple[float, float] | None:
+    """Center and width of the first window; None where there is none."""
+    center, width = _first(voi.get("WindowCenter")), _first(voi.get("WindowWidth"))
+    return None if center is None or width is None else (center, width)
+
+
+def _first(value: Any) -> float | None:
+    if value is None or isinstance(value, str):
+        return None
+    if isinstance(value, (int, float)):
+        return float(value)
+    return float(value[0]) if len(value) and value[0] not in (None, "") else None
+
+
+def _display(voi: Dataset, nominal: tuple[float, float] | None, name: str) -> Callable[[np.ndarray], np.ndarray] | None:
+    if tables := voi.get("VOILUTSequence"):
+        table, first, bits = _table(tables[0], nominal is not None and nominal[0] < 0)
+        return partial(_looked_up, table=table * (255 / (2.0**bits - 1)), first=first)
+    window = window_of(voi)
+    return None if window is None else partial(_through_window, window=window, voi=voi, name=name)
+
+
+def _through_window(values: np.ndarray, window: tuple[float, float], voi: Dataset, name: str) -> np.ndarray:
+    function = str(voi.get("VOILUTFunction") or "LINEAR").upper()
+    center, width = window
+    least = _FUNCTIONS.get(function)
+    if least is None or not math.isfinite(center) or not width >= least or width <= 0:
+        raise UserError(
+            f"{name}: its window (center {center:g}, width {width:g}, {function}) has no meaning; declare window or "
+            "intensity_range"
+        )
+    return windowed(values, center, width, function)
+
+
+def _rescaled(
+    stored: np.ndarray, header: Dataset, index: int, name: str
+) -> tuple[np.ndarray, tuple[float, float] | None]:
+    if tables := header.get("ModalityLUTSequence"):
+        table, first, bits = _table(tables[0], header.PixelRepresentation == 1)
+        return _looked_up(stored, table, first), (0.0, 2.0**bits - 1)
+    item = functional(header, index, "PixelValueTransformationSequence") or header
+    slope, intercept = _number(item, "RescaleSlope", 1.0), _number(item, "RescaleIntercept", 0.0)
+    if slope == 0 or not math.isfinite(slope * intercept):
+        raise UserError(f"{name}: its RescaleSlope {slope:g} and RescaleIntercept {intercept:g} have no meaning")
+    if stored.dtype.kind == "f":
+        return stored * slope + intercept, None
+    low, high = sorted(edge * slope + intercept for edge in _stored_range(header))
+    if (slope, intercept) == (1, 0):
+        return stored, (low, high)
+    exact = slope.is_integer() and intercept.is_integer() and max(-low, high) < 2**31
+    return stored.astype(np.int64 if exact else np.float64) * (int(slope) if exact else slope) + (
+        int(intercept) if exact else intercept
+    ), (low, high)
+
+
+def _number(item: Dataset, keyword: str, default: float) -> float:
+    value = item.get(keyword)
+    return default if value is None or value == "" else float(value)
+
+
+def _stored_range(header: Dataset) -> tuple[float, float]:
+    bits = header.BitsStored
+    return (-(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1) if header.PixelRepresentation == 1 else (0.0, 2.0**bits - 1)
+
+
+def _padding(stored: np.ndarray, header: Dataset) -> np.ndarray | None:
+    value = header.get("PixelPaddingValue")
+    if not isinstance(value, int) or stored.dtype.kind == "f":
+        return None
+    limit = header.get("PixelPaddingRangeLimit")
+    low, high = sorted((value, limit if isinstance(limit, int) else value))
+    hidden = (stored >= low) & (stored <= high)
+    return hidden if hidden.any() else None
+
+
+def _table(item: Dataset, signed: bool) -> tuple[np.ndarray, int, int]:
+    """Entries, the first value that is mapped, and the bits of an entry."""
+    entries, first, bits = (int(part) for part in item.LUTDescriptor)
+    entries = entries or 2**16
+    data = item.LUTData
+    if isinstance(data, bytes):
+        kind = np.uint8 if len(data) < 2 * entries else np.dtype("<u2")
+        data = np.frombuffer(data, kind)
+    table = np.asarray(data)[:entries]
+    if len(table) < entries or not 1 <= bits <= 16:
+        raise ValueError(f"a lookup table of {entries} entries with {bits} bits has {len(table)}")
+    return table, first - 2**16 if signed and first >= 2**15 else first, bits
+
+
+def _looked_up(values: np.ndarray, table: np.ndarray, first: int) -> np.ndarray:
+    places = np.clip(np.rint(values).astype(np.int64) - first, 0, len(table) - 1)
+    return table[places]
+
+
+def _palette_colors(stored: np.ndarray, header: Dataset, name: str) -> tuple[np.ndarray, int]:
+    if not header.file_meta.TransferSyntaxUID.is_little_endian:
+        raise UserError(f"{name}: is a big-endian DICOM file with a palette, which is not supported; convert it")
+    entries, first, bits = (int(part) for part in header.RedPaletteColorLookupTableDescriptor)
+    first = first - 2**16 if header.PixelRepresentation == 1 and first >= 2**15 else first
+    count = entries or 2**16
+    table = apply_color_lut(np.arange(first, first + count), header)[:, :3]
+    return _looked_up(stored, table, first), bits
+
+
+def _unsigned(stored: np.ndarray, name: str) -> np.ndarray:
+    if stored.dtype.kind != "u":
+        raise UserError(f"{name}: has colors of type {stored.dtype}, which is not supported; convert it")
+    return stored

@@ -1,0 +1,86 @@
+"""Where what can be made again is kept on disk, and whether there is room for it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from filelock import AcquireReturnProxy, FileLock
+
+from medmamba_monai.errors import UserError
+
+VARIABLE = "MEDMAMBA_CACHE_DIR"
+
+
+def cache_dir() -> Path:
+    """The folder for unpacked arrays and decoded images; what is in it may be deleted whenever nothing runs.
+
+    Returns:
+        ``$MEDMAMBA_CACHE_DIR``, else ``medmamba_monai`` in ``$XDG_CACHE_HOME``, else in ``~/.cache``. Absolute; it need
+        not exist.
+    """
+    if chosen := os.environ.get(VARIABLE):
+        return Path(chosen).expanduser().absolute()
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (base if base.is_absolute() else Path.home() / ".cache") / "medmamba_monai"
+
+
+def free_space(folder: Path) -> int:
+    """Bytes that this user may still write into a folder, which need not exist yet.
+
+    Raises:
+        UserError: nothing can be known of it.
+    """
+    there = next((place for place in (folder, *folder.parents) if place.exists()), folder)
+    try:
+        return shutil.disk_usage(there).free
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be used ({error.strerror}); {how_to_choose()}") from error
+
+
+def require_space(folder: Path, needed: int, what: str) -> None:
+    """Check that something fits on the disk before any of it is written.
+
+    Args:
+        folder: where it is to go.
+        needed: bytes.
+        what: what it is, for the message.
+
+    Raises:
+        UserError: it does not fit.
+    """
+    if (free := free_space(folder)) < needed:
+        raise UserError(
+            f"{what} needs {size_text(needed)} in {folder}, where {size_text(free)} are free; {how_to_choose()}"
+        )
+
+
+def lock_file(path: Path) -> AcquireReturnProxy:
+    """Make a lock file, and its folder, and wait until no other process or thread holds it.
+
+    Returns:
+        What holds it until the end of a ``with`` statement.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(path).acquire()
+    except OSError as error:
+        raise UserError(f"{path.parent}: cannot be written ({error.strerror}); {how_to_choose()}") from error
+
+
+def how_to_choose() -> str:
+    """What a user can do about a cache folder, for messages."""
+    return f"free space, or name another folder in {VARIABLE}"
+
+
+def size_text(size: float) -> str:
+    """Write a number of bytes with a unit of which there is at least one, e.g. ``147.0 KiB``."""
+    for unit in ("bytes", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:,.1f} GiB"

@@ -1,0 +1,55 @@
+"""What libraries raise for bad files, as one line that names the file."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from medmamba_monai.data.file_names import shown
+from medmamba_monai.errors import UserError
+
+BAD_CONTENT: tuple[type[Exception], ...] = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    RuntimeError,
+    AssertionError,
+    struct.error,
+    zlib.error,
+)
+"""What decoders raise for content that is damaged, beside errors of their own."""
+
+
+@contextlib.contextmanager
+def naming_file(path: Path, what: str, *more: type[Exception]) -> Iterator[None]:
+    """Turn exceptions of the block into a `UserError` that names the file.
+
+    Args:
+        path: the file that the block reads.
+        what: what it should be, such as "a DICOM file".
+        more: exceptions beside `BAD_CONTENT`.
+    """
+    name = shown(path)
+    try:
+        yield
+    except UserError:
+        raise
+    except FileNotFoundError as error:
+        raise UserError(f"{name}: does not exist, or a file that belongs to it") from error
+    except PermissionError as error:
+        raise UserError(f"{name}: may not be read; change its permissions") from error
+    except MemoryError as error:
+        raise UserError(f"{name}: does not fit into memory ({error})") from error
+    except (*BAD_CONTENT, *more) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"{name}: is damaged, or {what} of a rare kind ({reason}); get it again or convert it"
+        ) from error

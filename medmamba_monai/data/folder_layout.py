@@ -1,0 +1,166 @@
+"""Samples of a dataset with one folder per class, wherever an archive puts those folders."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path, PurePosixPath
+
+from medmamba_monai.data.card_layouts import FoldersLayout, Split
+from medmamba_monai.data.cards import DatasetCard, comparable
+from medmamba_monai.data.dicom_tags import group_by_tag
+from medmamba_monai.data.documents import inside, is_hidden, path_to_text, text_to_path
+from medmamba_monai.data.found import FoundData, FoundImage, NotFoundError, as_samples, files_of, listed
+from medmamba_monai.data.group_tables import image_key, read_groups
+from medmamba_monai.data.image_files import ImageFile, list_image_files
+from medmamba_monai.data.reading import is_image_file
+from medmamba_monai.errors import UserError
+
+_MAX_DEPTH = 5
+
+
+def find_folders(card: DatasetCard, layout: FoldersLayout, dataset_dir: Path, allow_links: bool = False) -> FoundData:
+    """Find the class folders of a card in or below a folder; case, blanks, ``_`` and ``-`` in names do not count.
+
+    Args:
+        card: the dataset.
+        layout: its layout.
+        dataset_dir: where to look.
+        allow_links: whether links may leave ``dataset_dir``.
+
+    Raises:
+        NotFoundError: there are no such folders.
+        UserError: several places have them, one of them does not fit the card, or an image has no group.
+    """
+    group_of, tables = _group_reader(layout, dataset_dir, allow_links)
+    images: list[FoundImage] = []
+    ignored: list[str] = []
+    for split, root in _split_roots(card, layout, dataset_dir, allow_links):
+        for label, folder in _class_folders(card, root):
+            listing = list_image_files(dataset_dir, folder, card.spatial_dims, card.reading.frame == "all", allow_links)
+            if not listing.images:
+                raise NotFoundError(f"{folder}: holds no images. {card.how_to_obtain}")
+            _check_no_slices(folder, listing.images, dataset_dir)
+            ignored += listing.others
+            images += [FoundImage(i.text, i.files, label, split, group_of(i, folder)) for i in listing.images]
+        ignored += _strays(root, dataset_dir)
+    images.sort(key=lambda image: (image.split or "", image.text))
+    return FoundData(as_samples(images), (*files_of(images), *tables), tuple(ignored))
+
+
+def _split_roots(
+    card: DatasetCard, layout: FoldersLayout, dataset_dir: Path, allow_links: bool
+) -> list[tuple[Split | None, Path]]:
+    if not layout.split_folders:
+        return [(None, _root(card, dataset_dir, [label.name for label in card.classes], card.label_of))]
+    first = [folder.split("/")[0] for folder in layout.split_folders.values()]
+    known = {comparable(name): index for index, name in enumerate(dict.fromkeys(first))}
+    root = _root(card, dataset_dir, list(dict.fromkeys(first)), lambda name: known.get(comparable(name)))
+    order: tuple[Split, ...] = ("train", "validation", "test")
+    return [(s, _existing(root, layout.split_folders[s], allow_links)) for s in order if s in layout.split_folders]
+
+
+def _existing(root: Path, relative: str, allow_links: bool) -> Path:
+    path = root
+    for part in relative.split("/"):
+        names = [entry.name for entry in path.iterdir() if comparable(entry.name) == comparable(part)]
+        path = path / (names[0] if names else part)
+    if not path.is_dir():
+        raise NotFoundError(f"{path}: does not exist, but the card has a split in it")
+    return inside(root, path_to_text(path.relative_to(root)), allow_links)
+
+
+def _root(card: DatasetCard, dataset_dir: Path, wanted: list[str], known: Callable[[str], int | None]) -> Path:
+    """The one folder below that has a folder for each wanted name."""
+    if not dataset_dir.is_dir():
+        raise NotFoundError(f"{dataset_dir}: does not exist. {card.how_to_obtain}")
+    found = {folder: len({known(name) for name in names} - {None}) for folder, names in _folders(dataset_dir)}
+    complete = [folder for folder, count in found.items() if count == len(wanted)]
+    if len(complete) > 1:
+        raise UserError(
+            f"{complete[0]} and {complete[1]} both have the folders {listed(wanted)}: pass one of them as --dataset_dir"
+        )
+    if complete:
+        return complete[0]
+    best = max(found, key=lambda folder: found[folder])
+    names = next((names for folder, names in _folders(dataset_dir) if folder == best), [])
+    kind = NotFoundError if found[best] == 0 else UserError
+    raise kind(
+        f"{best}: has the folders {listed(names)}, the card has {listed(wanted)}; "
+        f"rename, move or add what differs. {card.how_to_obtain}"
+    )
+
+
+def _folders(dataset_dir: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Folders and the names of the folders in them, not too deep and never hidden."""
+    for parent, names, _ in os.walk(dataset_dir, followlinks=True):
+        names[:] = sorted(name for name in names if not is_hidden(PurePosixPath(name)))
+        yield Path(parent), list(names)
+        if len(Path(parent).relative_to(dataset_dir).parts) >= _MAX_DEPTH:
+            names.clear()
+
+
+def _class_folders(card: DatasetCard, root: Path) -> list[tuple[int, Path]]:
+    """The folders of a root with their labels; a folder of images that is no class is an error."""
+    folders = sorted(entry for entry in root.iterdir() if entry.is_dir() and not is_hidden(PurePosixPath(entry.name)))
+    labelled = [(card.label_of(folder.name), folder) for folder in folders]
+    labels = [label for label, _ in labelled if label is not None]
+    unknown = [folder for label, folder in labelled if label is None]
+    holding = [folder.name for folder in unknown if list_image_files(root, folder, allow_links=True).images]
+    absent = sorted(set(range(card.num_classes)) - set(labels))
+    if holding or absent:
+        raise UserError(
+            f"{root}: has the folders {listed([folder.name for folder in folders])}, the card has the classes "
+            f"{listed(card.class_names)}; rename, move or add what differs"
+        )
+    return [(label, folder) for label, folder in labelled if label is not None]
+
+
+def _strays(root: Path, dataset_dir: Path) -> list[str]:
+    """Files beside the class folders; an image among them has no label, which is an error."""
+    files = [path for path in sorted(root.iterdir()) if path.is_file() and not is_hidden(PurePosixPath(path.name))]
+    if images := [path for path in files if is_image_file(path)]:
+        raise UserError(f"{images[0]}: is in no class folder; move it into one of them or away")
+    return [path_to_text(path.relative_to(dataset_dir)) for path in files]
+
+
+def _check_no_slices(folder: Path, images: Iterable[ImageFile], dataset_dir: Path) -> None:
+    """A class folder that is itself one volume holds loose slices, of who knows how many scans."""
+    for image in images:
+        if dataset_dir / text_to_path(image.text) == folder:
+            raise UserError(f"{folder}: holds DICOM slices directly; put each series into a folder of its own in it")
+
+
+def _group_reader(
+    layout: FoldersLayout, dataset_dir: Path, allow_links: bool
+) -> tuple[Callable[[ImageFile, Path], str | None], tuple[str, ...]]:
+    if (tag := layout.group_tag) is not None:
+        return lambda image, folder: group_by_tag(dataset_dir / text_to_path(image.files[0]), tag), ()
+    if layout.group_pattern is not None:
+        pattern = re.compile(layout.group_pattern)
+        return lambda image, folder: _matched(pattern, image, dataset_dir, folder), ()
+    groups = read_groups(layout.group_table, dataset_dir, allow_links) if layout.group_table else None
+    if groups is None:
+        return _frames_together, ()
+    where = groups.files[0]
+
+    def look_up(image: ImageFile, folder: Path) -> str:
+        if (group := groups.by_key.get(image_key(image.files[0]))) is None:
+            raise UserError(f"{where}: has no row for {dataset_dir / text_to_path(image.text)}; complete it")
+        return group
+
+    return look_up, tuple(path_to_text(path.relative_to(dataset_dir)) for path in groups.files)
+
+
+def _frames_together(image: ImageFile, folder: Path) -> str | None:
+    """Frames of one file are one group; other images stand alone."""
+    return image.files[0] if image.text not in image.files and len(image.files) == 1 else None
+
+
+def _matched(pattern: re.Pattern[str], image: ImageFile, dataset_dir: Path, folder: Path) -> str:
+    path = dataset_dir / text_to_path(image.files[0] if len(image.files) == 1 else image.text)
+    match = pattern.search(path.relative_to(folder).as_posix())
+    if match is None:
+        raise UserError(f"{path}: group_pattern {pattern.pattern!r} finds no group in its name; correct name or card")
+    return match[1]

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.data import CacheDataset, DataLoader, Dataset
+from monai.transforms import Compose, EnsureTyped, RandGaussianNoised, RepeatChanneld, ScaleIntensityRanged
+from monai.utils import set_determinism
+from PIL import Image
+
+from medmamba_monai.data import caching
+from medmamba_monai.data.caching import ITEM_OVERHEAD, cached_dataset
+from medmamba_monai.data.memory_map import MemoryMappedDataset
+from medmamba_monai.data.reading import ReadImaged
+from medmamba_monai.data.resizing import ResizeImaged
+from medmamba_monai.errors import UserError
+
+READING = Compose([ReadImaged("image", channels=1), ResizeImaged("image", (8, 8))])
+CONVERSION = [
+    RepeatChanneld("image", 3),
+    ScaleIntensityRanged("image", a_min=0, a_max=255, b_min=-1.0, b_max=1.0, clip=True),
+    EnsureTyped("image", dtype=torch.float32, track_meta=False),
+]
+TOTAL = 6 * (64 + ITEM_OVERHEAD)
+CHOICES = ["memory", "disk", "none", 0.5]
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> list[dict[str, Any]]:
+    generator = np.random.default_rng(0)
+    for number in range(6):
+        Image.fromarray(generator.integers(0, 256, (10, 12), dtype=np.uint8)).save(tmp_path / f"{number}.png")
+    return [{"id": f"{n}", "image": str(tmp_path / f"{n}.png"), "label": n % 2, "row": n} for n in range(6)]
+
+
+@pytest.fixture
+def make(data: list[dict[str, Any]], tmp_path: Path):
+    def make(cache: Any, **changes: Any) -> Dataset:
+        options = {"directory": tmp_path / "stores", "identity": "x"} | changes
+        return cached_dataset(data, options.pop("transform", READING), cache, **options)
+
+    return make
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch):
+    """Sets what is available."""
+    return lambda size: monkeypatch.setattr(caching, "available_memory", lambda: int(size))
+
+
+@pytest.fixture
+def line(caplog: pytest.LogCaptureFixture):
+    """The one line of the log."""
+    caplog.set_level(logging.INFO, "medmamba_monai.data")
+
+    def line() -> str:
+        (record,) = caplog.records
+        return record.getMessage()
+
+    return line
+
+
+def images(dataset: Any) -> torch.Tensor:
+    return torch.stack([dataset[index]["image"] for index in range(len(dataset))])
+
+
+def test_what_fits_is_kept_in_memory(make, memory, line) -> None:
+    memory(2 * TOTAL)
+    dataset = make("auto")
+    assert isinstance(dataset, CacheDataset)
+    assert dataset.cache_num == 6
+    assert line() == "train: 6 images of 2.1 KiB are 12.4 KiB, within 50% of the 24.8 KiB of memory available: " + (
+        "all are kept in memory"
+    )
+
+
+def test_what_does_not_fit_is_kept_on_disk(make, memory, line, tmp_path: Path) -> None:
+    memory(2 * TOTAL - 12)
+    assert isinstance(make("auto", num_rows=9, name="validation"), MemoryMappedDataset)
+    assert line().startswith("validation: 6 images of 2.1 KiB are 12.4 KiB, more than 50% of the 24.7 KiB of memory")
+    assert line().endswith(f"available: a memory-mapped store in {tmp_path / 'stores'}")
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"identity": ""}, "no identity says which images they are"),
+        ({"transform": [READING, EnsureTyped("image", dtype=torch.float32)]}, "they are no uint8 tensors"),
+        ({"num_rows": 2**50}, "are free; free space, or name another folder in MEDMAMBA_CACHE_DIR"),
+    ],
+)
+def test_what_fits_nowhere_is_kept_in_part(make, memory, line, change: dict[str, Any], reason: str) -> None:
+    memory(TOTAL)
+    dataset = make("auto", **change)
+    assert isinstance(dataset, CacheDataset)
+    assert dataset.cache_num == (2 if "transform" in change else 3)
+    assert reason in line()
+    assert line().endswith("% of them are kept in memory, the others are decoded in every epoch")
+
+
+@pytest.mark.parametrize(
+    ("cache", "kind", "said"),
+    [
+        ("memory", CacheDataset, "100% of them are kept in memory, as chosen"),
+        (1, CacheDataset, "100% of them are kept in memory, as chosen"),
+        (0.5, CacheDataset, "50% of them are kept in memory, as chosen"),
+        ("disk", MemoryMappedDataset, "a memory-mapped store in .*, as chosen"),
+    ],
+)
+def test_what_is_chosen_is_done(make, line, cache: Any, kind: type, said: str) -> None:
+    assert isinstance(make(cache), kind)
+    assert line().startswith("train: 6 images of 2.1 KiB are 12.4 KiB: ")
+    assert re.search(said, line())
+
+
+@pytest.mark.parametrize("cache", ["none", 0, 0.0])
+def test_nothing_is_kept(make, cache: Any) -> None:
+    assert type(make(cache)) is Dataset
+
+
+def test_nothing_to_keep_is_no_error() -> None:
+    assert len(cached_dataset([], READING, "disk")) == 0
+
+
+@pytest.mark.parametrize(
+    ("cache", "change", "said"),
+    [
+        ("memory", {}, "cache 'memory': .* are 12.4 KiB, but 6.2 KiB of memory are available; choose 'disk', 'auto', "),
+        (0.6, {"identity": ""}, "cache 0.6: .*; choose 'auto', 'none' or a number up to 0.5$"),
+        ("disk", {"identity": ""}, "cache 'disk': .*, but no identity says which images they are; choose 'auto'"),
+        ("disk", {"num_rows": 2**50}, "cache 'disk': .*, but all 1,125,899,906,842,624 need .* GiB in .*stores, where"),
+        ("disc", {}, "cache: must be auto, memory, disk, none or a number from 0 to 1, found 'disc'"),
+        (1.5, {}, "cache: must be .* found 1.5"),
+        (True, {}, "cache: must be .* found True"),
+        ("auto", {"memory_share": 0}, "memory_share: must be above 0 and at most 1, found 0"),
+    ],
+)
+def test_what_is_impossible_is_refused(make, memory, cache: Any, change: dict[str, Any], said: str) -> None:
+    memory(TOTAL / 2)
+    with pytest.raises(UserError, match=said):
+        make(cache, **change)
+
+
+@pytest.mark.parametrize("cache", CHOICES)
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_network_gets_the_same_images_from_each(make, data, cache: Any, workers: int) -> None:
+    expected = images(Dataset(data, Compose([READING, *CONVERSION])))
+    around = Dataset(make(cache), CONVERSION)
+    for _ in range(2):
+        batches = list(DataLoader(around, batch_size=4, num_workers=workers))
+        found = torch.cat([batch["image"] for batch in batches])
+        assert found.dtype == torch.float32
+        assert torch.equal(found, expected)
+    assert [label for batch in batches for label in batch["label"].tolist()] == [0, 1] * 3
+
+
+@pytest.mark.parametrize("cache", CHOICES)
+def test_slices_of_a_dataset_around_it(make, data, cache: Any) -> None:
+    around = Dataset(make(cache), CONVERSION)
+    assert torch.equal(images(around[4:]), images(around)[4:])
+    assert torch.equal(images(around[[1, 5]]), images(around)[[1, 5]])
+    assert torch.equal(around[-1]["image"], around[5]["image"])
+
+
+@pytest.mark.parametrize("cache", CHOICES)
+def test_what_is_kept_is_not_changed_in_place(make, cache: Any) -> None:
+    dataset = make(cache)
+    before = images(dataset)
+    images(Dataset(dataset, CONVERSION))
+    for index in range(6):
+        dataset[index]["image"].zero_()
+    assert torch.equal(images(dataset), before)
+
+
+@pytest.mark.parametrize("cache", CHOICES)
+@pytest.mark.parametrize("workers", [0, 2])
+def test_random_transforms_around_it_follow_the_seed(make, cache: Any, workers: int) -> None:
+    dataset = make(cache)
+
+    def epoch(seed: int) -> torch.Tensor:
+        set_determinism(seed)
+        around = Dataset(dataset, [*CONVERSION, RandGaussianNoised("image", prob=1.0)])
+        loader = DataLoader(around, batch_size=4, shuffle=True, num_workers=workers)
+        found = torch.cat([batch["image"] for batch in loader])
+        set_determinism(None)
+        return found
+
+    first = epoch(1)
+    assert torch.equal(epoch(1), first)
+    assert not torch.equal(epoch(2), first)
+
+
+def test_the_default_folder_is_that_of_the_caches(data, line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDMAMBA_CACHE_DIR", str(tmp_path / "cache"))
+    cached_dataset(data, READING, "disk", identity="x")
+    assert len(list((tmp_path / "cache" / "images").glob("*/images.npy"))) == 1
