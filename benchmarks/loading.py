@@ -10,8 +10,9 @@ name                            what is kept between epochs
 ``no cache``                    nothing: every image is decoded, scaled and converted
 ``memory, float32``             what the network gets, in MONAI's CacheDataset
 ``memory, uint8``               what is decoded and scaled, in MONAI's CacheDataset; converted in every epoch
-``disk, uint8``                 the same in a memory-mapped store; its peak memory counts pages of the file, which the
-                                system takes back when it needs them
+``memory, uint8, by MONAI``     the same, converted by MONAI's transforms
+``disk, uint8``                 the same as ``memory, uint8`` in a memory-mapped store; its peak memory counts
+                                pages of the file, which the system takes back when it needs them
 ``disk, uint8, first epoch``    the same while the store is filled
 ==============================  ====================================================================================
 """
@@ -41,6 +42,7 @@ from benchmarks.report import Bar, add_common_options, bar_table, megabytes, new
 from benchmarks.timing import Times, interleave, time_entries
 from medmamba_monai import MedMamba, medmamba_tiny
 from medmamba_monai.data.caching import cached_dataset
+from medmamba_monai.data.conversion import ConvertImaged
 from medmamba_monai.data.npz import npz_array
 from medmamba_monai.data.reading import ReadImaged
 from medmamba_monai.data.resizing import ResizeImaged
@@ -49,9 +51,10 @@ from medmamba_monai.errors import UserError, error_message
 
 BATCH, WORKERS = 64, (0, 2)
 BASELINE, FORMER, IN_MEMORY, ON_DISK = "no cache", "memory, float32", "memory, uint8", "disk, uint8"
+BY_MONAI = f"{IN_MEMORY}, by MONAI"
 FIRST_EPOCH = f"{ON_DISK}, first epoch"
-KEPT = (BASELINE, FORMER, IN_MEMORY, ON_DISK)
-REAL = "PneumoniaMNIST"
+KEPT = (BASELINE, FORMER, IN_MEMORY, BY_MONAI, ON_DISK)
+REAL, TRAINING = "PneumoniaMNIST", "training"
 
 
 class Source(NamedTuple):
@@ -76,7 +79,7 @@ class Source(NamedTuple):
     @property
     def training(self) -> str:
         """The name of the training for tables."""
-        return f"training, {self.network}"
+        return f"{TRAINING}, {self.network}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -165,14 +168,15 @@ def time_source(source: Source, rounds: int, folder: Path) -> list[tuple[str, Ti
 def build_dataset(source: Source, name: str, folder: Path) -> Dataset:
     """Build a dataset that gives what the network gets, with its cache filled or, on disk, to be filled."""
     if name == BASELINE:
-        return Dataset(source.data, Compose([*reading(source), *conversion(source)]))
+        return Dataset(source.data, Compose([*reading(source), *conversion()]))
     if name == FORMER:
-        transform = Compose([*reading(source), *conversion(source)])
+        transform = Compose([*reading(source), *conversion()])
         return CacheDataset(source.data, transform, num_workers=2, progress=False)
-    cache = "memory" if name == IN_MEMORY else "disk"
+    cache = "disk" if name == ON_DISK else "memory"
     identity = f"{source.name} {source.image_size}"
-    kept = cached_dataset(source.data, Compose(reading(source)), cache, directory=folder / "stores", identity=identity)
-    return Dataset(kept, Compose(conversion(source)))
+    options: dict[str, Any] = {"directory": folder / "stores", "identity": identity}
+    kept: Any = cached_dataset(source.data, Compose(reading(source)), cache, **options)
+    return Dataset(kept, Compose(conversion_by_monai(source) if name == BY_MONAI else conversion()))
 
 
 def reading(source: Source) -> list[Any]:
@@ -180,8 +184,13 @@ def reading(source: Source) -> list[Any]:
     return [ReadImaged("image", source.channels), ResizeImaged("image", [source.image_size] * 2)]
 
 
-def conversion(source: Source) -> list[Any]:
+def conversion() -> list[Any]:
     """From uint8 to what the network gets: three channels of float32 from -1 to 1."""
+    return [ConvertImaged("image", 3)]
+
+
+def conversion_by_monai(source: Source) -> list[Any]:
+    """The same numbers."""
     return [
         RepeatChanneld("image", 3 // source.channels),
         ScaleIntensityRanged("image", a_min=0, a_max=255, b_min=-1.0, b_max=1.0, clip=True),
@@ -233,11 +242,11 @@ def loading_table(entries: Sequence[Mapping[str, Any]]) -> str:
 
 def measure_memory(source: Source, folder: Path, threads: int) -> list[dict[str, Any]]:
     """Measure the peak memory of an epoch of each kind, in a process of its own that builds the dataset."""
-    few = source._replace(data=source.data[:BATCH])
+    prepare = partial(load_libraries, source._replace(data=source.data[:BATCH]), folder)
     entries = []
-    for name in KEPT:
+    for name in (BASELINE, FORMER, IN_MEMORY, ON_DISK):
         print(f"memory: {source.name}, {name}", file=sys.stderr)
-        peak = memory.peak_memory(partial(build_epoch, source, name, folder), build_epoch_of(few, folder), threads)
+        peak = memory.peak_memory(partial(build_epoch, source, name, folder), prepare, threads)
         entries.append({"task": source.name, "name": name, "bytes": peak, "images": len(source.data)})
     return entries
 
@@ -247,25 +256,17 @@ def build_epoch(source: Source, name: str, folder: Path) -> Callable[[], int]:
     return partial(run_epoch, build_dataset(source, name, folder), 0)
 
 
-def build_epoch_of(few: Source, folder: Path) -> Callable[[], object]:
-    """What loads the libraries beforehand: a batch that is decoded."""
-    return partial(_run_built, few, folder)
-
-
-def _run_built(source: Source, folder: Path) -> int:
-    return build_epoch(source, BASELINE, folder)()
+def load_libraries(few: Source, folder: Path) -> None:
+    """Load what an epoch needs, and the npz file, by a batch that is decoded."""
+    build_epoch(few, BASELINE, folder)()
 
 
 def memory_table(entries: Sequence[Mapping[str, Any]]) -> str:
     """Write the peaks, and what they are for each image."""
-    rows = [
-        [
-            f"{entry['task']}, {entry['name']}",
-            megabytes(entry["bytes"]),
-            f"{entry['bytes'] / entry['images'] / 1024:.1f} KiB",
-        ]
-        for entry in entries
-    ]
+    rows = []
+    for entry in entries:
+        each = f"{entry['bytes'] / entry['images'] / 1024:.1f} KiB"
+        rows.append([f"{entry['task']}, {entry['name']}", megabytes(entry["bytes"]), each])
     return text_table(["peak memory of an epoch", memory.method(), "for each image"], rows)
 
 

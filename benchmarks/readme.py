@@ -1,7 +1,7 @@
 """Write the README's table of speed from ``benchmarks/results``: ``python -m benchmarks.readme``.
 
-The block between the two markers is made of ``model.json``, ``scan.json``, ``growth.json`` and ``gpu.json``, of those
-that are there, and of nothing else.
+The block between the two markers is made of ``model.json``, ``scan.json``, ``growth.json``, ``loading.json`` and
+``gpu.json``, of those that are there, and of nothing else.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.growth import exponent, largest_two, series
+from benchmarks.loading import BASELINE as UNCACHED
+from benchmarks.loading import TRAINING
 from benchmarks.model import BASELINE, FORWARD_1, FORWARD_8, LOOP, OWN, RECORDING_1, TRAINING_8
 from benchmarks.report import RESULTS, load_result, megabytes, milliseconds
 from benchmarks.timing import Times
@@ -21,7 +23,7 @@ from medmamba_monai.files import write_text
 
 BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
 README = Path(__file__).resolve().parents[1] / "README.md"
-NAMES = ("model", "scan", "growth", "gpu")
+NAMES = ("model", "scan", "growth", "loading", "gpu")
 ORDER = (OWN, "MedMamba-T, folded", LOOP, "MedMamba-T, bfloat16", BASELINE, "ResNet-50, bfloat16", "Swin-T", "ViT-S/16")
 NETWORK_TASKS = (FORWARD_1, FORWARD_8, TRAINING_8)
 
@@ -86,7 +88,7 @@ def render(results: dict[str, dict[str, Any]]) -> str:
     """
     if not results:
         raise UserError(f"there is no result in {RESULTS.name}/: run `make benchmarks` first")
-    writers = {"model": _model, "scan": _scan, "growth": _growth, "gpu": _gpu}
+    writers = {"model": _model, "scan": _scan, "growth": _growth, "loading": _loading, "gpu": _gpu}
     return "\n\n".join(writers[name](results[name]) for name in NAMES if name in results)
 
 
@@ -173,6 +175,34 @@ def _growth(result: dict[str, Any]) -> str:
 
 def _counts(task: str, threads: int, most: int) -> bool:
     return task == "training step" and threads == most
+
+
+def _loading(result: dict[str, Any]) -> str:
+    tasks = list(dict.fromkeys(entry["task"] for entry in result["times"]))
+    found = {(entry["name"], entry["task"]): entry for entry in result["times"]}
+    names = [name for name in dict.fromkeys(name for name, _ in found) if not name.startswith(TRAINING)]
+    rows = [[name, *(_speed_cell(found.get((name, task))) for task in tasks)] for name in names]
+    trained = {entry["task"]: entry for entry in result["times"] if entry["name"].startswith(TRAINING)}
+    rows.append([TRAINING, *(_speed_cell(trained.get(task)) for task in tasks)])
+    sizes = [
+        f"{entry['name']} {entry['bytes'] / entry['images'] / 1024:.0f} KiB ({entry['task']})"
+        for entry in result["memory"]
+        if entry["name"] != UNCACHED
+    ]
+    note = (
+        f"Images per second by where decoded images are kept, and in brackets how many times as many as the network "
+        f"trains with in the same round: MedMamba-T on the generated PNG files, the demo's network on PneumoniaMNIST. "
+        f"Peak memory of an epoch for each image: {', '.join(sizes)}; what is kept on disk counts pages of the file "
+        f"there, which the system takes back when it needs them. {_made(result)}"
+    )
+    return f"{_markdown(['images per second', *tasks], rows)}\n\n{note}"
+
+
+def _speed_cell(entry: dict[str, Any] | None) -> str:
+    if entry is None:
+        return ""
+    ratio = f" ({entry['of_training']:.1f})" if entry["of_training"] is not None else ""
+    return f"{entry['images_per_second']:,.0f}{ratio}"
 
 
 def _gpu(result: dict[str, Any]) -> str:

@@ -46,13 +46,15 @@ def tiff(
         279: (LONG, [len(content)]),
         339: (SHORT, [{"u": 1, "i": 2, "f": 3}[pixels.dtype.kind]] * samples),
     }
-    fields |= {{"planar": 284, "extra": 338}[tag]: (SHORT, [value]) for tag, value in tags.items()}
+    fields |= {{"planar": 284, "extra": 338, "columns": 256}[tag]: (SHORT, [value]) for tag, value in tags.items()}
     return _directory(dict(sorted(fields.items())), order) + content
 
 
 def _directory(fields: dict[int, tuple[int, Sequence[int]]], order: str) -> bytes:
     start = 8 + 2 + 12 * len(fields) + 4
-    packed = {tag: struct.pack(order + ("H" if kind == SHORT else "I") * len(v), *v) for tag, (kind, v) in fields.items()}
+    packed = {
+        tag: struct.pack(order + ("H" if kind == SHORT else "I") * len(v), *v) for tag, (kind, v) in fields.items()
+    }
     outside, places = b"", {}
     for tag, value in packed.items():
         if len(value) > 4:

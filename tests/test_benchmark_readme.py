@@ -82,6 +82,20 @@ def test_the_exponent_of_the_largest_sizes_is_told() -> None:
     assert "between 448 and 896 pixels (1 is linear): MedMamba-T 1.00." in block
 
 
+def test_the_speed_of_loading_stands_beside_that_of_training() -> None:
+    task, found = "PNG, 224 pixels, 0 workers", {"no cache": (300.0, 37.51), "training, MedMamba-T": (8.0, None)}
+    times = [
+        {"task": task, "name": name, "images_per_second": speed, "of_training": ratio}
+        for name, (speed, ratio) in found.items()
+    ]
+    peaks = [{"task": "PNG", "name": name, "bytes": 2**20, "images": 4} for name in ("no cache", "memory, uint8")]
+    block = render({"loading": {"machine": MACHINE, "times": times, "memory": peaks}})
+    assert f"| images per second | {task} |" in block
+    assert "| no cache | 300 (37.5) |" in block
+    assert "| training | 8 |" in block
+    assert "for each image: memory, uint8 256 KiB (PNG); what" in block
+
+
 def test_images_per_second_of_a_gpu_are_a_table() -> None:
     found = [{"name": "MedMamba-T, triton", "task": "training, batch 64, float32", "images_per_second": 1234.5}]
     machine = MACHINE | {"gpu": "a GPU"}

@@ -106,7 +106,7 @@ def test_monai_finds_every_property_with_the_real_data(real_data_dir, tmp_path, 
     data = {"config_file": str(bundle / "configs" / "data.json"), "bundle_root": str(bundle)}
     monai.bundle.run("prepare", dataset_dir=str(real_data_dir), data_list=str(folds), download=False, **data)
     options = {"dataset_dir": str(real_data_dir), "data_list": str(folds), "output_dir": str(tmp_path / "out")}
-    options |= {"tracking_uri": "", "cache_rate": 0.0, **SMALL_NETWORK}
+    options |= {"tracking_uri": "", "cache": "none", **SMALL_NETWORK}
     for configs in (["train"], ["train", "evaluate"]):
         assert workflow(bundle, configs, "train", **options).check_properties() == []
 

@@ -91,6 +91,7 @@ def test_what_does_not_fit_is_kept_on_disk(make, memory, line, tmp_path: Path) -
     [
         ({"identity": ""}, "no identity says which images they are"),
         ({"transform": [READING, EnsureTyped("image", dtype=torch.float32)]}, "they are no uint8 tensors"),
+        ({"directory": Path(__file__)}, "test_caching.py cannot be written; free space, or name another folder"),
         ({"num_rows": 2**50}, "are free; free space, or name another folder in MEDMAMBA_CACHE_DIR"),
     ],
 )

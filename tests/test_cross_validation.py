@@ -114,6 +114,7 @@ def test_the_parent_keeps_tables_figures_and_a_note(store):
     parent = store.parents[0]
     assert store.artifacts(parent) == {
         "summary.md",
+        "summary_classes.csv",
         "summary_test.csv",
         "summary_validation.csv",
         "ensemble_predictions.csv",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from medmamba_monai.data.disk import cache_dir, free_space, lock_file, require_space, size_text
+from medmamba_monai.data.disk import cache_dir, free_space, is_writable, lock_file, require_space, size_text
 from medmamba_monai.errors import UserError
 
 
@@ -42,6 +42,12 @@ def test_space_is_known_before_the_folder_exists(tmp_path: Path) -> None:
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=rf"a whale needs .* GiB in {tmp_path}, where .* free; .* MEDMAMBA_CACHE_DIR"):
         require_space(tmp_path, 2**60, "a whale")
+
+
+def test_folders_can_be_written_and_files_can_not(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert is_writable(tmp_path / "none" / "yet")
+    assert not is_writable(tmp_path / "file" / "below")
 
 
 def test_a_lock_makes_its_folder_and_is_released(tmp_path: Path) -> None:

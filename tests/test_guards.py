@@ -57,7 +57,7 @@ def test_numbers_out_of_range_are_refused(name, value):
 
 
 def test_numbers_in_range_and_what_is_no_number_pass():
-    check_options({"epochs": 1, "patience": 0, "learning_rate": 0.001, "cache_rate": 1, "run_name": "first"})
+    check_options({"epochs": 1, "patience": 0, "learning_rate": 0.001, "cache": 1, "run_name": "first"})
 
 
 def test_auto_is_the_cpu_without_a_gpu():

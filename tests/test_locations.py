@@ -41,7 +41,10 @@ def test_images_below_a_folder_are_listed_and_the_rest_is_named(tmp_path, caplog
     for name in ("b/2.png", "1.JPG"):
         Image.new("L", (4, 4)).save(tmp_path / name)
     (tmp_path / "notes.txt").write_text("")
-    assert [item["id"] for item in list_images(tmp_path)] == ["1.JPG", "b/2.png"]
+    assert [(item["id"], item["file"]) for item in list_images(tmp_path)] == [
+        ("image-00000", "1.JPG"),
+        ("image-00001", "b/2.png"),
+    ]
     assert "1 files" in caplog.text
 
 
@@ -49,7 +52,7 @@ def test_hidden_copies_of_images_are_left_out(tmp_path, caplog):
     (tmp_path / ".ipynb_checkpoints").mkdir()
     for name in ("1.png", "._1.png", ".ipynb_checkpoints/1-checkpoint.png"):
         Image.new("L", (4, 4)).save(tmp_path / name)
-    assert [item["id"] for item in list_images(tmp_path)] == ["1.png"]
+    assert [item["file"] for item in list_images(tmp_path)] == ["1.png"]
     assert "2 files" in caplog.text
 
 

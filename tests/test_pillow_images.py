@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import io
+import contextlib
 import struct
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +31,10 @@ def big(array: np.ndarray) -> bytes:
 
 def one_color(mode: str, color: object, kind: str, **options: object) -> bytes:
     return saved(Image.new(mode, (8, 8), color), kind, **options)
+
+
+def tiff12() -> bytes:
+    return tiff(np.array([[0x00, 0x0F, 0xFF]], np.uint8), bits=12, columns=2)
 
 
 # name: content of the file, options, rows of gray or (rows, columns, 3) of color
@@ -95,14 +99,13 @@ RIGHT: dict[str, tuple[bytes | Callable[[], bytes], dict[str, object], object]] 
         [[7]],
     ),
     "BMP 1-bit": (lambda: saved(Image.fromarray(GRAY > 90), "BMP"), {}, [[0, 0, 0], [255, 255, 255]]),
+    "BMP of 32 bits": (lambda: one_color("RGBA", (1, 2, 3, 0), "BMP"), {}, np.full((8, 8, 3), [1, 2, 3])),
     "BMP palette": (lambda: one_color("P", 0, "BMP"), {}, np.zeros((8, 8))),
     "JPEG CMYK": (lambda: one_color("CMYK", (255, 0, 0, 0), "JPEG"), {}, np.full((8, 8, 3), [0, 255, 255])),
     "JPEG CMYK black": (lambda: one_color("CMYK", (0, 0, 0, 255), "JPEG"), {}, np.zeros((8, 8))),
     "JPEG gray": (lambda: one_color("L", 77, "JPEG"), {}, np.full((8, 8), 77)),
     "MPO": (
-        lambda: saved(
-            Image.new("L", (8, 8), 77), "MPO", save_all=True, append_images=[Image.new("L", (8, 8), 9)]
-        ),
+        lambda: saved(Image.new("L", (8, 8), 77), "MPO", save_all=True, append_images=[Image.new("L", (8, 8), 9)]),
         {},
         np.full((8, 8), 77),
     ),
@@ -138,6 +141,7 @@ RIGHT: dict[str, tuple[bytes | Callable[[], bytes], dict[str, object], object]] 
     "TIFF 8-bit white is zero": (tiff(GRAY, photometric=0), {}, 255 - GRAY),
     "TIFF 1-bit": (lambda: saved(Image.fromarray(GRAY > 90), "TIFF"), {}, [[0, 0, 0], [255, 255, 255]]),
     "TIFF signed bytes": (tiff(np.array([[-128, 127]], np.int8)), {}, [[0, 255]]),
+    "TIFF 12-bit": (tiff12(), {}, [[0, 255]]),
     "TIFF 16-bit white is zero": (tiff(U16, photometric=0), {}, [[255, 254, 0]]),
     "TIFF 16-bit RGBA": (
         tiff(np.array([[[65535, 0, 0, 0x8000]]], np.uint16), photometric=2, extra=2),
@@ -190,6 +194,12 @@ def lab() -> bytes:
     return saved(Image.new("LAB", (2, 2)), "TIFF")
 
 
+def cmyk_without_mark() -> bytes:
+    content = one_color("CMYK", (255, 0, 0, 0), "JPEG")
+    place = content.index(b"\xff\xee")
+    return content[:place] + content[place + 2 + int.from_bytes(content[place + 2 : place + 4], "big") :]
+
+
 def small_first_frame() -> bytes:
     content = bytearray(one_color("P", 1, "GIF"))
     content[6:8] = struct.pack("<H", 12)  # of the picture; the frame keeps its 8 columns
@@ -216,11 +226,16 @@ REFUSED: dict[str, tuple[bytes | Callable[[], bytes], str]] = {
     "GIF small first frame": (small_first_frame, "first frame does not cover the picture"),
     "TIFF float": (
         tiff(np.array([[0.25, 1.5]], np.float32)),
-        r"float32 values from 0\.25 to 1\.5 \(TIFF, 32-bit floating point gray\); declare .*intensity_range=\(0\.25, 1\.5\)",
+        r"float32 values from 0\.25 to 1\.5 \(TIFF, 32-bit floating point gray\); .*intensity_range=\(0\.25, 1\.5\)",
     ),
     "TIFF NaN": (tiff(np.array([[0, np.nan]], np.float32)), "1 values are NaN or infinite; declare fill_non_finite"),
     "TIFF double": (tiff(np.array([[0.0, 1]], np.float64)), "unknown pixel mode"),
     "TIFF float white is zero": (tiff(np.zeros((1, 1), np.float32), photometric=0), "smallest is white"),
+    "JPEG CMYK of unknown sense": (cmyk_without_mark, "CMYK colors that may be inverted"),
+    "TIFF of ImageJ": (
+        lambda: saved(Image.new("L", (2, 2)), "TIFF", tiffinfo={270: "ImageJ=1.53t\nimages=7\nslices=7\n"}),
+        "ImageJ wrote 7 images, of which 1 can be read",
+    ),
     "TIFF LAB": (lab, "LAB colors"),
     "TIFF 16-bit CMYK": (tiff(np.zeros((1, 1, 4), np.uint16), photometric=5), "16-bit CMYK"),
     "TIFF 16-bit planes": (tiff(RGB16, photometric=2, planar=2), "separate planes"),
@@ -244,7 +259,7 @@ def test_what_is_open_or_damaged_is_an_error(
     with pytest.raises(UserError, match=said) as caught:
         ReadImage(channels=3)(path)
     assert str(caught.value).startswith(f"{path}: ")
-    assert ImageFile.LOAD_TRUNCATED_IMAGES == lenient
+    assert lenient == ImageFile.LOAD_TRUNCATED_IMAGES
 
 
 TURNED = {
@@ -256,7 +271,6 @@ TURNED = {
     6: [[120, 0], [160, 40], [200, 80]],
     7: [[200, 80], [160, 40], [120, 0]],
     8: [[80, 200], [40, 160], [0, 120]],
-    9: [[0, 40, 80], [120, 160, 200]],
 }
 
 
@@ -273,6 +287,13 @@ def test_image_is_turned_upright_once(tmp_path: Path, kind: str, orientation: in
     np.testing.assert_allclose(image, TURNED[orientation], atol=1)
 
 
+def test_unknown_orientation_turns_nothing(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 9
+    Image.fromarray(GRAY).save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(ReadImage(channels=1)(tmp_path / "a.png"), GRAY[None])
+
+
 def test_alpha_is_turned_with_the_colors(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -283,8 +304,6 @@ def test_alpha_is_turned_with_the_colors(tmp_path: Path) -> None:
 
 
 def test_deep_pixels_of_a_turned_tiff(tmp_path: Path) -> None:
-    image = Image.open(io.BytesIO(tiff(RGB16, photometric=2)))
-    assert image.size == (2, 1)
     content = bytearray(tiff(RGB16, photometric=2, planar=1))
     place = content.index(struct.pack("<HHI", 284, 3, 1))
     content[place : place + 2] = struct.pack("<H", 274)  # makes of planar configuration 1 an orientation
@@ -303,9 +322,14 @@ def test_truncated_jpeg_is_an_error_even_where_others_are_lenient(
 ) -> None:
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     (tmp_path / "a.jpg").write_bytes(saved(Image.effect_noise((64, 64), 9), "JPEG")[:-40])
+
+    def is_refused(_: int) -> bool:
+        with pytest.raises(UserError, match="truncated"):
+            ReadImage(channels=1)(tmp_path / "a.jpg")
+        return True
+
     with ThreadPoolExecutor(4) as pool:
-        errors = list(pool.map(lambda _: pytest.raises(UserError, ReadImage(1), tmp_path / "a.jpg"), range(16)))
-    assert len(errors) == 16
+        assert all(pool.map(is_refused, range(16)))
     assert ImageFile.LOAD_TRUNCATED_IMAGES
 
 
@@ -352,7 +376,5 @@ def test_damage_anywhere_raises_nothing_but_user_errors(tmp_path: Path, kind: st
         content = bytearray(whole[: generator.integers(4, len(whole) + 1)])
         content[generator.integers(4, len(content))] ^= 1 << generator.integers(8)
         (tmp_path / "a").write_bytes(content)
-        try:
-            assert read(tmp_path / "a").shape[0] == 3
-        except UserError as error:
-            assert str(error).startswith(str(tmp_path / "a"))
+        with contextlib.suppress(UserError):
+            read(tmp_path / "a")

@@ -1,48 +1,25 @@
 from __future__ import annotations
 
-import io
-import struct
+import pickle
 import traceback
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from image_bytes import png, saved
 from monai.data import CacheDataset, DataLoader, MetaTensor
 from monai.transforms import Compose, ScaleIntensityRanged
 from PIL import Image
 from small_data import npz_content, write_npz
 
 from medmamba_monai.data import ReadImage, ReadImaged
+from medmamba_monai.data.reading import ImageFacts, describe_image
 from medmamba_monai.errors import UserError, find_user_error
 
 GRAY = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
 COLOR = np.stack([GRAY, GRAY + 1, GRAY + 2], axis=-1)
-
-
-def png(bits: int, color_type: int, row: bytes, size: tuple[int, int] = (2, 2), extra: bytes = b"") -> bytes:
-    """A PNG byte by byte, for what Pillow does not write."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    header = struct.pack(">IIBBBBB", *size, bits, color_type, 0, 0, 0)
-    pixels = zlib.compress((b"\0" + row) * size[1])
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
-
-
-def saved(image: Image.Image, kind: str, **options: object) -> bytes:
-    stream = io.BytesIO()
-    image.save(stream, kind, **options)
-    return stream.getvalue()
-
-
-def rotated(kind: str) -> bytes:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    return saved(Image.fromarray(GRAY), kind, exif=exif)
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp"])
@@ -91,27 +68,13 @@ def test_upright_exif_is_read(tmp_path: Path) -> None:
 
 PICTURE = Image.fromarray(GRAY)
 TRAPS: dict[str, tuple[bytes | Callable[[], bytes], str]] = {
-    "16-bit gray": (png(16, 0, b"\x12\x34" * 2), "16-bit gray"),
-    "16-bit RGB": (png(16, 2, b"\x12\x34" * 6), "16-bit RGB"),
-    "4-bit gray": (png(4, 0, b"\x1f"), "4-bit gray"),
-    "1-bit": (png(1, 0, b"\x80"), "1-bit gray"),
-    "palette": (lambda: saved(PICTURE.convert("P"), "PNG"), "8-bit palette"),
-    "gray with alpha": (lambda: saved(PICTURE.convert("LA"), "PNG"), "8-bit gray with alpha"),
-    "RGB with alpha": (lambda: saved(PICTURE.convert("RGBA"), "PNG"), "8-bit RGB with alpha"),
-    "one transparent gray": (lambda: saved(PICTURE, "PNG", transparency=40), "transparent values"),
-    "CMYK": (lambda: saved(PICTURE.convert("CMYK"), "JPEG"), "JPEG of mode CMYK"),
-    "palette BMP": (lambda: saved(PICTURE.convert("RGB").quantize(4), "BMP"), "BMP of mode P"),
-    "1-bit BMP": (lambda: saved(PICTURE.convert("1"), "BMP"), "BMP of mode 1"),
-    "rotated JPEG": (lambda: rotated("JPEG"), "EXIF orientation 6"),
-    "rotated PNG": (lambda: rotated("PNG"), "EXIF orientation 6"),
+    "gray with alpha": (lambda: saved(Image.new("LA", (2, 2)), "PNG"), "4 pixels are transparent"),
     "animated PNG": (lambda: saved(PICTURE, "PNG", save_all=True, append_images=[PICTURE.rotate(180)]), "2 frames"),
-    "GIF": (lambda: saved(PICTURE, "GIF"), "is a GIF file"),
-    "TIFF": (lambda: saved(PICTURE, "TIFF"), "is a TIFF file"),
-    "WebP": (b"RIFF\0\0\0\0WEBPVP8 ", "is a WebP file"),
-    "DICOM": (bytes(128) + b"DICM", "is a DICOM file"),
-    "NIfTI": (struct.pack("<i", 348) + bytes(344), "is a NIfTI file"),
     "truncated PNG": (lambda: saved(PICTURE.resize((64, 64)), "PNG")[:-40], "damaged"),
     "truncated JPEG": (lambda: saved(PICTURE.resize((64, 64)), "JPEG")[:-40], "damaged"),
+    "header of a WebP": (b"RIFF\0\0\0\0WEBPVP8 ", "damaged"),
+    "header of a DICOM file": (bytes(128) + b"DICM", "without an image"),
+    "header of a NIfTI file": (bytes(344) + b"n+1\0", "damaged"),
     "large": (png(8, 0, bytes(2), size=(2**15, 2**15))[:200], "too large to decode"),
     "empty": (b"", "is empty"),
     "text": (b"no image at all", "damaged or no PNG"),
@@ -147,6 +110,8 @@ def test_bound_is_checked_before_decoding(tmp_path: Path) -> None:
     Image.fromarray(GRAY).save(tmp_path / "a.png")
     with pytest.raises(UserError, match=r"too large to decode \(3 x 2\)"):
         ReadImage(channels=1, max_pixels=5)(tmp_path / "a.png")
+    with pytest.raises(UserError, match="expands to more than 40 bytes"):
+        ReadImage(channels=1, max_bytes=40)(tmp_path / "a.png")
 
 
 def test_missing_file_and_folder_are_errors(tmp_path: Path) -> None:
@@ -178,7 +143,7 @@ def test_volume_of_an_npz_file_gets_one_channel(tmp_path: Path) -> None:
     ("images", "index", "said"),
     [
         (np.zeros((10, 8, 8), np.uint8), 10, "holds 10 images"),
-        (np.zeros((10, 8, 8), np.float32), 0, "float32, expected uint8"),
+        (np.zeros((10, 8, 8), np.float32), 0, "float32 values from 0 to 0 .* declare"),
         (np.zeros((10, 8, 8, 4), np.uint8), 0, "neither gray nor RGB"),
     ],
 )
@@ -188,10 +153,38 @@ def test_wrong_npz_image_is_an_error(tmp_path: Path, images: np.ndarray, index: 
         ReadImage(channels=1)(f"{path}#val_images[{index}]")
 
 
-@pytest.mark.parametrize(("options", "said"), [({"channels": 2}, "channels"), ({"spatial_dims": 4}, "spatial_dims")])
-def test_wrong_option_is_an_error(options: dict[str, int], said: str) -> None:
-    with pytest.raises(UserError, match=f"{said}: must be"):
-        ReadImage(**({"channels": 1} | options))
+def test_deep_npz_image_is_scaled_as_declared(tmp_path: Path) -> None:
+    path = write_npz(tmp_path, val_images=np.full((10, 8, 8), 1000, np.uint16))
+    assert ReadImage(1, intensity_range=(0, 2000))(f"{path}#val_images[0]").unique().tolist() == [128]
+
+
+@pytest.mark.parametrize(
+    "option", [{"channels": 2}, {"spatial_dims": 4}, {"dtype": "int16"}, {"frame": -1}, {"frame": "some"}]
+)
+def test_wrong_option_is_an_error(option: dict[str, object]) -> None:
+    with pytest.raises(UserError, match=f"{next(iter(option))}: must be"):
+        ReadImage(**({"channels": 1} | option))
+
+
+def test_float32_is_not_rounded(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png(16, 0, b"\x12\x34", (1, 1)))
+    image = ReadImage(channels=1, dtype="float32")(tmp_path / "a.png")
+    assert image.dtype == torch.float32
+    assert image.item() == pytest.approx(0x1234 / 257)
+
+
+def test_facts_come_with_the_pixels(tmp_path: Path) -> None:
+    PICTURE.save(tmp_path / "a.png")
+    image, facts = ReadImage(channels=3).read_with_facts(tmp_path / "a.png")
+    assert image.shape == (3, 2, 3)
+    assert facts == ImageFacts("PNG, 8-bit gray", 1, (2, 3), False, 1, 0, 200, (0, 255), None)
+    assert describe_image(tmp_path / "a.png") == facts
+
+
+def test_transform_is_pickled_with_its_rules(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png(16, 0, b"\x00\x64", (1, 1)))
+    read = pickle.loads(pickle.dumps(ReadImaged("image", 1, window=(100, 50))))
+    assert read({"image": tmp_path / "a.png"})["image"].item() == 128
 
 
 def test_dictionary_transform_leaves_the_item_alone(tmp_path: Path) -> None:

@@ -77,6 +77,7 @@ def test_several_labels_stay_rows_in_batches_of_one_too():
     assert found.metrics["auc"] == pytest.approx(expected, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_several_labels_are_gathered_over_processes_of_unequal_share(tmp_path):
     torch.multiprocessing.spawn(_score, (f"file://{tmp_path}/rendezvous", str(tmp_path)), nprocs=2)
     expected = roc_auc_score(MANY, MANY_SCORES.double().numpy(), average="macro")

@@ -18,6 +18,10 @@ from medmamba_monai.data import DatasetCard, load_card
 from medmamba_monai.files import write_json, write_text
 
 TEMPLATE = Path(__file__).parent / "files"
+_TASK_VALUES: dict[str, dict[str, Any]] = {
+    "one class": {"loss": "torch.nn.CrossEntropyLoss", "activation": "softmax", "float_keys": "image"},
+    "multi-label": {"loss": "torch.nn.BCEWithLogitsLoss", "activation": "sigmoid", "float_keys": ["image", "label"]},
+}
 _PLACEHOLDER = re.compile(r"\{\{([\w.]+)\}\}")
 
 
@@ -71,6 +75,7 @@ def _config_values(card: DatasetCard) -> dict[str, Any]:
         "reading": reading,
         "reading_text": " ".join(f"{key}={value}" for key, value in reading.items()),
         "every_frame": card.reading.frame == "all",
+        **_TASK_VALUES["multi-label" if card.task == "multi-label" else "one class"],
     }
     parameters = json.loads((TEMPLATE / "parameters.json").read_text(encoding="utf-8"))
     values["parameters"] = _fill(parameters, values)
@@ -95,12 +100,13 @@ def _fill(node: Any, values: Mapping[str, Any]) -> Any:
 
 
 def _fill_dict(node: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """A key that is a placeholder is replaced by the entries of its value; later keys win."""
+    """A key that is a placeholder becomes its value, or is replaced by the entries of it; later keys win."""
     filled: dict[str, Any] = {}
     for key, value in node.items():
         placeholder = _PLACEHOLDER.fullmatch(key)
-        if placeholder:
-            filled.update(values[placeholder[1]])
+        content = values[placeholder[1]] if placeholder else key
+        if isinstance(content, str):
+            filled[content] = _fill(value, values)
         else:
-            filled[key] = _fill(value, values)
+            filled.update(content)
     return filled

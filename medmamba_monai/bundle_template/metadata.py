@@ -17,6 +17,9 @@ PAPER = "Yue, Y. and Li, Z.: MedMamba: Vision Mamba for Medical Image Classifica
 DISCLAIMER = "Research only. Not a medical device, and not for diagnosis or treatment."
 
 
+_ACTIVATION = {True: "sigmoid of each gives its probability", False: "softmax over them gives probabilities"}
+
+
 def bundle_metadata(card: DatasetCard) -> dict[str, Any]:
     """The content of ``metadata.json``, as the MONAI Bundle specification and the model zoo want it."""
     classes = {str(index): label.display_name for index, label in enumerate(card.classes)}
@@ -42,11 +45,11 @@ def bundle_metadata(card: DatasetCard) -> dict[str, Any]:
         "authors": AUTHORS,
         "copyright": "Copyright (c) 2026 medmamba-monai developers",
         "data_source": card.homepage or card.how_to_obtain,
-        "data_type": "npz" if card.layout.kind == "npz" else "image files",
-        "image_classes": f"{card.modality}, {card.channels} channel(s) of 8 bits, scaled to [-1, 1] and given to the "
-        f"network as {NETWORK_CHANNELS} channels",
+        "data_type": "npz" if card.layout.kind == "npz" else "image files (PNG, JPEG, TIFF, BMP, DICOM, NIfTI)",
+        "image_classes": f"{card.modality}, {card.channels} channel(s), read as 0 to 255, scaled to [-1, 1] and given "
+        f"to the network as {NETWORK_CHANNELS} channels",
         "label_classes": "; ".join(f"{index}: {name}" for index, name in classes.items()),
-        "pred_classes": "one logit a class, in the order of label_classes",
+        "pred_classes": f"one logit a class, in the order of label_classes; {_ACTIVATION[card.task == 'multi-label']}",
         "eval_metrics": {},
         "intended_use": card.intended_use,
         "references": [PAPER, *card.references],

@@ -1,5 +1,6 @@
 """Datasets: what they are (cards), who is in which fold, and how an image becomes a checked array."""
 
+from medmamba_monai.data.caching import cached_dataset
 from medmamba_monai.data.cards import DatasetCard, card_schema, load_card
 from medmamba_monai.data.download import DownloadError, download, file_md5
 from medmamba_monai.data.fold_list import PREPARE_COMMAND, FoldList, read_fold_list
@@ -8,6 +9,7 @@ from medmamba_monai.data.locations import default_dataset_dir, default_fold_list
 from medmamba_monai.data.phantom import write_phantom
 from medmamba_monai.data.prepare import prepare
 from medmamba_monai.data.reading import ReadImage, ReadImaged
+from medmamba_monai.data.resizing import ResizeImage, ResizeImaged, ToUint8d
 
 __all__ = [
     "PREPARE_COMMAND",
@@ -17,7 +19,11 @@ __all__ = [
     "Folds",
     "ReadImage",
     "ReadImaged",
+    "ResizeImage",
+    "ResizeImaged",
     "Sample",
+    "ToUint8d",
+    "cached_dataset",
     "card_schema",
     "default_dataset_dir",
     "default_fold_list",

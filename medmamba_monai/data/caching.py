@@ -13,7 +13,7 @@ import torch
 from monai.data import CacheDataset, Dataset
 
 from medmamba_monai.data.available_memory import available_memory
-from medmamba_monai.data.disk import cache_dir, free_space, how_to_choose, size_text
+from medmamba_monai.data.disk import cache_dir, free_space, how_to_choose, is_writable, size_text
 from medmamba_monai.data.memory_map import Item, MemoryMappedDataset, RowStore
 from medmamba_monai.errors import UserError
 
@@ -60,11 +60,11 @@ def cached_dataset(
     Args:
         data: items with the path of an image.
         transform: from an item to what is kept; deterministic.
-        cache: ``memory``: all of it. ``disk``: a :class:`~medmamba_monai.data.memory_map.MemoryMappedDataset`, whose
-            file is shared by folds, workers and processes and is there again at the next run. ``none``. A number from
-            0 to 1: that part of the images in memory. ``auto``: ``memory`` where it takes no more than
-            ``memory_share`` of what is available; else ``disk`` where all ``num_rows`` fit; else the part of the images
-            that fits into the share.
+        cache: ``memory``: all of it; workers that are spawned, as on macOS and Windows, get a copy each. ``disk``: a
+            :class:`~medmamba_monai.data.memory_map.MemoryMappedDataset`, whose file is shared by folds, workers and
+            processes and is there again at the next run. ``none``. A number from 0 to 1: that part of the images in
+            memory. ``auto``: ``memory`` where it takes no more than ``memory_share`` of what is available; else
+            ``disk`` where all ``num_rows`` fit; else the part of the images that fits into the share.
         directory: folder for stores on disk; by default ``images`` in :func:`~medmamba_monai.data.disk.cache_dir`.
         identity: all that decides what the images decode to. Without one nothing is kept on disk.
         num_rows: number of images that share the store on disk, where items have a ``row`` of their own.
@@ -171,6 +171,8 @@ def _obstacle(image: Any, folder: Path, identity: str, num_rows: int) -> str:
         return "no identity says which images they are"
     if not isinstance(image, torch.Tensor) or image.dtype != torch.uint8:
         return "they are no uint8 tensors"
+    if not is_writable(folder):
+        return f"{folder} cannot be written; {how_to_choose()}"
     missing = RowStore.missing_bytes(folder, identity, num_rows, image.shape)
     if missing <= (free := free_space(folder)):
         return ""

@@ -154,6 +154,8 @@ class DatasetCard(Strict):
         spellings = [comparable(name) for label in self.classes for name in label.spellings]
         if len(set(spellings)) != len(spellings):
             raise ValueError(f"classes: names and aliases must differ, found {spellings}")
+        if len(set(self.display_names)) != self.num_classes:
+            raise ValueError(f"classes: display names must differ, found {list(self.display_names)}")
         if (self.task == "binary") != (self.num_classes == 2) and self.task != "multi-label":
             raise ValueError(f"task: {self.task!r} does not fit {self.num_classes} classes; two classes are 'binary'")
         return self

@@ -17,7 +17,7 @@ import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import FileDataset
 from pydicom.encaps import get_frame
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 from pydicom.pixels import get_decoder, pixel_array
 from pydicom.uid import (
@@ -26,6 +26,7 @@ from pydicom.uid import (
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    RLELossless,
 )
 from pydicom.valuerep import VR
 
@@ -50,7 +51,9 @@ _ATTRIBUTES = [
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 ]
 _PIXEL_TAGS = {struct.pack(order + "HH", 0x7FE0, element) for order in "<>" for element in (8, 9, 16)}
-_EXTRA = 'pip install "medmamba-monai[dicom]"'
+_PLUGINS = ("pylibjpeg", "pyjpegls", "pillow", "pydicom", "gdcm")
+"""Decoders, the best first: for some damaged images gdcm ends the process."""
+_PYDICOM_ERRORS = (InvalidDicomError, BytesLengthException)
 _HEADER_BYTES = 2**24  # of an inflated file, before the pixels
 
 
@@ -98,8 +101,11 @@ def read_dicom(path: Path, frame: Frame, limits: Limits) -> RawImage:
 
 @contextlib.contextmanager
 def opened(path: Path, limits: Limits) -> Iterator[tuple[BinaryIO, FileDataset]]:
-    """A file in plain DICOM format and its header; errors of pydicom become errors that name the file."""
-    with naming_file(path, "a DICOM file", InvalidDicomError), path.open("rb") as file:
+    """A file in plain DICOM format and its header.
+
+    Errors of pydicom become errors that name the file; what they quote could be a patient's name.
+    """
+    with naming_file(path, "a DICOM file", *_PYDICOM_ERRORS, quote=False), path.open("rb") as file:
         stream = _plain_stream(file, path, limits)
         yield stream, dcmread(stream, stop_before_pixels=True, specific_tags=_ATTRIBUTES)
 
@@ -118,26 +124,16 @@ def check_image(stream: BinaryIO, header: FileDataset, name: str, frames: int, l
         UserError: they cannot.
     """
     if stream.read(4) not in _PIXEL_TAGS:
-        kind = UID(header.get("SOPClassUID") or "unknown kind").name
+        kind = _uid_name(header.get("SOPClassUID"))
         raise UserError(f"{name}: is a DICOM file without an image ({kind}); leave it out")
     size = (header.Columns, header.Rows, frames) if frames > 1 else (header.Columns, header.Rows)
     limits.check(name, size, header.SamplesPerPixel * max(header.BitsAllocated, 8) / 8)
-    if (
-        header.BitsAllocated > 1
-        and header.get("HighBit", header.get("BitsStored", 0) - 1) != header.get("BitsStored", 0) - 1
-    ):
-        raise UserError(f"{name}: its HighBit {header.HighBit} with BitsStored {header.BitsStored} is not supported")
-    syntax = header.file_meta.get("TransferSyntaxUID")
-    if syntax is None:
+    high, bits = header.get("HighBit"), header.get("BitsStored")
+    if high is not None and bits is not None and high != bits - 1:
+        raise UserError(f"{name}: its HighBit {high} with BitsStored {bits} is not supported; convert it")
+    if header.file_meta.get("TransferSyntaxUID") is None:
         raise UserError(f"{name}: does not tell its transfer syntax; get it again")
-    try:
-        decoder = get_decoder(syntax)
-    except NotImplementedError as error:
-        raise UserError(
-            f"{name}: its pixels are stored as {syntax.name}, which is not supported; convert it"
-        ) from error
-    if not decoder.is_available:
-        raise UserError(f"{name}: is compressed as {syntax.name}; {_EXTRA}")
+    _decoder(header, name)
 
 
 def stored_values(stream: BinaryIO, header: FileDataset, index: int, name: str) -> np.ndarray:
@@ -147,24 +143,44 @@ def stored_values(stream: BinaryIO, header: FileDataset, index: int, name: str) 
         (rows, columns), or (rows, columns, 3) in RGB.
 
     Raises:
-        UserError: the compressed image has another size than the header says; decoding it could take any memory.
+        UserError: the compressed image is damaged, or has another size than the header says, so that decoding it could
+            take any memory.
     """
     syntax = header.file_meta.TransferSyntaxUID
-    if syntax.is_encapsulated:
+    if syntax.is_encapsulated and syntax != RLELossless:
         size = codestream_size(_encoded_frame(stream, header, index))
-        if size not in (None, (header.Columns, header.Rows)):
+        if size != (header.Columns, header.Rows):
+            found = "damaged" if size is None else f"{size[0]} x {size[1]}"
             raise UserError(
-                f"{name}: its compressed image is {size[0]} x {size[1]}, its header says {header.Columns} x "
-                f"{header.Rows}; get it again"
+                f"{name}: its compressed image is {found}, its header says {header.Columns} x {header.Rows}; get it again"
             )
     stream.seek(0)
     try:
-        return pixel_array(stream, index=index)
+        return pixel_array(stream, index=index, decoding_plugin=_decoder(header, name))
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise UserError(
-            f"{name}: its pixels ({syntax.name}) cannot be decoded ({reason}); {_EXTRA}, get it again or convert it"
+            f"{name}: its pixels ({syntax.name}) cannot be decoded ({reason}); get it again or convert it"
         ) from error
+
+
+def _decoder(header: FileDataset, name: str) -> str:
+    """The plugin of pydicom that decodes the pixels; empty where they are not compressed."""
+    syntax = header.file_meta.TransferSyntaxUID
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError as error:
+        kind = _uid_name(syntax)
+        raise UserError(f"{name}: its pixels are stored as {kind}, which is not supported; convert it") from error
+    if not decoder.is_available:
+        raise UserError(f'{name}: is compressed as {syntax.name}; pip install "medmamba-monai[dicom]"')
+    return next((plugin for plugin in _PLUGINS if plugin in decoder.available_plugins), "")
+
+
+def _uid_name(uid: str | None) -> str:
+    """What a UID means; not the UID itself, which in a damaged file can be any text."""
+    name = UID(uid or "").name
+    return "unknown kind" if name == (uid or "") else name
 
 
 def _encoded_frame(stream: BinaryIO, header: FileDataset, index: int) -> bytes:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from pydicom.dataset import FileDataset
 from pydicom.uid import MediaStorageDirectoryStorage
 
 from medmamba_monai.data.dicom import DICOM_SUFFIXES, check_image, frames_of, is_dicom, opened, stored_values
-from medmamba_monai.data.dicom_values import functional, raw_of
+from medmamba_monai.data.dicom_values import code_of, functional, raw_of
 from medmamba_monai.data.file_names import shown
 from medmamba_monai.data.raw_image import Limits, RawImage
 from medmamba_monai.errors import UserError
@@ -65,12 +66,12 @@ def read_series(folder: Path, limits: Limits) -> RawImage:
     Raises:
         UserError: there are several series, or the slices are not one regular stack.
     """
-    files = _one_series(folder)
-    if len(files) == 1:
-        return read_multiframe(files[0], limits)
+    files = _one_series(folder, limits)
     slices, raws = [], []
     for path in files:
         with opened(path, limits) as (stream, header):
+            if frames_of(header) > 1 and len(files) == 1:
+                return read_multiframe(path, limits)
             if frames_of(header) > 1:
                 raise UserError(f"{shown(path)}: is a volume of its own, beside {len(files) - 1} files of its series")
             check_image(stream, header, shown(path), len(files), limits)
@@ -103,19 +104,21 @@ def read_multiframe(path: Path, limits: Limits) -> RawImage:
     return _volume(slices, raws, name)
 
 
-def _one_series(folder: Path) -> list[Path]:
+def _one_series(folder: Path, limits: Limits) -> list[Path]:
     series: dict[str, list[Path]] = defaultdict(list)
     kinds: dict[str, str] = {}
     for path in sorted(folder.iterdir()):
         if path.is_file() and not path.name.startswith(".") and _looks_like_dicom(path):
-            with opened(path, Limits()) as (_, header):
+            with opened(path, limits) as (_, header):
                 if (
                     header.get("SOPClassUID") != MediaStorageDirectoryStorage
                     and "DirectoryRecordSequence" not in header
                 ):
                     uid = str(header.get("SeriesInstanceUID") or "")
                     series[uid].append(path)
-                    kinds.setdefault(uid, f"{header.get('Modality')}, {header.get('Rows')} x {header.get('Columns')}")
+                    kinds.setdefault(
+                        uid, f"{code_of(header, 'Modality')}, {header.get('Rows')} x {header.get('Columns')}"
+                    )
     if not series:
         raise UserError(f"{shown(folder)}: is a folder without DICOM files")
     if len(series) > 1:
@@ -157,7 +160,8 @@ def _volume(slices: Sequence[Slice], raws: Sequence[RawImage], name: str) -> Raw
     ordered = [slices[index] for index in order]
     _check_spacing(ordered, places[order])
     affine = np.eye(4)
-    steps = (first.along_row, first.along_column, ordered[-1].position - ordered[0].position)
+    across = ordered[-1].position - ordered[0].position if len(ordered) > 1 else first.normal
+    steps = (first.along_row, first.along_column, across)
     affine[:3, :3] = _LPS_TO_RAS @ np.stack(steps, axis=1)
     return _stacked([raws[index] for index in order], io_orientation(affine), [item.name for item in ordered], name)
 
@@ -174,13 +178,17 @@ def _check_alike(first: Slice, other: Slice) -> None:
 
 def _check_spacing(slices: Sequence[Slice], places: np.ndarray) -> None:
     gaps = np.diff(places)
-    usual = float(np.median(gaps))
-    for index, gap in enumerate(gaps):
-        pair = f"{slices[index].name}: and {slices[index + 1].name}"
-        if gap < 1e-3 * max(usual, 1e-3):
-            raise UserError(f"{pair} are at the same position; move one away, or separate the phases of the scan")
+    for gap, (before, after) in zip(gaps, pairwise(slices), strict=True):
+        if gap <= 1e-3 * gaps.max():
+            raise UserError(
+                f"{before.name}: is at the same position as {after.name}; move one away, or separate phases of the scan"
+            )
+    usual = np.sort(gaps)[(len(gaps) - 1) // 2] if len(gaps) else 0  # of two, the smaller: slices are rather missing
+    for gap, (before, after) in zip(gaps, pairwise(slices), strict=True):
         if abs(gap - usual) > _MAX_SPACING_DIFFERENCE * usual:
-            raise UserError(f"{pair} are {gap:.4g} mm apart, the others {usual:.4g} mm; a slice is missing or too many")
+            raise UserError(
+                f"{before.name}: is {gap:.4g} mm from {after.name}, others {usual:.4g} mm; a slice is missing or extra"
+            )
 
 
 def _stacked(raws: Sequence[RawImage], orientation: np.ndarray, names: Sequence[str], name: str) -> RawImage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_color_lut
+from pydicom.uid import JPEG2000TransferSyntaxes
 
 from medmamba_monai.data.intensity import windowed
 from medmamba_monai.data.raw_image import RawImage
@@ -17,6 +19,9 @@ from medmamba_monai.errors import UserError
 
 _FUNCTIONS = {"LINEAR": 1.0, "LINEAR_EXACT": 0.0, "SIGMOID": 0.0}
 """The functions of a window and the least width of each."""
+_CODE = re.compile(r"[A-Z_]+[0-9]*(_[0-9]+)?|PALETTE COLOR")
+_YBR = ("YBR_FULL", "YBR_FULL_422")
+_YBR_OF_JPEG_2000 = ("YBR_ICT", "YBR_RCT")
 
 
 def raw_of(stored: np.ndarray, header: Dataset, index: int, name: str) -> RawImage:
@@ -35,12 +40,13 @@ def raw_of(stored: np.ndarray, header: Dataset, index: int, name: str) -> RawIma
     """
     frames = int(header.get("NumberOfFrames") or 1)
     photometric = str(header.PhotometricInterpretation)
-    if photometric == "PALETTE COLOR":
-        colors, bits = _palette_colors(stored, header, name)
+    if photometric == "PALETTE COLOR" or stored.ndim == 3:
+        colors, bits = _colors(stored, header, photometric, name)
         return RawImage(colors, kind_of(header), True, (0.0, 2.0**bits - 1), frames=frames)
-    if stored.ndim == 3:
-        full = (0.0, 2.0**header.BitsStored - 1)
-        return RawImage(_unsigned(stored, name), kind_of(header), True, full, frames=frames)
+    if photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        raise UserError(
+            f"{name}: has one value a pixel but is called {code_of(header, 'PhotometricInterpretation')}; get it again or convert it"
+        )
     values, nominal = _rescaled(stored, header, index, name)
     voi = functional(header, index, "FrameVOILUTSequence") or header
     return RawImage(
@@ -50,7 +56,7 @@ def raw_of(stored: np.ndarray, header: Dataset, index: int, name: str) -> RawIma
         hidden=_padding(stored, header),
         inverted=photometric == "MONOCHROME1",
         window=window_of(voi),
-        display=_display(voi, nominal, name),
+        display=_display(voi, nominal, _byte_order(header), name),
         frames=frames,
     )
 
@@ -59,7 +65,13 @@ def kind_of(header: Dataset) -> str:
     """What a file is, such as "DICOM CT, 16-bit signed, MONOCHROME2"."""
     bits = header.get("BitsStored") or header.BitsAllocated
     sign = "signed" if header.get("PixelRepresentation") == 1 else "unsigned"
-    return f"DICOM {header.get('Modality') or 'image'}, {bits}-bit {sign}, {header.PhotometricInterpretation}"
+    return f"DICOM {code_of(header, 'Modality')}, {bits}-bit {sign}, {code_of(header, 'PhotometricInterpretation')}"
+
+
+def code_of(header: Dataset, keyword: str) -> str:
+    """A coded value; of a damaged file it could be any text, which is not shown."""
+    value = str(header.get(keyword) or "")
+    return value if _CODE.fullmatch(value) else "of unknown kind"
 
 
 def functional(header: Dataset, index: int, sequence: str) -> Dataset | None:
@@ -87,9 +99,11 @@ def _first(value: Any) -> float | None:
     return float(value[0]) if len(value) and value[0] not in (None, "") else None
 
 
-def _display(voi: Dataset, nominal: tuple[float, float] | None, name: str) -> Callable[[np.ndarray], np.ndarray] | None:
+def _display(
+    voi: Dataset, nominal: tuple[float, float] | None, order: str, name: str
+) -> Callable[[np.ndarray], np.ndarray] | None:
     if tables := voi.get("VOILUTSequence"):
-        table, first, bits = _table(tables[0], nominal is not None and nominal[0] < 0)
+        table, first, bits = _table(tables[0], nominal is not None and nominal[0] < 0, order)
         return partial(_looked_up, table=table * (255 / (2.0**bits - 1)), first=first)
     window = window_of(voi)
     return None if window is None else partial(_through_window, window=window, voi=voi, name=name)
@@ -101,7 +115,7 @@ def _through_window(values: np.ndarray, window: tuple[float, float], voi: Datase
     least = _FUNCTIONS.get(function)
     if least is None or not math.isfinite(center) or not width >= least or width <= 0:
         raise UserError(
-            f"{name}: its window (center {center:g}, width {width:g}, {function}) has no meaning; declare window or "
+            f"{name}: its window (center {center:g}, width {width:g}, {function if _CODE.fullmatch(function) else 'unknown'}) has no meaning; declare window or "
             "intensity_range"
         )
     return windowed(values, center, width, function)
@@ -111,7 +125,7 @@ def _rescaled(
     stored: np.ndarray, header: Dataset, index: int, name: str
 ) -> tuple[np.ndarray, tuple[float, float] | None]:
     if tables := header.get("ModalityLUTSequence"):
-        table, first, bits = _table(tables[0], header.PixelRepresentation == 1)
+        table, first, bits = _table(tables[0], header.PixelRepresentation == 1, _byte_order(header))
         return _looked_up(stored, table, first), (0.0, 2.0**bits - 1)
     item = functional(header, index, "PixelValueTransformationSequence") or header
     slope, intercept = _number(item, "RescaleSlope", 1.0), _number(item, "RescaleIntercept", 0.0)
@@ -122,10 +136,10 @@ def _rescaled(
     low, high = sorted(edge * slope + intercept for edge in _stored_range(header))
     if (slope, intercept) == (1, 0):
         return stored, (low, high)
-    exact = slope.is_integer() and intercept.is_integer() and max(-low, high) < 2**31
-    return stored.astype(np.int64 if exact else np.float64) * (int(slope) if exact else slope) + (
-        int(intercept) if exact else intercept
-    ), (low, high)
+    whole = slope.is_integer() and intercept.is_integer()
+    if whole and stored.itemsize < 4 and abs(slope) < 2**14 and abs(intercept) < 2**30:
+        return stored.astype(np.int32) * np.int32(slope) + np.int32(intercept), (low, high)
+    return stored.astype(np.float64) * slope + intercept, (low, high)
 
 
 def _number(item: Dataset, keyword: str, default: float) -> float:
@@ -148,13 +162,17 @@ def _padding(stored: np.ndarray, header: Dataset) -> np.ndarray | None:
     return hidden if hidden.any() else None
 
 
-def _table(item: Dataset, signed: bool) -> tuple[np.ndarray, int, int]:
+def _byte_order(header: Dataset) -> str:
+    return "<" if header.file_meta.TransferSyntaxUID.is_little_endian else ">"
+
+
+def _table(item: Dataset, signed: bool, order: str) -> tuple[np.ndarray, int, int]:
     """Entries, the first value that is mapped, and the bits of an entry."""
     entries, first, bits = (int(part) for part in item.LUTDescriptor)
     entries = entries or 2**16
     data = item.LUTData
     if isinstance(data, bytes):
-        kind = np.uint8 if len(data) < 2 * entries else np.dtype("<u2")
+        kind = np.uint8 if len(data) < 2 * entries else np.dtype(order + "u2")
         data = np.frombuffer(data, kind)
     table = np.asarray(data)[:entries]
     if len(table) < entries or not 1 <= bits <= 16:
@@ -167,17 +185,22 @@ def _looked_up(values: np.ndarray, table: np.ndarray, first: int) -> np.ndarray:
     return table[places]
 
 
+def _colors(stored: np.ndarray, header: Dataset, photometric: str, name: str) -> tuple[np.ndarray, int]:
+    """RGB and the bits of a sample."""
+    if photometric == "PALETTE COLOR":
+        return _palette_colors(stored, header, name)
+    syntax = header.file_meta.TransferSyntaxUID
+    known = photometric == "RGB" or (photometric in _YBR and header.BitsStored == 8)
+    known = known or (photometric in _YBR_OF_JPEG_2000 and syntax in JPEG2000TransferSyntaxes)
+    if not known or stored.shape[-1] != 3 or stored.dtype.kind != "u":
+        raise UserError(f"{name}: has colors of a kind that is not supported ({kind_of(header)}); convert it")
+    return stored, header.BitsStored
+
+
 def _palette_colors(stored: np.ndarray, header: Dataset, name: str) -> tuple[np.ndarray, int]:
-    if not header.file_meta.TransferSyntaxUID.is_little_endian:
+    if _byte_order(header) == ">":
         raise UserError(f"{name}: is a big-endian DICOM file with a palette, which is not supported; convert it")
     entries, first, bits = (int(part) for part in header.RedPaletteColorLookupTableDescriptor)
     first = first - 2**16 if header.PixelRepresentation == 1 and first >= 2**15 else first
-    count = entries or 2**16
-    table = apply_color_lut(np.arange(first, first + count), header)[:, :3]
+    table = apply_color_lut(np.arange(first, first + (entries or 2**16)), header)[:, :3]
     return _looked_up(stored, table, first), bits
-
-
-def _unsigned(stored: np.ndarray, name: str) -> np.ndarray:
-    if stored.dtype.kind != "u":
-        raise UserError(f"{name}: has colors of type {stored.dtype}, which is not supported; convert it")
-    return stored

@@ -32,11 +32,16 @@ def free_space(folder: Path) -> int:
     Raises:
         UserError: nothing can be known of it.
     """
-    there = next((place for place in (folder, *folder.parents) if place.exists()), folder)
     try:
-        return shutil.disk_usage(there).free
+        return shutil.disk_usage(_existing(folder)).free
     except OSError as error:
         raise UserError(f"{folder}: cannot be used ({error.strerror}); {how_to_choose()}") from error
+
+
+def is_writable(folder: Path) -> bool:
+    """Whether a folder can be written, or made where it does not exist yet."""
+    there = _existing(folder)
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
 def require_space(folder: Path, needed: int, what: str) -> None:
@@ -84,3 +89,8 @@ def size_text(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:,.1f} GiB"
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the innermost one around it that is there."""
+    return next((place for place in (folder, *folder.parents) if place.exists()), folder)

@@ -29,13 +29,14 @@ BAD_CONTENT: tuple[type[Exception], ...] = (
 
 
 @contextlib.contextmanager
-def naming_file(path: Path, what: str, *more: type[Exception]) -> Iterator[None]:
+def naming_file(path: Path, what: str, *more: type[Exception], quote: bool = True) -> Iterator[None]:
     """Turn exceptions of the block into a `UserError` that names the file.
 
     Args:
         path: the file that the block reads.
         what: what it should be, such as "a DICOM file".
         more: exceptions beside `BAD_CONTENT`.
+        quote: whether to tell what the exception says, rather than its kind alone.
     """
     name = shown(path)
     try:
@@ -49,7 +50,8 @@ def naming_file(path: Path, what: str, *more: type[Exception]) -> Iterator[None]
     except MemoryError as error:
         raise UserError(f"{name}: does not fit into memory ({error})") from error
     except (*BAD_CONTENT, *more) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        said = shown(" ".join(str(error).split())) if quote else ""
+        reason = said or type(error).__name__
         raise UserError(
             f"{name}: is damaged, or {what} of a rare kind ({reason}); get it again or convert it"
         ) from error

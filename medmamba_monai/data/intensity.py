@@ -135,7 +135,8 @@ def _scaled(raw: RawImage, values: np.ndarray, rules: Rules, name: str) -> np.nd
     if rules.clip:
         return _linear(np.clip(values, low, high), low, high)
     _check_inside(raw, values, low, high, name)
-    return np.clip(_linear(values, low, high), 0, 255)  # only padding can be outside
+    scaled = _linear(values, low, high)
+    return np.clip(scaled, 0, 255, out=scaled)  # only padding can be outside
 
 
 def _range(raw: RawImage, values: np.ndarray, rules: Rules, name: str) -> tuple[float, float]:

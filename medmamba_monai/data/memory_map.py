@@ -15,7 +15,7 @@ import json
 import logging
 import math
 import zlib
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from medmamba_monai.files import replace_atomically, write_json
 
 logger = logging.getLogger("medmamba_monai.data")
 
-Item = Mapping[Hashable, Any]
+Item = Mapping[str, Any]
 
 _FORMAT = 1
 _FILLED = 1 << 32  # beside the checksum, so that no filled row has the zero of an empty one
@@ -168,7 +168,7 @@ class MemoryMappedDataset(Dataset):
         _check_rows(data, identity, num_rows)
         self.store = RowStore(directory, identity, num_rows, self._decode(0).shape)
 
-    def _transform(self, index: int) -> dict[Hashable, Any]:
+    def _transform(self, index: int) -> dict[str, Any]:
         """Read or decode one item; the dataset's own ``[]`` takes slices too."""
         item, row = self.data[index], _row_of(self.data, index)
         seed = zlib.crc32(str(item.get("id", item[self.key])).encode())

@@ -124,16 +124,16 @@ def _check_header(header: nibabel.Nifti1Header, name: str, limits: Limits) -> No
 
 
 def _image(path: Path, limits: Limits, name: str) -> Any:
-    with path.open("rb") as file:
+    with _header_path(path).open("rb") as file:
         packed = file.read(2) == _GZIP
-    if not packed:
-        return nibabel.load(_header_path(path), mmap=False)
-    with gzip.open(path) as file:
-        content = file.read(limits.bytes + 1)  # to its end, which checks the checksum
+        file.seek(0)
+        content = (gzip.GzipFile(fileobj=file) if packed else file).read(limits.bytes + 1)  # to the end: checks the sum
     if len(content) > limits.bytes:
         raise limits.too_long(name)
-    kind = nibabel.Nifti1Image if _header_class(content) is nibabel.Nifti1Header else nibabel.Nifti2Image
-    return kind.from_bytes(content)
+    second = _header_class(content) is nibabel.Nifti2Header
+    if content[344:347] == b"ni1" or content[4:7] == b"ni2":
+        return (nibabel.Nifti2Pair if second else nibabel.Nifti1Pair).from_filename(_header_path(path), mmap=False)
+    return (nibabel.Nifti2Image if second else nibabel.Nifti1Image).from_bytes(content)
 
 
 def _affine(image: Any, name: str) -> np.ndarray:
@@ -158,9 +158,8 @@ def _raw(stored: np.ndarray, image: Any, name: str) -> RawImage:
     kind = f"NIfTI {image.get_data_dtype()}"
     if stored.dtype.names is not None:
         return _colors(stored, f"NIfTI {'RGBA' if 'A' in stored.dtype.names else 'RGB'}")
-    slope, intercept = image.header.get_slope_inter()
-    scaled = slope is not None and (slope, intercept) != (1, 0)
-    if scaled:
+    slope, intercept = image.dataobj.slope, image.dataobj.inter  # the header of a loaded image has lost them
+    if (slope, intercept) != (1, 0):
         kind += f" scaled by {slope:g}, {intercept:g}"
         stored = stored.astype(np.float64) * slope + intercept
     if stored.dtype.kind == "f" and stored.dtype.itemsize > 8:

@@ -6,6 +6,7 @@ Pillow decodes. Where it would give other values than the file has, this module 
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -54,6 +55,9 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     8: lambda pixels: np.rot90(pixels),
 }
 """What the values of the EXIF tag Orientation ask for."""
+
+_DESCRIPTION = 270
+_IMAGEJ = re.compile(r"ImageJ=.*?\bimages=(\d+)", re.DOTALL)
 
 _lock = threading.Lock()
 _readers = 0
@@ -142,6 +146,9 @@ def _at_frame(stream: IO[bytes], path: Path, frame: Frame, limits: Limits) -> tu
     index = choose_frame(shown(path), frames, frame)
     if isinstance(image, GifImageFile) and image.tile and image.tile[0][1] != (0, 0, *image.size):
         raise UserError(f"{shown(path)}: its first frame does not cover the picture; convert it to PNG")
+    told = _IMAGEJ.match(str(image.tag_v2.get(_DESCRIPTION, ""))) if isinstance(image, TiffImageFile) else None
+    if told and int(told[1]) > frames:
+        raise UserError(f"{shown(path)}: ImageJ wrote {told[1]} images, of which {frames} can be read; save as pages")
     if frames > 1:
         image.seek(index)
         limits.check(shown(path), image.size, 8)

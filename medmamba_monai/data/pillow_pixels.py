@@ -103,6 +103,8 @@ def _refuse_unknown(image: Any, raw_mode: str, name: str) -> None:
     why = ""
     if image.mode == "LAB":
         why = "LAB colors"
+    elif image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
+        why = "CMYK colors that may be inverted or not, for the mark of Adobe is missing"
     elif raw_mode.startswith("CMYK;16"):
         why = "16-bit CMYK colors"
     elif raw_mode.startswith("RGBa;16"):

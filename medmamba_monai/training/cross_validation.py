@@ -21,6 +21,7 @@ from medmamba_monai.training.fold_jobs import FoldJob, run_jobs
 from medmamba_monai.training.fold_process import EXIT_KILLED, tracked_run
 from medmamba_monai.training.guards import check_options
 from medmamba_monai.training.mlflow_store import check_tracking_uri
+from medmamba_monai.training.private_values import without_private_values
 from medmamba_monai.training.progress import format_seconds
 from medmamba_monai.training.tracking import TrackedRun, end_status
 from medmamba_monai.training.weights import as_option
@@ -30,13 +31,17 @@ FREE_TO_CHANGE = (
     "data_list",
     "device",
     "num_workers",
-    "cache_rate",
+    "cache",
     "progress_bar",
     "resume",
     "tensorboard",
     "tracking_uri",
 )
 """Parameters that may differ when a cross-validation goes on; all others would make it another one."""
+
+
+MEMORY_SHARE = 0.4
+"""Part of the available memory that the images of one dataset may take; folds that run at a time share it."""
 
 
 class CrossValidation:
@@ -147,7 +152,12 @@ class CrossValidation:
         run = self.run_handle
         run.start()
         run.journal.log_params({**self.parameters_to_log(), "num_folds": self.fold_list.num_folds})
-        tags = {"dataset": self.card.name, "fold_digest": self.fold_list.digest, "protocol": self.fold_list.protocol}
+        tags = {
+            "dataset": self.card.name,
+            "fold_digest": self.fold_list.digest,
+            "protocol": self.fold_list.protocol,
+            "count_mismatch": "; ".join(self.fold_list.count_mismatch) or "none",
+        }
         run.journal.set_tags({**environment_tags(self.parameters["device"]), **tags})
         run.send()
 
@@ -197,6 +207,7 @@ class CrossValidation:
             "parent_dir": str(self.output_dir),
             "finish_run": False,
             "trainings_after": -(-jobs_after // self.jobs),
+            "memory_share": MEMORY_SHARE / self.jobs,
             **self.overrides,
         }
         content = {
@@ -241,10 +252,15 @@ class CrossValidation:
         """The command that makes this run again in the bundle's folder, without the folders of this machine."""
         options = [f"--{key} {as_option(value)}" for key, value in self.parameters_to_log().items()]
         if self.config_names != ["configs/train.json"]:
-            names = [name if not Path(name).is_absolute() else Path(name).name for name in self.config_names]
+            within = [
+                (self.bundle_root / name).resolve().is_relative_to(self.bundle_root) for name in self.config_names
+            ]
+            names = [
+                name if inside else Path(name).name for name, inside in zip(self.config_names, within, strict=True)
+            ]
             options.append(f"--config_files {as_option(names)}")
         if self.overrides:
-            options.append(f"--overrides {as_option(self.overrides)}")
+            options.append(f"--overrides {as_option(without_private_values(self.overrides))}")
         head = "python -m monai.bundle run cross_validation --config_file configs/cross_validation.json"
         return " \\\n    ".join([head, *options])
 

@@ -55,7 +55,7 @@ class CrossValidationSummary:
         self.figures: tuple[Path, ...] = ()
         self.results = self._read_results()
         self.combination = "ensemble" if fold_list.protocol == "official-test" else "pooled"
-        self.class_names = [label.display_name for label in card.classes]
+        self.class_names = card.display_names
         self.tested = self._tested()
         self.combined = self._combine()
         self.classes: ClassSummary | None = None

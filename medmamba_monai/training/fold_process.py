@@ -25,12 +25,12 @@ from monai.bundle import ConfigWorkflow
 from medmamba_monai.errors import error_message, find_user_error
 from medmamba_monai.files import write_json
 from medmamba_monai.training.guards import TrainingDiverged
+from medmamba_monai.training.private_values import without_private_values
 from medmamba_monai.training.tracking import TrackedRun, end_status
 
 EXIT_USER_ERROR = 2
 EXIT_KILLED = 130
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_PRIVATE = ("bundle_root", "dataset_dir", "data_list", "output_dir", "ckpt_dir", "parent_dir", "tracking_uri")
 
 
 def main(job_file: str) -> int:
@@ -118,15 +118,6 @@ def tracked_run(job: dict[str, Any]) -> TrackedRun:
         run_name=f"fold {job['fold']}",
         parent=overrides["parent_dir"],
     )
-
-
-def without_private_values(config: dict[str, Any]) -> dict[str, Any]:
-    """The config without the values that name folders, files and servers, which must not reach a tracking server."""
-    hidden = "(on the user's machine, not logged)"
-    return {
-        key: hidden if key in _PRIVATE and not str(value).startswith(("$", ".")) else value
-        for key, value in config.items()
-    }
 
 
 def _exit_code(error: BaseException | None, log_file: logging.Handler) -> int:

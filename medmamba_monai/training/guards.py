@@ -22,7 +22,7 @@ class TrainingDiverged(UserError):
 SMALLEST = {"epochs": 1, "batch_size": 1, "image_size": 1, "val_interval": 1, "patience": 0, "num_workers": 0}
 """Whole numbers among the options, and the smallest value of each."""
 
-LARGEST = {"learning_rate": math.inf, "weight_decay": math.inf, "drop_path_rate": 1.0, "cache_rate": 1.0}
+LARGEST = {"learning_rate": math.inf, "weight_decay": math.inf, "drop_path_rate": 1.0}
 """Numbers from 0 among the options, and the largest value of each."""
 
 

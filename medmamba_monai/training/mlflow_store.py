@@ -14,6 +14,7 @@ from filelock import FileLock
 from medmamba_monai.errors import UserError, first_line
 from medmamba_monai.files import write_json
 from medmamba_monai.training.journal import split_complete
+from medmamba_monai.training.private_values import without_credentials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -82,7 +83,8 @@ def experiment_id(client: MlflowClient, tracking_uri: str, name: str) -> str:
             found = client.get_experiment_by_name(name)
             return str(found.experiment_id)
     if found.lifecycle_stage == "deleted":
-        raise UserError(f"experiment {name!r} was deleted in {tracking_uri}: restore it, or pass --experiment_name")
+        store = without_credentials(tracking_uri)
+        raise UserError(f"experiment {name!r} was deleted in {store}: restore it, or pass --experiment_name")
     return str(found.experiment_id)
 
 
@@ -147,7 +149,7 @@ class JournalSender:
         except (MlflowException, requests.RequestException, SQLAlchemyError, OSError) as error:
             self._retry_at = time.monotonic() + 60
             logger.warning(
-                f"MLflow at {self.state['tracking_uri']} did not take {self.pending()} entries "
+                f"MLflow at {without_credentials(self.state['tracking_uri'])} did not take {self.pending()} entries "
                 f"({first_line(error)[:200]}). Training goes on; they are kept in {self.directory}. "
                 f"Send them later: medmamba-monai send {self.directory}"
             )

@@ -1,0 +1,62 @@
+"""What names folders, files and servers of this machine, and so must not reach a tracking server."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+HIDDEN = "(on the user's machine, not logged)"
+
+PRIVATE = (
+    "bundle_root",
+    "dataset_dir",
+    "data_list",
+    "output_dir",
+    "ckpt_dir",
+    "ckpt_path",
+    "parent_dir",
+    "tracking_uri",
+)
+"""Parameters whose values are private wherever they are."""
+
+_PATH = re.compile(r"^(/|~|\.\.?/|\.\.$|[A-Za-z]:[\\/]|\\\\|file:)")
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+def without_private_values(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a config without the values that name folders, files and servers.
+
+    Hidden are the values of `PRIVATE`, every text that is a path outside the current folder, and every text that
+    contains one of those. Expressions that only refer to other values (``$@output_dir + '/x'``) name nothing and stay.
+    """
+    hidden = {key for key in PRIVATE if key in config and not _harmless(str(config[key]))}
+    secrets = tuple(str(config[key]) for key in hidden if len(str(config[key])) > 1)
+    return {key: HIDDEN if key in hidden else _shown(value, secrets) for key, value in config.items()}
+
+
+def _shown(value: Any, secrets: tuple[str, ...]) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _shown(item, secrets) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_shown(item, secrets) for item in value]
+    if not isinstance(value, str):
+        return value
+    private = not _harmless(value) and (_names_a_path(value) or any(secret in value for secret in secrets))
+    return HIDDEN if private else value
+
+
+def _harmless(value: str) -> bool:
+    """Whether a text names nothing: the current folder, nothing at all, or what is put together from other values."""
+    return value in ("", ".", "None") or (value.startswith(("$", "@", "%")) and "@" in value)
+
+
+def _names_a_path(value: str) -> bool:
+    if value.startswith("$"):
+        return any(_PATH.match(text) for text in re.findall(r"['\"]([^'\"]+)['\"]", value))
+    return _PATH.match(value) is not None
+
+
+def without_credentials(uri: str) -> str:
+    """An address without user name and password."""
+    return _CREDENTIALS.sub("", uri)

@@ -1,0 +1,57 @@
+"""DICOM files made by pydicom."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+
+
+def dataset(pixels: np.ndarray | None, syntax: str = ExplicitVRLittleEndian, **attributes: object) -> Dataset:
+    """One image: (rows, columns), (rows, columns, 3) or, with NumberOfFrames, frames first; attributes are added."""
+    made = Dataset()
+    made.file_meta = FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = syntax
+    made.SOPClassUID, made.SOPInstanceUID, made.Modality = CTImageStorage, "1.2.3", "CT"
+    made.PatientName, made.SeriesInstanceUID = "Secret^Name", "1.2.840.1"
+    if pixels is not None:
+        color = pixels.shape[-1] == 3 and pixels.ndim > 2
+        made.Rows, made.Columns = pixels.shape[-3:-1] if color else pixels.shape[-2:]
+        made.SamplesPerPixel = 3 if color else 1
+        made.PhotometricInterpretation = "RGB" if color else "MONOCHROME2"
+        if color:
+            made.PlanarConfiguration = 0
+        made.BitsAllocated = made.BitsStored = pixels.dtype.itemsize * 8
+        made.PixelRepresentation = int(pixels.dtype.kind == "i")
+    for keyword, value in attributes.items():
+        setattr(made, keyword, value)
+    if pixels is not None:
+        made.HighBit = attributes.get("HighBit", made.BitsStored - 1)
+        content = pixels.astype(
+            pixels.dtype.newbyteorder("<" if made.file_meta.TransferSyntaxUID.is_little_endian else ">")
+        )
+        made.PixelData = content.tobytes() + bytes(content.nbytes % 2)
+        made["PixelData"].VR = "OB" if pixels.dtype.itemsize == 1 else "OW"
+    return made
+
+
+def save(made: Dataset, path: Path) -> Path:
+    """Write a dataset and return its path."""
+    pydicom.dcmwrite(path, made, enforce_file_format=True)
+    return path
+
+
+def write(path: Path, pixels: np.ndarray | None, syntax: str = ExplicitVRLittleEndian, **attributes: object) -> Path:
+    """Make an image and write it."""
+    return save(dataset(pixels, syntax, **attributes), path)
+
+
+def item(**attributes: object) -> Dataset:
+    """An item of a sequence."""
+    made = Dataset()
+    for keyword, value in attributes.items():
+        setattr(made, keyword, value)
+    return made
