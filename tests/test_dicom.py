@@ -306,7 +306,7 @@ REFUSED: dict[str, tuple[np.ndarray | None, dict[str, object], str]] = {
     ),
     "YBR of 16 bits": (RGB.astype(np.uint16), {"PhotometricInterpretation": "YBR_FULL"}, "rare kind"),
     "YBR_ICT outside of JPEG 2000": (RGB, {"PhotometricInterpretation": "YBR_ICT"}, "not supported .*YBR_ICT"),
-    "one value called RGB": (U8, {"PhotometricInterpretation": "RGB"}, "one value a pixel but is called RGB"),
+    "one value called RGB": (U8, {"PhotometricInterpretation": "RGB"}, "one value a pixel, unlike RGB"),
     "video": (U8, {}, "MPEG2"),
 }
 
@@ -340,7 +340,7 @@ def test_compressed_image_larger_than_its_header_says_is_not_decoded(tmp_path: P
     made = dataset(RAMP, BitsStored=12)
     made.compress(syntax)
     made.Rows = made.Columns = 8
-    with pytest.raises(UserError, match="its compressed image is 64 x 64, its header says 8 x 8"):
+    with pytest.raises(UserError, match="its compressed image is 64 x 64 with 1 .*, its header says 8 x 8"):
         ReadImage(channels=1)(save(made, tmp_path / "a.dcm"))
 
 
@@ -379,6 +379,30 @@ def test_facts_are_in_rescaled_units(tmp_path: Path) -> None:
     assert facts.kind == "DICOM CT, 16-bit signed, MONOCHROME2"
     assert (facts.minimum, facts.maximum, facts.nominal) == (-1024, 976, (-32792, 32743))
     assert (facts.window, facts.shape, facts.channels) == ((40, 400), (1, 4), 1)
+
+
+@pytest.mark.parametrize("name", ["SC_rgb_jpeg_gdcm.dcm", "SC_rgb_jpeg_dcmtk.dcm", "MR_small_jpeg_ls_lossless.dcm"])
+def test_compressed_image_without_its_end_is_damaged(tmp_path: Path, name: str) -> None:
+    made = pydicom.dcmread(get_testdata_file(name))
+    frame = pydicom.encaps.get_frame(made.PixelData, 0, number_of_frames=1)
+    made.PixelData = pydicom.encaps.encapsulate([frame[: len(frame) // 2]])
+    with pytest.raises(UserError, match="its compressed image is damaged"):
+        ReadImage(channels=3)(save(made, tmp_path / "a.dcm"))
+
+
+def test_lossless_jpeg_is_read() -> None:
+    image = ReadImage(channels=3)(get_testdata_file("SC_rgb_jpeg_gdcm.dcm"))
+    assert image[:, 5, 50].tolist() == [255, 0, 0]
+
+
+def test_text_of_a_damaged_file_is_not_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.dcm", None)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"\x08\0\x16\0UI") + 6] = 130  # a UID that reaches into the patient's name
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"without an image \(unknown kind\)") as caught:
+        ReadImage(channels=1)(path)
+    assert "Secret" not in str(caught.value)
 
 
 def test_report_without_an_image_made_by_others(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": {"selective_scan", "networks", "data", "evaluation"},
     "bundle_template": {"data"},
 }
-ENTRY_POINTS = {"__init__", "cli", "demo"}
+ENTRY_POINTS = {"__init__", "__main__", "cli", "demo"}
 
 
 def part_of(path: Path) -> str:

@@ -30,7 +30,7 @@ from pydicom.uid import (
 )
 from pydicom.valuerep import VR
 
-from medmamba_monai.data.codestreams import codestream_size
+from medmamba_monai.data.codestreams import Codestream, read_codestream
 from medmamba_monai.data.dicom_values import raw_of
 from medmamba_monai.data.file_errors import naming_file
 from medmamba_monai.data.file_names import shown
@@ -148,11 +148,11 @@ def stored_values(stream: BinaryIO, header: FileDataset, index: int, name: str) 
     """
     syntax = header.file_meta.TransferSyntaxUID
     if syntax.is_encapsulated and syntax != RLELossless:
-        size = codestream_size(_encoded_frame(stream, header, index))
-        if size != (header.Columns, header.Rows):
-            found = "damaged" if size is None else f"{size[0]} x {size[1]}"
+        found = read_codestream(_encoded_frame(stream, header, index))
+        told = Codestream(header.Columns, header.Rows, header.SamplesPerPixel)
+        if found != told:
             raise UserError(
-                f"{name}: its compressed image is {found}, its header says {header.Columns} x {header.Rows}; get it again"
+                f"{name}: its compressed image is {found or 'damaged'}, its header says {told}; get it again or convert it"
             )
     stream.seek(0)
     try:

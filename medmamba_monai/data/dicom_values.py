@@ -45,7 +45,7 @@ def raw_of(stored: np.ndarray, header: Dataset, index: int, name: str) -> RawIma
         return RawImage(colors, kind_of(header), True, (0.0, 2.0**bits - 1), frames=frames)
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise UserError(
-            f"{name}: has one value a pixel but is called {code_of(header, 'PhotometricInterpretation')}; get it again or convert it"
+            f"{name}: has one value a pixel, unlike {code_of(header, 'PhotometricInterpretation')}; convert it"
         )
     values, nominal = _rescaled(stored, header, index, name)
     voi = functional(header, index, "FrameVOILUTSequence") or header
@@ -68,9 +68,9 @@ def kind_of(header: Dataset) -> str:
     return f"DICOM {code_of(header, 'Modality')}, {bits}-bit {sign}, {code_of(header, 'PhotometricInterpretation')}"
 
 
-def code_of(header: Dataset, keyword: str) -> str:
+def code_of(header: Dataset, keyword: str, default: str = "") -> str:
     """A coded value; of a damaged file it could be any text, which is not shown."""
-    value = str(header.get(keyword) or "")
+    value = str(header.get(keyword) or default)
     return value if _CODE.fullmatch(value) else "of unknown kind"
 
 
@@ -110,12 +110,12 @@ def _display(
 
 
 def _through_window(values: np.ndarray, window: tuple[float, float], voi: Dataset, name: str) -> np.ndarray:
-    function = str(voi.get("VOILUTFunction") or "LINEAR").upper()
+    function = code_of(voi, "VOILUTFunction", "LINEAR").upper()
     center, width = window
     least = _FUNCTIONS.get(function)
     if least is None or not math.isfinite(center) or not width >= least or width <= 0:
         raise UserError(
-            f"{name}: its window (center {center:g}, width {width:g}, {function if _CODE.fullmatch(function) else 'unknown'}) has no meaning; declare window or "
+            f"{name}: its window (center {center:g}, width {width:g}, {function}) has no meaning; declare window or "
             "intensity_range"
         )
     return windowed(values, center, width, function)

@@ -155,6 +155,12 @@ def _reading(
             f"stored values are {low:g} to {high:g} in the images opened: they become 0 to 255, others are clipped; "
             "--intensity_range chooses another range, such as -160 240 for abdominal CT"
         )
+    elif not windowed and "window" not in given and (full := nominal - {None, _EIGHT_BITS}):
+        (least, most), *_ = sorted(pair for pair in full if pair)
+        remarks.append(
+            f"no window in the files: their full range, {least:g} to {most:g}, becomes 0 to 255; --window CENTER WIDTH or "
+            "--intensity_range LOW HIGH shows less of it, with more contrast"
+        )
     return reading | given
 
 

@@ -1,0 +1,7 @@
+"""``python -m medmamba_monai`` is the console script ``medmamba-monai``."""
+
+import sys
+
+from medmamba_monai.cli import main
+
+sys.exit(main())
