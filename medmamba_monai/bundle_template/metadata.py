@@ -99,6 +99,8 @@ def markdown_values(card: DatasetCard) -> dict[str, str]:
         "how_to_obtain": card.how_to_obtain,
         "data_authors": card.authors,
         "split": _split(card),
+        "reading": _reading(card),
+        "image_bytes": f"{card.channels * card.image_size**card.spatial_dims / 1024:.0f} KiB",
         "problems": _bullets(card.known_problems) or "None recorded.",
         "published": _bullets(
             f"{result.model}: accuracy {result.accuracy:.3f}, AUC {result.auc:.3f} ({result.source})"
@@ -109,6 +111,14 @@ def markdown_values(card: DatasetCard) -> dict[str, str]:
         "license": card.license.name + (f" ({card.license.url})" if card.license.url else ""),
         "references": "\n".join(f"{number}. {text}" for number, text in enumerate([PAPER, *card.references], 1)),
     }
+
+
+def _reading(card: DatasetCard) -> str:
+    options = card.reading.arguments()
+    declared = ", ".join(f"{name} {value}" for name, value in options.items())
+    how = f" (declared in the card: {declared})" if options else ""
+    color = "gray" if card.channels == 1 else "red, green and blue"
+    return f"An image is read as {color} values from 0 to 255{how}, its rows from the top as a person sees it."
 
 
 def _count_line(split: str, card: DatasetCard) -> str:

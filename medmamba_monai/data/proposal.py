@@ -158,8 +158,8 @@ def _reading(
     elif not windowed and "window" not in given and (full := nominal - {None, _EIGHT_BITS}):
         (least, most), *_ = sorted(pair for pair in full if pair)
         remarks.append(
-            f"no window in the files: their full range, {least:g} to {most:g}, becomes 0 to 255; --window CENTER WIDTH or "
-            "--intensity_range LOW HIGH shows less of it, with more contrast"
+            f"no window in the files: their full range, {least:g} to {most:g}, becomes 0 to 255; --window CENTER WIDTH "
+            "or --intensity_range LOW HIGH shows less of it, with more contrast"
         )
     return reading | given
 
