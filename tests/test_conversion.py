@@ -37,7 +37,13 @@ def test_the_image_is_not_changed(channels: int) -> None:
     assert torch.equal(image, ALL_BYTES.reshape(1, 16, 16))
 
 
-@pytest.mark.parametrize("image", [torch.zeros(1, 2, 2), torch.zeros(2, 2, 2, dtype=torch.uint8)])
+@pytest.mark.parametrize("image", [torch.zeros(1, 2, 2, dtype=torch.int16), torch.zeros(2, 2, 2, dtype=torch.uint8)])
 def test_other_images_are_refused(image: torch.Tensor) -> None:
-    with pytest.raises(UserError, match="cannot be converted to 3 channels: it must be uint8"):
+    with pytest.raises(UserError, match="cannot be converted to 3 channels: it must be uint8 or float32"):
         ConvertImage(3)(image)
+
+
+def test_float_images_are_converted_and_left_alone() -> None:
+    image = torch.tensor([[0.0, 127.5, 255.0]])
+    assert ConvertImage(1)(image).tolist() == [[-1.0, 0.0, 1.0]]
+    assert image.tolist() == [[0.0, 127.5, 255.0]]

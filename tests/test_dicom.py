@@ -340,7 +340,7 @@ def test_compressed_image_larger_than_its_header_says_is_not_decoded(tmp_path: P
     made = dataset(RAMP, BitsStored=12)
     made.compress(syntax)
     made.Rows = made.Columns = 8
-    with pytest.raises(UserError, match="its compressed image is 64 x 64 with 1 .*, its header says 8 x 8"):
+    with pytest.raises(UserError, match=r"its compressed image is 64 x 64 with 1 .*, its header says 8 x 8"):
         ReadImage(channels=1)(save(made, tmp_path / "a.dcm"))
 
 

@@ -84,6 +84,7 @@ def test_other_files_are_left_out(tmp_path: Path) -> None:
     series(tmp_path)
     for name in ("notes.txt", ".hidden.dcm", "DICOMDIR"):
         (tmp_path / name).write_bytes(b"no pixels")
+    write(tmp_path / "report.dcm", None, SeriesInstanceUID="1.2.9")
     assert describe_image(tmp_path, 3).shape == (4, 3, 2)
 
 
@@ -127,7 +128,7 @@ def test_bound_holds_for_the_whole_volume(tmp_path: Path) -> None:
 
 
 def test_folder_without_dicom_and_single_slice(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is a folder without DICOM files"):
+    with pytest.raises(UserError, match="is a folder without DICOM images"):
         ReadImage(1, 3)(tmp_path)
     series(tmp_path, VOLUME[:1])
     np.testing.assert_array_equal(ReadImage(1, 3)(tmp_path)[0, ..., 0], VOLUME[0].T[::-1, ::-1])
@@ -152,6 +153,13 @@ def test_enhanced_file_is_a_volume_in_the_order_of_its_positions(tmp_path: Path)
     expected = VOLUME.transpose(2, 1, 0)[::-1, ::-1]
     np.testing.assert_array_equal(read(enhanced(tmp_path / "a.dcm", [0, 1]))[0], expected)
     np.testing.assert_array_equal(read(enhanced(tmp_path / "b.dcm", [1, 0]))[0], expected[..., ::-1])
+
+
+def test_single_frame_is_no_volume(tmp_path: Path) -> None:
+    path = enhanced(tmp_path / "a.dcm", [0, 1])
+    for source, frame in ((f"{path}#frame[1]", None), (path, 1), (series(tmp_path / "scan"), 0)):
+        with pytest.raises(UserError, match=r"frame [01] is named, which is flat; set spatial_dims to 2"):
+            ReadImage(1, 3, frame=frame)(source)
 
 
 def test_frames_without_positions_are_no_volume(tmp_path: Path) -> None:

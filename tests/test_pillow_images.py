@@ -339,6 +339,15 @@ def test_raised_bound_goes_beyond_that_of_pillow(tmp_path: Path, monkeypatch: py
     np.testing.assert_array_equal(ReadImage(channels=1)(tmp_path / "a.png"), GRAY[None])
 
 
+def test_animation_of_16_bits_is_an_error(tmp_path: Path) -> None:
+    control = chunk(b"acTL", struct.pack(">II", 2, 0)) + chunk(
+        b"fcTL", struct.pack(">5I2H2B", 0, 2, 1, 0, 0, 1, 1, 0, 0)
+    )
+    (tmp_path / "a.png").write_bytes(png(16, 2, big(RGB16), (2, 1), control))
+    with pytest.raises(UserError, match=r"a\.png: is animated in 16 bits"):
+        ReadImage(channels=3, frame=0)(tmp_path / "a.png")
+
+
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "TIFF", "WEBP"])
 def test_named_frame(tmp_path: Path, kind: str) -> None:
     frames = [Image.new("RGB", (4, 4), (value, 0, 0)) for value in (0, 255, 0)]

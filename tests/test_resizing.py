@@ -61,9 +61,9 @@ def test_an_image_of_the_right_size_is_left_alone() -> None:
     assert ResizeImage((8, 8))(image) is image
 
 
-@pytest.mark.parametrize("image", [torch.zeros(1, 8, 8), torch.zeros(8, 8, dtype=torch.uint8)])
+@pytest.mark.parametrize("image", [torch.zeros(1, 8, 8, dtype=torch.int16), torch.zeros(8, 8, dtype=torch.uint8)])
 def test_other_images_are_refused(image: torch.Tensor) -> None:
-    with pytest.raises(UserError, match="must be uint8 and have one axis more"):
+    with pytest.raises(UserError, match="must be uint8 or float32 and have one axis more"):
         ResizeImage((8, 8))(image)
 
 
@@ -102,3 +102,10 @@ def test_the_error_names_the_item() -> None:
 def test_rounded_images_are_plain_bytes(image: Any) -> None:
     rounded = ToUint8d("image")({"image": image})["image"]
     assert (type(rounded), rounded.dtype, rounded.tolist()) == (torch.Tensor, torch.uint8, [3])
+
+
+def test_float_images_are_not_rounded() -> None:
+    image = pixels(1, 8, 8)
+    scaled = ResizeImage((5, 5))(image.float() + 0.25)
+    assert scaled.dtype == torch.float32
+    assert (scaled - ResizeImage((5, 5))(image).float()).abs().max() <= 0.75

@@ -18,9 +18,20 @@ from medmamba_monai.data import DatasetCard, load_card
 from medmamba_monai.files import write_json, write_text
 
 TEMPLATE = Path(__file__).parent / "files"
+_FLOAT_LABELS = {
+    "_target_": "EnsureTyped",
+    "keys": "label",
+    "dtype": "$torch.float32",
+    "track_meta": False,
+    "allow_missing_keys": True,
+}
 _TASK_VALUES: dict[str, dict[str, Any]] = {
-    "one class": {"loss": "torch.nn.CrossEntropyLoss", "activation": "softmax", "float_keys": "image"},
-    "multi-label": {"loss": "torch.nn.BCEWithLogitsLoss", "activation": "sigmoid", "float_keys": ["image", "label"]},
+    "one class": {"loss": "torch.nn.CrossEntropyLoss", "activation": "softmax", "label_conversion": []},
+    "multi-label": {
+        "loss": "torch.nn.BCEWithLogitsLoss",
+        "activation": "sigmoid",
+        "label_conversion": [_FLOAT_LABELS],
+    },
 }
 _PLACEHOLDER = re.compile(r"\{\{([\w.]+)\}\}")
 
@@ -88,7 +99,7 @@ def _config_values(card: DatasetCard) -> dict[str, Any]:
 
 def _fill(node: Any, values: Mapping[str, Any]) -> Any:
     if isinstance(node, list):
-        return [_fill(item, values) for item in node]
+        return _fill_list(node, values)
     if isinstance(node, dict):
         return _fill_dict(node, values)
     if not isinstance(node, str):
@@ -97,6 +108,16 @@ def _fill(node: Any, values: Mapping[str, Any]) -> Any:
     if whole:
         return values[whole[1]]
     return _PLACEHOLDER.sub(lambda match: str(values[match[1]]), node)
+
+
+def _fill_list(node: list[Any], values: Mapping[str, Any]) -> list[Any]:
+    """An item that is a placeholder of a list is replaced by the items of that list."""
+    filled: list[Any] = []
+    for item in node:
+        content = _fill(item, values)
+        spliced = isinstance(item, str) and _PLACEHOLDER.fullmatch(item) and isinstance(content, list)
+        filled += content if spliced else [content]
+    return filled
 
 
 def _fill_dict(node: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

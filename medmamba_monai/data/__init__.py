@@ -1,7 +1,8 @@
 """Datasets: what they are (cards), who is in which fold, and how an image becomes a checked array."""
 
-from medmamba_monai.data.caching import cached_dataset
+from medmamba_monai.data.caching import cached_dataset, check_cache
 from medmamba_monai.data.cards import DatasetCard, card_schema, load_card
+from medmamba_monai.data.conversion import ConvertImage, ConvertImaged
 from medmamba_monai.data.download import DownloadError, download, file_md5
 from medmamba_monai.data.fold_list import PREPARE_COMMAND, FoldList, read_fold_list
 from medmamba_monai.data.folds import Folds, Sample, join_groups, make_folds
@@ -13,6 +14,8 @@ from medmamba_monai.data.resizing import ResizeImage, ResizeImaged, ToUint8d
 
 __all__ = [
     "PREPARE_COMMAND",
+    "ConvertImage",
+    "ConvertImaged",
     "DatasetCard",
     "DownloadError",
     "FoldList",
@@ -24,6 +27,7 @@ __all__ = [
     "Sample",
     "ToUint8d",
     "cached_dataset",
+    "check_cache",
     "card_schema",
     "default_dataset_dir",
     "default_fold_list",

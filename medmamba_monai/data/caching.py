@@ -82,7 +82,9 @@ def cached_dataset(
         UserError: there is no such choice, it does not fit, or it is ``disk`` and the images are no uint8 tensors of
             one shape.
     """
-    wish = _checked(cache, memory_share)
+    wish = check_cache(cache)
+    if isinstance(memory_share, bool) or not 0 < memory_share <= 1:
+        raise UserError(f"memory_share: must be above 0 and at most 1, found {memory_share!r}")
     if wish in ("none", 0.0) or not len(data):
         return Dataset(data, transform)
     folder = cache_dir() / "images" if directory is None else Path(directory)
@@ -148,14 +150,17 @@ class _Needs:
         return f"choose {disk}'auto', 'none' or a number up to {self._rate_within(self.available):g}"
 
 
-def _checked(cache: str | float, memory_share: float) -> str | float:
-    if isinstance(memory_share, bool) or not 0 < memory_share <= 1:
-        raise UserError(f"memory_share: must be above 0 and at most 1, found {memory_share!r}")
+def check_cache(cache: object) -> str | float:
+    """Check what a user chose for ``cache``, see `cached_dataset`.
+
+    Raises:
+        UserError: there is no such choice.
+    """
     if isinstance(cache, str) and cache in CHOICES:
         return cache
     if isinstance(cache, (int, float)) and not isinstance(cache, bool) and 0 <= cache <= 1:
         return float(cache)
-    raise UserError(f"cache: must be {', '.join(CHOICES)} or a number from 0 to 1, found {cache!r}")
+    raise UserError(f"--cache {cache!r}: give {', '.join(CHOICES)} or a number from 0 to 1")
 
 
 def _measure(data: Sequence[Item], transform: Transform, key: str) -> tuple[Any, int]:

@@ -1,4 +1,4 @@
-"""From the bytes that are kept between epochs to the numbers that a network gets, in every epoch anew.
+"""From the values that are kept between epochs to the numbers that a network gets, in every epoch anew.
 
 The numbers are those of MONAI's ``RepeatChannel``, ``ScaleIntensityRange`` and ``EnsureType``, bit by bit, but without
 the metadata that these attach and remove, which take most of their time.
@@ -17,7 +17,7 @@ from medmamba_monai.errors import UserError
 
 
 class ConvertImage(Transform):
-    """Convert a uint8 image to float32, its values 0 to 255 to -1 to 1.
+    """Convert an image to float32, its values 0 to 255 to -1 to 1.
 
     Args:
         channels: channels of the result; those of the image are repeated, each as often.
@@ -30,20 +30,20 @@ class ConvertImage(Transform):
         """Convert.
 
         Args:
-            image: uint8 tensor of shape (C, *spatial); it is not changed.
+            image: uint8 or float32 tensor of shape (C, *spatial) with values from 0 to 255; it is not changed.
 
         Returns:
             New float32 tensor of shape (channels, *spatial) with values from -1 to 1.
 
         Raises:
-            UserError: the image is not uint8, or the number of channels is no multiple of C.
+            UserError: the image is of another type, or the number of channels is no multiple of C.
         """
-        if image.dtype != torch.uint8 or self.channels % len(image):
+        if image.dtype not in (torch.uint8, torch.float32) or self.channels % len(image):
             raise UserError(
                 f"an image of shape {tuple(image.shape)} and type {image.dtype} cannot be converted to "
-                f"{self.channels} channels: it must be uint8, and its channels a divisor of that"
+                f"{self.channels} channels: it must be uint8 or float32, and its channels a divisor of that"
             )
-        values = image.to(torch.float32).div_(255).mul_(2).sub_(1)
+        values = image.to(torch.float32, copy=True).div_(255).mul_(2).sub_(1)
         return values.repeat_interleave(self.channels // len(image), 0) if len(image) < self.channels else values
 
 

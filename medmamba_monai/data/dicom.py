@@ -152,7 +152,7 @@ def stored_values(stream: BinaryIO, header: FileDataset, index: int, name: str) 
         told = Codestream(header.Columns, header.Rows, header.SamplesPerPixel)
         if found != told:
             raise UserError(
-                f"{name}: its compressed image is {found or 'damaged'}, its header says {told}; get it again or convert it"
+                f"{name}: its compressed image is {found or 'damaged'}, its header says {told}; get it again"
             )
     stream.seek(0)
     try:

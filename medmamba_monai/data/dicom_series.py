@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 from nibabel.orientations import apply_orientation, io_orientation
 from pydicom.dataset import FileDataset
-from pydicom.uid import MediaStorageDirectoryStorage
 
 from medmamba_monai.data.dicom import DICOM_SUFFIXES, check_image, frames_of, is_dicom, opened, stored_values
 from medmamba_monai.data.dicom_values import code_of, functional, raw_of
@@ -54,7 +53,7 @@ def read_series(folder: Path, limits: Limits) -> RawImage:
     """Read the one series that a folder holds as a volume.
 
     The slices are ordered by their positions. Nothing is resampled: a scan with a tilted gantry keeps its shear.
-    Files that are no DICOM, hidden ones and DICOMDIR are left out.
+    Hidden files, files that are no DICOM, and DICOM files without an image, such as reports, are left out.
 
     Args:
         folder: its files; not what is in folders below.
@@ -110,17 +109,14 @@ def _one_series(folder: Path, limits: Limits) -> list[Path]:
     for path in sorted(folder.iterdir()):
         if path.is_file() and not path.name.startswith(".") and _looks_like_dicom(path):
             with opened(path, limits) as (_, header):
-                if (
-                    header.get("SOPClassUID") != MediaStorageDirectoryStorage
-                    and "DirectoryRecordSequence" not in header
-                ):
+                if "Rows" in header:
                     uid = str(header.get("SeriesInstanceUID") or "")
                     series[uid].append(path)
                     kinds.setdefault(
                         uid, f"{code_of(header, 'Modality')}, {header.get('Rows')} x {header.get('Columns')}"
                     )
     if not series:
-        raise UserError(f"{shown(folder)}: is a folder without DICOM files")
+        raise UserError(f"{shown(folder)}: is a folder without DICOM images")
     if len(series) > 1:
         listed = "; ".join(f"{len(files)} files ({kinds[uid]})" for uid, files in series.items())
         raise UserError(f"{shown(folder)}: holds {len(series)} series: {listed}; put each into a folder of its own")

@@ -50,16 +50,19 @@ def read_raw(source: str | os.PathLike[str], spatial_dims: int, frame: Frame, li
     if named := FrameReference.parse(text):
         text, frame = named.file, named.frame
     path = Path(text)
-    if spatial_dims == 3 and path.is_dir():
-        return read_series(path, limits)
-    kind = _kind(path)
+    folder = spatial_dims == 3 and path.is_dir()
+    kind = "DICOM" if folder else _kind(path)
+    if kind == "DICOM" and spatial_dims == 3:
+        if isinstance(frame, int):
+            raise UserError(f"{shown(path)}: frame {frame} is named, which is flat; set spatial_dims to 2")
+        return read_series(path, limits) if folder else read_multiframe(path, limits)
     if kind == "picture":
         if spatial_dims == 3:
             raise UserError(f"{shown(path)}: is a flat picture; volumes are read from NIfTI, DICOM or npz files")
         return read_picture(path, frame, limits)
     if kind == "NIfTI":
         return read_nifti(path, spatial_dims, frame, limits)
-    return read_dicom(path, frame, limits) if spatial_dims == 2 else read_multiframe(path, limits)
+    return read_dicom(path, frame, limits)
 
 
 def number_of_frames(path: str | os.PathLike[str]) -> int:

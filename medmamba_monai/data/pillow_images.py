@@ -1,6 +1,7 @@
 """PNG, JPEG, BMP, TIFF, GIF and WebP: what a person sees, from the bits that are in the file.
 
 Pillow decodes. Where it would give other values than the file has, this module corrects it or refuses the file.
+Color profiles and gamma are not applied.
 """
 
 from __future__ import annotations
@@ -101,6 +102,8 @@ def read_picture(path: Path, frame: Frame, limits: Limits) -> RawImage:
         tiles = list(image.tile)
         correct_tiles(image)
         image.load()
+        if is_deep(tiles) and frames > 1 and isinstance(image, PngImageFile):
+            raise UserError(f"{shown(path)}: is animated in 16 bits, which is not supported; save its frames as PNG")
         low = _low_bytes(path, frame, limits) if is_deep(tiles) else None
         raw = pixels_of(image, tiles, low, frames, shown(path))
         return _upright(raw, image)

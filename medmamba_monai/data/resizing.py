@@ -1,4 +1,4 @@
-"""Images at the network's size, in the 256 values that they came in.
+"""Images at the network's size, in the type that they came in.
 
 The values are those of Pillow's bilinear ``resize``, with which the paper's images are scaled, but for the last bit.
 MONAI's ``Resize`` smooths with a Gaussian before it samples; where it scales down it takes 10 to 60 times as long and
@@ -19,7 +19,7 @@ from medmamba_monai.errors import UserError
 
 
 class ResizeImage(Transform):
-    """Scale a uint8 image or volume, each axis on its own, with a triangle filter that widens where it scales down.
+    """Scale an image or volume, each axis on its own, with a triangle filter that widens where it scales down.
 
     Args:
         spatial_size: rows and columns, or depth, rows and columns.
@@ -34,26 +34,27 @@ class ResizeImage(Transform):
         """Scale.
 
         Args:
-            image: uint8 tensor of shape (channels, *spatial).
+            image: uint8 or float32 tensor of shape (channels, *spatial).
 
         Returns:
-            uint8 tensor of shape (channels, *spatial_size), rounded half to even; ``image`` itself where it has that
-            size.
+            Tensor of the same type and of shape (channels, *spatial_size), of uint8 rounded half to even; ``image``
+            itself where it has that size.
 
         Raises:
-            UserError: the image is not uint8, or has another number of axes.
+            UserError: the image is of another type, or has another number of axes.
         """
-        if image.dtype != torch.uint8 or image.ndim != len(self.spatial_size) + 1:
+        if image.dtype not in (torch.uint8, torch.float32) or image.ndim != len(self.spatial_size) + 1:
             raise UserError(
                 f"an image of shape {tuple(image.shape)} and type {image.dtype} cannot be scaled to "
-                f"{self.spatial_size}: it must be uint8 and have one axis more, for the channels"
+                f"{self.spatial_size}: it must be uint8 or float32 and have one axis more, for the channels"
             )
         if tuple(image.shape[1:]) == self.spatial_size:
             return image
         scaled = _scale(image.float(), self.spatial_size[-2:])
         if len(self.spatial_size) == 3:
             scaled = _scale(scaled.flatten(2), (self.spatial_size[0], scaled[0, 0].numel()))
-        return round_to_uint8(scaled).reshape(len(image), *self.spatial_size)
+        scaled = scaled.reshape(len(image), *self.spatial_size)
+        return round_to_uint8(scaled) if image.dtype == torch.uint8 else scaled
 
 
 class ResizeImaged(MapTransform):

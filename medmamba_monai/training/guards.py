@@ -12,6 +12,7 @@ from ignite.engine import Engine
 from monai.engines.utils import IterationEvents
 from monai.utils import CommonKeys
 
+from medmamba_monai.data import check_cache
 from medmamba_monai.errors import UserError
 
 
@@ -30,11 +31,13 @@ def check_options(options: Mapping[str, Any]) -> None:
     """Check the numbers that a user gives to a bundle, before anything is built from them.
 
     Args:
-        options: values by name; only those that `SMALLEST` and `LARGEST` name are checked.
+        options: values by name; only ``cache`` and those that `SMALLEST` and `LARGEST` name are checked.
 
     Raises:
         UserError: a value is no number, no whole number or out of its range.
     """
+    if "cache" in options:
+        check_cache(options["cache"])
     for name, value in options.items():
         if name in SMALLEST and not (type(value) is int and value >= SMALLEST[name]):
             raise UserError(f"--{name} {value!r}: give a whole number from {SMALLEST[name]}")
