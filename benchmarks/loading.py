@@ -42,12 +42,12 @@ from benchmarks.report import Bar, add_common_options, bar_table, megabytes, new
 from benchmarks.timing import Times, interleave, time_entries
 from medmamba_monai import MedMamba, medmamba_tiny
 from medmamba_monai.data.caching import cached_dataset
-from medmamba_monai.data.conversion import ConvertImaged
-from medmamba_monai.data.npz import npz_array
-from medmamba_monai.data.reading import ReadImaged
-from medmamba_monai.data.resizing import ResizeImaged
 from medmamba_monai.demo import SETTINGS
 from medmamba_monai.errors import UserError, error_message
+from medmamba_monai.images.conversion import ConvertImaged
+from medmamba_monai.images.npz import npz_array
+from medmamba_monai.images.reading import ReadImaged
+from medmamba_monai.images.resizing import ResizeImaged
 
 BATCH, WORKERS = 64, (0, 2)
 BASELINE, FORMER, IN_MEMORY, ON_DISK = "no cache", "memory, float32", "memory, uint8", "disk, uint8"

@@ -16,9 +16,9 @@ from PIL import Image
 from medmamba_monai.data import caching
 from medmamba_monai.data.caching import ITEM_OVERHEAD, cached_dataset
 from medmamba_monai.data.memory_map import MemoryMappedDataset
-from medmamba_monai.data.reading import ReadImaged
-from medmamba_monai.data.resizing import ResizeImaged
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.reading import ReadImaged
+from medmamba_monai.images.resizing import ResizeImaged
 
 READING = Compose([ReadImaged("image", channels=1), ResizeImaged("image", (8, 8))])
 CONVERSION = [
@@ -135,9 +135,9 @@ def test_nothing_to_keep_is_no_error() -> None:
         (0.6, {"identity": ""}, "cache 0.6: .*; choose 'auto', 'none' or a number up to 0.5$"),
         ("disk", {"identity": ""}, "cache 'disk': .*, but no identity says which images they are; choose 'auto'"),
         ("disk", {"num_rows": 2**50}, "cache 'disk': .*, but all 1,125,899,906,842,624 need .* GiB in .*stores, where"),
-        ("disc", {}, "--cache auto, memory, disk, none or a number from 0 to 1, found 'disc'"),
-        (1.5, {}, "--cache .* found 1.5"),
-        (True, {}, "--cache .* found True"),
+        ("disc", {}, "--cache 'disc': give auto, memory, disk, none or a number from 0 to 1"),
+        (1.5, {}, "--cache 1.5: give"),
+        (True, {}, "--cache True: give"),
         ("auto", {"memory_share": 0}, "memory_share: must be above 0 and at most 1, found 0"),
     ],
 )

@@ -4,7 +4,7 @@ import pytest
 from image_bytes import saved
 from PIL import Image
 
-from medmamba_monai.data.codestreams import Codestream, read_codestream
+from medmamba_monai.images.codestreams import Codestream, read_codestream
 
 JPEG = saved(Image.new("L", (5, 3)), "JPEG")
 CMYK = saved(Image.new("CMYK", (5, 3)), "JPEG")

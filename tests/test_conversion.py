@@ -4,8 +4,8 @@ import pytest
 import torch
 from monai.transforms import Compose, EnsureTyped, RepeatChanneld, ScaleIntensityRanged
 
-from medmamba_monai.data.conversion import ConvertImage, ConvertImaged
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.conversion import ConvertImage, ConvertImaged
 
 ALL_BYTES = torch.arange(256, dtype=torch.uint8)
 

@@ -18,7 +18,7 @@ from small_bundle import ROOT
 
 from medmamba_monai.data import DatasetCard
 from medmamba_monai.data.documents import text_to_path
-from medmamba_monai.data.npz import NpzReference
+from medmamba_monai.images.npz import NpzReference
 
 BUNDLES = sorted(path.name for path in (ROOT / "bundles").iterdir() if path.name != "phantom")
 """``phantom`` is generated and has tests of its own."""

@@ -22,9 +22,9 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from medmamba_monai.data import ReadImage
-from medmamba_monai.data.reading import describe_image, is_image_file, number_of_frames
 from medmamba_monai.errors import UserError
+from medmamba_monai.images import ReadImage
+from medmamba_monai.images.reading import describe_image, is_image_file, number_of_frames
 
 U8 = np.array([[0, 10, 255]], np.uint8)
 U16 = np.array([[0, 100, 200, 4095]], np.uint16)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from dicom_files import item, write
 
-from medmamba_monai.data import ReadImage
-from medmamba_monai.data.reading import describe_image
 from medmamba_monai.errors import UserError
+from medmamba_monai.images import ReadImage
+from medmamba_monai.images.reading import describe_image
 
 AXIAL, CORONAL, SAGITTAL = [1, 0, 0, 0, 1, 0], [1, 0, 0, 0, 0, -1], [0, 1, 0, 0, 0, -1]
 VOLUME = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)  # slice, row, column

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from small_images import draw, write_dicom
 
-from medmamba_monai.data.dicom_tags import group_by_tag, read_tag
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.dicom_tags import group_by_tag, read_tag
 
 
 def test_a_tag_is_read_without_blanks(tmp_path: Path) -> None:

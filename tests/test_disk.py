@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from medmamba_monai.data.disk import cache_dir, free_space, is_writable, lock_file, require_space, size_text
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.disk import cache_dir, free_space, is_writable, lock_file, require_space, size_text
 
 
 @pytest.mark.parametrize(

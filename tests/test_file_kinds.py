@@ -8,9 +8,9 @@ import pytest
 from dicom_files import write
 from PIL import Image
 
-from medmamba_monai.data import ReadImage
-from medmamba_monai.data.reading import READABLE_SUFFIXES, is_image_file, number_of_frames
 from medmamba_monai.errors import UserError
+from medmamba_monai.images import ReadImage
+from medmamba_monai.images.reading import READABLE_SUFFIXES, is_image_file, number_of_frames
 
 GRAY = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medmamba_monai.data import ReadImage
-from medmamba_monai.data.file_names import FrameReference, shown
 from medmamba_monai.errors import UserError
+from medmamba_monai.images import ReadImage
+from medmamba_monai.images.file_names import FrameReference, shown
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from medmamba_monai.data.intensity import Rules, to_display, windowed
-from medmamba_monai.data.raw_image import RawImage
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.intensity import Rules, to_display, windowed
+from medmamba_monai.images.raw_image import RawImage
 
 DEEP = np.array([[0, 100, 4095]], np.uint16)
 FULL = (0.0, 65535.0)

@@ -16,9 +16,9 @@ from monai.data import DataLoader
 from monai.transforms import Compose, RandFlipd
 
 from medmamba_monai.data.memory_map import MemoryMappedDataset, RowStore
-from medmamba_monai.data.reading import ReadImaged
-from medmamba_monai.data.resizing import ResizeImaged
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.reading import ReadImaged
+from medmamba_monai.images.resizing import ResizeImaged
 
 fork = multiprocessing.get_context("fork")
 SHAPE = (1, 5, 4)

@@ -8,9 +8,9 @@ import nibabel
 import numpy as np
 import pytest
 
-from medmamba_monai.data import ReadImage
-from medmamba_monai.data.reading import describe_image, number_of_frames
 from medmamba_monai.errors import UserError
+from medmamba_monai.images import ReadImage
+from medmamba_monai.images.reading import describe_image, number_of_frames
 
 VOLUME = np.arange(24, dtype=np.uint8).reshape(2, 3, 4) * 10
 LPS = np.diag([-1.0, -1, 1, 1])

@@ -14,9 +14,9 @@ import pytest
 from small_data import npz_content, write_npz
 
 from medmamba_monai.data import npz
-from medmamba_monai.data.disk import cache_dir
-from medmamba_monai.data.npz import NpzReference, npz_array
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.disk import cache_dir
+from medmamba_monai.images.npz import NpzReference, npz_array
 
 
 class Trap:

@@ -11,9 +11,9 @@ import pytest
 from image_bytes import chunk, png, saved, tiff
 from PIL import Image, ImageFile
 
-from medmamba_monai.data import ReadImage
-from medmamba_monai.data.reading import describe_image, number_of_frames
 from medmamba_monai.errors import UserError
+from medmamba_monai.images import ReadImage
+from medmamba_monai.images.reading import describe_image, number_of_frames
 
 GRAY = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
 COLOR = np.stack([GRAY, GRAY + 1, GRAY + 2], axis=-1)

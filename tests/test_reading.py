@@ -14,9 +14,9 @@ from monai.transforms import Compose, ScaleIntensityRanged
 from PIL import Image
 from small_data import npz_content, write_npz
 
-from medmamba_monai.data import ReadImage, ReadImaged
-from medmamba_monai.data.reading import ImageFacts, describe_image
 from medmamba_monai.errors import UserError, find_user_error
+from medmamba_monai.images import ReadImage, ReadImaged
+from medmamba_monai.images.reading import ImageFacts, describe_image
 
 GRAY = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
 COLOR = np.stack([GRAY, GRAY + 1, GRAY + 2], axis=-1)

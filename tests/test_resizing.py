@@ -9,8 +9,8 @@ from monai.data import MetaTensor
 from monai.transforms import Resized
 from PIL import Image
 
-from medmamba_monai.data.resizing import ResizeImage, ResizeImaged, ToUint8d, round_to_uint8
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.resizing import ResizeImage, ResizeImaged, ToUint8d, round_to_uint8
 
 
 def random_image(*shape: int) -> torch.Tensor:
@@ -105,7 +105,7 @@ def test_rounded_images_are_plain_bytes(image: Any) -> None:
 
 
 def test_float_images_are_not_rounded() -> None:
-    image = pixels(1, 8, 8)
+    image = random_image(1, 8, 8)
     scaled = ResizeImage((5, 5))(image.float() + 0.25)
     assert scaled.dtype == torch.float32
     assert (scaled - ResizeImage((5, 5))(image).float()).abs().max() <= 0.75

@@ -123,10 +123,7 @@ def _check_size(archive: Path, members: list[_Member], folder: Path) -> None:
 def _copy(opened: zipfile.ZipFile | tarfile.TarFile, member: zipfile.ZipInfo | tarfile.TarInfo, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     source: IO[bytes] | None
-    if isinstance(opened, zipfile.ZipFile):
-        source = opened.open(member)  # type: ignore[arg-type]
-    else:
-        source = opened.extractfile(member)  # type: ignore[arg-type]
+    source = opened.open(member) if isinstance(opened, zipfile.ZipFile) else opened.extractfile(member)  # type: ignore[arg-type]
     if source is None:
         raise tarfile.TarError(f"{target.name} has no content")
     with source, target.open("xb") as stream:

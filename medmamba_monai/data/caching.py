@@ -13,9 +13,9 @@ import torch
 from monai.data import CacheDataset, Dataset
 
 from medmamba_monai.data.available_memory import available_memory
-from medmamba_monai.data.disk import cache_dir, free_space, how_to_choose, is_writable, size_text
 from medmamba_monai.data.memory_map import Item, MemoryMappedDataset, RowStore
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.disk import cache_dir, free_space, how_to_choose, is_writable, size_text
 
 logger = logging.getLogger("medmamba_monai.data")
 
@@ -65,7 +65,7 @@ def cached_dataset(
             processes and is there again at the next run. ``none``. A number from 0 to 1: that part of the images in
             memory. ``auto``: ``memory`` where it takes no more than ``memory_share`` of what is available; else
             ``disk`` where all ``num_rows`` fit; else the part of the images that fits into the share.
-        directory: folder for stores on disk; by default ``images`` in :func:`~medmamba_monai.data.disk.cache_dir`.
+        directory: folder for stores on disk; by default ``images`` in :func:`~medmamba_monai.images.disk.cache_dir`.
         identity: all that decides what the images decode to. Without one nothing is kept on disk.
         num_rows: number of images that share the store on disk, where items have a ``row`` of their own.
         key: entry that holds the image.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from medmamba_monai.data.cards import DatasetCard, ExpectedCount
 from medmamba_monai.data.folds import Sample
@@ -56,7 +57,7 @@ def check_counts(card: DatasetCard, samples: Sequence[Sample], allow: bool) -> l
     )
 
 
-def _differences(card: DatasetCard, counts: Mapping[str, ExpectedCount], samples: Sequence[Sample]) -> list[str]:
+def _differences(card: DatasetCard, counts: Mapping[Any, ExpectedCount], samples: Sequence[Sample]) -> list[str]:
     differences = []
     for split, expected in counts.items():
         chosen = [sample for sample in samples if split in (sample.split, "all")]

@@ -110,7 +110,7 @@ def inside(folder: Path, relative: str, allow_links: bool = False) -> Path:
         raise UserError(f"{relative!r}: {error} {folder}") from error
     if not allow_links and not path.resolve().is_relative_to(folder.resolve()):
         raise UserError(
-            f"{path}: is a link that leaves the dataset folder {folder}: put the file itself there, or run prepare with "
-            "--allow_links True"
+            f"{path}: is a link that leaves the dataset folder {folder}: put the file itself there, or run prepare "
+            "with --allow_links True"
         )
     return path

@@ -15,9 +15,9 @@ from medmamba_monai.data.cards import Count, DatasetCard, Task
 from medmamba_monai.data.documents import check_relative, inside, read_document, text_to_path
 from medmamba_monai.data.download import file_md5
 from medmamba_monai.data.folds import Folds, Protocol, Sample
-from medmamba_monai.data.npz import NpzReference, npz_array
 from medmamba_monai.errors import UserError
 from medmamba_monai.files import write_json
+from medmamba_monai.images.npz import NpzReference, npz_array
 
 PREPARE_COMMAND = "python -m monai.bundle run prepare --config_file configs/data.json"
 
@@ -269,8 +269,8 @@ def read_fold_list(path: str | Path, dataset_dir: str | Path, verify: bool = Tru
 
 
 def _verify_sources(folds: FoldList) -> None:
-    for file in sorted({item.image.split("#")[0] for item in (*folds.training, *folds.test)}):
-        inside(folds.dataset_dir, file, folds.allow_links)
+    for image in sorted({item.image.split("#")[0] for item in (*folds.training, *folds.test)}):
+        inside(folds.dataset_dir, image, folds.allow_links)
     for source in folds.sources:
         file = inside(folds.dataset_dir, source.path, folds.allow_links)
         if not file.is_file():

@@ -9,13 +9,13 @@ from pathlib import Path, PurePosixPath
 
 from medmamba_monai.data.card_layouts import FoldersLayout, Split
 from medmamba_monai.data.cards import DatasetCard, comparable
-from medmamba_monai.data.dicom_tags import group_by_tag
 from medmamba_monai.data.documents import inside, is_hidden, path_to_text, text_to_path
 from medmamba_monai.data.found import FoundData, FoundImage, NotFoundError, as_samples, files_of, listed
 from medmamba_monai.data.group_tables import image_key, read_groups
 from medmamba_monai.data.image_files import ImageFile, list_image_files
-from medmamba_monai.data.reading import is_image_file
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.dicom_tags import group_by_tag
+from medmamba_monai.images.reading import is_image_file
 
 _MAX_DEPTH = 5
 

@@ -133,7 +133,7 @@ def _check_test(samples: Sequence[Sample], class_names: Sequence[str]) -> None:
     tested = [sample for sample in samples if sample.split == "test"]
     if not tested:
         return
-    marks = _marks(tested, len(class_names)).any(axis=0)
+    marks = _marks(tested, len(class_names)).any(axis=0).tolist()
     absent = [name for name, found in zip(_mark_names(tested, class_names), marks, strict=True) if not found]
     if absent:
         raise UserError(

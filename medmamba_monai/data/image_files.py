@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medmamba_monai.data.documents import inside, is_hidden, path_to_text
-from medmamba_monai.data.reading import is_image_file, number_of_frames
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.reading import is_image_file, number_of_frames
 
 _DICOM_SUFFIXES = ("", ".dcm", ".dicom", ".ima")
 

@@ -16,8 +16,8 @@ from tqdm import tqdm
 from medmamba_monai.data.documents import text_to_path
 from medmamba_monai.data.folds import Sample
 from medmamba_monai.data.near_duplicates import fingerprint, near_duplicates
-from medmamba_monai.data.reading import ImageFacts
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.reading import ImageFacts
 
 _SHOWN_ERRORS = 10
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from medmamba_monai.data.documents import text_to_path
 from medmamba_monai.data.image_files import list_image_files
-from medmamba_monai.data.reading import READABLE_SUFFIXES
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.reading import READABLE_SUFFIXES
 
 logger = logging.getLogger("medmamba_monai.data")
 

@@ -27,9 +27,9 @@ from monai.transforms import Compose
 from monai.transforms.traits import RandomizableTrait
 from numpy.lib.format import open_memmap
 
-from medmamba_monai.data.disk import lock_file, require_space
 from medmamba_monai.errors import UserError
 from medmamba_monai.files import replace_atomically, write_json
+from medmamba_monai.images.disk import lock_file, require_space
 
 logger = logging.getLogger("medmamba_monai.data")
 

@@ -14,8 +14,8 @@ from medmamba_monai.data.download import check_md5, file_md5
 from medmamba_monai.data.folds import Sample
 from medmamba_monai.data.found import SHORT, FoundData, NotFoundError
 from medmamba_monai.data.group_tables import Groups, position_key, read_groups
-from medmamba_monai.data.npz import npz_array
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.npz import npz_array
 
 _SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 

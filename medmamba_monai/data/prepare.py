@@ -15,9 +15,9 @@ from medmamba_monai.data.folds import join_groups, make_folds
 from medmamba_monai.data.inspection import inspect_images
 from medmamba_monai.data.layouts import find_data, without_leaks
 from medmamba_monai.data.prepare_report import REPORT_NAME, describe, prepare_report
-from medmamba_monai.data.reading import ReadImage
 from medmamba_monai.errors import UserError
 from medmamba_monai.files import write_json
+from medmamba_monai.images.reading import ReadImage
 
 
 def prepare(

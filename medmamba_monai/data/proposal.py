@@ -10,14 +10,14 @@ from typing import Any
 
 from medmamba_monai.data.cards import DatasetCard
 from medmamba_monai.data.counts import labels_of
-from medmamba_monai.data.dicom_tags import read_tag
 from medmamba_monai.data.documents import text_to_path
 from medmamba_monai.data.found import FoundData, listed
 from medmamba_monai.data.image_files import ImageFile, Listing, list_image_files
 from medmamba_monai.data.layouts import find_data
 from medmamba_monai.data.proposed_layout import Labels, propose_layout
-from medmamba_monai.data.reading import ImageFacts, describe_image
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.dicom_tags import read_tag
+from medmamba_monai.images.reading import ImageFacts, describe_image
 
 LOOKED_AT = 200
 """How many images are opened to find out what they are; `prepare` opens all of them."""

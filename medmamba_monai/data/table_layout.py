@@ -8,13 +8,13 @@ from pathlib import Path, PurePosixPath
 
 from medmamba_monai.data.card_layouts import Split, TableLayout
 from medmamba_monai.data.cards import DatasetCard, comparable
-from medmamba_monai.data.dicom_tags import group_by_tag
 from medmamba_monai.data.documents import inside, path_to_text, text_to_path
 from medmamba_monai.data.download import file_md5
 from medmamba_monai.data.found import FoundData, FoundImage, NotFoundError, as_samples, files_of, listed
 from medmamba_monai.data.image_files import ImageFile, list_image_files
 from medmamba_monai.data.tables import Row, find_file, read_table
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.dicom_tags import group_by_tag
 
 _SHOWN = 5
 

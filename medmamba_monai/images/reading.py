@@ -15,11 +15,11 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform, Transform
 
-from medmamba_monai.data.file_kinds import READABLE_SUFFIXES, is_image_file, number_of_frames, read_raw
-from medmamba_monai.data.file_names import shown
-from medmamba_monai.data.intensity import Background, IntensityRange, Rules, to_display
-from medmamba_monai.data.raw_image import MAX_BYTES, MAX_PIXELS, Frame, ImageFacts, Limits, RawImage, facts_of
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.file_kinds import READABLE_SUFFIXES, is_image_file, number_of_frames, read_raw
+from medmamba_monai.images.file_names import shown
+from medmamba_monai.images.intensity import Background, IntensityRange, Rules, to_display
+from medmamba_monai.images.raw_image import MAX_BYTES, MAX_PIXELS, Frame, ImageFacts, Limits, RawImage, facts_of
 
 __all__ = [
     "READABLE_SUFFIXES",

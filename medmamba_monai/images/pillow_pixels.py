@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from medmamba_monai.data.raw_image import RawImage
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.raw_image import RawImage
 
 _HIGH_FIRST = {";16B": ";16L", ";16L": ";16B", ";16N": ";16B" if sys.byteorder == "little" else ";16L"}
 """The raw mode that takes the other byte of each 16-bit sample."""

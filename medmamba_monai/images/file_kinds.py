@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from medmamba_monai.data.dicom import DICOM_SUFFIXES, dicom_frames, is_dicom, read_dicom
-from medmamba_monai.data.dicom_series import read_multiframe, read_series
-from medmamba_monai.data.file_names import FrameReference, shown
-from medmamba_monai.data.nifti import NIFTI_SUFFIXES, is_nifti, nifti_frames, read_nifti
-from medmamba_monai.data.npz import NpzReference, npz_array
-from medmamba_monai.data.pillow_images import PICTURE_SUFFIXES, is_picture, picture_frames, read_picture
-from medmamba_monai.data.raw_image import Frame, Limits, RawImage
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.dicom import DICOM_SUFFIXES, dicom_frames, is_dicom, read_dicom
+from medmamba_monai.images.dicom_series import read_multiframe, read_series
+from medmamba_monai.images.file_names import FrameReference, shown
+from medmamba_monai.images.nifti import NIFTI_SUFFIXES, is_nifti, nifti_frames, read_nifti
+from medmamba_monai.images.npz import NpzReference, npz_array
+from medmamba_monai.images.pillow_images import PICTURE_SUFFIXES, is_picture, picture_frames, read_picture
+from medmamba_monai.images.raw_image import Frame, Limits, RawImage
 
 READABLE_SUFFIXES = (*PICTURE_SUFFIXES, *DICOM_SUFFIXES, *NIFTI_SUFFIXES)
 

@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from medmamba_monai.data.raw_image import RawImage
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.raw_image import RawImage
 
 IntensityRange = tuple[float, float] | Literal["full", "image"] | None
 Background = int | tuple[int, int, int] | None

@@ -13,9 +13,9 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import apply_color_lut
 from pydicom.uid import JPEG2000TransferSyntaxes
 
-from medmamba_monai.data.intensity import windowed
-from medmamba_monai.data.raw_image import RawImage
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.intensity import windowed
+from medmamba_monai.images.raw_image import RawImage
 
 _FUNCTIONS = {"LINEAR": 1.0, "LINEAR_EXACT": 0.0, "SIGMOID": 0.0}
 """The functions of a window and the least width of each."""

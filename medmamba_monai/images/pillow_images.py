@@ -23,11 +23,11 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from medmamba_monai.data.file_errors import naming_file
-from medmamba_monai.data.file_names import shown
-from medmamba_monai.data.pillow_pixels import correct_tiles, is_deep, pixels_of, tiles_of_low_bytes
-from medmamba_monai.data.raw_image import Frame, Limits, RawImage, choose_frame
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.file_errors import naming_file
+from medmamba_monai.images.file_names import shown
+from medmamba_monai.images.pillow_pixels import correct_tiles, is_deep, pixels_of, tiles_of_low_bytes
+from medmamba_monai.images.raw_image import Frame, Limits, RawImage, choose_frame
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp")
 

@@ -13,11 +13,11 @@ import numpy as np
 from nibabel.orientations import apply_orientation, io_orientation
 from pydicom.dataset import FileDataset
 
-from medmamba_monai.data.dicom import DICOM_SUFFIXES, check_image, frames_of, is_dicom, opened, stored_values
-from medmamba_monai.data.dicom_values import code_of, functional, raw_of
-from medmamba_monai.data.file_names import shown
-from medmamba_monai.data.raw_image import Limits, RawImage
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.dicom import DICOM_SUFFIXES, check_image, frames_of, is_dicom, opened, stored_values
+from medmamba_monai.images.dicom_values import code_of, functional, raw_of
+from medmamba_monai.images.file_names import shown
+from medmamba_monai.images.raw_image import Limits, RawImage
 
 _MAX_COSINE_DIFFERENCE = 1e-3
 _MAX_SPACING_DIFFERENCE = 0.01

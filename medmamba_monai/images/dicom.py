@@ -30,12 +30,12 @@ from pydicom.uid import (
 )
 from pydicom.valuerep import VR
 
-from medmamba_monai.data.codestreams import Codestream, read_codestream
-from medmamba_monai.data.dicom_values import raw_of
-from medmamba_monai.data.file_errors import naming_file
-from medmamba_monai.data.file_names import shown
-from medmamba_monai.data.raw_image import Frame, Limits, RawImage, choose_frame
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.codestreams import Codestream, read_codestream
+from medmamba_monai.images.dicom_values import raw_of
+from medmamba_monai.images.file_errors import naming_file
+from medmamba_monai.images.file_names import shown
+from medmamba_monai.images.raw_image import Frame, Limits, RawImage, choose_frame
 
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
 
