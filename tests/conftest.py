@@ -12,7 +12,18 @@ from pathlib import Path
 import pytest
 from small_bundle import ROOT, SmallBundle, run_command
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # each worker has one core; more threads would wait for one another
+
 SHARED_VARIABLE = "MEDMAMBA_SHARED_DIR"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one worker run what shares a fixture that is slow to make: a file's tests, and all on `cross_validated`."""
+    for item in items:
+        shared = "cross_validated" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("cross_validated" if shared else item.path.name))
 
 
 def _shared_folder(name: str) -> Path:

@@ -148,7 +148,8 @@ def test_every_config_builds_the_same_network():
     assert {key: value for key, value in train["network_def"].items() if key not in only_in_training} == inference[
         "network_def"
     ]
-    assert train["train"]["preprocessing"] == inference["preprocessing"]
+    steps = train["train"]["reading"]["transforms"] + train["train"]["preprocessing"]["transforms"]
+    assert inference["preprocessing"]["transforms"] == steps
     assert train["depths"] == inference["depths"]
 
 

@@ -18,7 +18,7 @@ from medmamba_monai.errors import UserError
 from medmamba_monai.training import SyncBuffers, local_device, start_distributed
 from medmamba_monai.training.journal import read_lines
 
-UNEVEN = {"validate#dataset#data": "$@parts['validation'][:19]"}
+UNEVEN = {"validate#kept#data": "$@parts['validation'][:19]"}
 
 
 @pytest.fixture(scope="module")

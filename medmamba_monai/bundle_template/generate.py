@@ -92,7 +92,7 @@ def _config_values(card: DatasetCard) -> dict[str, Any]:
     values["parameters"] = _fill(parameters, values)
     values["parameter_references"] = {name: f"@{name}" for name in parameters if name != "fold"}
     train = json.loads((TEMPLATE / "configs" / "train.json").read_text(encoding="utf-8"))["train"]
-    steps = train["reading"]["transforms"] + train["conversion"]["transforms"]
+    steps = train["reading"]["transforms"] + train["preprocessing"]["transforms"]
     values["preprocessing"] = _fill({"_target_": "Compose", "transforms": steps}, values)
     return values
 

@@ -133,8 +133,8 @@ def _check_test(samples: Sequence[Sample], class_names: Sequence[str]) -> None:
     tested = [sample for sample in samples if sample.split == "test"]
     if not tested:
         return
-    marks = _marks(tested, len(class_names)).any(axis=0).tolist()
-    absent = [name for name, found in zip(_mark_names(tested, class_names), marks, strict=True) if not found]
+    names, marks = _mark_names(tested, class_names), _marks(tested, len(class_names))
+    absent = [name for name, column in zip(names, marks.T, strict=True) if not column.any()]
     if absent:
         raise UserError(
             f"the official test split has no image of {', '.join(map(repr, absent))}, so its metrics are not defined: "
