@@ -41,6 +41,7 @@ bundles: $(VENV)/.installed
 benchmarks: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m benchmarks.scan --json benchmarks/results/scan.json
 	$(VENV)/bin/python -m benchmarks.model --json benchmarks/results/model.json
+	$(VENV)/bin/python -m benchmarks.loading --json benchmarks/results/loading.json
 	$(VENV)/bin/python -m benchmarks.growth --json benchmarks/results/growth.json --figure docs/images/growth
 	$(VENV)/bin/python -m benchmarks.readme
 

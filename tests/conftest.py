@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,6 +65,22 @@ def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
     prepare(card, made.dataset_dir, made.data_list, num_folds=2, allow_count_mismatch=True)
     connect(f"sqlite:///{made.store}")
     return made
+
+
+@pytest.fixture(scope="session")
+def installed_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the package as a wheel of it installs it, for ``PYTHONPATH``."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"  # building in the checkout would leave files there
+    for name in ("medmamba_monai", "data_lists"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    options = ["--no-deps", "--no-build-isolation", "--quiet", "-w", str(folder), str(source)]
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *options], check=True, capture_output=True)
+    with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
+        wheel.extractall(folder / "installed")
+    return folder / "installed"
 
 
 @pytest.fixture(scope="session")

@@ -18,14 +18,15 @@ from medmamba_monai.cli import main
 from medmamba_monai.data import load_card
 
 PATIENT = "Mustermann"
+RUN = "import sys, medmamba_monai.cli as cli; print(cli.__file__); sys.exit(cli.main())"
 SMALL = ["--image_size", "32", "--depths", "[1,1]", "--channels", "[8,16]", "--epochs", "1", "--batch_size", "4"]
 NAMES_FILES = {"folds.json", "files.csv", "job.json", "output.txt"}
 """What stays on the user's machine and must name files: the folds, the key to the ids, the order to a process."""
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """A folder of DICOM files through ``new-bundle`` and the two commands that it prints, as it prints them."""
+def finished(tmp_path_factory: pytest.TempPathFactory, installed_wheel: Path) -> SimpleNamespace:
+    """DICOM files through ``new-bundle`` and the commands that it prints, from a wheel, in an empty folder."""
     root = tmp_path_factory.mktemp("own_images")
     images = root / f"scans of {PATIENT}"
     for label, name in enumerate(("benign", "malignant")):
@@ -35,18 +36,21 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
                 seed = 100 * label + 10 * patient + scan
                 write_dicom(path, seed, patient=f"{PATIENT}{patient}", name=f"{PATIENT}^Erika")
     home = tmp_path_factory.mktemp("home")
-    command = [sys.executable, "-W", "ignore", "-m", "medmamba_monai", "new-bundle", "my_ct", "--images", str(images)]
-    code, said = run_command(command, home)
+    wheel = {"PYTHONPATH": str(installed_wheel)}
+    python = [sys.executable, "-W", "ignore"]
+    command = [*python, "-c", RUN, "new-bundle", "my_ct", "--images", str(images)]
+    code, said = run_command(command, home, **wheel)
     assert code == 0, said
     commands = [line.strip() for line in said.splitlines() if line.startswith("  python -m monai.bundle run")]
     commands = [commands[0].replace("--num_folds 4", "--num_folds 2"), " ".join([commands[1], *SMALL])]
     for line in commands:
-        code, output = run_command([sys.executable, "-W", "ignore", *shlex.split(line)[1:]], home)
+        code, output = run_command([*python, *shlex.split(line)[1:]], home, **wheel)
         assert code == 0, output
-    return SimpleNamespace(home=home, images=images, said=said)
+    return SimpleNamespace(home=home, images=images, said=said, wheel=installed_wheel)
 
 
 def test_a_card_and_a_bundle_are_written_where_one_stands(finished):
+    assert finished.said.startswith(str(finished.wheel))
     card = load_card(finished.home / "data_lists" / "my_ct" / "card.json")
     assert (card.class_names, card.modality, card.spatial_dims) == (("benign", "malignant"), "CT", 2)
     assert (finished.home / "bundles" / "my_ct" / "configs" / "train.json").is_file()

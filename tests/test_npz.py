@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from small_data import npz_content, write_npz
 
-from medmamba_monai.images import npz
 from medmamba_monai.errors import UserError
+from medmamba_monai.images import npz
 from medmamba_monai.images.disk import cache_dir
 from medmamba_monai.images.npz import NpzReference, npz_array
 

@@ -1,10 +1,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,28 +9,9 @@ ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
-def wheel_names(tmp_path_factory) -> list[str]:
+def wheel_names(installed_wheel) -> list[str]:
     """What a wheel built from the checkout holds."""
-    folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"  # building in the checkout would leave files there
-    for name in ("medmamba_monai", "data_lists"):
-        shutil.copytree(ROOT / name, source / name)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--no-deps",
-        "--no-build-isolation",
-        "-w",
-        str(folder),
-        str(source),
-    ]
-    subprocess.run(command, check=True, capture_output=True)
-    with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
-        return wheel.namelist()
+    return [path.relative_to(installed_wheel).as_posix() for path in installed_wheel.rglob("*") if path.is_file()]
 
 
 def test_the_wheel_carries_every_card(wheel_names):

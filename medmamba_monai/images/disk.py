@@ -71,7 +71,7 @@ def lock_file(path: Path) -> AcquireReturnProxy:
         UserError: the folder cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # images of patients, for nobody else's eyes
         return FileLock(path).acquire()
     except OSError as error:
         raise UserError(f"{path.parent}: cannot be written ({error.strerror}); {how_to_choose()}") from error
