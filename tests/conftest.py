@@ -12,20 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from small_bundle import ROOT, SmallBundle, run_command
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # each worker has one core; more threads would wait for one another
 
 SHARED_VARIABLE = "MEDMAMBA_SHARED_DIR"
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one worker run what shares a fixture that is slow to make: a file's tests, and all on `cross_validated`."""
-    for item in items:
-        shared = "cross_validated" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("cross_validated" if shared else item.path.name))
 
 
 def _shared_folder(name: str) -> Path:
@@ -85,10 +78,19 @@ def installed_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def cross_validated(small_bundle: SmallBundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a finished cross-validation: ``output``, ``mlruns.db`` and what it printed in ``output.txt``."""
-    folder = tmp_path_factory.mktemp("cross_validated")
-    code, printed = run_command(small_bundle.command("cross_validation", ["cross_validation"], folder), folder)
-    assert code == 0, printed
+    """Folder of a finished cross-validation: ``output``, ``mlruns.db`` and what it printed in ``output.txt``.
+
+    It takes long to make, so that the workers of pytest-xdist share one.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cross_validated"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "done").exists():
+            folder.mkdir()
+            command = small_bundle.command("cross_validation", ["cross_validation"], folder)
+            code, printed = run_command(command, folder)
+            assert code == 0, printed
+            (folder / "done").touch()
     return folder
 
 
