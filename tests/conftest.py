@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shutil
@@ -43,21 +44,34 @@ def real_data_dir() -> Path:
     return _shared_folder("data")
 
 
+@contextlib.contextmanager
+def shared_by_workers(factory: pytest.TempPathFactory, name: str) -> Iterator[tuple[Path, bool]]:
+    """A folder that all workers of pytest-xdist share, and whether it must be made, which one of them does."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with FileLock(f"{folder}.lock"):
+        made = (folder / "made").exists()
+        folder.mkdir(exist_ok=True)
+        yield folder, not made
+        (folder / "made").touch()
+
+
 @pytest.fixture(scope="session")
 def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
     """A copied bundle with generated images in two folds, and an empty MLflow store."""
     from medmamba_monai.data import prepare, write_phantom
     from medmamba_monai.training.mlflow_store import connect
 
-    folder = tmp_path_factory.mktemp("small_bundle")
-    made = SmallBundle(folder / "bundle", folder / "data", folder / "folds.json", folder / "empty.db")
-    unwanted = shutil.ignore_patterns("output", "models", "eval")
-    shutil.copytree(ROOT / "bundles" / "phantom", made.root, ignore=unwanted)
-    write_phantom(made.dataset_dir, num_train=40, num_test=20, image_size=32)
-    card = made.root / "configs" / "card.json"
-    prepare(card, made.dataset_dir, made.data_list, num_folds=2, allow_count_mismatch=True)
-    connect(f"sqlite:///{made.store}")
-    return made
+    with shared_by_workers(tmp_path_factory, "small_bundle") as (folder, to_make):
+        found = SmallBundle(folder / "bundle", folder / "data", folder / "folds.json", folder / "empty.db")
+        if to_make:
+            unwanted = shutil.ignore_patterns("output", "models", "eval")
+            shutil.copytree(ROOT / "bundles" / "phantom", found.root, ignore=unwanted)
+            write_phantom(found.dataset_dir, num_train=40, num_test=20, image_size=32)
+            card = found.root / "configs" / "card.json"
+            prepare(card, found.dataset_dir, found.data_list, num_folds=2, allow_count_mismatch=True)
+            connect(f"sqlite:///{found.store}")
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -78,19 +92,12 @@ def installed_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def cross_validated(small_bundle: SmallBundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a finished cross-validation: ``output``, ``mlruns.db`` and what it printed in ``output.txt``.
-
-    It takes long to make, so that the workers of pytest-xdist share one.
-    """
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cross_validated"
-    with FileLock(f"{folder}.lock"):
-        if not (folder / "done").exists():
-            folder.mkdir()
+    """Folder of a finished cross-validation: ``output``, ``mlruns.db`` and what it printed in ``output.txt``."""
+    with shared_by_workers(tmp_path_factory, "cross_validated") as (folder, to_make):
+        if to_make:
             command = small_bundle.command("cross_validation", ["cross_validation"], folder)
             code, printed = run_command(command, folder)
             assert code == 0, printed
-            (folder / "done").touch()
     return folder
 
 
