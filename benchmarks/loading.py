@@ -49,7 +49,7 @@ from medmamba_monai.images.npz import npz_array
 from medmamba_monai.images.reading import ReadImaged
 from medmamba_monai.images.resizing import ResizeImaged
 
-BATCH, WORKERS = 64, (0, 2)
+BATCH = 64
 BASELINE, FORMER, IN_MEMORY, ON_DISK = "no cache", "memory, float32", "memory, uint8", "disk, uint8"
 BY_MONAI = f"{IN_MEMORY}, by MONAI"
 FIRST_EPOCH = f"{ON_DISK}, first epoch"
@@ -97,13 +97,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Run the benchmark with parsed options and return its result; ``folder`` takes the files that it makes."""
-    chosen = {key: getattr(options, key) for key in ("images", "rounds", "quick")}
+    chosen = {key: getattr(options, key) for key in ("images", "image_size", "rounds", "workers", "quick")}
     result = new_result("loading", chosen | {"batch": BATCH}, describe_machine(threads=options.threads))
     result |= {"times": [], "memory": [], "bars": []}
     times: dict[str, Times] = {}
     try:
         for source in sources(options, folder):
-            for task, found in time_source(source, options.rounds, folder):
+            for task, found in time_source(source, options.rounds, options.workers, folder):
                 times[task] = found
                 result["times"] += (entries := loading_entries(source, task, found))
                 print(f"\n{loading_table(entries)}", flush=True)
@@ -114,7 +114,7 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         print("stopped: what follows is what was measured so far")
     if result["memory"]:
         print(f"\n{memory_table(result['memory'])}")
-    result["bars"] = [bar.entry() for bar in bars_of(result["times"], not options.quick)]
+    result["bars"] = [bar.entry() for bar in bars_of(result["times"], not options.quick and options.image_size == 224)]
     print(f"\n{bar_table(result['bars'])}")
     save_result(result, options.json)
     return result
@@ -122,7 +122,8 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 def sources(options: argparse.Namespace, folder: Path) -> list[Source]:
     """The images that are there, the generated ones made first."""
-    made = Source("PNG", write_images(folder / "png", options.images, 224), 3, 224, "MedMamba-T", 8)
+    size = options.image_size
+    made = Source("PNG", write_images(folder / "png", options.images, size), 3, size, "MedMamba-T", 8)
     places = [Path(options.data) / below for below in ("", "pneumoniamnist")] if options.data else []
     files = [place / "pneumoniamnist.npz" for place in places if (place / "pneumoniamnist.npz").is_file()]
     if not files:
@@ -130,10 +131,8 @@ def sources(options: argparse.Namespace, folder: Path) -> list[Source]:
         return [made]
     count = len(npz_array(files[0], "train_images"))
     data = [{"image": f"{files[0].absolute()}#train_images[{row}]", "row": row} for row in range(count)]
-    return [
-        made,
-        Source(REAL, data[: options.images if options.quick else None], 1, SETTINGS["image_size"], "demo", 64),
-    ]
+    chosen = data[: options.images if options.quick else None]
+    return [made, Source(REAL, chosen, 1, SETTINGS["image_size"], "demo", 64)]
 
 
 def write_images(folder: Path, count: int, image_size: int) -> list[dict[str, Any]]:
@@ -150,15 +149,14 @@ def write_images(folder: Path, count: int, image_size: int) -> list[dict[str, An
     return data
 
 
-def time_source(source: Source, rounds: int, folder: Path) -> list[tuple[str, Times]]:
+def time_source(source: Source, rounds: int, numbers: Sequence[int], folder: Path) -> list[tuple[str, Times]]:
     """Time one epoch of each kind and one training step, in the same rounds; once for each number of workers."""
     kept = {name: build_dataset(source, name, folder) for name in KEPT}
     step = training_step(source)
     found = []
-    for workers in WORKERS:
-        functions: dict[str, Callable[[], object]] = {
-            name: partial(run_epoch, dataset, workers) for name, dataset in kept.items()
-        }
+    for workers in numbers:
+        functions: dict[str, Callable[[], object]]
+        functions = {name: partial(run_epoch, dataset, workers) for name, dataset in kept.items()}
         functions |= {FIRST_EPOCH: partial(run_first_epoch, source, workers, folder), source.training: step}
         task = f"{source.name}, {source.image_size} pixels, {workers} workers"
         found.append((task, interleave(functions, rounds, label=task)))
@@ -172,10 +170,9 @@ def build_dataset(source: Source, name: str, folder: Path) -> Dataset:
     if name == FORMER:
         transform = Compose([*reading(source), *conversion()])
         return CacheDataset(source.data, transform, num_workers=2, progress=False)
+    options: dict[str, Any] = {"directory": folder / "stores", "identity": source.name}
     cache = "disk" if name == ON_DISK else "memory"
-    identity = f"{source.name} {source.image_size}"
-    options: dict[str, Any] = {"directory": folder / "stores", "identity": identity}
-    kept: Any = cached_dataset(source.data, Compose(reading(source)), cache, **options)
+    kept: Any = cached_dataset(source.data, reading(source), cache, **options)
     return Dataset(kept, Compose(conversion_by_monai(source) if name == BY_MONAI else conversion()))
 
 
@@ -242,7 +239,8 @@ def loading_table(entries: Sequence[Mapping[str, Any]]) -> str:
 
 def measure_memory(source: Source, folder: Path, threads: int) -> list[dict[str, Any]]:
     """Measure the peak memory of an epoch of each kind, in a process of its own that builds the dataset."""
-    prepare = partial(load_libraries, source._replace(data=source.data[:BATCH]), folder)
+    few = source._replace(data=source.data[:BATCH])
+    prepare = partial(run_epoch, build_dataset(few, BASELINE, folder), 0)  # loads libraries and the npz file
     entries = []
     for name in (BASELINE, FORMER, IN_MEMORY, ON_DISK):
         print(f"memory: {source.name}, {name}", file=sys.stderr)
@@ -256,17 +254,11 @@ def build_epoch(source: Source, name: str, folder: Path) -> Callable[[], int]:
     return partial(run_epoch, build_dataset(source, name, folder), 0)
 
 
-def load_libraries(few: Source, folder: Path) -> None:
-    """Load what an epoch needs, and the npz file, by a batch that is decoded."""
-    build_epoch(few, BASELINE, folder)()
-
-
 def memory_table(entries: Sequence[Mapping[str, Any]]) -> str:
     """Write the peaks, and what they are for each image."""
-    rows = []
-    for entry in entries:
-        each = f"{entry['bytes'] / entry['images'] / 1024:.1f} KiB"
-        rows.append([f"{entry['task']}, {entry['name']}", megabytes(entry["bytes"]), each])
+    names = [f"{entry['task']}, {entry['name']}" for entry in entries]
+    each = [f"{entry['bytes'] / entry['images'] / 1024:.1f} KiB" for entry in entries]
+    rows = [[name, megabytes(entry["bytes"]), size] for name, entry, size in zip(names, entries, each, strict=True)]
     return text_table(["peak memory of an epoch", memory.method(), "for each image"], rows)
 
 
@@ -275,7 +267,7 @@ def bars_of(entries: Sequence[Mapping[str, Any]], as_promised: bool) -> list[Bar
 
     Args:
         entries: those of all tasks.
-        as_promised: whether all images were loaded.
+        as_promised: whether all images were loaded, at their full size.
     """
     tasks = dict.fromkeys(entry["task"] for entry in entries)
     found = {(entry["task"], entry["name"]): entry["of_training"] for entry in entries}
@@ -291,6 +283,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     data = os.environ.get("MEDMAMBA_DATA_DIR")
     parser.add_argument("--data", default=data, metavar="FOLDER", help="folder of pneumoniamnist.npz")
     parser.add_argument("--images", type=int, help="generated images (default 1000, quick 64)")
+    parser.add_argument("--image-size", type=int, default=224, help="edge of the generated images")
+    parser.add_argument("--workers", type=int, nargs="+", default=[0, 2], help="numbers of workers of the loader")
     parser.add_argument("--rounds", type=int, help="samples of each (default 5, quick 1)")
     parser.add_argument("--threads", type=int, default=default_threads())
     add_common_options(parser)

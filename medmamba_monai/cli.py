@@ -6,6 +6,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -39,48 +40,59 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+_NEW_BUNDLE_OPTIONS: dict[str, dict[str, Any]] = {
+    "images": {"required": True, "type": Path, "help": "folder of images, with a folder for each class"},
+    "table": {"type": Path, "help": "labels in a table instead: a CSV file with a row for each image"},
+    "image_column": {"help": "column of the file names"},
+    "label_column": {
+        "nargs": "+",
+        "default": [],
+        "help": "column of the classes; several columns of 0 and 1: several labels for one image",
+    },
+    "label_separator": {"help": "between the labels in one cell, where an image may have several"},
+    "group_column": {"help": "column of patients: one patient stays in one fold"},
+    "group_pattern": {
+        "help": "regular expression whose parentheses match the patient in the path below a class folder"
+    },
+    "split_column": {"help": "column of the official split: train, validation, test"},
+    "separator": {"help": "between the cells of the table"},
+    "encoding": {"default": "utf-8-sig", "help": "of the table's text, such as latin-1 or utf-16"},
+    "no_label": {"nargs": "+", "default": [], "help": "what stands for no label, such as 'No Finding'"},
+    "title": {"help": "name for readers"},
+    "modality": {"help": "what made the images, such as X-ray"},
+    "spatial_dims": {"type": int, "choices": (2, 3), "help": "2: images, 3: volumes"},
+    "channels": {"type": int, "choices": (1, 3), "help": "1: gray, 3: color"},
+    "image_size": {"type": int, "help": "side in pixels that the network is given"},
+    "classes": {
+        "nargs": "+",
+        "default": [],
+        "help": "the classes in label order; of two, the second is the positive one",
+    },
+    "ordinal": {"action": "store_true", "help": "the classes have an order"},
+    "background": {"type": int, "nargs": "+", "help": "gray, or red, green, blue, under transparent images"},
+    "intensity_range": {
+        "type": float,
+        "nargs": 2,
+        "metavar": ("LOW", "HIGH"),
+        "help": "stored values that become black and white; what is beyond is clipped",
+    },
+    "window": {"type": float, "nargs": 2, "metavar": ("CENTER", "WIDTH"), "help": "DICOM window"},
+    "frame": {"type": int, "help": "which frame to take of files with several, from 0"},
+    "fill_non_finite": {"type": float, "help": "what stands for NaN and infinity"},
+    "group_tag": {
+        "choices": ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "none"),
+        "help": "DICOM tag of what stays in one fold; PatientID by default",
+    },
+    "allow_links": {"action": "store_true", "help": "links may lead out of the folder of images"},
+    "overwrite": {"action": "store_true", "help": "replace a card of this name"},
+}
+
+
 def _add_new_bundle(parser: argparse.ArgumentParser) -> None:
+    """Options with hyphens, as in a shell, and with underscores, as in a config."""
     parser.add_argument("name", help="short name: lower-case letters, digits and _")
-    parser.add_argument("--images", required=True, type=Path, help="folder of images, with a folder for each class")
-    parser.add_argument("--table", type=Path, help="labels in a table instead: a CSV file with a row for each image")
-    parser.add_argument("--image-column", "--image_column", help="column of the file names")
-    parser.add_argument(
-        "--label-column",
-        "--label_column",
-        nargs="+",
-        default=[],
-        help="column of the classes; several columns of 0 and 1: multi-label",
-    )
-    parser.add_argument(
-        "--label-separator", "--label_separator", help="between several labels in one cell: multi-label"
-    )
-    parser.add_argument("--group-column", "--group_column", help="column of patients: one patient stays in one fold")
-    parser.add_argument(
-        "--group-pattern",
-        "--group_pattern",
-        help="regular expression: its parentheses match the patient in the path below a class folder",
-    )
-    parser.add_argument(
-        "--split-column", "--split_column", help="column of the official split: train, validation, test"
-    )
-    parser.add_argument("--separator", help="between the cells of the table")
-    parser.add_argument("--title", help="name for readers")
-    parser.add_argument("--modality", help="what made the images, such as X-ray")
-    parser.add_argument("--spatial-dims", "--spatial_dims", type=int, choices=(2, 3), help="2: images, 3: volumes")
-    parser.add_argument("--channels", type=int, choices=(1, 3), help="1: gray, 3: color")
-    parser.add_argument("--image-size", "--image_size", type=int, help="side in pixels that the network is given")
-    parser.add_argument("--ordinal", action="store_true", help="the classes have an order")
-    parser.add_argument("--background", type=int, nargs="+", help="gray, or red, green, blue, under transparent images")
-    parser.add_argument(
-        "--intensity-range",
-        "--intensity_range",
-        type=float,
-        nargs=2,
-        metavar=("LOW", "HIGH"),
-        help="stored values that become black and white; what is beyond is clipped",
-    )
-    parser.add_argument("--window", type=float, nargs=2, metavar=("CENTER", "WIDTH"), help="DICOM window")
-    parser.add_argument("--overwrite", action="store_true", help="replace a card of this name")
+    for name, arguments in _NEW_BUNDLE_OPTIONS.items():
+        parser.add_argument(*dict.fromkeys((f"--{name.replace('_', '-')}", f"--{name}")), **arguments)
     parser.set_defaults(run=_new_bundle)
 
 
@@ -89,10 +101,16 @@ def _new_bundle(options: argparse.Namespace) -> int:
     from medmamba_monai.data.proposal import Options
     from medmamba_monai.data.proposed_layout import Labels
 
-    names = ("table", "image_column", "label_separator", "group_column", "split_column", "separator", "group_pattern")
-    labels = Labels(label_column=tuple(options.label_column), **{name: getattr(options, name) for name in names})
-    known = ("title", "modality", "spatial_dims", "channels", "image_size", "ordinal")
-    given = Options(**{name: getattr(options, name) for name in known}, reading=_reading(options))
+    said = vars(options)
+    labels = Labels(
+        **{
+            **{field.name: said[field.name] for field in fields(Labels)},
+            "label_column": tuple(options.label_column),
+            "no_label": tuple(options.no_label),
+        }
+    )
+    known = {field.name: said[field.name] for field in fields(Options) if field.name != "reading"}
+    given = Options(**known, reading=_reading(options))
     new_bundle(options.name, options.images, labels, given, Path.cwd(), options.overwrite)
     return 0
 
@@ -104,9 +122,8 @@ def _reading(options: argparse.Namespace) -> dict[str, Any]:
         reading["background"] = options.background[0] if len(options.background) == 1 else options.background
     if options.intensity_range is not None:
         reading |= {"intensity_range": options.intensity_range, "clip": True}
-    if options.window is not None:
-        reading["window"] = options.window
-    return reading
+    given = {"window": options.window, "frame": options.frame, "fill_non_finite": options.fill_non_finite}
+    return reading | {name: value for name, value in given.items() if value is not None}
 
 
 def _send(options: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -55,3 +56,12 @@ def item(**attributes: object) -> Dataset:
     for keyword, value in attributes.items():
         setattr(made, keyword, value)
     return made
+
+
+def longer(path: Path, count: int) -> None:
+    """Append zeros inside of a deflated file."""
+    content = path.read_bytes()
+    start = 144 + pydicom.filereader.read_file_meta_info(path).FileMetaInformationGroupLength
+    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    inflated = zlib.decompress(content[start:], -zlib.MAX_WBITS) + bytes(count)
+    path.write_bytes(content[:start] + deflater.compress(inflated) + deflater.flush())

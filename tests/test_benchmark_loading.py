@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
@@ -7,8 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import loading, memory
-from benchmarks.loading import BASELINE, FIRST_EPOCH, IN_MEMORY, KEPT, ON_DISK, Source, bars_of, loading_entries, main
+from benchmarks import loading
+from benchmarks.loading import (
+    BASELINE,
+    FIRST_EPOCH,
+    FORMER,
+    IN_MEMORY,
+    KEPT,
+    ON_DISK,
+    Source,
+    bars_of,
+    loading_entries,
+    main,
+)
 from benchmarks.timing import Times
 
 
@@ -45,30 +57,42 @@ def test_speeds_are_compared_in_each_round(source: Source) -> None:
 
 
 @pytest.fixture
-def small_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
-    """Arguments of a run on a few images that needs no other process."""
-    monkeypatch.setattr(memory, "peak_memory", lambda build, prepare, threads: 1_000_000)
-    monkeypatch.setattr(loading, "WORKERS", (0,))
-    monkeypatch.setattr(loading, "training_step", lambda source: lambda: None)
+def small_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Arguments of a run on a few small images."""
     monkeypatch.delenv("MEDMAMBA_DATA_DIR", raising=False)
-    return ["--quick", "--images", "2", "--threads", "1", "--json", str(tmp_path / "loading.json")]
+    options = ["--images", "2", "--image-size", "32", "--workers", "0", "--threads", "1"]
+    return ["--quick", *options, "--json", str(tmp_path / "loading.json")]
 
 
-def test_a_run_measures_generated_and_real_images(small_run: list[str], tmp_path: Path) -> None:
-    np.savez_compressed(tmp_path / "pneumoniamnist.npz", train_images=np.zeros((4, 28, 28), np.uint8))
-    assert main([*small_run, "--data", str(tmp_path)]) == 0
-    result = json.loads(Path(small_run[-1]).read_text())
-    assert list(dict.fromkeys(entry["task"] for entry in result["times"])) == [
-        "PNG, 224 pixels, 0 workers",
-        "PneumoniaMNIST, 64 pixels, 0 workers",
-    ]
-    assert {entry["name"] for entry in result["times"][:7]} == {*KEPT, FIRST_EPOCH, "training, MedMamba-T"}
-    assert {entry["name"] for entry in result["memory"]} >= {BASELINE, ON_DISK}
-    assert not any(bar["measured_as_promised"] for bar in result["bars"])
-
-
-def test_without_real_images_the_run_says_so(small_run: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.slow
+def test_a_run_measures_speed_and_memory(small_run: list[str]) -> None:
     assert main(small_run) == 0
+    result = json.loads(Path(small_run[-1]).read_text())
+    speeds = {entry["name"]: entry["images_per_second"] for entry in result["times"]}
+    assert speeds.keys() == {*KEPT, FIRST_EPOCH, "training, MedMamba-T"}
+    for bar, name in zip(result["bars"], (IN_MEMORY, ON_DISK), strict=True):
+        assert bar["text"] == f"PNG, 32 pixels, 0 workers: {name} / training, images/s"
+        assert bar["figure"] == pytest.approx(speeds[name] / speeds["training, MedMamba-T"])
+        assert not bar["measured_as_promised"]
+    assert [entry["name"] for entry in result["memory"]] == [BASELINE, FORMER, IN_MEMORY, ON_DISK]
+    assert all(0 <= entry["bytes"] < 2**30 for entry in result["memory"])
+
+
+def test_real_images_are_timed_at_the_size_of_the_demo(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "pneumoniamnist.npz", train_images=np.zeros((4, 28, 28), np.uint8))
+    options = argparse.Namespace(data=tmp_path, images=2, image_size=16, quick=True)
+    _, real = loading.sources(options, tmp_path)
+    ((task, times),) = loading.time_source(real, 1, [0], tmp_path)
+    assert task == "PneumoniaMNIST, 64 pixels, 0 workers"
+    entries = loading_entries(real, task, times)
+    assert [entry["images"] for entry in entries] == [2] * 6 + [64]
+    assert loading.build_dataset(real, IN_MEMORY, tmp_path)[0]["image"].shape == (3, 64, 64)
+
+
+def test_without_real_images_the_run_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = argparse.Namespace(data=None, images=2, image_size=16, quick=True)
+    (source,) = loading.sources(options, tmp_path)
+    assert (source.name, len(source.data), source.image_size) == ("PNG", 2, 16)
     assert "PneumoniaMNIST is left out: name the folder" in capsys.readouterr().out
 
 
@@ -80,4 +104,5 @@ def test_an_interrupt_writes_what_is_there(small_run: list[str], monkeypatch: py
     assert main(small_run) == 0
     result = json.loads(Path(small_run[-1]).read_text())
     assert (result["interrupted"], result["memory"]) == (True, [])
-    assert result["times"]
+    assert {entry["images"] for entry in result["times"]} == {2, 8}
+    assert all(entry["images_per_second"] > 0 for entry in result["times"])

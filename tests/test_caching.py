@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from monai.bundle import ConfigParser
 from monai.data import CacheDataset, DataLoader, Dataset
-from monai.transforms import Compose, EnsureTyped, RandGaussianNoised, RepeatChanneld, ScaleIntensityRanged
+from monai.transforms import Compose, EnsureTyped, Lambdad, RandGaussianNoised, RepeatChanneld, ScaleIntensityRanged
 from monai.utils import set_determinism
 from PIL import Image
 
-from medmamba_monai.data import caching
 from medmamba_monai.data.caching import ITEM_OVERHEAD, cached_dataset
 from medmamba_monai.data.memory_map import MemoryMappedDataset
 from medmamba_monai.errors import UserError
@@ -48,12 +49,6 @@ def make(data: list[dict[str, Any]], tmp_path: Path):
 
 
 @pytest.fixture
-def memory(monkeypatch: pytest.MonkeyPatch):
-    """Sets what is available."""
-    return lambda size: monkeypatch.setattr(caching, "available_memory", lambda: int(size))
-
-
-@pytest.fixture
 def line(caplog: pytest.LogCaptureFixture):
     """The one line of the log."""
     caplog.set_level(logging.INFO, "medmamba_monai.data")
@@ -69,9 +64,8 @@ def images(dataset: Any) -> torch.Tensor:
     return torch.stack([dataset[index]["image"] for index in range(len(dataset))])
 
 
-def test_what_fits_is_kept_in_memory(make, memory, line) -> None:
-    memory(2 * TOTAL)
-    dataset = make("auto")
+def test_what_fits_is_kept_in_memory(make, line) -> None:
+    dataset = make("auto", available=2 * TOTAL)
     assert isinstance(dataset, CacheDataset)
     assert dataset.cache_num == 6
     assert line() == "train: 6 images of 2.1 KiB are 12.4 KiB, within 50% of the 24.8 KiB of memory available: " + (
@@ -79,9 +73,9 @@ def test_what_fits_is_kept_in_memory(make, memory, line) -> None:
     )
 
 
-def test_what_does_not_fit_is_kept_on_disk(make, memory, line, tmp_path: Path) -> None:
-    memory(2 * TOTAL - 12)
-    assert isinstance(make("auto", num_rows=9, name="validation"), MemoryMappedDataset)
+def test_what_does_not_fit_is_kept_on_disk(make, line, tmp_path: Path) -> None:
+    dataset = make("auto", num_rows=9, name="validation", available=2 * TOTAL - 12)
+    assert isinstance(dataset, MemoryMappedDataset)
     assert line().startswith("validation: 6 images of 2.1 KiB are 12.4 KiB, more than 50% of the 24.7 KiB of memory")
     assert line().endswith(f"available: a memory-mapped store in {tmp_path / 'stores'}")
 
@@ -91,15 +85,15 @@ def test_what_does_not_fit_is_kept_on_disk(make, memory, line, tmp_path: Path) -
     [
         ({"identity": ""}, "no identity says which images they are"),
         ({"transform": [READING, EnsureTyped("image", dtype=torch.float32)]}, "they are no uint8 tensors"),
+        ({"transform": [READING, Lambdad("image", torch.clone)]}, "Lambdad does not tell its options: give it"),
         ({"directory": Path(__file__)}, "test_caching.py cannot be written; free space, or name another folder"),
         ({"num_rows": 2**50}, "are free; free space, or name another folder in MEDMAMBA_CACHE_DIR"),
     ],
 )
-def test_what_fits_nowhere_is_kept_in_part(make, memory, line, change: dict[str, Any], reason: str) -> None:
-    memory(TOTAL)
-    dataset = make("auto", **change)
+def test_what_fits_nowhere_is_kept_in_part(make, line, change: dict[str, Any], reason: str) -> None:
+    dataset = make("auto", available=TOTAL, **change)
     assert isinstance(dataset, CacheDataset)
-    assert dataset.cache_num == (2 if "transform" in change else 3)
+    assert dataset.cache_num == (2 if "uint8" in reason else 3)
     assert reason in line()
     assert line().endswith("% of them are kept in memory, the others are decoded in every epoch")
 
@@ -141,10 +135,9 @@ def test_nothing_to_keep_is_no_error() -> None:
         ("auto", {"memory_share": 0}, "memory_share: must be above 0 and at most 1, found 0"),
     ],
 )
-def test_what_is_impossible_is_refused(make, memory, cache: Any, change: dict[str, Any], said: str) -> None:
-    memory(TOTAL / 2)
+def test_what_is_impossible_is_refused(make, cache: Any, change: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
-        make(cache, **change)
+        make(cache, available=TOTAL // 2, **change)
 
 
 @pytest.mark.parametrize("cache", CHOICES)
@@ -194,6 +187,26 @@ def test_random_transforms_around_it_follow_the_seed(make, cache: Any, workers: 
     first = epoch(1)
     assert torch.equal(epoch(1), first)
     assert not torch.equal(epoch(2), first)
+
+
+def test_an_option_that_a_bundle_overrides_is_another_store(data, tmp_path: Path) -> None:
+    reading = {"_target_": "medmamba_monai.images.ReadImaged", "keys": "image", "channels": 1, "clip": True}
+    found = []
+    for intensity_range in ([0, 255], [100, 150]):
+        parser = ConfigParser({"reading": {"_target_": "Compose", "transforms": [reading]}})
+        parser.update({"reading#transforms#0#intensity_range": intensity_range})
+        options = {"directory": tmp_path / "stores", "identity": "x"}
+        found.append(images(cached_dataset(data, parser.get_parsed_content("reading"), "disk", **options)))
+    assert len(list((tmp_path / "stores").glob("*/images.npy"))) == 2
+    assert (found[0] != found[1]).any()
+
+
+def test_a_store_of_another_user_is_an_obstacle(make, line, monkeypatch: pytest.MonkeyPatch, caplog) -> None:
+    make("disk")
+    caplog.clear()
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    assert isinstance(make("auto", available=TOTAL), CacheDataset)
+    assert "belongs to another user" in line()
 
 
 def test_the_default_folder_is_that_of_the_caches(data, line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,3 +113,7 @@ def test_any_name_becomes_a_key_that_mlflow_takes(name: str) -> None:
 
 def test_examples_are_true() -> None:
     assert doctest.testmod(classes) == (0, 1)
+
+
+def test_keys_of_names_that_look_alike_are_all_different():
+    assert len(set(classes.metric_keys(["x 2", "x", "X", "x!"]))) == 4

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import zlib
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
-from dicom_files import dataset, item, save, write
+from dicom_files import dataset, item, longer, save, write
 from pydicom.data import get_testdata_file
 from pydicom.pixels.decoders import JPEGLSLosslessDecoder
 from pydicom.uid import (
@@ -356,13 +356,26 @@ def test_deflated_file_is_bounded_by_its_header_and_while_it_inflates(tmp_path: 
 
 def test_deflated_file_with_more_pixels_than_its_header_tells_stops_at_the_bound(tmp_path: Path) -> None:
     path = write(tmp_path / "a.dcm", U8, DeflatedExplicitVRLittleEndian)
-    content = path.read_bytes()
-    start = 144 + pydicom.filereader.read_file_meta_info(path).FileMetaInformationGroupLength
-    inflated = zlib.decompress(content[start:], -15) + bytes(10**6)
-    deflater = zlib.compressobj(wbits=-15)
-    path.write_bytes(content[:start] + deflater.compress(inflated) + deflater.flush())
+    longer(path, 10**6)
+    np.testing.assert_array_equal(ReadImage(1)(path), U8[None])
     with pytest.raises(UserError, match="expands to more than 100000 bytes"):
         ReadImage(1, max_bytes=10**5)(path)
+
+
+def test_deflated_file_takes_little_more_memory_than_its_header_tells(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.dcm", U8, DeflatedExplicitVRLittleEndian)
+    longer(path, 2**27)
+    tracemalloc.start()
+    with pytest.raises(UserError, match=r"expands to 1677\d{4} bytes and more, which its header does not tell"):
+        ReadImage(1)(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2**26
+
+
+def test_deflated_report_is_without_an_image(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is a DICOM file without an image"):
+        ReadImage(1)(write(tmp_path / "a.dcm", None, DeflatedExplicitVRLittleEndian))
 
 
 @pytest.mark.parametrize("syntax", [None, DeflatedExplicitVRLittleEndian])
@@ -379,6 +392,37 @@ def test_facts_are_in_rescaled_units(tmp_path: Path) -> None:
     assert facts.kind == "DICOM CT, 16-bit signed, MONOCHROME2"
     assert (facts.minimum, facts.maximum, facts.nominal) == (-1024, 976, (-32792, 32743))
     assert (facts.window, facts.shape, facts.channels) == ((40, 400), (1, 4), 1)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "attributes", "expected"),
+    [
+        (U8, {}, (True, "full range", False, None)),
+        (HU, {}, (False, "full range", False, None)),
+        (HU, {"WindowCenter": 40, "WindowWidth": 400}, (True, "window 40, 400", False, (40, 400))),
+        (
+            HU,
+            {"WindowCenter": 40, "WindowWidth": 400, "VOILUTFunction": "SIGMOID"},
+            (True, "window 40, 400, SIGMOID", False, (40, 400)),
+        ),
+        (HU, {"WindowCenter": 40, "WindowWidth": 0}, (False, "window 40, 0", True, (40, 0))),
+        (
+            U16,
+            {"VOILUTSequence": [table(5, [0, 1023], 10)], "WindowCenter": 1, "WindowWidth": 2},
+            (True, "VOI LUT from 5 (d1e0ad0d)", False, None),
+        ),
+    ],
+)
+def test_facts_tell_how_a_file_is_shown(
+    tmp_path: Path, pixels: np.ndarray, attributes: dict[str, object], expected: tuple[object, ...]
+) -> None:
+    facts = describe_image(write(tmp_path / "a.dcm", pixels, **attributes))
+    assert (facts.has_display, facts.display, facts.needs_range, facts.window) == expected
+
+
+def test_facts_of_nothing_but_padding_have_no_values(tmp_path: Path) -> None:
+    facts = describe_image(write(tmp_path / "a.dcm", HU * 0 - 2000, PixelPaddingValue=-2000))
+    assert np.isnan([facts.minimum, facts.maximum]).all()
 
 
 @pytest.mark.parametrize("name", ["SC_rgb_jpeg_gdcm.dcm", "SC_rgb_jpeg_dcmtk.dcm", "MR_small_jpeg_ls_lossless.dcm"])

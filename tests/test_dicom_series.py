@@ -6,6 +6,7 @@ import nibabel
 import numpy as np
 import pytest
 from dicom_files import item, write
+from pydicom.dataset import Dataset
 
 from medmamba_monai.errors import UserError
 from medmamba_monai.images import ReadImage
@@ -32,6 +33,13 @@ def series(
             **attributes,
         )
     return folder
+
+
+def lut(entries: list[int]) -> Dataset:
+    """A VOI lookup table of 8 bits for the values from 0 on."""
+    made = item(LUTDescriptor=[len(entries), 0, 8], LUTData=entries)
+    made["LUTDescriptor"].VR = made["LUTData"].VR = "US"
+    return made
 
 
 def as_nifti(path: Path, cosines: list[float]) -> Path:
@@ -70,9 +78,32 @@ def test_common_window_is_used_and_different_ones_are_an_error(tmp_path: Path) -
     assert ReadImage(1, 3)(tmp_path)[0, 3, 2, 0] == 0
     assert ReadImage(1, 3)(tmp_path)[0, 0, 2, 0] == 255
     add(tmp_path, WindowCenter=9, WindowWidth=4)
-    with pytest.raises(UserError, match="ask for different windows; declare window or intensity_range"):
+    with pytest.raises(UserError, match=r"extra\.dcm: asks for window 9, 4, but .*002\.dcm .* for window 2, 4;"):
         ReadImage(1, 3)(tmp_path)
+    facts = describe_image(tmp_path, 3)
+    assert (facts.window, facts.has_display, facts.display, facts.needs_range) == (None, False, "windows differ", True)
     assert ReadImage(1, 3, window=(2, 4))(tmp_path)[0, 0, 2, 0] == 191
+
+
+@pytest.mark.parametrize(
+    ("usual", "other"),
+    [
+        ({"WindowCenter": 2, "WindowWidth": 4}, {"WindowCenter": 2, "WindowWidth": 4, "VOILUTFunction": "SIGMOID"}),
+        ({"VOILUTSequence": [lut([0, 255, 255])]}, {"VOILUTSequence": [lut([255, 0, 0])]}),
+        ({"VOILUTSequence": [lut([0, 255, 255])]}, {}),
+    ],
+    ids=["function", "table", "table or nothing"],
+)
+def test_slices_that_ask_for_different_displays_need_a_declared_one(
+    tmp_path: Path, usual: dict[str, object], other: dict[str, object]
+) -> None:
+    series(tmp_path, **usual)
+    assert ReadImage(1, 3)(tmp_path).shape == (1, 4, 3, 2)
+    add(tmp_path, **other)
+    with pytest.raises(UserError, match=r"extra\.dcm: asks for .*, but .*002\.dcm of the same volume for .*; declare"):
+        ReadImage(1, 3)(tmp_path)
+    assert not describe_image(tmp_path, 3).has_display
+    assert ReadImage(1, 3, intensity_range=(0, 255))(tmp_path)[0, 0, 2, 0] == 3
 
 
 def test_padding_of_one_slice_is_black(tmp_path: Path) -> None:

@@ -1,11 +1,22 @@
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from medmamba_monai.errors import UserError
-from medmamba_monai.images.disk import cache_dir, free_space, is_writable, lock_file, require_space, size_text
+from medmamba_monai.images.disk import (
+    cache_dir,
+    check_owner,
+    free_space,
+    is_writable,
+    lock_file,
+    make_private,
+    require_space,
+    size_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -67,3 +78,17 @@ def test_a_lock_that_cannot_be_made_says_where(tmp_path: Path) -> None:
 )
 def test_sizes_have_a_unit(size: int, text: str) -> None:
     assert size_text(size) == text
+
+
+def test_a_folder_is_made_private(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir(mode=0o755)
+    for name in ("there", "new"):
+        make_private(tmp_path / name)
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o700
+
+
+def test_a_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_owner(tmp_path / "none")
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(UserError, match=r"belongs to another user \(number \d+\); name another folder in MEDMAMBA_CA"):
+        check_owner(tmp_path)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from medmamba_monai.errors import UserError
 from medmamba_monai.images import ReadImage
+from medmamba_monai.images.file_kinds import looks_like_dicom
 from medmamba_monai.images.reading import READABLE_SUFFIXES, is_image_file, number_of_frames
 
 GRAY = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
@@ -27,6 +28,16 @@ def test_dicom_needs_no_suffix(tmp_path: Path, name: str) -> None:
     assert is_image_file(write(tmp_path / name, GRAY))
     (tmp_path / name).write_bytes(b"text")
     assert not is_image_file(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.dcm", "a.png", "IM000001"])
+def test_dicom_is_known_by_its_content(tmp_path: Path, name: str) -> None:
+    assert looks_like_dicom(write(tmp_path / name, GRAY))
+    assert not looks_like_dicom(tmp_path)
+    assert not looks_like_dicom(tmp_path / "missing.dcm")
+    assert not looks_like_dicom(write(tmp_path / "DICOMDIR", GRAY))
+    (tmp_path / name).write_bytes(b"text")
+    assert not looks_like_dicom(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["labels.csv", "DICOMDIR", "notes.txt", "archive.tar.gz", "a.img", "folder.png"])

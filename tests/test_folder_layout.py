@@ -64,6 +64,12 @@ def test_a_name_without_a_group_is_an_error(tmp_path: Path) -> None:
         found(tmp_path, {"group_pattern": r"^(p\d)_"})
 
 
+@pytest.mark.parametrize("pattern", [r"^(?:p(\d)_0|p\d_1)", r"^p\d(x?)_"])
+def test_an_empty_group_is_an_error(tmp_path: Path, pattern: str) -> None:
+    with pytest.raises(UserError, match=r"_\d\.png: group_pattern .* finds no group in its name"):
+        found(draw_classes(tmp_path), {"group_pattern": pattern})
+
+
 TABLE = {"group_table": {"path": "patients.csv", "image_column": "image", "group_column": "patient"}}
 
 
@@ -82,6 +88,22 @@ def test_an_image_that_the_table_leaves_out_is_an_error(tmp_path: Path) -> None:
     write_table(tmp_path / "patients.csv", "image,patient\np0_0.png,1\n")
     with pytest.raises(UserError, match=r"patients\.csv: has no row for .*p1_0\.png"):
         found(tmp_path, TABLE)
+
+
+def test_one_row_for_two_images_of_a_name_is_an_error(tmp_path: Path) -> None:
+    draw(tmp_path / "cat" / "0.png", 1)
+    draw(tmp_path / "dog" / "0.png", 2)
+    write_table(tmp_path / "patients.csv", "image,patient\n0.png,1\n")
+    with pytest.raises(UserError, match=r"line 2: fits .*cat/0\.png and .*dog/0\.png, which differ"):
+        found(tmp_path, TABLE)
+
+
+def test_volumes_have_the_names_of_their_folders(tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        for place in range(2):
+            write_dicom(tmp_path / name / f"{name}.1" / f"{place}.dcm", place, series="1.2.3", position=place)
+    write_table(tmp_path / "patients.csv", "image,patient\ncat.1,P1\ndog.1,P2\n")
+    assert [sample.group for sample in found(tmp_path, TABLE, spatial_dims=3).samples] == ["P1", "P2"]
 
 
 def test_groups_by_patient_tag(tmp_path: Path) -> None:

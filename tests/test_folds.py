@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
+import numpy as np
 import pytest
 
 from medmamba_monai.data import Folds, Sample, join_groups, make_folds
@@ -150,3 +151,15 @@ def test_copies_join_the_groups_of_two_patients() -> None:
 def test_copies_of_copies_are_one_group() -> None:
     joined = join_groups(singles(4, 0), [["None-0", "None-1"], ["None-2", "None-3"], ["None-1", "None-3"]])
     assert len({sample.group for sample in joined}) == 1
+
+
+def test_a_rare_label_is_in_every_fold_where_that_is_possible() -> None:
+    generator = np.random.default_rng(0)
+    for _ in range(60):
+        labels = (generator.random((60, 4)) < (0.5, 0.3, 0.15, 0.12)).astype(int)
+        labels[:4] = 1
+        samples = [Sample(f"image-{i}", f"{i}.png", tuple(row)) for i, row in enumerate(labels.tolist())]
+        folds = make_folds(samples, 3, 0, list("abcd"))
+        for number in range(3):
+            held_out = np.array([sample.label for sample in samples if folds.fold[sample.id] == number])
+            assert held_out.any(axis=0).all()

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from monai.bundle import ConfigParser
 from small_bundle import ROOT
 
 from medmamba_monai.bundle_template import generate_bundle
@@ -86,3 +87,17 @@ def test_a_bundle_without_a_card_is_a_clear_error(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"no data_lists/no_such/card\.json; run in the repository's root"):
         main(["no_such"])
+
+
+@pytest.mark.parametrize("title", ["Crohn's disease", 'the "new" scans', "MR @3T, 5 $ each", "100 % {braces}"])
+def test_a_title_may_hold_what_expressions_are_made_of(tmp_path, title):
+    card = json.loads((ROOT / "data_lists" / "phantom" / "card.json").read_text()) | {"title": title}
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    generate_bundle(tmp_path / "card.json", tmp_path / "bundle")
+    parser = ConfigParser()
+    parser.read_config([str(tmp_path / "bundle" / "configs" / f"{name}.json") for name in ("train", "evaluate")])
+    parser.read_meta(str(tmp_path / "bundle" / "configs" / "metadata.json"))
+    parser["validate#handlers"][1]["_target_"] = "builtins.dict"
+    parser["validate#handlers"][1]["run"] = None
+    assert parser.get_parsed_content("validate#handlers#1")["title"] == f"{title}, fold 0"
+    assert parser.get_parsed_content("experiment_name") == title

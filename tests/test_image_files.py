@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import nibabel
+import numpy as np
 import pytest
 from small_images import draw, write_dicom
 
@@ -60,3 +62,14 @@ def test_a_loop_of_links_ends(tmp_path: Path) -> None:
     draw(tmp_path / "a" / "1.png", 1)
     (tmp_path / "a" / "again").symlink_to(tmp_path)
     assert texts(tmp_path) == ["a/1.png"]
+
+
+@pytest.mark.parametrize("every_frame", [False, True])
+def test_a_nifti_pair_is_made_of_two_files(tmp_path: Path, every_frame: bool) -> None:
+    image = nibabel.Nifti1Pair(np.zeros((4, 4, 2, 2), np.uint8), np.eye(4))
+    nibabel.save(image, tmp_path / "a.img")
+    listing = list_image_files(tmp_path, tmp_path, every_frame=every_frame)
+    assert {image.files for image in listing.images} == {("a.hdr", "a.img")}
+    assert {image.source for image in listing.images} == {"a.hdr"}
+    assert len(listing.images) == 1 + every_frame
+    assert listing.others == ()

@@ -17,13 +17,14 @@ BASE = {"errors", "files"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "files": {"errors"},
+    "command_line": set(),
     "selective_scan": set(),
     "networks": {"selective_scan"},
     "images": set(),
     "data": {"images"},
     "evaluation": set(),
     "training": {"selective_scan", "networks", "data", "evaluation"},
-    "bundle_template": {"data"},
+    "bundle_template": {"data", "images"},
 }
 ENTRY_POINTS = {"__init__", "__main__", "cli", "demo"}
 

@@ -3,7 +3,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import shutil
 import signal
+import stat
 import time
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
@@ -30,6 +32,9 @@ class Draw:
     def __init__(self, log: Path, seconds: float = 0) -> None:
         self.log, self.seconds = log, seconds
 
+    def __repr__(self) -> str:
+        return "Draw()"
+
     def __call__(self, item: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         with self.log.open("a") as stream:
             stream.write(f"{item['image']}\n")
@@ -38,6 +43,19 @@ class Draw:
 
     def count(self) -> int:
         return len(self.log.read_text().splitlines())
+
+
+class Give:
+    """Puts what is made of an item's number in its place."""
+
+    def __init__(self, make_image: Callable[[int], Any]) -> None:
+        self.make_image = make_image
+
+    def __repr__(self) -> str:
+        return "Give()"
+
+    def __call__(self, item: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        return {**item, "image": self.make_image(item["image"])}
 
 
 def picture(number: int) -> torch.Tensor:
@@ -162,13 +180,63 @@ def test_a_short_or_foreign_file_is_made_anew(
 def test_a_folder_that_is_deleted_meanwhile_costs_nothing_but_time(
     tmp_path: Path, draw: Draw, caplog: pytest.LogCaptureFixture
 ) -> None:
-    dataset = make(tmp_path, draw)
+    dataset = make(tmp_path / "stores", draw)
     assert dataset[0]["label"] == 0
-    for name in ("images.npy", "checksums.npy"):
-        file_of(dataset, name).unlink()
+    shutil.rmtree(tmp_path / "stores")
+    check_all(dataset)
+    check_all(dataset)  # the first one, which was still mapped, is written now
+    before = draw.count()
+    check_all(dataset)
+    assert draw.count() == before
+    assert not caplog.records
+
+
+def test_a_store_that_is_deleted_before_its_first_read_is_made_anew(tmp_path: Path, draw: Draw) -> None:
+    dataset = make(tmp_path / "stores", draw)
+    shutil.rmtree(tmp_path / "stores")
+    check_all(dataset)
+    before = draw.count()
+    check_all(dataset)
+    assert draw.count() == before
+
+
+def test_a_store_that_cannot_be_made_anew_costs_nothing_but_time(
+    tmp_path: Path, draw: Draw, caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset = make(tmp_path / "stores", draw)
+    shutil.rmtree(tmp_path / "stores")
+    (tmp_path / "stores").touch()
     check_all(dataset)
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "cannot be written (No such file or directory); these images are decoded again" in caplog.text
+    assert "these images are decoded again" in caplog.text
+
+
+def test_other_options_of_the_transform_are_another_store(tmp_path: Path, draw: Draw) -> None:
+    class DrawDarker(Draw):
+        def __repr__(self) -> str:
+            return "Draw(darker)"
+
+    assert file_of(make(tmp_path, draw)) != file_of(make(tmp_path, DrawDarker(draw.log)))
+
+
+def test_a_transform_that_does_not_tell_its_options_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="<lambda> does not tell its options: give it a __repr__"):
+        make(tmp_path, lambda item: item)
+
+
+def test_only_its_owner_can_read_a_store(tmp_path: Path, draw: Draw) -> None:
+    dataset = make(tmp_path, draw)
+    dataset.store.folder.chmod(0o755)
+    make(tmp_path, draw)
+    assert stat.S_IMODE(dataset.store.folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file_of(dataset, name).stat().st_mode) for name in ("images.npy", "checksums.npy")} == {0o600}
+
+
+def test_a_store_of_another_user_is_refused(tmp_path: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, draw)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(UserError, match=r"belongs to another user \(number \d+\); name another folder"):
+        make(tmp_path, draw)
 
 
 @pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
@@ -257,11 +325,11 @@ def test_a_store_that_does_not_fit_is_refused(tmp_path: Path, draw: Draw) -> Non
 @pytest.mark.parametrize("image", [torch.zeros(SHAPE), np.zeros(SHAPE, np.uint8)])
 def test_another_type_names_the_image(tmp_path: Path, image: Any) -> None:
     with pytest.raises(UserError, match=r"n0 \(0\): the transform gives a .*, but what is kept .* ToUint8d"):
-        make(tmp_path, lambda item: {**item, "image": image})
+        make(tmp_path, Give(lambda number: image))
 
 
 def test_another_shape_names_the_image(tmp_path: Path) -> None:
-    dataset = make(tmp_path, lambda item: {**item, "image": torch.zeros(item["image"] // 3, 2, dtype=torch.uint8)})
+    dataset = make(tmp_path, Give(lambda number: torch.zeros(number // 3, 2, dtype=torch.uint8)))
     with pytest.raises(UserError, match=r"n5 \(5\): .* shape \(1, 2\), but for the first image \(0, 2\); resize"):
         dataset[5]
 

@@ -133,6 +133,14 @@ def test_a_card_is_replaced_only_when_asked(tmp_path, monkeypatch, capsys):
     assert (card.title, card.image_size) == ("mine", 64)
 
 
+def test_too_few_images_leave_nothing_behind(tmp_path, monkeypatch, capsys):
+    for name in ("a", "b"):
+        draw(tmp_path / "images" / name / "0.png", int(name == "b"))
+    assert own(tmp_path, monkeypatch, "mine", "--images", "images") == 2
+    assert "add images" in capsys.readouterr().err
+    assert [entry.name for entry in tmp_path.iterdir()] == ["images"]
+
+
 def test_too_few_images_for_five_folds_are_said(tmp_path, monkeypatch, capsys):
     for name in ("a", "b"):
         for index in range(4):

@@ -227,6 +227,27 @@ def test_bounds_hold_before_and_while_inflating(tmp_path: Path) -> None:
         ReadImage(1, 3, max_bytes=10**6)(path)
 
 
+def test_compressed_volume_stops_soon_after_what_its_header_tells(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.nii.gz", VOLUME)
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + bytes(2**25)))
+    with pytest.raises(UserError, match=r"expands to 16777592 bytes and more, which its header does not tell"):
+        ReadImage(1, 3)(path)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"), [(np.uint8, (True, "full range", False)), (np.int16, (False, "not known", True))]
+)
+def test_facts_tell_whether_a_range_is_needed(tmp_path: Path, dtype: type, expected: tuple[object, ...]) -> None:
+    facts = describe_image(save(tmp_path / "a.nii", VOLUME.astype(dtype)), 3)
+    assert (facts.has_display, facts.display, facts.needs_range) == expected
+
+
+def test_facts_of_no_finite_value(tmp_path: Path) -> None:
+    facts = describe_image(save(tmp_path / "a.nii", np.full((2, 2, 2), np.nan, np.float32)), 3)
+    assert np.isnan([facts.minimum, facts.maximum]).all()
+    assert facts.non_finite == 8
+
+
 def test_gzip_of_something_else(tmp_path: Path) -> None:
     (tmp_path / "a.nii.gz").write_bytes(gzip.compress(b"text" * 500))
     with pytest.raises(UserError, match="is a gzip file that holds no NIfTI image"):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import stat
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -184,7 +185,13 @@ def test_uncompressed_array_is_mapped_where_it_is(tmp_path: Path, cache: Path, o
     assert not cache.exists()
 
 
-@pytest.mark.parametrize("damage", [lambda copy: os.truncate(copy, 700), Path.unlink], ids=["short", "gone"])
+def flip(copy: Path) -> None:
+    content = bytearray(copy.read_bytes())
+    content[-1] ^= 1
+    copy.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [lambda copy: os.truncate(copy, 700), Path.unlink, flip], ids=["cut", "gone", "bit"])
 def test_damaged_copy_is_made_again(tmp_path: Path, cache: Path, damage: Callable[[Path], None]) -> None:
     path = write_npz(tmp_path)
     npz_array(path, "train_images", in_memory_bytes=0)
@@ -192,6 +199,25 @@ def test_damaged_copy_is_made_again(tmp_path: Path, cache: Path, damage: Callabl
     damage(next(cache.glob("npz/*.npy")))
     array = npz_array(path, "train_images", in_memory_bytes=0)
     np.testing.assert_array_equal(array, npz_content()["train_images"])
+
+
+@pytest.mark.parametrize("in_memory_bytes", [0, 10**6])
+def test_other_content_of_the_same_size_and_time_is_read(tmp_path: Path, cache: Path, in_memory_bytes: int) -> None:
+    path, images = tmp_path / "a.npz", np.random.default_rng(0).integers(0, 9, (99, 8), np.uint8)
+    (np.savez if in_memory_bytes else np.savez_compressed)(path, x=images)
+    status = path.stat()
+    npz_array(path, "x", in_memory_bytes=in_memory_bytes)
+    (np.savez if in_memory_bytes else np.savez_compressed)(path, x=images[:, ::-1])
+    path.write_bytes(path.read_bytes().ljust(status.st_size, b"\0"))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    np.testing.assert_array_equal(npz_array(path, "x", in_memory_bytes=in_memory_bytes), images[:, ::-1])
+
+
+def test_only_its_owner_can_read_a_copy(tmp_path: Path, cache: Path) -> None:
+    (cache / "npz").mkdir(parents=True, mode=0o755)
+    npz_array(write_npz(tmp_path), "train_images", in_memory_bytes=0)
+    (copy,) = cache.glob("npz/*.npy")
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (copy, cache / "npz")] == [0o600, 0o700]
 
 
 def test_copies_of_earlier_versions_are_removed(tmp_path: Path, cache: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from small_data import LocalServer, folder_card, md5, npz_content, small_card, write_npz
+from small_images import write_dicom
 
 from medmamba_monai.data import load_card, prepare, read_fold_list
 from medmamba_monai.errors import UserError
@@ -343,3 +344,61 @@ def test_groups_of_patients_are_numbered_and_never_named(tmp_path: Path) -> None
     assert {item.group for item in made.training} == {"group-00000", "group-00001", "group-00002"}
     assert report(tmp_path)["groups_across_classes"] == 3
     assert "Mustermann" not in (tmp_path / "prepare_report.json").read_text()
+
+
+def test_blank_images_join_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = draw_classes(tmp_path / "data")
+    for name in ("cat", "dog"):
+        for index in range(4):
+            Image.new("L", (8, 6)).save(data / name / f"blank-{index}.png")
+    made = prepare(folder_card(), data, tmp_path / "folds.json", num_folds=2, near_duplicates=True)
+    assert {item.group for item in made.training} == {None}
+    assert report(tmp_path)["near_duplicates"]["pairs"] == 0
+    assert "warning: 8 images have one value everywhere" in capsys.readouterr().out
+
+
+def test_other_pixels_in_the_same_files_are_another_list(tmp_path: Path) -> None:
+    data = draw_classes(tmp_path / "data")
+    first = prepare(folder_card(), data, tmp_path / "folds.json", num_folds=2)
+    draw(data / "cat" / "0.png", seed=999)
+    second = prepare(folder_card(), data, tmp_path / "folds.json", num_folds=2, overwrite=True)
+    assert first.digest != second.digest
+    assert first.images_digest != second.images_digest
+
+
+def test_a_bundle_that_reads_otherwise_than_prepare_is_an_error(tmp_path: Path) -> None:
+    data = draw_classes(tmp_path / "data")
+    prepare(folder_card(), data, tmp_path / "folds.json", num_folds=2)
+    read_fold_list(tmp_path / "folds.json", data, reading={"channels": 1, "spatial_dims": 2})
+    with pytest.raises(UserError, match=r"was prepared with reading .* generate the bundle again from its card"):
+        read_fold_list(tmp_path / "folds.json", data, reading={"channels": 1, "spatial_dims": 2, "clip": True})
+
+
+def test_what_is_asked_for_later_is_written_too(tmp_path: Path) -> None:
+    data = draw_classes(tmp_path / "data")
+    prepare(folder_card(), data, tmp_path / "folds.json", num_folds=2)
+    prepare(folder_card(), data, tmp_path / "folds.json", num_folds=2, near_duplicates=True, allow_links=True)
+    assert report(tmp_path)["near_duplicates"] is not None
+    assert read_fold_list(tmp_path / "folds.json", data).allow_links
+
+
+def test_an_official_test_set_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    draw_classes(tmp_path / "data")
+    rows = "".join(f"{name}/{index}.png,{name},train\n" for name in ("cat", "dog") for index in range(10))
+    (tmp_path / "data" / "labels.csv").write_text("file,kind,set\n" + rows)
+    columns = {"image_column": "file", "label_column": "kind", "split_column": "set"}
+    splits = {"split_values": {"train": "train", "test": "test"}}
+    card = folder_card(layout={"kind": "table", "path": "labels.csv", **columns, **splits})
+    with pytest.raises(UserError, match="has an official test set, but no image of it was found"):
+        prepare(card, tmp_path / "data", tmp_path / "folds.json", num_folds=2)
+
+
+def test_windows_in_some_files_only_are_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for label, name in enumerate(("cat", "dog")):
+        for index in range(6):
+            window = {"WindowCenter": 40, "WindowWidth": 400} if name == "cat" else {}
+            write_dicom(tmp_path / "data" / name / f"{index}.dcm", 10 * label + index, **window)
+    prepare(folder_card(), tmp_path / "data", tmp_path / "folds.json", num_folds=2)
+    said = capsys.readouterr().out
+    assert "some DICOM files have a window of their own and others none" in said
+    assert report(tmp_path)["windows_per_class"] == {"0": {"own window": 6}, "1": {"none": 6}}

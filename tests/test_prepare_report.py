@@ -22,11 +22,13 @@ def report(samples: list[Sample], inspection: Inspection, remarks: tuple[str, ..
     grouped = join_groups(samples, inspection.duplicates)
     folds = make_folds(grouped, 2, 0, NAMES)
     made = build_fold_list(card, grouped, folds, [], Path(), Path("folds.json"))
-    return prepare_report(card, made, FoundData(tuple(samples), (), (), remarks), grouped, inspection)
+    groups = len({sample.group for sample in samples} - {None})
+    return prepare_report(card, made, FoundData(tuple(grouped), (), (), remarks), inspection, groups)
 
 
 def looked(stored: tuple[float, float] = (0, 255), nominal: tuple[float, float] = (0, 255), **more: Any) -> Inspection:
-    return Inspection({"8 x 8": 24}, {"PNG": 24}, stored, nominal, more.pop("duplicates", ()), **more)
+    fields = {"windows": {}, "blank": 0, "duplicates": (), **more}
+    return Inspection({"8 x 8": 24}, {"PNG": 24}, stored, nominal, **fields)
 
 
 def pairs(groups: bool = False) -> list[Sample]:

@@ -21,6 +21,9 @@ def test_folders_and_servers_are_hidden():
         "C:\\Mueller",
         "\\\\nas\\Mueller",
         "$'/data/Mueller'",
+        "$'/home/Mueller/' + str(@fold)",
+        "$'/home/Mueller@clinic/data'",
+        "$os.path.join('/home/Mueller', @name)",
         "file:///Mueller",
     ],
 )

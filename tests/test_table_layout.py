@@ -58,6 +58,27 @@ def test_an_image_that_was_unpacked_twice_counts_once(tmp_path: Path) -> None:
     assert data.ignored == ()
 
 
+def test_an_unlabelled_image_of_the_same_name_is_not_hidden(tmp_path: Path) -> None:
+    draw(four(tmp_path) / "other" / "a.png", 99)
+    text = "file,kind\npart_1/a.png,cat\nb.png,dog\nc.png,cat\nd.png,dog\n"
+    write_table(tmp_path / "labels.csv", text)
+    assert found(tmp_path).ignored == ("other/a.png",)
+
+
+def test_paths_relative_to_the_table_and_absolute_ones(tmp_path: Path) -> None:
+    draw(tmp_path / "i" / "1.png", 1)
+    draw(tmp_path / "j" / "1.png", 2)
+    write_table(tmp_path / "t" / "labels.csv", f"file,kind\n../i/1.png,cat\n{tmp_path}/j/1.png,dog\n")
+    assert [(s.image, s.label) for s in found(tmp_path).samples] == [("i/1.png", 0), ("j/1.png", 1)]
+
+
+def test_names_that_differ_in_case_alone(tmp_path: Path) -> None:
+    draw(tmp_path / "A.png", 1)
+    draw(tmp_path / "a.png", 2)
+    write_table(tmp_path / "labels.csv", "file,kind\nA.png,cat\na.png,dog\n")
+    assert [(s.image, s.label) for s in found(tmp_path).samples] == [("A.png", 0), ("a.png", 1)]
+
+
 def test_suffix_split_group_and_blanks(tmp_path: Path) -> None:
     rows = "a;Cat ;1 ;P1\nb;dog;0;P2\nc;CAT;1;P1\nd;dog;1;P3\n"
     four(tmp_path, "file;kind;Train ;patient\n" + rows)
@@ -111,6 +132,8 @@ def test_a_column_for_each_label(tmp_path: Path) -> None:
         ("file,kind\n,cat\n", {}, r"line 2: names no image"),
         ("file,kind\na.png,cat\nz.png,dog\n", {}, r"1 of 2 images of the table are not below .*: 'z\.png'"),
         ("file,kind\na.png,cat\na.png,dog\n", {}, r"line 3: 'a\.png' is in .*line 2 with other values"),
+        ("file,kind\n../a.png,cat\n", {}, r"1 of 1 images of the table are not below"),
+        ("file,kind\n/else/part_1/a.png,cat\n", {}, r"1 of 1 images of the table are not below"),
         ("file,label\na.png,cat\n", {}, r"has no column 'kind'; it has 'file', 'label'"),
         ("file,kind,p\na.png,cat,\n", {"group_column": "p"}, "line 2: has no p"),
         ("file,kind,s\na.png,cat,2\n", {"split_column": "s", "split_values": {"1": "train"}}, "s is '2'"),

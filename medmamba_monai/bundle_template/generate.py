@@ -81,10 +81,8 @@ def _write_text(card: DatasetCard, template: Path, root: Path) -> Path:
 
 def _config_values(card: DatasetCard) -> dict[str, Any]:
     values: dict[str, Any] = {f"card.{key}": value for key, value in card.model_dump().items()}
-    reading = {"channels": card.channels, "spatial_dims": card.spatial_dims, **card.reading.arguments()}
     values |= {
-        "reading": reading,
-        "reading_text": " ".join(f"{key}={value}" for key, value in reading.items()),
+        "reading": card.reading_arguments(),
         "every_frame": card.reading.frame == "all",
         **_TASK_VALUES["multi-label" if card.task == "multi-label" else "one class"],
     }

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from medmamba_monai.bundle_template.generate import generate_bundle
 from medmamba_monai.data import DatasetCard, card_schema
-from medmamba_monai.data.folds import largest_number_of_folds
+from medmamba_monai.data.folds import largest_number_of_folds, make_folds
 from medmamba_monai.data.proposal import Options, Proposal, propose_card
 from medmamba_monai.data.proposed_layout import Labels
 from medmamba_monai.errors import UserError
 from medmamba_monai.files import write_json, write_text
+from medmamba_monai.images.file_names import shown
 
 _FOLDS = 5
 
@@ -39,10 +40,11 @@ def new_bundle(name: str, images: Path, labels: Labels, options: Options, root: 
     if card_file.exists() and not overwrite:
         raise UserError(f"{card_file}: is there already; choose another name, or pass --overwrite")
     proposal = propose_card(name, images, labels, options)
+    commands = next_commands(proposal, bundle, options.allow_links)
     write_json(card_file, _content(proposal.card))
     write_text(root / "data_lists" / "card.schema.json", card_schema())
     generate_bundle(card_file, bundle)
-    print(_summary(proposal, card_file, bundle))
+    print(shown(_summary(proposal, card_file, bundle, commands)))
     return bundle
 
 
@@ -52,30 +54,31 @@ def _content(card: DatasetCard) -> dict[str, object]:
     return {"$schema": "../card.schema.json", **written, "layout": {"kind": card.layout.kind, **written["layout"]}}
 
 
-def _summary(proposal: Proposal, card_file: Path, bundle: Path) -> str:
+def _summary(proposal: Proposal, card_file: Path, bundle: Path, commands: list[str]) -> str:
     card = proposal.card
     lines = [
         f"{card.title}: {len(proposal.found.samples)} images, {card.task}, {card.channels} channel(s), "
         f"{card.spatial_dims}D",
         *(f"  {remark}" for remark in proposal.remarks),
-        f"wrote {card_file} (read it: every value can be changed) and {bundle}",
+        f"wrote {card_file} and {bundle}",
+        f"Read the card; every value can be changed. After a change: medmamba-monai bundle {card_file} {bundle}",
         "",
         "Next: look at every image and make the folds, then train and evaluate one model a fold.",
-        *(f"  {command}" for command in next_commands(proposal, bundle)),
+        *(f"  {command}" for command in commands),
     ]
     return "\n".join(lines)
 
 
-def next_commands(proposal: Proposal, bundle: Path) -> list[str]:
+def next_commands(proposal: Proposal, bundle: Path, allow_links: bool = False) -> list[str]:
     """The two commands that lead from a new bundle to a finished cross-validation."""
-    folds = largest_number_of_folds(proposal.found.samples, _FOLDS, 0, proposal.card.class_names)
+    samples, names = proposal.found.samples, proposal.card.class_names
+    folds = largest_number_of_folds(samples, _FOLDS, 0, names)
     if folds is None:
-        raise UserError(
-            f"{proposal.card.name}: every class needs images of two patients or more in each fold, and there are not "
-            "enough of them; add images"
-        )
-    where = f"--bundle_root {shlex.quote(str(bundle))} --dataset_dir {shlex.quote(str(proposal.dataset_dir))}"
-    few = "" if folds >= _FOLDS else f" --num_folds {folds}"
+        make_folds(samples, _FOLDS, 0, names)  # says which class has too few
+    places = {"bundle_root": bundle, "dataset_dir": proposal.dataset_dir}
+    where = " ".join(f"--{option} {shlex.quote(str(path.absolute()))}" for option, path in places.items())
+    few = "" if folds == _FOLDS else f" --num_folds {folds}"
+    few += " --allow_links True" if allow_links else ""
     configs = (("prepare", "data.json", few), ("cross_validation", "cross_validation.json", ""))
     return [
         f"python -m monai.bundle run {run_id} --config_file {shlex.quote(str(bundle / 'configs' / name))} {where}{more}"

@@ -1,13 +1,15 @@
-"""Archives below a dataset folder, also archives within archives: unpacked beside themselves, whole or not at all."""
+"""Archives, also archives within archives: unpacked beside themselves, whole or not at all."""
 
 from __future__ import annotations
 
+import lzma
 import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -16,23 +18,30 @@ from tqdm import tqdm
 
 from medmamba_monai.data.documents import is_hidden
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.file_names import shown
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 
 _MAX_MEMBERS = 5_000_000
 _SPARE_BYTES = 2**28  # left free on the disk
 _MAX_RATIO = 200  # images hardly shrink; what expands more than this is no archive of them
+_MAX_DEPTH = 10  # of archives within archives
+_DAMAGED = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error),
+    *(EOFError, NotImplementedError, RuntimeError, ValueError),
+)
 
 _Member = tuple[str, int, zipfile.ZipInfo | tarfile.TarInfo]
 
 
-def unpack_new(folder: Path) -> list[Path]:
-    """Unpack every archive in and below a folder that is not unpacked yet, and the archives within them.
+def unpack_new(archives: Iterable[Path]) -> list[Path]:
+    """Unpack archives that are not unpacked yet, and the archives within them; print which.
 
-    ``a.zip`` becomes the folder ``a`` beside it; where that is, it was unpacked before, by this or by other means.
+    ``a.zip`` becomes the folder ``a`` beside it; where that is, it was unpacked before, by this or by other means, and
+    only what is within it is looked at: unpacking goes on where it was interrupted.
 
     Args:
-        folder: where to look.
+        archives: the files.
 
     Returns:
         The folders made.
@@ -41,22 +50,37 @@ def unpack_new(folder: Path) -> list[Path]:
         UserError: an archive is damaged, encrypted, too large for the disk, or holds paths that leave its folder; or
             the folder cannot be written.
     """
-    made: list[Path] = []
-    while archives := [path for path in _archives(folder) if not _target(path).exists()]:
-        for archive in archives:
-            print(f"unpacking {archive}")
-            made.append(_unpack(archive, _target(archive)))
-    return made
+    return list(_unpack_all(archives, _MAX_DEPTH))
 
 
-def _archives(folder: Path) -> list[Path]:
-    files = (path for path in folder.rglob("*") if path.name.lower().endswith(SUFFIXES))
+def archives_in(folder: Path, below: bool = False) -> list[Path]:
+    """The archives in a folder, sorted.
+
+    Args:
+        folder: where to look.
+        below: whether to look in all folders below, too.
+    """
+    entries = folder.rglob("*") if below else folder.iterdir()
+    files = (path for path in entries if path.name.lower().endswith(SUFFIXES))
     return sorted(path for path in files if path.is_file() and not is_hidden(path.relative_to(folder)))
 
 
-def _target(archive: Path) -> Path:
-    suffix = max((end for end in SUFFIXES if archive.name.lower().endswith(end)), key=len)
-    return archive.with_name(archive.name[: -len(suffix)])
+def bare_name(archive: str) -> str:
+    """The name of an archive without its suffix: that of the folder that it is unpacked to."""
+    suffix = max((end for end in SUFFIXES if archive.lower().endswith(end)), key=len)
+    return archive[: -len(suffix)]
+
+
+def _unpack_all(archives: Iterable[Path], depth: int) -> Iterator[Path]:
+    for archive in archives:
+        if depth == 0:
+            raise UserError(f"{archive}: is the {_MAX_DEPTH}th archive within archives; unpack it by hand")
+        target = archive.with_name(bare_name(archive.name))
+        if not target.exists():
+            print(f"unpacking {shown(archive)}", flush=True)
+            yield _unpack(archive, target)
+        if target.is_dir():
+            yield from _unpack_all(archives_in(target, below=True), depth - 1)
 
 
 def _unpack(archive: Path, target: Path) -> Path:
@@ -74,7 +98,7 @@ def _unpack(archive: Path, target: Path) -> Path:
         raise UserError(
             f"{archive}: cannot be unpacked to {target} ({error.strerror or error}); unpack it by hand"
         ) from error
-    except (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except _DAMAGED as error:
         raise UserError(f"{archive}: is damaged or encrypted ({error}); get it again, or unpack it by hand") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -100,8 +124,10 @@ def _members(opened: zipfile.ZipFile | tarfile.TarFile, archive: Path) -> Iterat
         raise UserError(f"{archive}: {name!r} is a link or a device, which is never unpacked; unpack it by hand")
     for name, size, member in listed:
         path = PurePosixPath(name.replace("\\", "/"))
-        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or path.as_posix() in seen:
-            raise UserError(f"{archive}: {name!r} leaves the folder or comes twice: this archive is not trusted")
+        if not path.parts or path.is_absolute() or ".." in path.parts or ":" in path.parts[0]:
+            raise UserError(f"{archive}: {name!r} leaves the folder: this archive is not trusted")
+        if path.as_posix() in seen:
+            raise UserError(f"{archive}: {name!r} comes twice: this archive is not trusted")
         seen.add(path.as_posix())
         yield path.as_posix(), size, member
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,12 @@ import torch
 from monai.data import CacheDataset, Dataset
 
 from medmamba_monai.data.available_memory import available_memory
-from medmamba_monai.data.memory_map import Item, MemoryMappedDataset, RowStore
+from medmamba_monai.data.memory_map import Item, MemoryMappedDataset, RowStore, store_identity
 from medmamba_monai.errors import UserError
 from medmamba_monai.images.disk import cache_dir, free_space, how_to_choose, is_writable, size_text
+from medmamba_monai.images.identity import Transform
 
 logger = logging.getLogger("medmamba_monai.data")
-
-Transform = Sequence[Callable[[Any], Any]] | Callable[[Any], Any] | None
 
 CHOICES = ("auto", "memory", "disk", "none")
 ITEM_OVERHEAD = 2048
@@ -50,6 +49,7 @@ def cached_dataset(
     num_workers: int = 2,
     progress: bool = False,
     memory_share: float = 0.5,
+    available: int | None = None,
     name: str = "train",
 ) -> Dataset:
     """Choose where the results of a transform are kept between epochs, and say in the log which and why.
@@ -66,13 +66,16 @@ def cached_dataset(
             memory. ``auto``: ``memory`` where it takes no more than ``memory_share`` of what is available; else
             ``disk`` where all ``num_rows`` fit; else the part of the images that fits into the share.
         directory: folder for stores on disk; by default ``images`` in :func:`~medmamba_monai.images.disk.cache_dir`.
-        identity: all that decides what the images decode to. Without one nothing is kept on disk.
+        identity: which images they are, such as a digest of their files' checksums; what the transform makes of them
+            is told by the transform itself, see :func:`~medmamba_monai.data.memory_map.store_identity`. Without one
+            nothing is kept on disk.
         num_rows: number of images that share the store on disk, where items have a ``row`` of their own.
         key: entry that holds the image.
         num_workers: threads that fill the memory.
         progress: whether to show a bar meanwhile.
         memory_share: part of the available memory that ``auto`` may take. Each dataset looks at what is left after
             those before it; several trainings at the same time should divide the share by their number.
+        available: bytes of memory that may be taken; None: those that are available.
         name: what the dataset is, for the log.
 
     Returns:
@@ -89,8 +92,9 @@ def cached_dataset(
         return Dataset(data, transform)
     folder = cache_dir() / "images" if directory is None else Path(directory)
     image, size = _measure(data, transform, key)
-    obstacle = _obstacle(image, folder, identity, len(data) if num_rows is None else num_rows)
-    needs = _Needs(name, len(data), size, available_memory(), f"a memory-mapped store in {folder}", obstacle)
+    obstacle = _obstacle(image, transform, folder, identity, len(data) if num_rows is None else num_rows)
+    memory = available_memory() if available is None else available
+    needs = _Needs(name, len(data), size, memory, f"a memory-mapped store in {folder}", obstacle)
     choice, why = needs.choose(memory_share) if wish == "auto" else needs.require(wish)
     logger.info(why)
     if choice == "disk":
@@ -170,7 +174,7 @@ def _measure(data: Sequence[Item], transform: Transform, key: str) -> tuple[Any,
     return item[key], sum(sizes) + ITEM_OVERHEAD
 
 
-def _obstacle(image: Any, folder: Path, identity: str, num_rows: int) -> str:
+def _obstacle(image: Any, transform: Transform, folder: Path, identity: str, num_rows: int) -> str:
     """Why images cannot be kept on disk, or nothing."""
     if not identity:
         return "no identity says which images they are"
@@ -178,7 +182,10 @@ def _obstacle(image: Any, folder: Path, identity: str, num_rows: int) -> str:
         return "they are no uint8 tensors"
     if not is_writable(folder):
         return f"{folder} cannot be written; {how_to_choose()}"
-    missing = RowStore.missing_bytes(folder, identity, num_rows, image.shape)
+    try:
+        missing = RowStore.missing_bytes(folder, store_identity(identity, transform), num_rows, image.shape)
+    except UserError as error:
+        return str(error)
     if missing <= (free := free_space(folder)):
         return ""
     there = f"in {folder}, where {size_text(free)} are free; {how_to_choose()}"

@@ -10,6 +10,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from medmamba_monai.data.documents import check_relative
 
 Split = Literal["train", "validation", "test"]
+SPLIT_SPELLINGS: dict[Split, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "validation": ("validation", "val", "valid", "dev"),
+    "test": ("test", "testing"),
+}
+"""What folders and tables call the splits; case does not count."""
+
 RelativePath = Annotated[str, AfterValidator(check_relative)]
 
 
@@ -45,7 +52,9 @@ class GroupTable(Strict):
     """A table beside the images that tells which of them belong together: one patient, one lesion, one scan."""
 
     path: RelativePath = Field(description="name of the file, looked for below the dataset folder")
-    image_column: str | None = Field(default=None, description="file name of the image, with or without its suffix")
+    image_column: str | None = Field(
+        default=None, description="file name of the image, or its path, with or without its suffix"
+    )
     split_column: str | None = Field(default=None, description="npz: train, val or test")
     index_column: str | None = Field(default=None, description="npz: number of the image within its split")
     group_column: str

@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from medmamba_monai.data.card_layouts import FoldersLayout, NpzLayout, RelativePath, Split, Strict, TableLayout
-from medmamba_monai.data.documents import read_document
+from medmamba_monai.data.documents import read_document, validation_summary
+from medmamba_monai.errors import UserError
+from medmamba_monai.images.intensity import Rules
 
 Task = Literal["binary", "multi-class", "ordinal", "multi-label"]
 Url = Annotated[str, Field(pattern=r"^https?://\S+$")]
+
+
+def _plain(text: str) -> str:
+    """MONAI runs a text of a config that begins with ``$`` as Python, and looks up what begins with ``@`` or ``%``."""
+    if text[:1] in ("$", "@", "%") or any(ord(letter) < 32 for letter in text):
+        raise ValueError("must not begin with $, @ or %, and have no line breaks: it is written into configs")
+    return text
+
+
+Text = Annotated[str, Field(min_length=1), AfterValidator(_plain)]
 Md5 = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Count = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -21,8 +34,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 class ClassLabel(Strict):
     """One class; its place in the card's list is the label."""
 
-    name: str = Field(min_length=1, description="the class as the data spell it: folder name or value in a table")
-    display_name: str = Field(min_length=1, description="the class as a reader should see it")
+    name: Text = Field(description="the class as the data spell it: folder name or value in a table")
+    display_name: Text = Field(description="the class as a reader should see it")
     aliases: tuple[str, ...] = Field(default=(), description="other spellings in the data, or classes counted as this")
 
     @property
@@ -60,6 +73,12 @@ class Reading(Strict):
     fill_non_finite: float | None = Field(default=None, description="what stands for NaN and infinity")
     max_pixels: Annotated[int, Field(gt=0)] = 2**26
 
+    @model_validator(mode="after")
+    def _rules_make_sense(self) -> Reading:
+        arguments = self.arguments()
+        Rules(**{key: arguments[key] for key in arguments.keys() & Rules.__dataclass_fields__})
+        return self
+
     def arguments(self) -> dict[str, Any]:
         """What differs from the defaults, as plain values."""
         return self.model_dump(mode="json", exclude_defaults=True)
@@ -75,7 +94,7 @@ class ExpectedCount(Strict):
 class License(Strict):
     """The terms of the data."""
 
-    name: str
+    name: Text
     url: Url | None = None
 
 
@@ -93,9 +112,9 @@ class DatasetCard(Strict):
 
     schema_file: str = Field(default="", alias="$schema", exclude=True, description="for editors")
     name: str = Field(pattern="^[a-z0-9][a-z0-9_]*$", description="short name: folder of the card and of the bundle")
-    title: str
-    description: str
-    modality: str
+    title: Text
+    description: Text
+    modality: Text
     spatial_dims: Literal[2, 3]
     channels: Literal[1, 3] = Field(description="1: gray, 3: red, green, blue")
     image_size: Annotated[int, Field(gt=0)] = Field(default=224, description="side in pixels the network is given")
@@ -106,7 +125,7 @@ class DatasetCard(Strict):
     files: tuple[DataFile, ...] = Field(
         default=(), description="npz: the first one is downloaded where none is there; else the archives to unpack"
     )
-    how_to_obtain: str = Field(description="what a person does who does not have the data yet")
+    how_to_obtain: Text = Field(description="what a person does who does not have the data yet")
     expected_counts: dict[Split | Literal["all"], ExpectedCount] = Field(
         description="per official split, or 'all'; empty where nothing is published"
     )
@@ -114,12 +133,16 @@ class DatasetCard(Strict):
         default_factory=dict, description="counts of other published versions that are accepted, by name"
     )
     license: License
-    authors: str = Field(description="who made the data")
+    authors: Text = Field(description="who made the data")
     homepage: Url | None = None
-    references: tuple[str, ...] = Field(description="what to cite, the dataset's own publication first")
-    intended_use: str = "Research only: not a medical device, not for diagnosis."
-    known_problems: tuple[str, ...] = ()
+    references: tuple[Text, ...] = Field(description="what to cite, the dataset's own publication first")
+    intended_use: Text = "Research only: not a medical device, not for diagnosis."
+    known_problems: tuple[Text, ...] = ()
     published_results: tuple[PublishedResult, ...] = ()
+
+    def reading_arguments(self) -> dict[str, Any]:
+        """The arguments of `ReadImage` for this dataset, as plain values."""
+        return {"channels": self.channels, "spatial_dims": self.spatial_dims, **self.reading.arguments()}
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -201,7 +224,7 @@ class DatasetCard(Strict):
 
 def comparable(name: str) -> str:
     """A name without what spellings of it differ in: case, and blank, ``_`` or ``-`` between words."""
-    return " ".join(name.replace("_", " ").replace("-", " ").split()).casefold()
+    return re.sub(r"(?<=\w)[\s_-]+(?=\w)|_+", " ", name).strip().casefold()
 
 
 def load_card(path: str | Path) -> DatasetCard:
@@ -211,6 +234,22 @@ def load_card(path: str | Path) -> DatasetCard:
         UserError: the file is missing, is not JSON or does not fit the schema; names the file, field and value.
     """
     return read_document(Path(path), DatasetCard)
+
+
+def check_card(content: dict[str, Any], where: str) -> DatasetCard:
+    """Check the content of a card.
+
+    Args:
+        content: the fields.
+        where: what is checked, for the message.
+
+    Raises:
+        UserError: it does not fit the schema; names the field and value.
+    """
+    try:
+        return DatasetCard.model_validate(content)
+    except ValidationError as error:
+        raise UserError(f"{where}: {validation_summary(error)}") from error
 
 
 def card_schema() -> str:

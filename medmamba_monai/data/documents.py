@@ -35,15 +35,18 @@ def read_document(path: Path, model: type[Model], extra: dict[str, Any] | None =
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except ValueError as error:
         raise UserError(f"{path}: is not JSON: {error}") from error
+    except RecursionError as error:
+        raise UserError(f"{path}: is nested too deeply to be what it should be; get it again") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: must hold one JSON object, found a {type(content).__name__}")
     try:
         return model.model_validate({**content, **(extra or {})})
     except ValidationError as error:
-        raise UserError(f"{path}: {_summary(error)}") from error
+        raise UserError(f"{path}: {validation_summary(error)}") from error
 
 
-def _summary(error: ValidationError) -> str:
+def validation_summary(error: ValidationError) -> str:
+    """What does not fit, in one line: fields, values and why."""
     details = error.errors(include_url=False)
     lines = [_one_line(detail["loc"], detail["msg"], detail["input"]) for detail in details[:_SHOWN_ERRORS]]
     if len(details) > _SHOWN_ERRORS:

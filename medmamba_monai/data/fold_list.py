@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,12 +12,11 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from medmamba_monai.data.cards import Count, DatasetCard, Task
-from medmamba_monai.data.documents import check_relative, inside, read_document, text_to_path
-from medmamba_monai.data.download import file_md5
+from medmamba_monai.data.documents import check_relative, read_document, text_to_path
 from medmamba_monai.data.folds import Folds, Protocol, Sample
+from medmamba_monai.data.verification import verify_npz_labels, verify_sources
 from medmamba_monai.errors import UserError
 from medmamba_monai.files import write_json
-from medmamba_monai.images.npz import NpzReference, npz_array
 
 PREPARE_COMMAND = "python -m monai.bundle run prepare --config_file configs/data.json"
 
@@ -75,6 +74,7 @@ class FoldList(_Strict):
     num_folds: int
     seed: int
     protocol: Protocol
+    reading: dict[str, Any] = Field(description="how stored values become 0 to 255: arguments of ReadImage")
     allow_links: bool = Field(default=False, description="whether images may be links that leave the dataset folder")
     count_mismatch: tuple[str, ...] = ()
     sources: tuple[Source, ...]
@@ -148,11 +148,13 @@ class FoldList(_Strict):
         write_json(path or self.path, self.model_dump(mode="json", by_alias=True, exclude_none=True))
 
     def compute_digest(self) -> str:
-        """Return the SHA-256 of all that decides which image is in which part under which label."""
+        """Return the SHA-256 of all that decides what a fold sees: images, their files, labels, parts and reading."""
         items = sorted((item.id, item.image, item.label, item.fold, item.group or "") for item in self.training)
         canonical = {
             "name": self.name,
             "task": self.task,
+            "reading": self.reading,
+            "sources": sorted((source.path, source.md5) for source in self.sources),
             "protocol": self.protocol,
             "num_folds": self.num_folds,
             "class_names": self.class_names,
@@ -220,6 +222,7 @@ def build_fold_list(
         num_folds=folds.num_folds,
         seed=folds.seed,
         protocol=folds.protocol,
+        reading=card.reading_arguments(),
         allow_links=allow_links,
         count_mismatch=tuple(count_mismatch),
         sources=tuple(sources),
@@ -237,7 +240,13 @@ def _training_item(sample: Sample, folds: Folds) -> TrainingItem:
     )
 
 
-def read_fold_list(path: str | Path, dataset_dir: str | Path, verify: bool = True, name: str | None = None) -> FoldList:
+def read_fold_list(
+    path: str | Path,
+    dataset_dir: str | Path,
+    verify: bool = True,
+    name: str | None = None,
+    reading: Mapping[str, Any] | None = None,
+) -> FoldList:
     """Read a list that ``prepare`` wrote.
 
     Args:
@@ -246,6 +255,7 @@ def read_fold_list(path: str | Path, dataset_dir: str | Path, verify: bool = Tru
         verify: whether to compare every source file with what it was when the folds were made; a file that did not
             change is read once per process.
         name: short name of the dataset that the list must be of; None takes any.
+        reading: how the images must have been read when they were looked at; None takes any.
 
     Raises:
         UserError: the list is missing, was edited, is of another dataset, names a path outside ``dataset_dir``, or does
@@ -257,41 +267,17 @@ def read_fold_list(path: str | Path, dataset_dir: str | Path, verify: bool = Tru
     folds = read_document(path, FoldList, {"path": path, "dataset_dir": Path(dataset_dir)})
     if name not in (None, folds.name):
         raise UserError(f"{path}: holds the folds of {folds.name!r}, needed are those of {name!r}; pass its data_list")
+    if reading is not None and dict(reading) != folds.reading:
+        raise UserError(
+            f"{path}: was prepared with reading {folds.reading}, this bundle reads with {dict(reading)}; run prepare "
+            "again, or generate the bundle again from its card: medmamba-monai bundle CARD BUNDLE"
+        )
     if (digest := folds.compute_digest()) != folds.digest:
         raise UserError(
             f"{path}: was edited: its digest says {folds.digest[:12]}, its content gives {digest[:12]}; "
             f"move it away and run prepare again: {PREPARE_COMMAND}"
         )
     if verify:
-        _verify_sources(folds)
-        _verify_npz_labels(folds)
+        verify_sources(folds)
+        verify_npz_labels(folds)
     return folds
-
-
-def _verify_sources(folds: FoldList) -> None:
-    for image in sorted({item.image.split("#")[0] for item in (*folds.training, *folds.test)}):
-        inside(folds.dataset_dir, image, folds.allow_links)
-    for source in folds.sources:
-        file = inside(folds.dataset_dir, source.path, folds.allow_links)
-        if not file.is_file():
-            raise UserError(f"{file}: is in {folds.path}, but does not exist; set dataset_dir, or run prepare again")
-        size = file.stat().st_size
-        found = f"{size} bytes" if size != source.bytes else f"MD5 {file_md5(file)}"
-        expected = f"{source.bytes} bytes" if size != source.bytes else f"MD5 {source.md5}"
-        if found != expected:
-            raise UserError(
-                f"{file}: has {found}, {folds.path} was made for {expected}; restore it, or run prepare again"
-            )
-
-
-def _verify_npz_labels(folds: FoldList) -> None:
-    for item in (*folds.training, *folds.test):
-        reference = NpzReference.parse(item.image)
-        if reference is None:
-            continue
-        labels = npz_array(folds.dataset_dir / reference.file, reference.key.replace("_images", "_labels"))
-        found = labels[reference.index].ravel().tolist() if reference.index < len(labels) else "no such image"
-        if found != ([item.label] if isinstance(item.label, int) else list(item.label)):
-            raise UserError(
-                f"{folds.path}: {item.id} has label {item.label}, {reference} has {found}; run prepare again"
-            )

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from medmamba_monai.data.card_layouts import FoldersLayout, Split
 from medmamba_monai.data.cards import DatasetCard, comparable
 from medmamba_monai.data.documents import inside, is_hidden, path_to_text, text_to_path
 from medmamba_monai.data.found import FoundData, FoundImage, NotFoundError, as_samples, files_of, listed
-from medmamba_monai.data.group_tables import image_key, read_groups
+from medmamba_monai.data.group_tables import read_groups
 from medmamba_monai.data.image_files import ImageFile, list_image_files
 from medmamba_monai.errors import UserError
 from medmamba_monai.images.dicom_tags import group_by_tag
+from medmamba_monai.images.file_names import shown
 from medmamba_monai.images.reading import is_image_file
 
 _MAX_DEPTH = 5
+
+
+@dataclass(frozen=True)
+class _Placed:
+    image: ImageFile
+    folder: Path
+    label: int
+    split: Split | None
 
 
 def find_folders(card: DatasetCard, layout: FoldersLayout, dataset_dir: Path, allow_links: bool = False) -> FoundData:
@@ -33,8 +43,7 @@ def find_folders(card: DatasetCard, layout: FoldersLayout, dataset_dir: Path, al
         NotFoundError: there are no such folders.
         UserError: several places have them, one of them does not fit the card, or an image has no group.
     """
-    group_of, tables = _group_reader(layout, dataset_dir, allow_links)
-    images: list[FoundImage] = []
+    placed: list[_Placed] = []
     ignored: list[str] = []
     for split, root in _split_roots(card, layout, dataset_dir, allow_links):
         for label, folder in _class_folders(card, root):
@@ -43,8 +52,10 @@ def find_folders(card: DatasetCard, layout: FoldersLayout, dataset_dir: Path, al
                 raise NotFoundError(f"{folder}: holds no images. {card.how_to_obtain}")
             _check_no_slices(folder, listing.images, dataset_dir)
             ignored += listing.others
-            images += [FoundImage(i.text, i.files, label, split, group_of(i, folder)) for i in listing.images]
+            placed += [_Placed(image, folder, label, split) for image in listing.images]
         ignored += _strays(root, dataset_dir)
+    groups, tables = _groups(layout, placed, dataset_dir, allow_links)
+    images = [FoundImage(p.image.text, p.image.files, p.label, p.split, groups[p.image.text]) for p in placed]
     images.sort(key=lambda image: (image.split or "", image.text))
     return FoundData(as_samples(images), (*files_of(images), *tables), tuple(ignored))
 
@@ -132,35 +143,32 @@ def _check_no_slices(folder: Path, images: Iterable[ImageFile], dataset_dir: Pat
             raise UserError(f"{folder}: holds DICOM slices directly; put each series into a folder of its own in it")
 
 
-def _group_reader(
-    layout: FoldersLayout, dataset_dir: Path, allow_links: bool
-) -> tuple[Callable[[ImageFile, Path], str | None], tuple[str, ...]]:
+def _groups(
+    layout: FoldersLayout, placed: Sequence[_Placed], dataset_dir: Path, allow_links: bool
+) -> tuple[Mapping[str, str | None], tuple[str, ...]]:
+    """The group of each image by its text, and the tables that say so."""
+    table = read_groups(layout.group_table, dataset_dir, allow_links) if layout.group_table else None
+    if table is not None:
+        files = tuple(path_to_text(path.relative_to(dataset_dir)) for path in table.files)
+        return table.by_image([place.image for place in placed], dataset_dir), files
     if (tag := layout.group_tag) is not None:
-        return lambda image, folder: group_by_tag(dataset_dir / text_to_path(image.files[0]), tag), ()
+        return {p.image.text: group_by_tag(dataset_dir / text_to_path(p.image.files[0]), tag) for p in placed}, ()
     if layout.group_pattern is not None:
         pattern = re.compile(layout.group_pattern)
-        return lambda image, folder: _matched(pattern, image, dataset_dir, folder), ()
-    groups = read_groups(layout.group_table, dataset_dir, allow_links) if layout.group_table else None
-    if groups is None:
-        return _frames_together, ()
-    where = groups.files[0]
-
-    def look_up(image: ImageFile, folder: Path) -> str:
-        if (group := groups.by_key.get(image_key(image.files[0]))) is None:
-            raise UserError(f"{where}: has no row for {dataset_dir / text_to_path(image.text)}; complete it")
-        return group
-
-    return look_up, tuple(path_to_text(path.relative_to(dataset_dir)) for path in groups.files)
+        return {place.image.text: _matched(pattern, place, dataset_dir) for place in placed}, ()
+    return {place.image.text: _frames_together(place.image) for place in placed}, ()
 
 
-def _frames_together(image: ImageFile, folder: Path) -> str | None:
+def _frames_together(image: ImageFile) -> str | None:
     """Frames of one file are one group; other images stand alone."""
-    return image.files[0] if image.text not in image.files and len(image.files) == 1 else None
+    return image.source if image.source != image.text else None
 
 
-def _matched(pattern: re.Pattern[str], image: ImageFile, dataset_dir: Path, folder: Path) -> str:
-    path = dataset_dir / text_to_path(image.files[0] if len(image.files) == 1 else image.text)
-    match = pattern.search(path.relative_to(folder).as_posix())
-    if match is None:
-        raise UserError(f"{path}: group_pattern {pattern.pattern!r} finds no group in its name; correct name or card")
+def _matched(pattern: re.Pattern[str], place: _Placed, dataset_dir: Path) -> str:
+    path = dataset_dir / text_to_path(place.image.source)
+    match = pattern.search(path.relative_to(place.folder).as_posix())
+    if match is None or not match[1]:
+        raise UserError(
+            f"{shown(path)}: group_pattern {pattern.pattern!r} finds no group in its name; correct name or card"
+        )
     return match[1]

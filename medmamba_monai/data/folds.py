@@ -20,6 +20,7 @@ from medmamba_monai.errors import UserError
 
 Protocol = Literal["official-test", "cross-validation"]
 
+_ATTEMPTS = 10  # chance may leave a rare label out of a fold, though other folds would have it
 VALIDATION_PARTS = 10  # without an official test split, a tenth of the training images selects the checkpoint
 
 
@@ -217,14 +218,16 @@ def _assign(samples: Sequence[Sample], num_folds: int, seed: int, num_classes: i
     """Fold of each sample, or None where a fold would lack a class."""
     if num_folds > min(_groups_per_class(samples, num_classes)):
         return None
-    marks = _marks(samples, num_classes)
+    marks, strata = _marks(samples, num_classes), _strata(samples)
     groups = np.unique([_group_of(sample) for sample in samples], return_inverse=True)[1]
-    assigned = np.full(len(samples), -1)
-    for number, held_out in enumerate(_held_out(_strata(samples), groups, num_folds, seed)):
-        assigned[held_out] = number
-    _check_groups(groups, assigned)
-    complete = all(marks[assigned == number].any(axis=0).all() for number in range(num_folds))
-    return assigned if complete else None
+    for attempt in range(_ATTEMPTS):
+        assigned = np.full(len(samples), -1)
+        for number, held_out in enumerate(_held_out(strata, groups, num_folds, (seed + attempt) % 2**32)):
+            assigned[held_out] = number
+        _check_groups(groups, assigned)
+        if all(marks[assigned == number].any(axis=0).all() for number in range(num_folds)):
+            return assigned
+    return None
 
 
 def _held_out(strata: np.ndarray, groups: np.ndarray, num_folds: int, seed: int) -> list[np.ndarray]:

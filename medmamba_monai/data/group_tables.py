@@ -3,34 +3,62 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from medmamba_monai.data.card_layouts import GroupTable
+from medmamba_monai.data.card_layouts import SPLIT_SPELLINGS, GroupTable
 from medmamba_monai.data.documents import text_to_path
+from medmamba_monai.data.found import SHORT
+from medmamba_monai.data.image_files import ImageFile
+from medmamba_monai.data.image_index import ImageIndex, same_name
 from medmamba_monai.data.tables import Row, find_file, read_table
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.file_names import shown
 
-_SPLITS = {"train": "train", "training": "train", "val": "val", "validation": "val", "valid": "val", "test": "test"}
+_SHORT = {spelling: SHORT[split] for split, spellings in SPLIT_SPELLINGS.items() for spelling in spellings}
 
 
 @dataclass(frozen=True)
 class Groups:
-    """The group of each image.
+    """A table of groups, read.
 
     Attributes:
-        by_key: group by image name (folded case, without suffix), or by split and index as ``train-00012``.
-        files: the tables, relative to the dataset folder.
+        table: how the card describes it.
+        rows: its rows, each with the group that it names.
+        files: the tables that were read.
     """
 
-    by_key: dict[str, str]
+    table: GroupTable
+    rows: tuple[tuple[Row, str], ...]
     files: tuple[Path, ...]
 
+    def by_position(self) -> dict[str, str]:
+        """The group of each image of an npz file, by `position_key`.
 
-def image_key(name: str) -> str:
-    """What an image is called in a table: its file name without folders and suffix, in folded case."""
-    return PurePosixPath(text_to_path(name)).stem.casefold()
+        Raises:
+            UserError: a row names no place, or an image is in two groups.
+        """
+        found: dict[str, str] = {}
+        for row, group in self.rows:
+            _add(found, _position(self.table, row), row, group)
+        return found
+
+    def by_image(self, images: Sequence[ImageFile], dataset_dir: Path) -> dict[str, str]:
+        """The group of each image, by its ``text``; rows of images that are not there are left out.
+
+        Raises:
+            UserError: a row fits images that differ, an image is in two groups, or one has no row.
+        """
+        index = ImageIndex(images, dataset_dir, self.files[0].parent)
+        found: dict[str, str] = {}
+        for row, group in self.rows:
+            for image in index.find_copies(row.where, row[str(self.table.image_column)]):
+                _add(found, image.text, row, group)
+        if missing := next((image for image in images if image.text not in found), None):
+            name = shown(dataset_dir / text_to_path(missing.text))
+            raise UserError(f"{self.files[0]}: has no row for {name}; complete it")
+        return found
 
 
 def position_key(split: str, index: int) -> str:
@@ -45,7 +73,7 @@ def read_groups(table: GroupTable, dataset_dir: Path, allow_links: bool = False)
         The groups; None where the table is not there and may be missing.
 
     Raises:
-        UserError: a table is missing or does not fit, or names an image twice with different groups.
+        UserError: a table is missing or does not fit, or a row names no group.
     """
     path = find_file(dataset_dir, table.path, allow_links)
     if path is None:
@@ -55,27 +83,25 @@ def read_groups(table: GroupTable, dataset_dir: Path, allow_links: bool = False)
     keys = [table.image_column] if table.image_column is not None else [table.split_column, table.index_column]
     rows = read_table(path, [*filter(None, keys), table.group_column], table.separator, table.encoding)
     join, files = _joined(table, dataset_dir, allow_links)
-    groups: dict[str, str] = {}
-    for row in rows:
-        key, group = _key(table, row), join(row, _pattern(table, row))
-        if groups.setdefault(key, group) != group:
-            raise UserError(f"{row.where}: puts an image into a second group; correct the table")
-    return Groups(groups, (path, *files))
+    return Groups(table, tuple((row, join(row, _named(table, row))) for row in rows), (path, *files))
 
 
-def _key(table: GroupTable, row: Row) -> str:
-    if table.image_column is not None:
-        return image_key(row[table.image_column])
+def _add(found: dict[str, str], key: str, row: Row, group: str) -> None:
+    if found.setdefault(key, group) != group:
+        raise UserError(f"{row.where}: puts an image into a second group; correct the table")
+
+
+def _position(table: GroupTable, row: Row) -> str:
     split, index = row[str(table.split_column)].casefold(), row[str(table.index_column)]
-    if split not in _SPLITS or not index.isdigit():
+    if split not in _SHORT or not index.isdecimal():
         raise UserError(f"{row.where}: split {split!r} and index {index!r} are not a split and a whole number")
-    return position_key(_SPLITS[split], int(index))
+    return position_key(_SHORT[split], int(index))
 
 
-def _pattern(table: GroupTable, row: Row) -> str:
+def _named(table: GroupTable, row: Row) -> str:
     value = row[table.group_column]
     match = re.search(table.group_pattern or "^(.+)$", value)
-    if match is None:
+    if match is None or not match[1]:
         raise UserError(f"{row.where}: {table.group_column} is {value!r}, which names no group; correct table or card")
     return match[1]
 
@@ -90,11 +116,14 @@ def _joined(table: GroupTable, dataset_dir: Path, allow_links: bool) -> tuple[Ca
         raise UserError(
             f"{dataset_dir}: has {table.path}, but not {join.path}, which it needs; add it, or move both away"
         )
-    rows = read_table(path, [join.key_column, join.group_column], join.separator, table.encoding)
-    second = {image_key(row[join.key_column]): row[join.group_column] for row in rows}
+    second: dict[str, str] = {}
+    for row in read_table(path, [join.key_column, join.group_column], join.separator, table.encoding):
+        if not row[join.group_column]:
+            raise UserError(f"{row.where}: has no {join.group_column}; complete it")
+        _add(second, same_name(row[join.key_column]), row, row[join.group_column])
 
     def group(row: Row, value: str) -> str:
-        if (key := image_key(value)) not in second:
+        if (key := same_name(value)) not in second:
             raise UserError(f"{row.where}: {value!r} is not in {path}; complete it")
         return second[key]
 

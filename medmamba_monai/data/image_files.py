@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from medmamba_monai.data.documents import inside, is_hidden, path_to_text
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.file_kinds import looks_like_dicom
+from medmamba_monai.images.file_names import FrameReference, shown
 from medmamba_monai.images.reading import is_image_file, number_of_frames
-
-_DICOM_SUFFIXES = ("", ".dcm", ".dicom", ".ima")
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,12 @@ class ImageFile:
 
     text: str
     files: tuple[str, ...]
+
+    @property
+    def source(self) -> str:
+        """The file, or the folder of slices, that holds it, in the written form; frames of one file share it."""
+        reference = FrameReference.parse(self.text)
+        return reference.file if reference is not None and reference.file in self.files else self.text
 
 
 @dataclass(frozen=True)
@@ -65,16 +70,19 @@ def list_image_files(
     others: list[str] = []
     for parent, paths in _by_folder(dataset_dir, folder, allow_links):
         hidden = is_hidden(parent.relative_to(dataset_dir))
-        readable = [path for path in paths if not hidden and not is_hidden(Path(path.name)) and is_image_file(path)]
+        readable = [] if hidden else readable_files(paths)
         texts = {path: path_to_text(path.relative_to(dataset_dir)) for path in paths}
-        others += [texts[path] for path in sorted(set(paths) - set(readable))]
-        files = [texts[path] for path in readable]
-        for text in files:
-            inside(dataset_dir, text, allow_links)
+        pixels = _pixels_of_headers(readable, paths)
+        others += [texts[path] for path in sorted(set(paths) - set(readable) - set(pixels.values()))]
+        for path in (*readable, *pixels.values()):
+            inside(dataset_dir, texts[path], allow_links)
         if spatial_dims == 3 and _is_series(readable):
-            images.append(ImageFile(path_to_text(parent.relative_to(dataset_dir)), tuple(files)))
-        else:
-            images += [image for path in readable for image in _of(path, texts[path], every_frame)]
+            text = path_to_text(parent.relative_to(dataset_dir))
+            images.append(ImageFile(text, tuple(texts[path] for path in readable)))
+            continue
+        for path in readable:
+            files = [path, pixels[path]] if path in pixels else [path]
+            images += _of(path, tuple(texts[file] for file in files), every_frame)
     return Listing(tuple(sorted(images, key=lambda image: image.text)), tuple(sorted(others)))
 
 
@@ -93,26 +101,32 @@ def _by_folder(dataset_dir: Path, folder: Path, allow_links: bool) -> Iterator[t
         yield parent, [path for path in map(parent.joinpath, sorted(names)) if path.is_file()]
 
 
+def readable_files(paths: Iterable[Path]) -> list[Path]:
+    """Those of the files of a folder that are images, without hidden ones."""
+    return [path for path in paths if not is_hidden(Path(path.name)) and is_image_file(path)]
+
+
+def _pixels_of_headers(readable: Sequence[Path], paths: Sequence[Path]) -> dict[Path, Path]:
+    """The .img file of each .hdr file: together they are one NIfTI image."""
+    pixels = {path.stem: path for path in paths if path.suffix.lower() == ".img"}
+    headers = [path for path in readable if path.suffix.lower() == ".hdr"]
+    return {path: pixels[path.stem] for path in headers if path.stem in pixels}
+
+
 def _is_series(paths: Sequence[Path]) -> bool:
-    slices = [path for path in paths if path.suffix.lower() in _DICOM_SUFFIXES or path.suffix[1:].isdigit()]
+    slices = [path for path in paths if looks_like_dicom(path)]
     if len(slices) < 2 or any(number_of_frames(path) > 1 for path in slices[:2]):
         return False
     if len(slices) < len(paths):
         odd = next(path for path in paths if path not in slices)
-        raise UserError(f"{odd}: lies among {len(slices)} DICOM slices; a series needs a folder of its own: move it")
+        raise UserError(
+            f"{shown(odd)}: lies among {len(slices)} DICOM slices; a series needs a folder of its own: move it"
+        )
     return True
 
 
-def _of(path: Path, text: str, every_frame: bool) -> list[ImageFile]:
+def _of(path: Path, files: tuple[str, ...], every_frame: bool) -> list[ImageFile]:
     frames = number_of_frames(path) if every_frame else 1
     if frames == 1:
-        return [ImageFile(text, (text,))]
-    return [ImageFile(f"{text}#frame[{index}]", (text,)) for index in range(frames)]
-
-
-def group_by_file(images: Sequence[ImageFile]) -> dict[str, list[ImageFile]]:
-    """The images of each file; frames of one file belong together."""
-    found: dict[str, list[ImageFile]] = defaultdict(list)
-    for image in images:
-        found[image.files[0]].append(image)
-    return found
+        return [ImageFile(files[0], files)]
+    return [ImageFile(str(FrameReference(files[0], index)), files) for index in range(frames)]

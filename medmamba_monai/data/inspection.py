@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from medmamba_monai.data.counts import labels_of
 from medmamba_monai.data.documents import text_to_path
 from medmamba_monai.data.folds import Sample
 from medmamba_monai.data.near_duplicates import fingerprint, near_duplicates
@@ -20,6 +22,8 @@ from medmamba_monai.errors import UserError
 from medmamba_monai.images.reading import ImageFacts
 
 _SHOWN_ERRORS = 10
+_EIGHT_BITS = 255
+_LITTLE_OF_THE_RANGE = 0.3
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,9 @@ class Inspection:
         kinds: number of images of each kind of file and pixels.
         stored_range: smallest and largest stored value of all images.
         nominal_range: what the stored type can hold; None where the images differ or it has no bounds.
-        duplicates: ids that have exactly the same pixels, a tuple for each such picture.
+        windows: number of images of each class by what scales them: ``own window``, or ``none``; DICOM files only.
+        blank: number of images that have one value everywhere.
+        duplicates: ids that have exactly the same pixels, a tuple for each such picture that is not blank.
         near: pairs of ids whose pictures look nearly the same; None where nobody asked.
     """
 
@@ -39,6 +45,8 @@ class Inspection:
     kinds: dict[str, int]
     stored_range: tuple[float, float]
     nominal_range: tuple[float, float] | None
+    windows: dict[str, dict[str, int]]
+    blank: int
     duplicates: tuple[tuple[str, ...], ...]
     near: tuple[tuple[str, str], ...] | None = None
 
@@ -51,6 +59,7 @@ class Look:
     pixels: bytes = b""
     facts: ImageFacts | None = None
     print: torch.Tensor | None = None
+    blank: bool = False
     error: str = ""
 
 
@@ -79,7 +88,8 @@ def inspect_images(
             return Look(error=str(error))
         size = " x ".join(str(length) for length in pixels.shape[1:])
         digest = hashlib.blake2b(size.encode() + pixels.numpy().tobytes(), digest_size=16).digest()
-        return Look(size, digest, facts, fingerprint(pixels) if look_for_near else None)
+        blank = bool((pixels == pixels.flatten()[0]).all())
+        return Look(size, digest, facts, fingerprint(pixels) if look_for_near else None, blank)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = pool.map(look, samples)
@@ -94,17 +104,38 @@ def _inspection(samples: Sequence[Sample], looks: Sequence[Look], look_for_near:
     near = None
     if look_for_near:
         prints = torch.stack([look.print for look in looks if look.print is not None])
-        near = tuple(
-            (samples[a].id, samples[b].id) for a, b in near_duplicates(prints) if looks[a].pixels != looks[b].pixels
-        )
+        pairs = near_duplicates(prints, skip=torch.tensor([look.blank for look in looks]))
+        near = tuple((samples[a].id, samples[b].id) for a, b in pairs if looks[a].pixels != looks[b].pixels)
     return Inspection(
         sizes=dict(Counter(look.size for look in looks)),
         kinds=dict(Counter(fact.kind for fact in facts)),
-        stored_range=(min(fact.minimum for fact in facts), max(fact.maximum for fact in facts)),
+        stored_range=stored_range(facts),
         nominal_range=nominal.pop() if len(nominal) == 1 else None,
+        windows=_windows(samples, looks),
+        blank=sum(look.blank for look in looks),
         duplicates=_duplicates(samples, looks),
         near=near,
     )
+
+
+def stored_range(facts: Iterable[ImageFacts]) -> tuple[float, float]:
+    """Smallest and largest stored value of all images that have a finite one; zeros where none has."""
+    finite = [(fact.minimum, fact.maximum) for fact in facts if math.isfinite(fact.minimum + fact.maximum)]
+    return (min(low for low, _ in finite), max(high for _, high in finite)) if finite else (0.0, 0.0)
+
+
+def uses_little(low: float, high: float, nominal: tuple[float, float]) -> bool:
+    """Whether stored values take so little of what their type can hold that images come out dark or flat."""
+    return nominal[1] > _EIGHT_BITS and high - low < _LITTLE_OF_THE_RANGE * (nominal[1] - nominal[0])
+
+
+def _windows(samples: Sequence[Sample], looks: Iterable[Look]) -> dict[str, dict[str, int]]:
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for sample, look in zip(samples, looks, strict=True):
+        if look.facts is not None and look.facts.kind.startswith("DICOM"):
+            label = " ".join(map(str, labels_of(sample.label))) or "no label"
+            counts[label]["own window" if look.facts.window is not None else "none"] += 1
+    return {label: dict(found) for label, found in counts.items()}
 
 
 def _raise_errors(errors: Sequence[str]) -> None:
@@ -116,5 +147,7 @@ def _raise_errors(errors: Sequence[str]) -> None:
 def _duplicates(samples: Sequence[Sample], looks: Iterable[Look]) -> tuple[tuple[str, ...], ...]:
     same: dict[bytes, list[str]] = defaultdict(list)
     for sample, look in zip(samples, looks, strict=True):
+        if look.blank:  # of everybody, and of nobody
+            continue
         same[look.pixels].append(sample.id)
     return tuple(tuple(ids) for ids in same.values() if len(ids) > 1)

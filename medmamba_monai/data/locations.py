@@ -9,6 +9,7 @@ from pathlib import Path
 from medmamba_monai.data.documents import text_to_path
 from medmamba_monai.data.image_files import list_image_files
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.file_names import shown
 from medmamba_monai.images.reading import READABLE_SUFFIXES
 
 logger = logging.getLogger("medmamba_monai.data")
@@ -70,7 +71,7 @@ def list_images(
     if not listing.images:
         raise UserError(f"--dataset_dir {root}: holds no image; readable are {', '.join(READABLE_SUFFIXES)}")
     if listing.others:
-        logger.warning(f"{len(listing.others)} files in {root} are no readable images and are left out")
+        logger.warning(f"{len(listing.others)} files in {shown(root)} are no readable images and are left out")
     paths = [text_to_path(image.text) for image in listing.images]
     return [
         {"id": f"image-{number:05d}", "image": str((root / path).absolute()), "file": path}

@@ -15,7 +15,7 @@ import json
 import logging
 import math
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,8 @@ from numpy.lib.format import open_memmap
 
 from medmamba_monai.errors import UserError
 from medmamba_monai.files import replace_atomically, write_json
-from medmamba_monai.images.disk import lock_file, require_space
+from medmamba_monai.images.disk import check_owner, lock_file, make_private, require_space
+from medmamba_monai.images.identity import Transform, transform_identity
 
 logger = logging.getLogger("medmamba_monai.data")
 
@@ -43,8 +44,9 @@ _PIXELS, _CHECKSUMS, _DESCRIPTION = "images.npy", "checksums.npy", "store.json"
 class RowStore:
     """A uint8 array of N rows on disk, with a checksum for each.
 
-    The folder is named by a digest of ``identity``, N and the row's shape; ``store.json`` in it says them in words. It
-    may be deleted at any time: what is open stays readable, and the next process makes it anew.
+    The folder is named by a digest of ``identity``, N and the row's shape; ``store.json`` in it says them in words.
+    Nobody but its owner can read it. It may be deleted at any time: its rows are empty then, and it is made anew when
+    one is written.
 
     Args:
         directory: folder for stores, one folder each.
@@ -53,21 +55,24 @@ class RowStore:
         shape: shape of a row.
 
     Raises:
-        UserError: the folder cannot be written, or the whole array does not fit on the disk.
+        UserError: the folder cannot be written or belongs to another user, or the whole array does not fit on the disk.
     """
 
     def __init__(self, directory: str | Path, identity: str, num_rows: int, shape: Sequence[int]) -> None:
-        self.shape, self.num_rows = tuple(shape), num_rows
+        self.shape, self.num_rows, self.identity = tuple(shape), num_rows, identity
         self.folder = _folder(directory, identity, num_rows, shape)
         self._complained = False
-        with lock_file(self.folder.with_suffix(".lock")):
-            if not self._is_complete():
-                self._create(_description(identity, num_rows, shape))
+        self._make()
 
     @staticmethod
     def missing_bytes(directory: str | Path, identity: str, num_rows: int, shape: Sequence[int]) -> int:
-        """Bytes that a store would still take on disk, or those that one which is there lacks until it is full."""
-        pixels = _folder(directory, identity, num_rows, shape) / _PIXELS
+        """Bytes that a store would still take on disk, or those that one which is there lacks until it is full.
+
+        Raises:
+            UserError: it is there, but belongs to another user.
+        """
+        check_owner(folder := _folder(directory, identity, num_rows, shape))
+        pixels = folder / _PIXELS
         there = getattr(pixels.stat(), "st_blocks", 0) * 512 if pixels.exists() else 0
         return max(0, _nbytes(num_rows, shape) - there)
 
@@ -78,10 +83,13 @@ class RowStore:
             row: 0 to N - 1.
             seed: a 32-bit number that stands for what the row should hold.
         """
-        expected = int(self._checksums[row])
-        if expected == 0:
+        try:
+            expected = int(self._checksums[row])
+            if expected == 0:
+                return None
+            pixels = np.array(self._pixels[row], subok=False)
+        except (OSError, ValueError):  # deleted or cut before its first read
             return None
-        pixels = np.array(self._pixels[row], subok=False)
         return pixels if _checksum(pixels, seed) == expected else None
 
     def write(self, row: int, pixels: np.ndarray, seed: int) -> None:
@@ -93,12 +101,28 @@ class RowStore:
             seed: as for :meth:`read`.
         """
         try:
-            _write_row(self.folder / _PIXELS, self._pixels, row, pixels)
-            _write_row(self.folder / _CHECKSUMS, self._checksums, row, np.array(_checksum(pixels, seed), np.uint64))
-        except OSError as error:
+            try:
+                self._write(row, pixels, seed)
+            except (FileNotFoundError, ValueError):  # deleted or cut meanwhile
+                self._make()
+                self._write(row, pixels, seed)
+        except (OSError, UserError) as error:
             if not self._complained:
-                logger.warning(f"{self.folder}: cannot be written ({error.strerror}); these images are decoded again")
+                logger.warning(f"{self.folder}: cannot be written ({error}); these images are decoded again")
             self._complained = True
+
+    def _write(self, row: int, pixels: np.ndarray, seed: int) -> None:
+        _write_row(self.folder / _PIXELS, self._pixels, row, pixels)
+        _write_row(self.folder / _CHECKSUMS, self._checksums, row, np.array(_checksum(pixels, seed), np.uint64))
+
+    def _make(self) -> None:
+        """Make the files unless they are there, and forget what is mapped."""
+        for name in ("_pixels", "_checksums"):
+            self.__dict__.pop(name, None)
+        with lock_file(self.folder.with_suffix(".lock")):
+            make_private(self.folder)
+            if not self._is_complete():
+                self._create(_description(self.identity, self.num_rows, self.shape))
 
     @cached_property
     def _pixels(self) -> np.memmap:
@@ -127,6 +151,7 @@ class RowStore:
         write_json(self.folder / _DESCRIPTION, description)
         for name, (dtype, shape) in self._arrays().items():
             with replace_atomically(self.folder / name) as temporary:
+                temporary.chmod(0o600)
                 open_memmap(temporary, "w+", dtype, shape)  # sparse: takes room only as rows are filled
 
 
@@ -141,20 +166,20 @@ class MemoryMappedDataset(Dataset):
             store. Without one, their position counts.
         transform: deterministic; makes of the image a uint8 tensor of one shape for all items.
         directory: folder for stores.
-        identity: all that decides what an image decodes to: the fold list's digest, the checksums of its files, the
-            options of the transform. A store of another identity is another folder.
+        identity: which images they are, such as a digest of their files' checksums. With what the transform says of
+            itself, see `store_identity`, it decides which store is used.
         num_rows: number of images that share the store; by default the length of ``data``.
         key: entry that holds the image.
 
     Raises:
-        UserError: the identity is empty, the transform is random or its result no uint8 tensor, there are no items or a
-            row is outside the store, or the store cannot be made.
+        UserError: the identity is empty, the transform is random, does not tell its options or makes no uint8 tensor,
+            there are no items or a row is outside the store, or the store cannot be made.
     """
 
     def __init__(
         self,
         data: Sequence[Item],
-        transform: Sequence[Callable[[Any], Any]] | Callable[[Any], Any] | None,
+        transform: Transform,
         directory: str | Path,
         *,
         identity: str,
@@ -166,7 +191,8 @@ class MemoryMappedDataset(Dataset):
         num_rows = len(data) if num_rows is None else num_rows
         check_deterministic(self.transform)
         _check_rows(data, identity, num_rows)
-        self.store = RowStore(directory, identity, num_rows, self._decode(0).shape)
+        whole = store_identity(identity, self.transform)
+        self.store = RowStore(directory, whole, num_rows, self._decode(0).shape)
 
     def _transform(self, index: int) -> dict[str, Any]:
         """Read or decode one item; the dataset's own ``[]`` takes slices too."""
@@ -205,6 +231,15 @@ def check_deterministic(transform: Compose) -> None:
             raise UserError(
                 f"{type(part).__name__} is random, so its result is not kept on disk: apply it after the cache"
             )
+
+
+def store_identity(identity: str, transform: Transform) -> str:
+    """All that decides what the rows of a store hold: the images, and how they are decoded.
+
+    Raises:
+        UserError: a part of the transform does not tell its options.
+    """
+    return f"{identity}; {transform_identity(transform)}"
 
 
 def _description(identity: str, num_rows: int, shape: Sequence[int]) -> dict[str, Any]:

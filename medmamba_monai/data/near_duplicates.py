@@ -11,6 +11,9 @@ BITS = 16 * 16
 MAX_DIFFERENT_BITS = 16
 """Pictures with up to this many different bits are reported; unrelated ones differ in about half of them."""
 
+MAX_PAIRS = 1_000_000
+"""Where more are found, most pictures are of one kind, and longer lists say no more."""
+
 _BLOCK = 4096
 
 
@@ -30,18 +33,21 @@ def fingerprint(pixels: torch.Tensor) -> torch.Tensor:
     return torch.where(small[:, 1:] > small[:, :-1], 1, -1).to(torch.int8).reshape(-1)
 
 
-def near_duplicates(prints: torch.Tensor) -> list[tuple[int, int]]:
+def near_duplicates(prints: torch.Tensor, skip: torch.Tensor | None = None) -> list[tuple[int, int]]:
     """Pairs of pictures whose fingerprints hardly differ.
 
     Every pair is compared, in blocks of a matrix product: 100,000 pictures take a minute or two.
 
     Args:
         prints: (pictures, `BITS`), from `fingerprint`.
+        skip: (pictures,) true for pictures that are compared with none, such as blank ones.
 
     Returns:
-        Pairs of positions, the smaller one first, sorted.
+        Pairs of positions, the smaller one first, sorted; not more than `MAX_PAIRS`.
     """
     values = prints.float()
+    if skip is not None:
+        values[skip] = 0
     pairs = []
     for start in range(0, len(values), _BLOCK):
         rows = values[start : start + _BLOCK]
@@ -49,4 +55,6 @@ def near_duplicates(prints: torch.Tensor) -> list[tuple[int, int]]:
             agreement = rows @ values[other : other + _BLOCK].T
             hits = torch.nonzero(agreement >= BITS - 2 * MAX_DIFFERENT_BITS) + torch.tensor([start, other])
             pairs += [(a, b) for a, b in hits.tolist() if a < b]
-    return sorted(pairs)
+        if len(pairs) >= MAX_PAIRS:
+            break
+    return sorted(pairs[:MAX_PAIRS])

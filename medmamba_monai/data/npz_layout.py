@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from medmamba_monai.data.folds import Sample
 from medmamba_monai.data.found import SHORT, FoundData, NotFoundError
 from medmamba_monai.data.group_tables import Groups, position_key, read_groups
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.file_names import shown
 from medmamba_monai.images.npz import npz_array
 
 _SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -40,9 +41,10 @@ def find_npz(
     path = inside(dataset_dir, file.path, allow_links)
     if not path.exists():
         raise NotFoundError(f"{path}: does not exist. {card.how_to_obtain}")
-    print(f"data: {path}")
+    print(f"data: {shown(path)}")
     groups = read_groups(layout.group_table, dataset_dir, allow_links) if layout.group_table else None
-    samples = [sample for split in _SPLITS for sample in _samples(card, file, path, split, groups)]
+    group_of = _group_reader(groups, path)
+    samples = [sample for split in _SPLITS for sample in _samples(card, file, path, split, group_of)]
     if file_md5(path) not in file.other_md5.values():
         check_md5(path, file.md5)
     tables = [path_to_text(table.relative_to(dataset_dir)) for table in (groups.files if groups else ())]
@@ -61,21 +63,29 @@ def choose_file(card: DatasetCard, dataset_dir: Path, source_file: str | None, a
     return max(present, key=lambda file: file.image_size or 0, default=card.files[0])
 
 
-def _samples(card: DatasetCard, file: DataFile, path: Path, split: Split, groups: Groups | None) -> Iterator[Sample]:
+def _group_reader(groups: Groups | None, path: Path) -> Callable[[str, int], str | None]:
+    if groups is None:
+        return lambda split, index: None
+    by_position, table = groups.by_position(), groups.files[0]
+
+    def group_of(split: str, index: int) -> str:
+        if (group := by_position.get(position_key(split, index))) is None:
+            raise UserError(f"{table}: has no row for {split} {index}, which is in {path}; complete it")
+        return group
+
+    return group_of
+
+
+def _samples(
+    card: DatasetCard, file: DataFile, path: Path, split: Split, group_of: Callable[[str, int], str | None]
+) -> Iterator[Sample]:
     short = SHORT[split]
     key, images = f"{short}_images", npz_array(path, f"{short}_images")
     _check_images(card, file, images, f"{path}: {key}")
     labels = _check_labels(card, len(images), npz_array(path, f"{short}_labels"), f"{path}: {short}_labels")
     for index, label in enumerate(labels):
-        group = None
-        if groups is not None:
-            group = groups.by_key.get(position_key(short, index))
-            if group is None:
-                raise UserError(
-                    f"{groups.files[0]}: has no row for {short} {index}, but {path} has {len(images)} images"
-                )
         value = int(label) if label.ndim == 0 else tuple(map(int, label))
-        yield Sample(f"{short}-{index:05d}", f"{file.path}#{key}[{index}]", value, split, group)
+        yield Sample(f"{short}-{index:05d}", f"{file.path}#{key}[{index}]", value, split, group_of(short, index))
 
 
 def _check_images(card: DatasetCard, file: DataFile, images: np.ndarray, where: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from medmamba_monai.data.layouts import find_data, without_leaks
 from medmamba_monai.data.prepare_report import REPORT_NAME, describe, prepare_report
 from medmamba_monai.errors import UserError
 from medmamba_monai.files import write_json
+from medmamba_monai.images.file_names import shown
 from medmamba_monai.images.reading import ReadImage
 
 
@@ -63,15 +65,20 @@ def prepare(
         raise UserError(f"data_list: {data_list} is a folder; give the file to write, e.g. {data_list / 'folds.json'}")
     found = find_data(card, dataset_dir, source_file, download, allow_links)
     mismatch = check_counts(card, found.samples, allow_count_mismatch)
-    found = without_leaks(card, found)
+    if card.official_test and not any(sample.split == "test" for sample in found.samples):
+        raise UserError(
+            f"{card.name}: the card has an official test set, but no image of it was found; correct one of them"
+        )
     read = ReadImage(card.channels, card.spatial_dims, **card.reading.arguments())
+    groups = len({sample.group for sample in found.samples} - {None})
     inspection = inspect_images(found.samples, dataset_dir, read.read_with_facts, near_duplicates)
-    samples = join_groups(found.samples, inspection.duplicates)
+    found = without_leaks(card, replace(found, samples=tuple(join_groups(found.samples, inspection.duplicates))))
+    samples = found.samples
     folds = make_folds(samples, num_folds, seed, card.class_names)
     sources = _sources(found.files, dataset_dir)
     made = build_fold_list(card, samples, folds, sources, dataset_dir, data_list, mismatch, allow_links)
-    report = prepare_report(card, made, found, samples, inspection)
-    print(describe(card, report), flush=True)
+    report = prepare_report(card, made, found, inspection, groups)
+    print(shown(describe(card, report)), flush=True)
     _save(made, report, overwrite)
     return made
 
@@ -82,15 +89,25 @@ def _sources(files: Iterable[str], dataset_dir: Path) -> list[Source]:
 
 
 def _save(made: FoldList, report: dict[str, Any], overwrite: bool) -> None:
-    if made.path.exists() and not overwrite:
-        there = read_fold_list(made.path, made.dataset_dir, verify=False)
-        if (there.digest, there.sources) != (made.digest, made.sources):
-            raise UserError(
-                f"{made.path}: holds other folds (digest {there.digest[:12]}, these are {made.digest[:12]}); runs that "
-                "used them would no longer compare. Choose another data_list, or pass --overwrite True"
-            )
-        print(f"{made.path} is there already, with the same folds: left as it is")
+    unchanged = made.path.exists() and not overwrite and _is_same(made)
+    write_json(made.path.with_name(REPORT_NAME), report)
+    if unchanged:
+        print(f"{shown(made.path)} is there already, with the same folds: left as it is; wrote {REPORT_NAME}")
         return
     made.write()
-    write_json(made.path.with_name(REPORT_NAME), report)
-    print(f"wrote {made.path} and {REPORT_NAME}")
+    print(f"wrote {shown(made.path)} and {REPORT_NAME}")
+
+
+def _is_same(made: FoldList) -> bool:
+    """Whether the list that is there is this one; not where only what was allowed differs.
+
+    Raises:
+        UserError: it holds other folds.
+    """
+    there = read_fold_list(made.path, made.dataset_dir, verify=False)
+    if there.digest != made.digest:
+        raise UserError(
+            f"{made.path}: holds other folds or images (digest {there.digest[:12]}, these are {made.digest[:12]}); "
+            "runs that used them would no longer compare. Choose another data_list, or pass --overwrite True"
+        )
+    return (there.allow_links, there.count_mismatch) == (made.allow_links, made.count_mismatch)

@@ -11,28 +11,27 @@ from medmamba_monai.data.counts import count_table, labels_of
 from medmamba_monai.data.fold_list import FoldList
 from medmamba_monai.data.folds import Sample
 from medmamba_monai.data.found import FoundData
-from medmamba_monai.data.inspection import Inspection
+from medmamba_monai.data.inspection import Inspection, uses_little
 
 REPORT_NAME = "prepare_report.json"
 
-_LITTLE_OF_THE_RANGE = 0.3
-
 
 def prepare_report(
-    card: DatasetCard, folds: FoldList, found: FoundData, samples: Sequence[Sample], inspection: Inspection
+    card: DatasetCard, folds: FoldList, found: FoundData, inspection: Inspection, groups: int
 ) -> dict[str, Any]:
     """Put together what was found.
 
     Args:
         card: the dataset.
         folds: the folds made.
-        found: the samples as they were found.
-        samples: the samples with the groups that they have in the folds.
+        found: the samples, with copies joined to groups.
         inspection: what the images turned out to be.
+        groups: number of patients or other groups that the data name.
 
     Returns:
         The content of ``prepare_report.json``. Images are named by their ids; only ``ignored_files`` names files.
     """
+    samples = found.samples
     folds_and_labels = [(f"fold {item.fold}", item.label) for item in sorted(folds.training, key=lambda i: i.fold)]
     per_fold = count_table(card, folds_and_labels)
     return {
@@ -48,12 +47,15 @@ def prepare_report(
         "image_kinds": inspection.kinds,
         "stored_values": list(inspection.stored_range),
         "nominal_values": list(inspection.nominal_range) if inspection.nominal_range else None,
-        "groups": len({sample.group for sample in found.samples} - {None}),
-        "groups_across_classes": _across(found.samples, lambda sample: str(labels_of(sample.label))),
-        "groups_across_official_splits": _across(found.samples, lambda sample: str(sample.split)),
-        "groups_in_test_and_training": _across(found.samples, lambda sample: str(sample.split == "test")),
+        "windows_per_class": inspection.windows,
+        "blank_images": inspection.blank,
+        "groups": groups,
+        "groups_across_classes": _across(samples, lambda sample: str(labels_of(sample.label))) if groups else 0,
+        "groups_across_official_splits": _across(samples, lambda sample: str(sample.split)),
+        "groups_in_test_and_training": _across(samples, lambda sample: str(sample.split == "test")),
         "duplicates": _duplicates(samples, inspection.duplicates),
         "near_duplicates": None if inspection.near is None else _near(samples, inspection.near),
+        "declared": card.reading.arguments(),
         "ignored_files": list(found.ignored),
         "remarks": list(found.remarks),
         "count_mismatch": list(folds.count_mismatch),
@@ -170,12 +172,27 @@ def warnings_of(report: dict[str, Any]) -> list[str]:
     if report["groups_in_test_and_training"]:
         number = report["groups_in_test_and_training"]
         lines.append(f"{number} groups are in the test and in the training images, so the test flatters")
-    return [*lines, *_little_used(report), *report["remarks"]]
+    if report["blank_images"]:
+        lines.append(f"{report['blank_images']} images have one value everywhere")
+    return [*lines, *_little_used(report), *_mixed_windows(report), *report["remarks"]]
+
+
+def _mixed_windows(report: dict[str, Any]) -> list[str]:
+    counts = report["windows_per_class"]
+    if len({kind for found in counts.values() for kind in found}) < 2 or report["declared"]:
+        return []
+    listed = "; ".join(f"class {label}: {found}" for label, found in counts.items())
+    low, high = report["stored_values"]
+    return [
+        f"some DICOM files have a window of their own and others none, so they are scaled by different rules "
+        f"({listed}), "
+        f'which may give classes away; declare a window, or "reading": {{"intensity_range": [{low:g}, {high:g}]}}'
+    ]
 
 
 def _little_used(report: dict[str, Any]) -> list[str]:
     nominal, (low, high) = report["nominal_values"], report["stored_values"]
-    if nominal is None or high - low >= _LITTLE_OF_THE_RANGE * (nominal[1] - nominal[0]) or nominal[1] <= 255:
+    if nominal is None or report["declared"] or not uses_little(low, high, nominal):
         return []
     return [
         f"stored values are {low:g} to {high:g}, of {nominal[0]:g} to {nominal[1]:g} that the files can hold: images "

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from medmamba_monai.data.card_layouts import Split, TableLayout
 from medmamba_monai.data.cards import DatasetCard, comparable
 from medmamba_monai.data.documents import inside, path_to_text, text_to_path
-from medmamba_monai.data.download import file_md5
 from medmamba_monai.data.found import FoundData, FoundImage, NotFoundError, as_samples, files_of, listed
 from medmamba_monai.data.image_files import ImageFile, list_image_files
+from medmamba_monai.data.image_index import ImageIndex
 from medmamba_monai.data.tables import Row, find_file, read_table
 from medmamba_monai.errors import UserError
 from medmamba_monai.images.dicom_tags import group_by_tag
+from medmamba_monai.images.file_names import shown
 
 _SHOWN = 5
 
@@ -35,12 +35,12 @@ def find_table(card: DatasetCard, layout: TableLayout, dataset_dir: Path, allow_
     table = find_file(dataset_dir, layout.path, allow_links) if dataset_dir.is_dir() else None
     if table is None:
         raise NotFoundError(f"{dataset_dir}: has no {layout.path}. {card.how_to_obtain}")
-    print(f"data: {table}")
+    print(f"data: {shown(table)}")
     rows = read_table(table, _columns(layout), layout.separator, layout.encoding)
     kept = [row for row in rows if not _is_skipped(layout, row)]
     folder = inside(dataset_dir, layout.image_folder, allow_links)
     listing = list_image_files(dataset_dir, folder, card.spatial_dims, card.reading.frame == "all", allow_links)
-    index = _Index(listing.images, dataset_dir, table)
+    index = ImageIndex(listing.images, dataset_dir, table.parent)
     found = _by_image(card, layout, kept, index)
     images = sorted(found, key=lambda image: (image.split or "", image.text))
     used = {image.text for image in images}
@@ -65,46 +65,11 @@ def _is_skipped(layout: TableLayout, row: Row) -> bool:
     return layout.label_column is not None and comparable(row[layout.label_column]) in skipped
 
 
-class _Index:
-    """Images by every name that a table may use for them: path, end of the path, file name."""
-
-    def __init__(self, images: Sequence[ImageFile], dataset_dir: Path, table: Path) -> None:
-        self.dataset_dir = dataset_dir
-        self.table_dir = table.parent
-        self._by_name: dict[str, dict[str, list[ImageFile]]] = defaultdict(lambda: defaultdict(list))
-        for image in images:
-            path = text_to_path(image.text if len(image.files) > 1 else image.files[0])
-            self._by_name[PurePosixPath(path).name.casefold()][path].append(image)
-
-    def find(self, row: Row, value: str) -> list[ImageFile]:
-        """The image of a row, or all frames of it."""
-        parts = PurePosixPath(value.replace("\\", "/").casefold()).parts
-        if not parts:
-            raise UserError(f"{row.where}: names no image; complete or remove the line")
-        named = self._by_name.get(parts[-1], {})
-        ending = [path for path in named if PurePosixPath(path.casefold()).parts[-len(parts) :] == parts]
-        if len(ending) > 1:
-            ending = self._one_of_copies(row, ending)
-        return named[ending[0]] if ending else []
-
-    def _one_of_copies(self, row: Row, paths: list[str]) -> list[str]:
-        paths = sorted(paths)
-        files = [self.dataset_dir / path for path in paths]
-        if any(file.is_dir() for file in files) or len({file_md5(file) for file in files}) > 1:
-            raise UserError(f"{row.where}: fits {files[0]} and {files[1]}, which differ; give the path in the table")
-        return paths[:1]
-
-    def is_copy(self, image: ImageFile, used: set[str]) -> bool:
-        """Whether an image that no row names has the name of one that a row does name."""
-        named = self._by_name[PurePosixPath(text_to_path(image.files[0])).name.casefold()]
-        return any(other.text in used for images in named.values() for other in images)
-
-
-def _by_image(card: DatasetCard, layout: TableLayout, rows: Sequence[Row], index: _Index) -> list[FoundImage]:
+def _by_image(card: DatasetCard, layout: TableLayout, rows: Sequence[Row], index: ImageIndex) -> list[FoundImage]:
     found: dict[str, tuple[FoundImage, Row]] = {}
     missing: list[Row] = []
     for row in rows:
-        images = index.find(row, row[layout.image_column] + layout.image_suffix)
+        images = index.find(row.where, row[layout.image_column] + layout.image_suffix)
         missing += [] if images else [row]
         for image in images:
             made = _found(card, layout, row, image, _group(layout, row, image, images, index.dataset_dir))
@@ -136,7 +101,7 @@ def _group(
     if layout.group_tag is not None:
         return group_by_tag(dataset_dir / text_to_path(image.files[0]), layout.group_tag)
     if layout.group_column is None:
-        return image.files[0] if len(images) > 1 else None  # frames of one file
+        return image.source if len(images) > 1 else None  # frames of one file
     if not row[layout.group_column]:
         raise UserError(f"{row.where}: has no {layout.group_column}; complete it")
     return row[layout.group_column]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -55,7 +56,11 @@ def metric_keys(class_names: Sequence[str]) -> list[str]:
     for index, name in enumerate(class_names):
         ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
         key = re.sub(r"[^a-z0-9]+", "_", ascii_name.lower()).strip("_")[:_KEY_LETTERS] or f"class_{index}"
-        keys.append(key if key not in keys else f"{key}_{index}")
+        taken = itertools.count(index)
+        unique = key
+        while unique in keys:
+            unique = f"{key}_{next(taken)}"
+        keys.append(unique)
     return keys
 
 

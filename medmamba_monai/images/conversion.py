@@ -26,6 +26,10 @@ class ConvertImage(Transform):
     def __init__(self, channels: int) -> None:
         self.channels = channels
 
+    def __repr__(self) -> str:
+        """The transform with all that decides what it returns."""
+        return f"ConvertImage({self.channels})"
+
     def __call__(self, image: torch.Tensor) -> torch.Tensor:
         """Convert.
 
@@ -59,6 +63,10 @@ class ConvertImaged(MapTransform):
     def __init__(self, keys: KeysCollection, channels: int, allow_missing_keys: bool = False) -> None:
         super().__init__(keys, allow_missing_keys)
         self.convert = ConvertImage(channels)
+
+    def __repr__(self) -> str:
+        """The transform with all that decides what it returns."""
+        return f"ConvertImaged({self.keys}, {self.convert}, {self.allow_missing_keys})"
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a copy of the item with its images converted."""

@@ -9,7 +9,7 @@ import contextlib
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -100,14 +100,15 @@ def read_dicom(path: Path, frame: Frame, limits: Limits) -> RawImage:
 
 
 @contextlib.contextmanager
-def opened(path: Path, limits: Limits) -> Iterator[tuple[BinaryIO, FileDataset]]:
-    """A file in plain DICOM format and its header.
+def opened(path: Path, limits: Limits, tags: Sequence[str] = _ATTRIBUTES) -> Iterator[tuple[BinaryIO, FileDataset]]:
+    """A file in plain DICOM format, where its pixels begin, and these tags of its header.
 
     Errors of pydicom become errors that name the file; what they quote could be a patient's name.
     """
     with naming_file(path, "a DICOM file", *_PYDICOM_ERRORS, quote=False), path.open("rb") as file:
         stream = _plain_stream(file, path, limits)
-        yield stream, dcmread(stream, stop_before_pixels=True, specific_tags=_ATTRIBUTES)
+        stream.seek(0)
+        yield stream, dcmread(stream, stop_before_pixels=True, specific_tags=list(tags))
 
 
 def check_image(stream: BinaryIO, header: FileDataset, name: str, frames: int, limits: Limits) -> None:
@@ -210,16 +211,28 @@ def _plain_stream(file: BinaryIO, path: Path, limits: Limits) -> BinaryIO:
 def _inflated(file: BinaryIO, name: str, limits: Limits) -> BinaryIO:
     """Inflate the header, check the size that it tells, and only then inflate the rest."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    start = _start(ExplicitVRLittleEndian)
-    content = inflater.decompress(file.read(), min(_HEADER_BYTES, limits.bytes))
-    header = dcmread(io.BytesIO(start + content), stop_before_pixels=True, specific_tags=_ATTRIBUTES)
-    limits.check(name, (header.Columns, header.Rows), header.BitsAllocated / 8)
-    content += inflater.decompress(inflater.unconsumed_tail, limits.bytes - len(content) + 1)
-    if len(content) > limits.bytes:
-        raise limits.too_long(name)
+    stream = io.BytesIO(_start(ExplicitVRLittleEndian))
+    start = stream.seek(0, io.SEEK_END)
+    inflated = stream.write(inflater.decompress(file.read(), min(_HEADER_BYTES, limits.bytes)))
+    stream.seek(0)
+    header = dcmread(stream, stop_before_pixels=True, specific_tags=_ATTRIBUTES)
+    bound = limits.bound(stream.tell() + _pixel_bytes(header, name, limits))
+    stream.seek(start + inflated)
+    inflated += stream.write(inflater.decompress(inflater.unconsumed_tail, bound - inflated + 1))
+    if inflated > bound:
+        raise limits.too_long(name, bound)
     if not inflater.eof:
         raise EOFError("the deflated part is cut off")
-    return io.BytesIO(start + content)
+    return stream
+
+
+def _pixel_bytes(header: FileDataset, name: str, limits: Limits) -> float:
+    """Bytes of the pixels that a header tells of; none where the file holds no image."""
+    if "Rows" not in header:
+        return 0
+    limits.check(name, (header.Columns, header.Rows), header.BitsAllocated / 8)
+    values = header.Columns * header.Rows * int(header.get("SamplesPerPixel") or 1) * max(1, frames_of(header))
+    return values * max(header.BitsAllocated, 8) / 8
 
 
 def _start(syntax: UID | None) -> bytes:

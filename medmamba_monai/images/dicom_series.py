@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,8 +15,10 @@ from pydicom.dataset import FileDataset
 from medmamba_monai.errors import UserError
 from medmamba_monai.images.dicom import DICOM_SUFFIXES, check_image, frames_of, is_dicom, opened, stored_values
 from medmamba_monai.images.dicom_values import code_of, functional, raw_of
+from medmamba_monai.images.displays import DifferingDisplays
+from medmamba_monai.images.file_errors import naming_file
 from medmamba_monai.images.file_names import shown
-from medmamba_monai.images.raw_image import Limits, RawImage
+from medmamba_monai.images.raw_image import Display, Limits, RawImage
 
 _MAX_COSINE_DIFFERENCE = 1e-3
 _MAX_SPACING_DIFFERENCE = 0.01
@@ -76,7 +77,7 @@ def read_series(folder: Path, limits: Limits) -> RawImage:
             check_image(stream, header, shown(path), len(files), limits)
             slices.append(_slice(header, 0, shown(path)))
             raws.append(raw_of(stored_values(stream, header, 0, shown(path)), header, 0, shown(path)))
-    return _volume(slices, raws, shown(folder))
+    return _volume(slices, raws)
 
 
 def read_multiframe(path: Path, limits: Limits) -> RawImage:
@@ -100,7 +101,7 @@ def read_multiframe(path: Path, limits: Limits) -> RawImage:
             raise UserError(f"{name}: is one slice; name the folder that holds all slices of its series")
         slices = [_slice(header, index, f"{name}#frame[{index}]") for index in range(frames)]
         raws = [raw_of(stored_values(stream, header, index, name), header, index, name) for index in range(frames)]
-    return _volume(slices, raws, name)
+    return _volume(slices, raws)
 
 
 def _one_series(folder: Path, limits: Limits) -> list[Path]:
@@ -126,7 +127,7 @@ def _one_series(folder: Path, limits: Limits) -> list[Path]:
 def _looks_like_dicom(path: Path) -> bool:
     if path.name.lower() == "dicomdir":
         return False
-    with path.open("rb") as stream:
+    with naming_file(path, "a DICOM file"), path.open("rb") as stream:
         return is_dicom(stream.read(_HEAD)) or path.name.lower().endswith(DICOM_SUFFIXES)
 
 
@@ -145,7 +146,7 @@ def _slice(header: FileDataset, index: int, name: str) -> Slice:
     return Slice(name, (header.Rows, header.Columns), directions[:3], directions[3:], np.array(position, np.float64))
 
 
-def _volume(slices: Sequence[Slice], raws: Sequence[RawImage], name: str) -> RawImage:
+def _volume(slices: Sequence[Slice], raws: Sequence[RawImage]) -> RawImage:
     first = slices[0]
     for other in slices[1:]:
         _check_alike(first, other)
@@ -159,7 +160,7 @@ def _volume(slices: Sequence[Slice], raws: Sequence[RawImage], name: str) -> Raw
     across = ordered[-1].position - ordered[0].position if len(ordered) > 1 else first.normal
     steps = (first.along_row, first.along_column, across)
     affine[:3, :3] = _LPS_TO_RAS @ np.stack(steps, axis=1)
-    return _stacked([raws[index] for index in order], io_orientation(affine), [item.name for item in ordered], name)
+    return _stacked([raws[index] for index in order], io_orientation(affine), [item.name for item in ordered])
 
 
 def _check_alike(first: Slice, other: Slice) -> None:
@@ -187,7 +188,7 @@ def _check_spacing(slices: Sequence[Slice], places: np.ndarray) -> None:
             )
 
 
-def _stacked(raws: Sequence[RawImage], orientation: np.ndarray, names: Sequence[str], name: str) -> RawImage:
+def _stacked(raws: Sequence[RawImage], orientation: np.ndarray, names: Sequence[str]) -> RawImage:
     first = raws[0]
     for raw, other in zip(raws, names, strict=True):
         if (raw.kind, raw.color, raw.inverted) != (first.kind, first.color, first.inverted):
@@ -197,13 +198,14 @@ def _stacked(raws: Sequence[RawImage], orientation: np.ndarray, names: Sequence[
     if any(raw.hidden is not None for raw in raws):
         masks = [np.zeros(raw.values.shape, bool) if raw.hidden is None else raw.hidden for raw in raws]
         hidden = _in_ras(masks, orientation)
+    display = _common_display(raws, names)
     return replace(
         first,
         values=_in_ras([raw.values for raw in raws], orientation),
         hidden=hidden,
         nominal=(min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else None,
-        window=first.window if all(raw.window == first.window for raw in raws) else None,
-        display=_common_display(raws, name),
+        window=None if isinstance(display, DifferingDisplays) else first.window,
+        display=display,
         frames=1,
     )
 
@@ -213,12 +215,12 @@ def _in_ras(planes: Sequence[np.ndarray], orientation: np.ndarray) -> np.ndarray
     return apply_orientation(np.stack(planes, axis=2).swapaxes(0, 1), orientation)
 
 
-def _common_display(raws: Sequence[RawImage], name: str) -> Callable[[np.ndarray], np.ndarray] | None:
-    first = raws[0]
-    if all(raw.display is None for raw in raws):
-        return None
-    return partial(_refused, name=name) if any(raw.window != first.window for raw in raws) else first.display
-
-
-def _refused(values: np.ndarray, name: str) -> np.ndarray:
-    raise UserError(f"{name}: its slices ask for different windows; declare window or intensity_range")
+def _common_display(raws: Sequence[RawImage], names: Sequence[str]) -> Display | None:
+    first = raws[0].display
+    for raw, name in zip(raws, names, strict=True):
+        if raw.display != first:
+            return DifferingDisplays(
+                f"{name}: asks for {raw.display or 'no window'}, but {names[0]} of the same volume for "
+                f"{first or 'no window'}"
+            )
+    return first

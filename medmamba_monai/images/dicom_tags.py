@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pydicom
-from pydicom.errors import InvalidDicomError
-
 from medmamba_monai.errors import UserError
+from medmamba_monai.images.dicom import opened
+from medmamba_monai.images.file_kinds import looks_like_dicom
+from medmamba_monai.images.file_names import shown
+from medmamba_monai.images.raw_image import Limits
 
 
 def read_tag(path: Path, tag: str) -> str:
@@ -18,15 +19,12 @@ def read_tag(path: Path, tag: str) -> str:
         tag: its keyword, such as ``PatientID``.
 
     Raises:
-        UserError: the file cannot be read as DICOM.
+        UserError: the file is missing, damaged or no DICOM.
     """
-    try:
-        dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=[tag])
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except (InvalidDicomError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: is no DICOM file, so it has no {tag}; move it away") from error
-    return str(dataset.get(tag) or "").strip()
+    if path.is_file() and not looks_like_dicom(path):
+        raise UserError(f"{shown(path)}: is no DICOM file, so it has no {tag}; move it away")
+    with opened(path, Limits(), [tag]) as (_, header):
+        return str(header.get(tag) or "").strip()
 
 
 def group_by_tag(path: Path, tag: str) -> str:
@@ -38,6 +36,6 @@ def group_by_tag(path: Path, tag: str) -> str:
     value = read_tag(path, tag)
     if not value:
         raise UserError(
-            f"{path}: has no {tag}, by which the card groups images; fill it in, or change the card's group_tag"
+            f"{shown(path)}: has no {tag}, by which the card groups images; fill it in, or change the card's group_tag"
         )
     return value

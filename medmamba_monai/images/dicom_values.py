@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,11 +12,9 @@ from pydicom.pixels import apply_color_lut
 from pydicom.uid import JPEG2000TransferSyntaxes
 
 from medmamba_monai.errors import UserError
-from medmamba_monai.images.intensity import windowed
+from medmamba_monai.images.displays import TableDisplay, WindowDisplay, looked_up
 from medmamba_monai.images.raw_image import RawImage
 
-_FUNCTIONS = {"LINEAR": 1.0, "LINEAR_EXACT": 0.0, "SIGMOID": 0.0}
-"""The functions of a window and the least width of each."""
 _CODE = re.compile(r"[A-Z_]+[0-9]*(_[0-9]+)?|PALETTE COLOR")
 _YBR = ("YBR_FULL", "YBR_FULL_422")
 _YBR_OF_JPEG_2000 = ("YBR_ICT", "YBR_RCT")
@@ -49,14 +45,15 @@ def raw_of(stored: np.ndarray, header: Dataset, index: int, name: str) -> RawIma
         )
     values, nominal = _rescaled(stored, header, index, name)
     voi = functional(header, index, "FrameVOILUTSequence") or header
+    display = _display(voi, nominal, _byte_order(header), name)
     return RawImage(
         values,
         kind_of(header),
         nominal=nominal,
         hidden=_padding(stored, header),
         inverted=photometric == "MONOCHROME1",
-        window=window_of(voi),
-        display=_display(voi, nominal, _byte_order(header), name),
+        window=None if display is None or isinstance(display, TableDisplay) else (display.center, display.width),
+        display=display,
         frames=frames,
     )
 
@@ -85,12 +82,6 @@ def functional(header: Dataset, index: int, sequence: str) -> Dataset | None:
     return None
 
 
-def window_of(voi: Dataset) -> tuple[float, float] | None:
-    """Center and width of the first window; None where there is none."""
-    center, width = _first(voi.get("WindowCenter")), _first(voi.get("WindowWidth"))
-    return None if center is None or width is None else (center, width)
-
-
 def _first(value: Any) -> float | None:
     if value is None or isinstance(value, str):
         return None
@@ -101,24 +92,14 @@ def _first(value: Any) -> float | None:
 
 def _display(
     voi: Dataset, nominal: tuple[float, float] | None, order: str, name: str
-) -> Callable[[np.ndarray], np.ndarray] | None:
+) -> TableDisplay | WindowDisplay | None:
     if tables := voi.get("VOILUTSequence"):
         table, first, bits = _table(tables[0], nominal is not None and nominal[0] < 0, order)
-        return partial(_looked_up, table=table * (255 / (2.0**bits - 1)), first=first)
-    window = window_of(voi)
-    return None if window is None else partial(_through_window, window=window, voi=voi, name=name)
-
-
-def _through_window(values: np.ndarray, window: tuple[float, float], voi: Dataset, name: str) -> np.ndarray:
-    function = code_of(voi, "VOILUTFunction", "LINEAR").upper()
-    center, width = window
-    least = _FUNCTIONS.get(function)
-    if least is None or not math.isfinite(center) or not width >= least or width <= 0:
-        raise UserError(
-            f"{name}: its window (center {center:g}, width {width:g}, {function}) has no meaning; declare window or "
-            "intensity_range"
-        )
-    return windowed(values, center, width, function)
+        return TableDisplay((table * (255 / (2.0**bits - 1))).tobytes(), first)
+    center, width = _first(voi.get("WindowCenter")), _first(voi.get("WindowWidth"))
+    if center is None or width is None:
+        return None
+    return WindowDisplay(center, width, code_of(voi, "VOILUTFunction", "LINEAR").upper(), name)
 
 
 def _rescaled(
@@ -126,7 +107,7 @@ def _rescaled(
 ) -> tuple[np.ndarray, tuple[float, float] | None]:
     if tables := header.get("ModalityLUTSequence"):
         table, first, bits = _table(tables[0], header.PixelRepresentation == 1, _byte_order(header))
-        return _looked_up(stored, table, first), (0.0, 2.0**bits - 1)
+        return looked_up(stored, table, first), (0.0, 2.0**bits - 1)
     item = functional(header, index, "PixelValueTransformationSequence") or header
     slope, intercept = _number(item, "RescaleSlope", 1.0), _number(item, "RescaleIntercept", 0.0)
     if slope == 0 or not math.isfinite(slope * intercept):
@@ -180,11 +161,6 @@ def _table(item: Dataset, signed: bool, order: str) -> tuple[np.ndarray, int, in
     return table, first - 2**16 if signed and first >= 2**15 else first, bits
 
 
-def _looked_up(values: np.ndarray, table: np.ndarray, first: int) -> np.ndarray:
-    places = np.clip(np.rint(values).astype(np.int64) - first, 0, len(table) - 1)
-    return table[places]
-
-
 def _colors(stored: np.ndarray, header: Dataset, photometric: str, name: str) -> tuple[np.ndarray, int]:
     """RGB and the bits of a sample."""
     if photometric == "PALETTE COLOR":
@@ -203,4 +179,4 @@ def _palette_colors(stored: np.ndarray, header: Dataset, name: str) -> tuple[np.
     entries, first, bits = (int(part) for part in header.RedPaletteColorLookupTableDescriptor)
     first = first - 2**16 if header.PixelRepresentation == 1 and first >= 2**15 else first
     table = apply_color_lut(np.arange(first, first + (entries or 2**16)), header)[:, :3]
-    return _looked_up(stored, table, first), bits
+    return looked_up(stored, table, first), bits

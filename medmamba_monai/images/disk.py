@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from filelock import AcquireReturnProxy, FileLock
@@ -71,10 +72,37 @@ def lock_file(path: Path) -> AcquireReturnProxy:
         UserError: the folder cannot be written.
     """
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # images of patients, for nobody else's eyes
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return FileLock(path).acquire()
     except OSError as error:
         raise UserError(f"{path.parent}: cannot be written ({error.strerror}); {how_to_choose()}") from error
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder for images of patients, or see to it that one which is there is for no other user's eyes.
+
+    Raises:
+        UserError: it belongs to another user, or cannot be made or changed.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_owner(folder)
+        if folder.stat().st_mode & 0o077:
+            folder.chmod(0o700)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror}); {how_to_choose()}") from error
+
+
+def check_owner(folder: Path) -> None:
+    """Check that a folder is one's own, where it is there.
+
+    Raises:
+        UserError: it belongs to another user, who could read and replace what is in it.
+    """
+    with suppress(FileNotFoundError, NotADirectoryError):
+        owner = folder.stat().st_uid
+        if hasattr(os, "geteuid") and owner != os.geteuid():
+            raise UserError(f"{folder}: belongs to another user (number {owner}); name another folder in {VARIABLE}")
 
 
 def how_to_choose() -> str:

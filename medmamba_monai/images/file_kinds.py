@@ -83,10 +83,17 @@ def is_image_file(path: str | os.PathLike[str]) -> bool:
     name = path.name.lower()
     if name.endswith(READABLE_SUFFIXES):
         return path.is_file()
-    if not _NO_SUFFIX.fullmatch(name) or not path.is_file() or name == "dicomdir":
-        return False
+    return _NO_SUFFIX.fullmatch(name) is not None and looks_like_dicom(path)
+
+
+def looks_like_dicom(path: str | os.PathLike[str]) -> bool:
+    """Whether a file begins as DICOM does, with or without "DICM" at byte 128.
+
+    False for a DICOMDIR, which has no pixels, for folders, and for what is missing or may not be read.
+    """
+    path = Path(path)
     try:
-        return is_dicom(_head(path))
+        return path.is_file() and path.name.lower() != "dicomdir" and is_dicom(_head(path))
     except OSError:
         return False
 

@@ -17,7 +17,7 @@ Background = int | tuple[int, int, int] | None
 
 @dataclass(frozen=True)
 class Rules:
-    """How values become 0 to 255; the meaning of each is told in :class:`~medmamba_monai.data.ReadImage`.
+    """How values become 0 to 255; the meaning of each is told in :class:`~medmamba_monai.images.ReadImage`.
 
     Raises:
         UserError: a rule is not one of the allowed, or two contradict each other.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,10 +70,10 @@ def read_nifti(path: Path, spatial_dims: int, frame: Frame, limits: Limits) -> R
         header = _header(path)
         _check_header(header, name, limits)
         index = choose_frame(name, _frames(header), frame)
-        image = _image(path, limits, name)
+        image = _image(path, header, limits, name)
         affine = _affine(image, name)
         stored = _stored(image, index)
-        raw = _raw(stored, image, name)
+        raw = _raw(stored, image)
     return _oriented(raw, affine, spatial_dims, name)
 
 
@@ -123,13 +124,15 @@ def _check_header(header: nibabel.Nifti1Header, name: str, limits: Limits) -> No
         raise UserError(f"{name}: its voxels begin at byte {header['vox_offset']:g}; get it again")
 
 
-def _image(path: Path, limits: Limits, name: str) -> Any:
+def _image(path: Path, header: nibabel.Nifti1Header, limits: Limits, name: str) -> Any:
+    voxels = math.prod(_shape(header)) * header.get_data_dtype().itemsize
+    bound = limits.bound(max(0, int(header["vox_offset"])) + voxels)
     with _header_path(path).open("rb") as file:
         packed = file.read(2) == _GZIP
         file.seek(0)
-        content = (gzip.GzipFile(fileobj=file) if packed else file).read(limits.bytes + 1)  # to the end: checks the sum
-    if len(content) > limits.bytes:
-        raise limits.too_long(name)
+        content = (gzip.GzipFile(fileobj=file) if packed else file).read(bound + 1)  # to the end: checks the sum
+    if len(content) > bound:
+        raise limits.too_long(name, bound)
     second = _header_class(content) is nibabel.Nifti2Header
     if content[344:347] == b"ni1" or content[4:7] == b"ni2":
         return (nibabel.Nifti2Pair if second else nibabel.Nifti1Pair).from_filename(_header_path(path), mmap=False)
@@ -154,7 +157,7 @@ def _stored(image: Any, index: int) -> np.ndarray:
     return stored.reshape((*shape[:3], -1), order="F")[..., index] if stored.size else stored
 
 
-def _raw(stored: np.ndarray, image: Any, name: str) -> RawImage:
+def _raw(stored: np.ndarray, image: Any) -> RawImage:
     kind = f"NIfTI {image.get_data_dtype()}"
     if stored.dtype.names is not None:
         return _colors(stored, f"NIfTI {'RGBA' if 'A' in stored.dtype.names else 'RGB'}")

@@ -24,14 +24,14 @@ from tqdm import tqdm
 
 from medmamba_monai.errors import UserError
 from medmamba_monai.files import replace_atomically
-from medmamba_monai.images.disk import cache_dir, lock_file, require_space, size_text
+from medmamba_monai.images.disk import cache_dir, lock_file, make_private, require_space, size_text
 
 MAX_BYTES = 2**36
 """Largest array that is unpacked, 64 GiB: PathMNIST at 224 pixels, the largest known of its kind, has 15 GiB."""
 IN_MEMORY_BYTES = 2**28
 """Largest array that is held in memory, 256 MiB; larger ones are mapped from a file."""
 
-logger = logging.getLogger("medmamba_monai.data")
+logger = logging.getLogger("medmamba_monai.images")
 
 _REFERENCE = re.compile(r"(?P<file>.+\.npz)#(?P<key>[^\[\]#]+)\[(?P<index>\d+)\]")
 _lock = threading.Lock()
@@ -98,7 +98,7 @@ def npz_array(
     An npz file decompresses the whole array at every access, so it is unpacked once; again when the file has changed.
     A small array is kept in memory. A large one is mapped: straight from the npz file where it is stored there without
     compression, else from a copy in :func:`~medmamba_monai.images.disk.cache_dir`, which the first of all processes
-    writes and which is checked against the file's checksum (the checksum of what is mapped straight is not).
+    writes and each process compares once with the file's checksum (what is mapped straight is not compared).
 
     Args:
         path: the npz file.
@@ -114,7 +114,8 @@ def npz_array(
     try:
         status = path.stat()
         with _lock:  # threads that fill a cache would otherwise each decompress the same array
-            return _read(path, key, status.st_size, status.st_mtime_ns, max_bytes, in_memory_bytes)
+            version = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            return _read(path, key, version, max_bytes, in_memory_bytes)
     except UserError:
         raise
     except KeyError as error:
@@ -141,7 +142,7 @@ def npz_keys(path: str | Path) -> list[str]:
 
 
 @lru_cache(maxsize=16)
-def _read(path: Path, key: str, size: int, mtime_ns: int, max_bytes: int, in_memory_bytes: int) -> np.ndarray:
+def _read(path: Path, key: str, version: tuple[int, ...], max_bytes: int, in_memory_bytes: int) -> np.ndarray:
     if not zipfile.is_zipfile(path):
         raise zipfile.BadZipFile("no zip archive, or cut off")
     with zipfile.ZipFile(path) as archive:
@@ -155,7 +156,7 @@ def _read(path: Path, key: str, size: int, mtime_ns: int, max_bytes: int, in_mem
         elif member.compress_type == zipfile.ZIP_STORED:
             array = header.map(path, _content_offset(path, member) + header.length)
         else:
-            unpacked = _unpacked(archive, member, _copy_path(path, key, size, mtime_ns), f"{path}, array {key!r},")
+            unpacked = _unpacked(archive, member, _copy_path(path, key, member), f"{path}, array {key!r},")
             array = header.map(unpacked, header.length)
     array.setflags(write=False)
     return array
@@ -198,24 +199,37 @@ def _content_offset(path: Path, member: zipfile.ZipInfo) -> int:
     return member.header_offset + _LOCAL_HEADER.size + name + extra
 
 
-def _copy_path(path: Path, key: str, size: int, mtime_ns: int) -> Path:
-    """The name of a copy: the array's part, which finds the copies of earlier versions, then the version's."""
+def _copy_path(path: Path, key: str, member: zipfile.ZipInfo) -> Path:
+    """The name of a copy: the array's part, which finds the copies of earlier versions, then the content's."""
     array = hashlib.sha256(f"{path.absolute()}\0{key}".encode()).hexdigest()
-    version = hashlib.sha256(f"{size}\0{mtime_ns}".encode()).hexdigest()
-    return cache_dir() / "npz" / f"{array[:32]}-{version[:16]}.npy"
+    return cache_dir() / "npz" / f"{array[:32]}-{member.file_size:x}-{member.CRC:08x}.npy"
 
 
 def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, what: str) -> Path:
-    """Write a member to ``target`` unless it is there in full; only one process does, the others wait for it."""
+    """Write a member to ``target`` unless it is there unharmed; only one process does, the others wait for it."""
+    make_private(target.parent)
+    if _is_intact(target, member):
+        return target
     with lock_file(target.with_name(f"{target.stem.partition('-')[0]}.lock")):
-        if target.is_file() and target.stat().st_size == member.file_size:
+        if _is_intact(target, member):
             return target
         _remove_others(target)
         require_space(target.parent, member.file_size, what)
         logger.info(f"{what} is unpacked once, {size_text(member.file_size)}, into {target.parent}")
         with replace_atomically(target) as temporary:
+            temporary.chmod(0o600)
             _copy_member(archive, member, temporary)
     return target
+
+
+def _is_intact(copy: Path, member: zipfile.ZipInfo) -> bool:
+    if not copy.is_file() or copy.stat().st_size != member.file_size:
+        return False
+    checksum = 0
+    with copy.open("rb") as stream:
+        while piece := stream.read(_CHUNK):
+            checksum = zlib.crc32(piece, checksum)
+    return checksum == member.CRC
 
 
 def _remove_others(target: Path) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from medmamba_monai.errors import UserError
 
 MAX_PIXELS = 2**26
 MAX_BYTES = 2**31
+_EIGHT_BITS = (0.0, 255.0)
+_SLACK = 2**24  # bytes of what a file holds beside its header and pixels
 
 Frame = int | Literal["all", "first"] | None
 """Which frame: its number, "first" whatever there is, or only of files that have one (None, "all")."""
@@ -43,9 +45,26 @@ class Limits:
         if math.prod(size) * bytes_per_pixel > self.bytes:
             raise self.too_long(name)
 
-    def too_long(self, name: str) -> UserError:
-        """The error for more bytes than allowed."""
+    def bound(self, told: float) -> int:
+        """How many bytes to inflate where a header tells of so many: 16 MiB more, for what is around the pixels."""
+        return min(self.bytes, int(told) + _SLACK)
+
+    def too_long(self, name: str, bound: int | None = None) -> UserError:
+        """The error for more bytes than allowed, or than a bound."""
+        if bound is not None and bound < self.bytes:
+            return UserError(f"{name}: expands to {bound} bytes and more, which its header does not tell; get it again")
         return UserError(f"{name}: expands to more than {self.bytes} bytes; crop it, or raise max_bytes if meant")
+
+
+class Display(Protocol):
+    """How a file asks to be shown; its text says how, in the same words for the same display."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether values can be shown so."""
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """From the file's units to 0 to 255."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +81,8 @@ class RawImage:
         alpha: opacity of each pixel from 0 to 1, where the file has any.
         hidden: pixels that the file itself calls padding.
         inverted: whether the smallest value is white.
-        window: center and width that the file asks for.
-        display: from `values` to 0 to 255 as the file asks, where it asks for something.
+        window: center and width, where that is how the file asks to be shown.
+        display: how the file asks to be shown, where it asks for something.
         frames: how many frames the file has.
     """
 
@@ -76,7 +95,7 @@ class RawImage:
     hidden: np.ndarray | None = None
     inverted: bool = False
     window: tuple[float, float] | None = None
-    display: Callable[[np.ndarray], np.ndarray] | None = None
+    display: Display | None = None
     frames: int = 1
 
     def visible_values(self) -> np.ndarray:
@@ -95,11 +114,18 @@ class ImageFacts:
         shape: (rows, columns) or (x, y, z).
         transparent: whether a pixel is not fully opaque.
         frames: number of frames in the file; the other facts are of the frame that was read.
-        minimum: smallest finite value, in the file's units; NaN if there is none.
-        maximum: largest finite value.
+        minimum: smallest finite value outside padding, in the file's units; NaN where there is none: leave it out of a
+            minimum over several images.
+        maximum: largest such value; NaN likewise.
         nominal: the full range of the file's type; None for floating point.
-        window: center and width that the file asks for.
+        window: center and width of the file's own window, where that is what it is shown by.
         non_finite: number of values that are NaN or infinite.
+        has_display: whether the file itself says how it looks: by a window or VOI LUT that all its slices share, or by
+            8-bit values from black to white.
+        display: what it is shown by where nothing is declared, in words that are equal for equal rules:
+            ``window 40, 400`` (with its function, unless that is LINEAR), ``VOI LUT ...``, ``full range`` of the type,
+            ``windows differ`` between slices, or ``not known``.
+        needs_range: whether `ReadImage` refuses it unless `window` or `intensity_range` is declared.
     """
 
     kind: str
@@ -112,11 +138,15 @@ class ImageFacts:
     nominal: tuple[float, float] | None
     window: tuple[float, float] | None
     non_finite: int = 0
+    has_display: bool = True
+    display: str = "full range"
+    needs_range: bool = False
 
 
 def facts_of(raw: RawImage) -> ImageFacts:
     """Look at a decoded image."""
     visible = raw.visible_values()
+    usable = raw.has_default and raw.nominal is not None if raw.display is None else raw.display.usable
     non_finite = int(raw.values.size - np.isfinite(raw.values).sum()) if raw.values.dtype.kind == "f" else 0
     return ImageFacts(
         kind=raw.kind,
@@ -129,6 +159,9 @@ def facts_of(raw: RawImage) -> ImageFacts:
         nominal=raw.nominal,
         window=raw.window,
         non_finite=non_finite,
+        has_display=usable and (raw.display is not None or raw.nominal == _EIGHT_BITS),
+        display=str(raw.display or ("full range" if usable else "not known")),
+        needs_range=not usable,
     )
 
 

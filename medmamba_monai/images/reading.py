@@ -23,6 +23,7 @@ from medmamba_monai.images.raw_image import MAX_BYTES, MAX_PIXELS, Frame, ImageF
 
 __all__ = [
     "READABLE_SUFFIXES",
+    "READING_VERSION",
     "ImageFacts",
     "ReadImage",
     "ReadImaged",
@@ -30,6 +31,10 @@ __all__ = [
     "is_image_file",
     "number_of_frames",
 ]
+
+
+READING_VERSION = 1
+"""Part of every store's identity: to be raised when the pixels of any file change, read or resized."""
 
 
 class ReadImage(Transform):
@@ -89,6 +94,11 @@ class ReadImage(Transform):
         self.rules = Rules(intensity_range, window, clip, background, fill_non_finite)
         self.limits = Limits(max_pixels, max_bytes)
 
+    def __repr__(self) -> str:
+        """The transform with all that decides what it returns."""
+        options = f"{self.channels}, {self.spatial_dims}, {self.dtype!r}, frame={self.frame!r}"
+        return f"ReadImage({options}, {self.rules}, {self.limits})"
+
     def __call__(self, source: str | os.PathLike[str]) -> torch.Tensor:
         """Read an image.
 
@@ -140,18 +150,10 @@ class ReadImaged(MapTransform):
 
     Args:
         keys: entries that hold a path, replaced by the tensor.
-        channels: as all that follow, see :class:`ReadImage`.
+        channels: see :class:`ReadImage`, as for the options.
         spatial_dims: dimensions of the images.
-        dtype: type of the tensor.
-        intensity_range: values that become 0 and 255.
-        window: center and width instead.
-        clip: whether to cut off what is outside.
-        background: what is behind transparent pixels.
-        frame: which frame.
-        fill_non_finite: value instead of NaN.
-        max_pixels: largest image.
-        max_bytes: largest inflated size.
         allow_missing_keys: whether an item may lack a key.
+        options: further arguments of :class:`ReadImage`, by name.
     """
 
     def __init__(
@@ -160,31 +162,15 @@ class ReadImaged(MapTransform):
         channels: int,
         spatial_dims: int = 2,
         *,
-        dtype: Literal["uint8", "float32"] = "uint8",
-        intensity_range: IntensityRange = None,
-        window: tuple[float, float] | None = None,
-        clip: bool = False,
-        background: Background = None,
-        frame: int | Literal["all"] | None = None,
-        fill_non_finite: float | None = None,
-        max_pixels: int = MAX_PIXELS,
-        max_bytes: int = MAX_BYTES,
         allow_missing_keys: bool = False,
+        **options: Any,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        self.read = ReadImage(
-            channels,
-            spatial_dims,
-            dtype=dtype,
-            intensity_range=intensity_range,
-            window=window,
-            clip=clip,
-            background=background,
-            frame=frame,
-            fill_non_finite=fill_non_finite,
-            max_pixels=max_pixels,
-            max_bytes=max_bytes,
-        )
+        self.read = ReadImage(channels, spatial_dims, **options)
+
+    def __repr__(self) -> str:
+        """The transform with all that decides what it returns."""
+        return f"ReadImaged({self.keys}, {self.read}, {self.allow_missing_keys})"
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a copy of the item with its images read."""

@@ -30,6 +30,10 @@ class ResizeImage(Transform):
         if len(self.spatial_size) not in (2, 3) or min(self.spatial_size) < 1:
             raise UserError(f"spatial_size: give 2 or 3 positive numbers, found {list(spatial_size)}")
 
+    def __repr__(self) -> str:
+        """The transform with all that decides what it returns."""
+        return f"ResizeImage({self.spatial_size})"
+
     def __call__(self, image: torch.Tensor) -> torch.Tensor:
         """Scale.
 
@@ -70,6 +74,10 @@ class ResizeImaged(MapTransform):
         super().__init__(keys, allow_missing_keys)
         self.resize = ResizeImage(spatial_size)
 
+    def __repr__(self) -> str:
+        """The transform with all that decides what it returns."""
+        return f"ResizeImaged({self.keys}, {self.resize}, {self.allow_missing_keys})"
+
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a copy of the item with its images scaled."""
         item = dict(data)
@@ -88,6 +96,10 @@ class ToUint8d(MapTransform):
 
     def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
         super().__init__(keys, allow_missing_keys)
+
+    def __repr__(self) -> str:
+        """The transform with all that decides what it returns."""
+        return f"ToUint8d({self.keys}, {self.allow_missing_keys})"
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Return a copy of the item with its images rounded.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import sys
 import time
@@ -238,12 +239,14 @@ class CrossValidation:
             f"MLflow run   {self.run_handle.run_id or 'not sent yet: medmamba-monai send ' + str(self.output_dir)}",
         ]
         if uri.startswith("sqlite"):
-            lines.append(f"review       mlflow ui --backend-store-uri {uri}   then open http://127.0.0.1:5000")
+            lines.append(
+                f"review       mlflow ui --backend-store-uri {shlex.quote(uri)}   then open http://127.0.0.1:5000"
+            )
         if finished:
             lines.append(
                 "classify     python -m monai.bundle run inference "
-                f"--config_file {self.bundle_root}/configs/inference.json "
-                f"--ckpt_path {self.output_dir}/fold_{finished[0]}/model.pt {architecture} "
+                f"--config_file {shlex.quote(str(self.bundle_root / 'configs' / 'inference.json'))} "
+                f"--ckpt_path {shlex.quote(str(self.output_dir / f'fold_{finished[0]}' / 'model.pt'))} {architecture} "
                 "--dataset_dir FOLDER_OF_IMAGES"
             )
         return "\n".join(lines)

@@ -21,6 +21,7 @@ PRIVATE = (
 """Parameters whose values are private wherever they are."""
 
 _PATH = re.compile(r"^(/|~|\.\.?/|\.\.$|[A-Za-z]:[\\/]|\\\\|file:)")
+_LITERAL = re.compile(r"'[^']*'|\"[^\"]*\"")
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -48,13 +49,17 @@ def _shown(value: Any, secrets: tuple[str, ...]) -> Any:
 
 def _harmless(value: str) -> bool:
     """Whether a text names nothing: the current folder, nothing at all, or what is put together from other values."""
-    return value in ("", ".", "None") or (value.startswith(("$", "@", "%")) and "@" in value)
+    if value.startswith("$"):
+        return "@" in _LITERAL.sub("", value) and not _names_a_path(value)
+    return value in ("", ".", "None") or value.startswith(("@", "%"))
 
 
 def _names_a_path(value: str) -> bool:
-    if value.startswith("$"):
-        return any(_PATH.match(text) for text in re.findall(r"['\"]([^'\"]+)['\"]", value))
-    return _PATH.match(value) is not None
+    if not value.startswith("$"):
+        return _PATH.match(value) is not None
+    literals = _LITERAL.finditer(value)
+    # what follows a plus is the end of a path that another value begins
+    return any(_PATH.match(text[0][1:-1]) and not value[: text.start()].rstrip().endswith("+") for text in literals)
 
 
 def without_credentials(uri: str) -> str:

@@ -32,7 +32,9 @@ UNREADABLE = (
 
 _METADATA_KEY = "medmamba_monai"
 _REMEDIES = {
+    "class_names": "these weights are of another dataset; use its bundle, or other weights",
     "dataset": "use the bundle of that dataset, or other weights",
+    "reading": "use the bundle that they were trained with",
     "fold_digest": "pass the --data_list that they were trained with, or use other weights",
 }
 

@@ -1,0 +1,99 @@
+"""What a card must declare so that images can be read: range, background, frames; each with the reason."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from medmamba_monai.data.cards import DatasetCard
+from medmamba_monai.data.first_look import FirstLook
+from medmamba_monai.data.inspection import stored_range, uses_little
+from medmamba_monai.images.file_kinds import number_of_frames
+from medmamba_monai.images.reading import ReadImage
+
+_EIGHT_BITS = (0.0, 255.0)
+
+
+def propose_reading(look: FirstLook, given: dict[str, Any], remarks: list[str]) -> dict[str, Any]:
+    """Propose the card's ``reading``.
+
+    Args:
+        look: what the images are.
+        given: fields that a user has chosen.
+        remarks: gets a sentence for each decision.
+    """
+    kinds = Counter(fact.kind for fact in look.facts)
+    remarks.append("kinds: " + ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common(5)))
+    reading: dict[str, Any] = {}
+    if any(fact.transparent for fact in look.facts) and "background" not in given:
+        reading["background"] = 0
+        remarks.append(
+            "some images are transparent: they are laid on black; --background chooses another gray or color"
+        )
+    if look.spatial_dims == 2 and any(fact.frames > 1 for fact in look.facts) and "frame" not in given:
+        reading["frame"] = "all"
+        remarks.append("some files have several frames: each is an image, kept in one fold with the others of its file")
+    if not {"window", "intensity_range"} & given.keys():
+        reading |= _range(look, remarks)
+    return reading | given
+
+
+def _range(look: FirstLook, remarks: list[str]) -> dict[str, Any]:
+    """One range for all images where their files do not say, or not all alike, how they look."""
+    windowed = sum(fact.window is not None or (fact.has_display and fact.nominal is None) for fact in look.facts)
+    if windowed == len(look.facts):
+        return {}
+    low, high = stored_range(look.facts)
+    if windowed:
+        remarks.append(
+            f"{windowed} of {len(look.facts)} images have a DICOM window of their own and the others none, so they "
+            "would be scaled by different rules: one range is declared for all"
+        )
+    elif not _needs_range(look, low, high):
+        remarks += _full_range(look)
+        return {}
+    remarks.append(
+        f"stored values are {low:g} to {high:g} in the images opened: they become 0 to 255, others are clipped; "
+        "--intensity_range chooses another range, such as -160 240 for abdominal CT"
+    )
+    return {"intensity_range": [low, high], "clip": True}
+
+
+def _needs_range(look: FirstLook, low: float, high: float) -> bool:
+    """Whether values cannot be scaled without a declared range, or would use little of the full one."""
+    if any(not fact.has_display and fact.nominal is None for fact in look.facts):
+        return True
+    if any(fact.kind.startswith("NIfTI") and fact.nominal != _EIGHT_BITS for fact in look.facts):
+        return True
+    nominal = {fact.nominal for fact in look.facts if fact.nominal is not None}
+    if len(nominal) > 1:
+        return any(fact.kind.startswith("DICOM") for fact in look.facts)
+    return any(uses_little(low, high, full) for full in nominal)
+
+
+def _full_range(look: FirstLook) -> list[str]:
+    """What a user should know where each image is scaled by the full range of its own type."""
+    nominal = sorted({fact.nominal for fact in look.facts if fact.nominal is not None})
+    if nominal in ([], [_EIGHT_BITS]):
+        return []
+    if len(nominal) > 1:
+        return ["files of different bit depths: each is scaled by the full range of its own type"]
+    least, most = nominal[0]
+    window = "no window in the files: " if look.facts[0].kind.startswith("DICOM") else ""
+    return [
+        f"{window}their full range, {least:g} to {most:g}, becomes 0 to 255; --window CENTER WIDTH or "
+        "--intensity_range LOW HIGH shows less of it, with more contrast"
+    ]
+
+
+def try_reading(card: DatasetCard, look: FirstLook) -> None:
+    """Read what was opened as the card says, so that what it still lacks is said before it is written.
+
+    Raises:
+        UserError: an image cannot be read so.
+    """
+    read = ReadImage(**card.reading_arguments())
+    for image in look.opened:
+        path = look.path(image)
+        several = card.reading.frame == "all" and number_of_frames(path) > 1
+        read(f"{path}#frame[0]" if several else str(path))
