@@ -44,7 +44,7 @@ def new_bundle(name: str, images: Path, labels: Labels, options: Options, root: 
     write_json(card_file, _content(proposal.card))
     write_text(root / "data_lists" / "card.schema.json", card_schema())
     generate_bundle(card_file, bundle)
-    print(shown(_summary(proposal, card_file, bundle, commands)))
+    print(*map(shown, _summary(proposal, card_file, bundle, commands).splitlines()), sep="\n")
     return bundle
 
 

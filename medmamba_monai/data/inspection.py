@@ -129,12 +129,17 @@ def uses_little(low: float, high: float, nominal: tuple[float, float]) -> bool:
     return nominal[1] > _EIGHT_BITS and high - low < _LITTLE_OF_THE_RANGE * (nominal[1] - nominal[0])
 
 
+def has_own_window(facts: ImageFacts) -> bool:
+    """Whether a DICOM file says itself, by a window or a table, which values are black and white."""
+    return facts.display.startswith(("window", "VOI LUT"))
+
+
 def _windows(samples: Sequence[Sample], looks: Iterable[Look]) -> dict[str, dict[str, int]]:
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for sample, look in zip(samples, looks, strict=True):
         if look.facts is not None and look.facts.kind.startswith("DICOM"):
             label = " ".join(map(str, labels_of(sample.label))) or "no label"
-            counts[label]["own window" if look.facts.window is not None else "none"] += 1
+            counts[label]["own window" if has_own_window(look.facts) else "none"] += 1
     return {label: dict(found) for label, found in counts.items()}
 
 

@@ -78,7 +78,7 @@ def prepare(
     sources = _sources(found.files, dataset_dir)
     made = build_fold_list(card, samples, folds, sources, dataset_dir, data_list, mismatch, allow_links)
     report = prepare_report(card, made, found, inspection, groups)
-    print(shown(describe(card, report)), flush=True)
+    print(*map(shown, describe(card, report).splitlines()), sep="\n", flush=True)
     _save(made, report, overwrite)
     return made
 

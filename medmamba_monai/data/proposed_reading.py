@@ -7,7 +7,7 @@ from typing import Any
 
 from medmamba_monai.data.cards import DatasetCard
 from medmamba_monai.data.first_look import FirstLook
-from medmamba_monai.data.inspection import stored_range, uses_little
+from medmamba_monai.data.inspection import has_own_window, stored_range, uses_little
 from medmamba_monai.images.file_kinds import number_of_frames
 from medmamba_monai.images.reading import ReadImage
 
@@ -40,7 +40,7 @@ def propose_reading(look: FirstLook, given: dict[str, Any], remarks: list[str]) 
 
 def _range(look: FirstLook, remarks: list[str]) -> dict[str, Any]:
     """One range for all images where their files do not say, or not all alike, how they look."""
-    windowed = sum(fact.window is not None or (fact.has_display and fact.nominal is None) for fact in look.facts)
+    windowed = sum(has_own_window(fact) for fact in look.facts)
     if windowed == len(look.facts):
         return {}
     low, high = stored_range(look.facts)
@@ -61,9 +61,7 @@ def _range(look: FirstLook, remarks: list[str]) -> dict[str, Any]:
 
 def _needs_range(look: FirstLook, low: float, high: float) -> bool:
     """Whether values cannot be scaled without a declared range, or would use little of the full one."""
-    if any(not fact.has_display and fact.nominal is None for fact in look.facts):
-        return True
-    if any(fact.kind.startswith("NIfTI") and fact.nominal != _EIGHT_BITS for fact in look.facts):
+    if any(fact.needs_range for fact in look.facts):
         return True
     nominal = {fact.nominal for fact in look.facts if fact.nominal is not None}
     if len(nominal) > 1:
