@@ -250,6 +250,25 @@ def test_inference_on_a_damaged_image_names_it(refusal, cross_validated, small_b
 
 
 @pytest.mark.slow
+def test_inference_leaves_damaged_images_out_when_asked(cross_validated, small_bundle, tmp_path, own_process):
+    image = next((small_bundle.dataset_dir / "test" / "normal").iterdir())
+    (tmp_path / "images").mkdir()
+    shutil.copy(image, tmp_path / "images" / "whole.png")
+    (tmp_path / "images" / "half.png").write_bytes(image.read_bytes()[:200])
+    monai.bundle.run(
+        "inference",
+        config_file=small_bundle.config("inference"),
+        bundle_root=str(small_bundle.root),
+        dataset_dir=str(tmp_path / "images"),
+        ckpt_path=str(cross_validated / "output" / "fold_0" / "model.pt"),
+        output_dir=str(tmp_path / "eval"),
+        skip_unreadable=True,
+        **ARCHITECTURE,
+    )
+    assert (tmp_path / "eval" / "files.csv").read_text() == "id,file\nimage-00001,whole.png\n"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_inference_in_workers_says_the_same(refusal, cross_validated, tmp_path, num_workers):
     (tmp_path / "images").mkdir()

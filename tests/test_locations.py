@@ -5,6 +5,7 @@ from PIL import Image
 
 from medmamba_monai.data import default_dataset_dir, default_fold_list, list_images
 from medmamba_monai.errors import UserError
+from medmamba_monai.images import ReadImage
 
 
 def test_the_fold_list_of_a_bundle_in_the_repository_stands_beside_the_card(tmp_path):
@@ -60,3 +61,14 @@ def test_hidden_copies_of_images_are_left_out(tmp_path, caplog):
 def test_a_folder_without_images_is_a_clear_error(tmp_path, folder, message):
     with pytest.raises(UserError, match=message):
         list_images(tmp_path / folder)
+
+
+def test_images_that_cannot_be_read_are_left_out_when_asked(tmp_path, caplog):
+    Image.new("L", (4, 4)).save(tmp_path / "good.png")
+    (tmp_path / "half.png").write_bytes(b"\x89PNG")
+    items = list_images(tmp_path, read=ReadImage(1))
+    assert [(item["id"], item["file"]) for item in items] == [("image-00000", "good.png")]
+    assert "half.png: is damaged" in caplog.text
+    (tmp_path / "good.png").unlink()
+    with pytest.raises(UserError, match=r"none of 1 images can be read; the first: .*half\.png"):
+        list_images(tmp_path, read=ReadImage(1))

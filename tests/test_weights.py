@@ -56,7 +56,7 @@ def test_a_pt_file_alone_has_no_description(saved):
     ("expected", "remedy"),
     [
         ({"image_size": 64}, "pass --image_size 32"),
-        ({"class_names": ["dog", "cat"]}, r"""pass --class_names "\['cat', 'dog'\]\""""),
+        ({"class_names": ["dog", "cat"]}, "these weights are of another dataset; use its bundle"),
         ({"fold": 1}, "was trained with fold 0, but 1 is configured: pass --fold 0"),
         ({"fold_digest": "xyz"}, "pass the --data_list that they were trained with"),
         ({"dataset": "other"}, "use the bundle of that dataset"),

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from tqdm import tqdm
 
 from medmamba_monai.data.documents import text_to_path
 from medmamba_monai.data.image_files import list_image_files
@@ -47,7 +51,11 @@ def default_dataset_dir(bundle_root: str | Path, name: str) -> str:
 
 
 def list_images(
-    folder: str | Path, spatial_dims: int = 2, every_frame: bool = False, allow_links: bool = False
+    folder: str | Path,
+    spatial_dims: int = 2,
+    every_frame: bool = False,
+    allow_links: bool = False,
+    read: Callable[[str], object] | None = None,
 ) -> list[dict[str, str]]:
     """The images in and below a folder, as items of a MONAI dataset.
 
@@ -56,6 +64,8 @@ def list_images(
         spatial_dims: 3: a folder of DICOM slices is one volume.
         every_frame: whether each frame of a file with several is an image.
         allow_links: whether links may lead out of the folder.
+        read: from a path to pixels, raising UserError; where it is given, images that it cannot read are left out, each
+            with a warning. None lists all.
 
     Returns:
         For each image its ``id``, a number that tells nothing about the patient; its absolute path as ``image``; and
@@ -73,7 +83,28 @@ def list_images(
     if listing.others:
         logger.warning(f"{len(listing.others)} files in {shown(root)} are no readable images and are left out")
     paths = [text_to_path(image.text) for image in listing.images]
-    return [
+    items = [
         {"id": f"image-{number:05d}", "image": str((root / path).absolute()), "file": path}
         for number, path in enumerate(paths)
     ]
+    return items if read is None else _readable(items, read)
+
+
+def _readable(items: list[dict[str, str]], read: Callable[[str], object]) -> list[dict[str, str]]:
+    """Those items whose images can be read; what is wrong with the others goes into the log."""
+
+    def problem(item: dict[str, str]) -> str:
+        try:
+            read(item["image"])
+        except UserError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        problems = list(tqdm(pool.map(problem, items), "check", len(items), leave=False, unit="image", disable=None))
+    for text in filter(None, problems):
+        logger.warning(f"left out: {text}")
+    kept = [item for item, text in zip(items, problems, strict=True) if not text]
+    if not kept:
+        raise UserError(f"none of {len(items)} images can be read; the first: {problems[0]}")
+    return kept

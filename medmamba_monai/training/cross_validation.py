@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 import signal
 import sys
 import time
@@ -16,16 +15,15 @@ from filelock import AcquireReturnProxy, FileLock, Timeout
 from medmamba_monai.data import load_card, read_fold_list
 from medmamba_monai.errors import UserError
 from medmamba_monai.files import write_json
+from medmamba_monai.training.cross_validation_hints import command_again, where_to_look
 from medmamba_monai.training.cross_validation_summary import CrossValidationSummary
 from medmamba_monai.training.environment import environment_tags
 from medmamba_monai.training.fold_jobs import FoldJob, run_jobs
 from medmamba_monai.training.fold_process import EXIT_KILLED, tracked_run
 from medmamba_monai.training.guards import check_options
 from medmamba_monai.training.mlflow_store import check_tracking_uri
-from medmamba_monai.training.private_values import without_private_values
 from medmamba_monai.training.progress import format_seconds
 from medmamba_monai.training.tracking import TrackedRun, end_status
-from medmamba_monai.training.weights import as_option
 
 FREE_TO_CHANGE = (
     "dataset_dir",
@@ -226,46 +224,12 @@ class CrossValidation:
         return {key: value for key, value in self.parameters.items() if key not in hidden}
 
     def _where(self, seconds: float) -> str:
-        """What to look at next."""
-        uri = self.parameters["tracking_uri"]
         finished = [fold for fold in range(self.fold_list.num_folds) if self._result(fold).is_file()]
-        architecture = " ".join(
-            f"--{key} {as_option(self.parameters[key])}" for key in ("image_size", "depths", "channels")
-        )
-        lines = [
-            f"time         {format_seconds(seconds)}",
-            f"weights      {self.output_dir}/fold_*/model.safetensors (and model.pt)",
-            f"predictions  {self.output_dir}/fold_*/predictions.csv and *_predictions.csv beside the folds",
-            f"MLflow run   {self.run_handle.run_id or 'not sent yet: medmamba-monai send ' + str(self.output_dir)}",
-        ]
-        if uri.startswith("sqlite"):
-            lines.append(
-                f"review       mlflow ui --backend-store-uri {shlex.quote(uri)}   then open http://127.0.0.1:5000"
-            )
-        if finished:
-            lines.append(
-                "classify     python -m monai.bundle run inference "
-                f"--config_file {shlex.quote(str(self.bundle_root / 'configs' / 'inference.json'))} "
-                f"--ckpt_path {shlex.quote(str(self.output_dir / f'fold_{finished[0]}' / 'model.pt'))} {architecture} "
-                "--dataset_dir FOLDER_OF_IMAGES"
-            )
-        return "\n".join(lines)
+        run_id = self.run_handle.run_id
+        return where_to_look(self.parameters, self.bundle_root, self.output_dir, run_id, finished, seconds)
 
     def _command(self) -> str:
-        """The command that makes this run again in the bundle's folder, without the folders of this machine."""
-        options = [f"--{key} {as_option(value)}" for key, value in self.parameters_to_log().items()]
-        if self.config_names != ["configs/train.json"]:
-            within = [
-                (self.bundle_root / name).resolve().is_relative_to(self.bundle_root) for name in self.config_names
-            ]
-            names = [
-                name if inside else Path(name).name for name, inside in zip(self.config_names, within, strict=True)
-            ]
-            options.append(f"--config_files {as_option(names)}")
-        if self.overrides:
-            options.append(f"--overrides {as_option(without_private_values(self.overrides))}")
-        head = "python -m monai.bundle run cross_validation --config_file configs/cross_validation.json"
-        return " \\\n    ".join([head, *options])
+        return command_again(self.parameters_to_log(), self.bundle_root, self.config_names, self.overrides)
 
     def _check_same_settings(self) -> None:
         path = self._settings_path
