@@ -7,12 +7,13 @@ import difflib
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from medmamba_monai.errors import UserError
 
 OF_MONAI = {
+    "_meta_",
     "args_file",
     "config_file",
     "final_id",
@@ -39,24 +40,36 @@ def check_command_line(arguments: Sequence[str] | None = None) -> None:
     if arguments is None:
         program = Path(sys.argv[0])
         arguments = sys.argv[1:] if program.parts[-3:-1] == ("monai", "bundle") else []
-    known = _keys(arguments)
-    for name in _options(arguments) if known else ():
-        if name not in known | OF_MONAI:
+    options = _options(arguments)
+    known = _keys(options)
+    for name, value in options.items() if known else ():
+        switched_off = value is None and name.startswith("no") and name[2:] in known
+        if name not in known | OF_MONAI and not switched_off:
             near = difflib.get_close_matches(name, known, 1)
             advice = f"did you mean --{near[0]}?" if near else f"known are {', '.join(sorted(known))}"
             raise UserError(f"--{name}: is no value of the config; {advice}")
+        if value is not None and "#" in value and name.endswith(("_dir", "_root", "_path", "_list")):
+            raise UserError(f"--{name} {value}: a path with # cannot be used, as MONAI reads it as ::; rename it")
 
 
-def _options(arguments: Sequence[str]) -> Iterable[str]:
-    """Top-level names of the options: ``train`` for ``--train#trainer#amp``."""
-    return [re.split("[#:=]", argument[2:])[0] for argument in arguments if argument.startswith("--")]
+def _options(arguments: Sequence[str]) -> dict[str, str | None]:
+    """Options by the first part of their names (``train`` for ``--train#trainer#amp``), as Fire reads them."""
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    options: dict[str, str | None] = {}
+    for position, argument in enumerate(own):
+        if not (match := re.fullmatch(r"--?([A-Za-z_][\w-]*)([^=]*)(=.*)?", argument, re.DOTALL)):
+            continue
+        following = own[position + 1 : position + 2]
+        value = match[3][1:] if match[3] else next((text for text in following if not text.startswith("--")), None)
+        options[match[1].replace("-", "_")] = value
+    return options
 
 
-def _keys(arguments: Sequence[str]) -> set[str]:
+def _keys(options: Mapping[str, str | None]) -> set[str]:
     """Top-level keys of the config files; none where there are none, or an ``args_file`` may name others."""
-    if "--config_file" not in arguments or "--args_file" in arguments:
+    value = options.get("config_file")
+    if value is None or "args_file" in options:
         return set()
-    value = arguments[arguments.index("--config_file") + 1]
     files = ast.literal_eval(value) if value.startswith("[") else value.split(",")
     contents = [json.loads(Path(file).read_text(encoding="utf-8")) for file in files if Path(file).suffix == ".json"]
     if len(contents) < len(files):

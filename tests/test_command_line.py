@@ -30,6 +30,19 @@ def test_an_unknown_option_is_an_error(option, said):
         run(option, "5")
 
 
+def test_spellings_that_fire_takes_are_known():
+    run("--noresume", "--bundle-root", ".", "--_meta_#version", "1", "-epochs", "5", "--", "--verbose")
+    config = str(CONFIGS / "train.json")
+    for spelled in ([f"--config_file={config}"], ["--config-file", config]):
+        with pytest.raises(UserError, match="did you mean --epochs"):
+            check_command_line(["run", "training", *spelled, "--epoch", "5"])
+
+
+def test_a_path_with_a_hash_is_refused():
+    with pytest.raises(UserError, match=r"--dataset_dir /data/my#1: a path with # cannot be used"):
+        run("--dataset_dir", "/data/my#1")
+
+
 def test_keys_of_all_files_count():
     files = str([str(CONFIGS / "train.json"), str(CONFIGS / "evaluate.json")])
     run("--ckpt_path", "x", config=files)

@@ -133,6 +133,20 @@ def test_a_card_is_replaced_only_when_asked(tmp_path, monkeypatch, capsys):
     assert (card.title, card.image_size) == ("mine", 64)
 
 
+def test_a_patient_tag_that_names_no_patients_is_said(tmp_path, monkeypatch, capsys):
+    for name in ("a", "b"):
+        for index in range(5):
+            write_dicom(tmp_path / "images" / name / f"{index}.dcm", index, patient=f"ANON-{name}")
+    assert own(tmp_path, monkeypatch, "mine", "--images", "images") == 2
+    assert "if it does not name patients, pass --group-tag none" in capsys.readouterr().err
+    assert own(tmp_path, monkeypatch, "mine", "--images", "images", "--group-tag", "none") == 0
+
+
+def test_a_path_that_monai_would_change_is_refused(tmp_path, monkeypatch, capsys):
+    assert own(tmp_path, monkeypatch, "mine", "--images", "my#1") == 2
+    assert "a path with # cannot be used" in capsys.readouterr().err
+
+
 def test_too_few_images_leave_nothing_behind(tmp_path, monkeypatch, capsys):
     for name in ("a", "b"):
         draw(tmp_path / "images" / name / "0.png", int(name == "b"))

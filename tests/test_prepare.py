@@ -400,5 +400,5 @@ def test_windows_in_some_files_only_are_a_warning(tmp_path: Path, capsys: pytest
             write_dicom(tmp_path / "data" / name / f"{index}.dcm", 10 * label + index, **window)
     prepare(folder_card(), tmp_path / "data", tmp_path / "folds.json", num_folds=2)
     said = capsys.readouterr().out
-    assert "some DICOM files have a window of their own and others none" in said
-    assert report(tmp_path)["windows_per_class"] == {"0": {"own window": 6}, "1": {"none": 6}}
+    assert "DICOM files are scaled by different windows" in said
+    assert report(tmp_path)["windows_per_class"] == {"0": {"window 40, 400": 6}, "1": {"full range": 6}}

@@ -27,7 +27,7 @@ def report(samples: list[Sample], inspection: Inspection, remarks: tuple[str, ..
 
 
 def looked(stored: tuple[float, float] = (0, 255), nominal: tuple[float, float] = (0, 255), **more: Any) -> Inspection:
-    fields = {"windows": {}, "blank": 0, "duplicates": (), **more}
+    fields = {"windows": {}, "depths": 1, "blank": 0, "duplicates": (), **more}
     return Inspection({"8 x 8": 24}, {"PNG": 24}, stored, nominal, **fields)
 
 
@@ -79,3 +79,14 @@ def test_the_range_of_stored_values_is_that_of_all_images(tmp_path: Path) -> Non
     assert found.sizes == {"4 x 4": 2}
     with pytest.raises(ValueError, match="images cannot be used"):
         inspect_images([*samples, Sample("image-2", "none.png", 0)], tmp_path, ReadImage(1).read_with_facts)
+
+
+def test_windows_that_differ_between_classes_are_a_warning() -> None:
+    mixed = {"0": {"window 40, 400": 12}, "1": {"window -600, 1500": 12}}
+    assert "which may give classes away" in warnings_of(report(pairs(), looked(windows=mixed)))[0]
+    alike = {"0": {"window 40, 400": 10, "window 50, 350": 2}, "1": {"window 40, 400": 12}}
+    assert warnings_of(report(pairs(), looked((0, 100), (0, 65535), windows=alike))) == []
+
+
+def test_different_depths_are_a_warning() -> None:
+    assert "files can hold different ranges of values" in warnings_of(report(pairs(), looked(depths=2)))[0]

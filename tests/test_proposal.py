@@ -57,6 +57,30 @@ def test_folders_of_splits_are_never_classes(tmp_path: Path) -> None:
         proposed(tmp_path)
 
 
+@pytest.mark.parametrize("ordinal", [False, True])
+def test_numbers_are_ordered_by_their_value(tmp_path: Path, ordinal: bool) -> None:
+    draw_classes(tmp_path, ("10", "2", "-1"))
+    assert proposed(tmp_path, ordinal=ordinal).card.class_names == ("-1", "2", "10")
+
+
+def test_a_class_may_be_called_test(tmp_path: Path) -> None:
+    assert proposed(draw_classes(tmp_path, ("control", "test"))).card.class_names == ("control", "test")
+
+
+def test_a_set_that_would_be_darker_for_its_depth_is_refused(tmp_path: Path) -> None:
+    draw_classes(tmp_path)
+    Image.fromarray(np.array([[0, 4095]], np.uint16)).save(tmp_path / "benign" / "deep.png")
+    with pytest.raises(UserError, match=r"files can hold different ranges \(0 to 255: 6, 0 to 65535: 1 files\)"):
+        proposed(tmp_path)
+
+
+def test_pictures_of_one_series_uid_are_no_volume(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        for index in range(3):
+            write_dicom(tmp_path / name / "patient" / f"{index}.dcm", index, series="1.2.3")
+    assert proposed(tmp_path).card.spatial_dims == 2
+
+
 def test_a_wrapped_folder_is_suggested(tmp_path: Path) -> None:
     draw_classes(tmp_path / "Chest data")
     with pytest.raises(UserError, match=r"Did you mean --images .*/Chest data\?"):

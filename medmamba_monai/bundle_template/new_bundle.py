@@ -37,10 +37,18 @@ def new_bundle(name: str, images: Path, labels: Labels, options: Options, root: 
     if not name.replace("_", "").isalnum() or name != name.lower() or not name.isascii():
         raise UserError(f"{name!r}: a name has lower-case letters, digits and _, such as chest_ct")
     card_file, bundle = root / "data_lists" / name / "card.json", root / "bundles" / name
+    if "#" in f"{images.absolute()}{bundle.absolute()}":
+        raise UserError(
+            f"{images.absolute()}, {bundle}: a path with # cannot be used, as MONAI reads it as ::; rename it"
+        )
     if card_file.exists() and not overwrite:
         raise UserError(f"{card_file}: is there already; choose another name, or pass --overwrite")
     proposal = propose_card(name, images, labels, options)
-    commands = next_commands(proposal, bundle, options.allow_links)
+    folds = _number_of_folds(proposal, asked_for_groups=labels.names_groups or options.group_tag is not None)
+    again = overwrite and card_file.with_name("folds.json").exists()
+    few = "" if folds == _FOLDS else f" --num_folds {folds}"
+    more = few + (" --allow_links True" if options.allow_links else "") + (" --overwrite True" if again else "")
+    commands = next_commands(proposal, bundle, more)
     write_json(card_file, _content(proposal.card))
     write_text(root / "data_lists" / "card.schema.json", card_schema())
     generate_bundle(card_file, bundle)
@@ -69,18 +77,31 @@ def _summary(proposal: Proposal, card_file: Path, bundle: Path, commands: list[s
     return "\n".join(lines)
 
 
-def next_commands(proposal: Proposal, bundle: Path, allow_links: bool = False) -> list[str]:
-    """The two commands that lead from a new bundle to a finished cross-validation."""
+def _number_of_folds(proposal: Proposal, asked_for_groups: bool) -> int:
+    """Five, or as many as can be made.
+
+    Raises:
+        UserError: not even two can be made; says which class has too few images.
+    """
     samples, names = proposal.found.samples, proposal.card.class_names
     folds = largest_number_of_folds(samples, _FOLDS, 0, names)
-    if folds is None:
-        make_folds(samples, _FOLDS, 0, names)  # says which class has too few
+    if folds is not None:
+        return folds
+    grouped = any(sample.group is not None for sample in samples) and not asked_for_groups
+    hint = "; images are grouped by PatientID: if it does not name patients, pass --group-tag none" if grouped else ""
+    try:
+        make_folds(samples, _FOLDS, 0, names)
+    except UserError as error:
+        raise UserError(f"{proposal.card.name}: {error}{hint}") from error
+    raise RuntimeError("five folds can be made after all")
+
+
+def next_commands(proposal: Proposal, bundle: Path, more: str) -> list[str]:
+    """The two commands that lead from a new bundle to a finished cross-validation; the first gets ``more`` options."""
     places = {"bundle_root": bundle, "dataset_dir": proposal.dataset_dir}
     where = " ".join(f"--{option} {shlex.quote(str(path.absolute()))}" for option, path in places.items())
-    few = "" if folds == _FOLDS else f" --num_folds {folds}"
-    few += " --allow_links True" if allow_links else ""
-    configs = (("prepare", "data.json", few), ("cross_validation", "cross_validation.json", ""))
+    configs = (("prepare", "data.json", more), ("cross_validation", "cross_validation.json", ""))
     return [
-        f"python -m monai.bundle run {run_id} --config_file {shlex.quote(str(bundle / 'configs' / name))} {where}{more}"
-        for run_id, name, more in configs
+        f"python -m monai.bundle run {run_id} --config_file {shlex.quote(str(bundle / 'configs' / name))} {where}{rest}"
+        for run_id, name, rest in configs
     ]

@@ -20,12 +20,23 @@ Url = Annotated[str, Field(pattern=r"^https?://\S+$")]
 
 def _plain(text: str) -> str:
     """MONAI runs a text of a config that begins with ``$`` as Python, and looks up what begins with ``@`` or ``%``."""
-    if text[:1] in ("$", "@", "%") or any(ord(letter) < 32 for letter in text):
-        raise ValueError("must not begin with $, @ or %, and have no line breaks: it is written into configs")
+    if text[:1] in ("$", "@", "%") or "@#" in text or any(ord(letter) < 32 for letter in text):
+        raise ValueError(
+            "must not begin with $, @ or %, and have no line breaks: it is written into configs; rename it"
+        )
     return text
 
 
 Text = Annotated[str, Field(min_length=1), AfterValidator(_plain)]
+
+
+def _without_hash(text: str) -> str:
+    if "#" in text:
+        raise ValueError("must not hold #, which MONAI reads as ::; rename it")
+    return text
+
+
+Name = Annotated[Text, AfterValidator(_without_hash)]
 Md5 = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Count = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -34,8 +45,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 class ClassLabel(Strict):
     """One class; its place in the card's list is the label."""
 
-    name: Text = Field(description="the class as the data spell it: folder name or value in a table")
-    display_name: Text = Field(description="the class as a reader should see it")
+    name: Name = Field(description="the class as the data spell it: folder name or value in a table")
+    display_name: Name = Field(description="the class as a reader should see it")
     aliases: tuple[str, ...] = Field(default=(), description="other spellings in the data, or classes counted as this")
 
     @property
@@ -112,7 +123,7 @@ class DatasetCard(Strict):
 
     schema_file: str = Field(default="", alias="$schema", exclude=True, description="for editors")
     name: str = Field(pattern="^[a-z0-9][a-z0-9_]*$", description="short name: folder of the card and of the bundle")
-    title: Text
+    title: Name
     description: Text
     modality: Text
     spatial_dims: Literal[2, 3]

@@ -102,7 +102,9 @@ def _is_series(paths: Sequence[Path]) -> bool:
     ends = (paths[0], paths[-1])
     if len(paths) < 2 or not all(looks_like_dicom(path) for path in ends):
         return False
-    return len({read_tag(path, "SeriesInstanceUID") for path in ends}) == 1
+    series = {read_tag(path, "SeriesInstanceUID") for path in ends}
+    places = {read_tag(path, "ImagePositionPatient") for path in ends}
+    return len(series) == 1 and len(places) == 2 and "" not in series | places
 
 
 def _refuse_single_slices(look: FirstLook) -> None:

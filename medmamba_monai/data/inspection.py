@@ -35,7 +35,8 @@ class Inspection:
         kinds: number of images of each kind of file and pixels.
         stored_range: smallest and largest stored value of all images.
         nominal_range: what the stored type can hold; None where the images differ or it has no bounds.
-        windows: number of images of each class by what scales them: ``own window``, or ``none``; DICOM files only.
+        windows: number of images of each class by what scales them, such as ``window 40, 400``; DICOM files only.
+        depths: number of different ranges that the files can hold.
         blank: number of images that have one value everywhere.
         duplicates: ids that have exactly the same pixels, a tuple for each such picture that is not blank.
         near: pairs of ids whose pictures look nearly the same; None where nobody asked.
@@ -46,6 +47,7 @@ class Inspection:
     stored_range: tuple[float, float]
     nominal_range: tuple[float, float] | None
     windows: dict[str, dict[str, int]]
+    depths: int
     blank: int
     duplicates: tuple[tuple[str, ...], ...]
     near: tuple[tuple[str, str], ...] | None = None
@@ -110,8 +112,9 @@ def _inspection(samples: Sequence[Sample], looks: Sequence[Look], look_for_near:
         sizes=dict(Counter(look.size for look in looks)),
         kinds=dict(Counter(fact.kind for fact in facts)),
         stored_range=stored_range(facts),
-        nominal_range=nominal.pop() if len(nominal) == 1 else None,
+        nominal_range=next(iter(nominal)) if len(nominal) == 1 else None,
         windows=_windows(samples, looks),
+        depths=len(nominal),
         blank=sum(look.blank for look in looks),
         duplicates=_duplicates(samples, looks),
         near=near,
@@ -139,8 +142,8 @@ def _windows(samples: Sequence[Sample], looks: Iterable[Look]) -> dict[str, dict
     for sample, look in zip(samples, looks, strict=True):
         if look.facts is not None and look.facts.kind.startswith("DICOM"):
             label = " ".join(map(str, labels_of(sample.label))) or "no label"
-            counts[label]["own window" if has_own_window(look.facts) else "none"] += 1
-    return {label: dict(found) for label, found in counts.items()}
+            counts[label][look.facts.display] += 1
+    return {label: dict(found.most_common()) for label, found in counts.items()}
 
 
 def _raise_errors(errors: Sequence[str]) -> None:

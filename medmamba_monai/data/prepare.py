@@ -105,6 +105,11 @@ def _is_same(made: FoldList) -> bool:
         UserError: it holds other folds.
     """
     there = read_fold_list(made.path, made.dataset_dir, verify=False)
+    if there.reading != made.reading:
+        raise UserError(
+            f"{made.path}: was prepared with reading {there.reading}, the card now reads with {made.reading}; runs "
+            "that used it would no longer compare. Choose another data_list, or pass --overwrite True"
+        )
     if there.digest != made.digest:
         raise UserError(
             f"{made.path}: holds other folds or images (digest {there.digest[:12]}, these are {made.digest[:12]}); "

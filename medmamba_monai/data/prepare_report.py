@@ -15,6 +15,8 @@ from medmamba_monai.data.inspection import Inspection, uses_little
 
 REPORT_NAME = "prepare_report.json"
 
+_OWN_WINDOW = ("window", "VOI LUT")
+
 
 def prepare_report(
     card: DatasetCard, folds: FoldList, found: FoundData, inspection: Inspection, groups: int
@@ -48,6 +50,7 @@ def prepare_report(
         "stored_values": list(inspection.stored_range),
         "nominal_values": list(inspection.nominal_range) if inspection.nominal_range else None,
         "windows_per_class": inspection.windows,
+        "different_depths": inspection.depths,
         "blank_images": inspection.blank,
         "groups": groups,
         "groups_across_classes": _across(samples, lambda sample: str(labels_of(sample.label))) if groups else 0,
@@ -172,27 +175,32 @@ def warnings_of(report: dict[str, Any]) -> list[str]:
     if report["groups_in_test_and_training"]:
         number = report["groups_in_test_and_training"]
         lines.append(f"{number} groups are in the test and in the training images, so the test flatters")
+    if report["different_depths"] > 1 and not report["declared"]:
+        lines.append("files can hold different ranges of values, and each is scaled by its own: see image_kinds")
     if report["blank_images"]:
         lines.append(f"{report['blank_images']} images have one value everywhere")
     return [*lines, *_little_used(report), *_mixed_windows(report), *report["remarks"]]
 
 
 def _mixed_windows(report: dict[str, Any]) -> list[str]:
+    """Where what scales the images differs between classes: it would give the class away."""
     counts = report["windows_per_class"]
-    if len({kind for found in counts.values() for kind in found}) < 2 or report["declared"]:
+    usual = {label: next(iter(found)) for label, found in counts.items()}
+    some = {display.startswith(_OWN_WINDOW) for found in counts.values() for display in found}
+    if report["declared"] or (len(set(usual.values())) < 2 and len(some) < 2):
         return []
-    listed = "; ".join(f"class {label}: {found}" for label, found in counts.items())
+    listed = "; ".join(f"class {label}: {dict(list(found.items())[:3])}" for label, found in counts.items())
     low, high = report["stored_values"]
     return [
-        f"some DICOM files have a window of their own and others none, so they are scaled by different rules "
-        f"({listed}), "
-        f'which may give classes away; declare a window, or "reading": {{"intensity_range": [{low:g}, {high:g}]}}'
+        f"DICOM files are scaled by different windows ({listed}), which may give classes away; declare a window, or "
+        f'"reading": {{"intensity_range": [{low:g}, {high:g}]}}'
     ]
 
 
 def _little_used(report: dict[str, Any]) -> list[str]:
     nominal, (low, high) = report["nominal_values"], report["stored_values"]
-    if nominal is None or report["declared"] or not uses_little(low, high, nominal):
+    windowed = any(kind.startswith(_OWN_WINDOW) for found in report["windows_per_class"].values() for kind in found)
+    if nominal is None or windowed or report["declared"] or not uses_little(low, high, nominal):
         return []
     return [
         f"stored values are {low:g} to {high:g}, of {nominal[0]:g} to {nominal[1]:g} that the files can hold: images "

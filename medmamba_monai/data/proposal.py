@@ -12,7 +12,7 @@ from medmamba_monai.data.counts import labels_of
 from medmamba_monai.data.first_look import FirstLook, look_at, modality_of, patient_tag
 from medmamba_monai.data.found import FoundData, listed
 from medmamba_monai.data.layouts import find_data
-from medmamba_monai.data.proposed_layout import Labels, ProposedLayout, propose_layout
+from medmamba_monai.data.proposed_layout import Labels, ProposedLayout, natural_order, propose_layout
 from medmamba_monai.data.proposed_reading import propose_reading, try_reading
 from medmamba_monai.errors import UserError
 
@@ -84,7 +84,7 @@ def propose_card(name: str, images: Path, labels: Labels, options: Options) -> P
     tag = None if labels.names_groups else patient_tag(look, options.group_tag, remarks)
     proposed = propose_layout(images, labels, tag)
     fields = _fields(name, look, proposed, options) | {"reading": reading}
-    card = check_card(fields, f"the card of {name}")
+    card = check_card(fields | {"how_to_obtain": "Correct the table, or --images."}, f"the card of {name}")
     found = find_data(card, proposed.dataset_dir, fetch=False, allow_links=options.allow_links, unpack=False)
     try_reading(card, look)
     card = check_card(fields | {"expected_counts": _counts(card, found)}, f"the card of {name}")
@@ -114,7 +114,7 @@ def _fields(name: str, look: FirstLook, proposed: ProposedLayout, options: Optio
 def _ordered(classes: Sequence[str], options: Options) -> Sequence[str]:
     """The classes in the order that a user gives, or as they are."""
     if not options.classes:
-        if options.ordinal and not all(name.lstrip("-").isdigit() for name in classes):
+        if options.ordinal and not all(natural_order(name)[0] == 0 for name in classes):
             raise UserError(f"--ordinal: say the order of {listed(classes)} with --classes, the lowest first")
         return classes
     if sorted(map(comparable, options.classes)) != sorted(map(comparable, classes)):

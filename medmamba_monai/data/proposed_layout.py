@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 from collections import Counter
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from medmamba_monai.data.tables import Row, read_table
 from medmamba_monai.errors import UserError
 
 _NOT_A_SPLIT = {"set", "data", "dataset", "images", "split"}
-_NO_VALUE = {"", "nan", "na", "n/a", "none", "null", "-"}
+_NO_VALUE = {"", "nan", "n/a", "null"}
 _MAX_CLASSES = 200
 
 
@@ -94,6 +95,7 @@ def propose_layout(images: Path, labels: Labels, group_tag: str | None) -> Propo
 def _folders(images: Path, labels: Labels, group_tag: str | None) -> ProposedLayout:
     names, empty = _folder_names(images)
     splits = {name: split for name in names if (split := _split_of(name)) is not None}
+    splits = splits if "train" in splits.values() else {}  # a class may be called test or valid
     layout: dict[str, Any] = {"kind": "folders"}
     if splits:
         layout["split_folders"] = _split_folders(images, names, splits)
@@ -109,7 +111,7 @@ def _folders(images: Path, labels: Labels, group_tag: str | None) -> ProposedLay
         layout["group_tag"] = group_tag
     where = f"one folder per class ({listed(names)})" + (", below one folder per split" if splits else "")
     remarks = (f"folders without images are no classes: {listed(empty)}",) if empty else ()
-    return ProposedLayout(layout, tuple(names), images, False, where, remarks)
+    return ProposedLayout(layout, tuple(sorted(names, key=natural_order)), images, False, where, remarks)
 
 
 def _split_of(name: str) -> Split | None:
@@ -120,10 +122,10 @@ def _split_of(name: str) -> Split | None:
 
 def _split_folders(images: Path, names: list[str], splits: dict[str, Split]) -> dict[str, str]:
     others = [name for name in names if name not in splits]
-    if others or "train" not in splits.values() or len(set(splits.values())) < len(splits):
+    if others or len(set(splits.values())) < len(splits):
         raise UserError(
             f"--images {images}: has the folders {listed(names)}, some of which name an official split; keep one "
-            "folder for each of train, validation and test, train among them, and move the others away"
+            "folder for each of train, validation and test and move the others away; if they are classes, rename them"
         )
     return {split: path_to_text(Path(name)) for split in SPLIT_SPELLINGS for name in names if splits[name] == split}
 
@@ -149,6 +151,8 @@ def _table(images: Path, labels: Labels, table: Path, group_tag: str | None) -> 
         raise UserError("--group_pattern: is for folders of classes; with a table name the patient's --group_column")
     if labels.image_column is None or not labels.label_column:
         raise UserError(f"--table {table}: say which columns to use with --image_column and --label_column")
+    if labels.no_label and labels.label_separator is None:
+        raise UserError("--no-label: is for several labels in one cell; pass --label-separator, or remove the rows")
     separator = labels.separator or _separator(table, labels.encoding)
     if len(separator) != 1:
         raise UserError(f"--separator {separator!r}: give one letter, such as ';'")
@@ -247,8 +251,13 @@ def _classes(table: Path, rows: list[Row], labels: Labels) -> tuple[str, ...]:
             classes[word] = None
     if len(classes) > _MAX_CLASSES:
         raise UserError(f"--label_column {column}: {table} has {len(classes)} different values there; is it the class?")
-    return tuple(sorted(classes, key=_natural))
+    return tuple(sorted(classes, key=natural_order))
 
 
-def _natural(name: str) -> tuple[int, str]:
-    return (int(name), "") if name.isdigit() else (1 << 62, name)
+def natural_order(name: str) -> tuple[int, float, str]:
+    """Numbers by their value and before all other names, which go by their letters."""
+    try:
+        value = float(name)
+    except ValueError:
+        value = math.nan
+    return (0, value, "") if math.isfinite(value) else (1, 0.0, name)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Any
 
 from medmamba_monai.data.cards import DatasetCard
 from medmamba_monai.data.first_look import FirstLook
 from medmamba_monai.data.inspection import has_own_window, stored_range, uses_little
+from medmamba_monai.errors import UserError
 from medmamba_monai.images.file_kinds import number_of_frames
-from medmamba_monai.images.reading import ReadImage
+from medmamba_monai.images.reading import ImageFacts, ReadImage
 
 _EIGHT_BITS = (0.0, 255.0)
 
@@ -63,10 +64,20 @@ def _needs_range(look: FirstLook, low: float, high: float) -> bool:
     """Whether values cannot be scaled without a declared range, or would use little of the full one."""
     if any(fact.needs_range for fact in look.facts):
         return True
-    nominal = {fact.nominal for fact in look.facts if fact.nominal is not None}
-    if len(nominal) > 1:
-        return any(fact.kind.startswith("DICOM") for fact in look.facts)
-    return any(uses_little(low, high, full) for full in nominal)
+    by_depth: dict[tuple[float, float], list[ImageFacts]] = defaultdict(list)
+    for fact in look.facts:
+        by_depth[fact.nominal or _EIGHT_BITS].append(fact)
+    if len(by_depth) == 1:
+        return uses_little(low, high, next(iter(by_depth)))
+    dicom = any(fact.kind.startswith("DICOM") for fact in look.facts)
+    dark = [full for full, facts in by_depth.items() if uses_little(*stored_range(facts), full)]
+    if dark or (dicom and _EIGHT_BITS in by_depth):
+        counts = ", ".join(f"{full[0]:g} to {full[1]:g}: {len(facts)}" for full, facts in sorted(by_depth.items()))
+        raise UserError(
+            f"--images {look.folder}: files can hold different ranges ({counts} files), and some use little of "
+            "theirs, so they would come out darker than the others; convert all to one depth"
+        )
+    return dicom
 
 
 def _full_range(look: FirstLook) -> list[str]:

@@ -58,6 +58,7 @@ def where_to_look(
         lines.append(
             "classify     python -m monai.bundle run inference "
             f"--config_file {shlex.quote(str(bundle_root / 'configs' / 'inference.json'))} "
+            f"--bundle_root {shlex.quote(str(bundle_root))} "
             f"--ckpt_path {shlex.quote(str(output_dir / f'fold_{finished[0]}' / 'model.pt'))} {architecture} "
             "--dataset_dir FOLDER_OF_IMAGES"
         )
