@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +70,7 @@ def look_at(folder: Path, spatial_dims: int | None = None, allow_links: bool = F
     if not flat.images:
         raise UserError(f"--images {folder}: holds no image that can be read")
     dims, why = (spatial_dims, "as said") if spatial_dims else _spatial_dims(folder, flat)
-    listing = list_image_files(folder, folder, dims, allow_links=allow_links)
+    listing = flat if dims == 2 else list_image_files(folder, folder, dims, allow_links=allow_links)
     opened = _spread(listing.images)
     look = FirstLook(folder, dims, listing, opened, (), ())
     if dims == 3:
@@ -79,7 +79,7 @@ def look_at(folder: Path, spatial_dims: int | None = None, allow_links: bool = F
     _refuse_mixtures(look, facts)
     noun = "volumes" if dims == 3 else "images"
     remarks = (f"{len(listing.images)} {noun} ({dims}D: {why}); {len(facts)} were opened",)
-    return FirstLook(folder, dims, listing, opened, facts, remarks)
+    return replace(look, facts=facts, remarks=remarks)
 
 
 def _spatial_dims(folder: Path, flat: Listing) -> tuple[int, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -125,16 +125,19 @@ class FoldList(_Strict):
         """
         if not isinstance(fold, int) or isinstance(fold, bool) or not 0 <= fold < self.num_folds:
             raise UserError(f"fold: {self.path} has the folds 0 to {self.num_folds - 1}, found {fold!r}; choose one")
-        held_out = [item for item in self.training if item.fold == fold]
-        rest = [item for item in self.training if item.fold != fold]
-        if self.protocol == "official-test":
-            return {"train": self._items(rest), "validation": self._items(held_out), "test": self._items(self.test)}
-        chosen = set((self.validation or {})[fold])
-        return {
-            "train": self._items(item for item in rest if item.id not in chosen),
-            "validation": self._items(item for item in rest if item.id in chosen),
-            "test": self._items(held_out),
-        }
+        chosen = set() if self.protocol == "official-test" else set((self.validation or {})[fold])
+        folder = self.dataset_dir.absolute()
+        parts: Part = {"train": [], "validation": [], "test": []}
+        for row, item in enumerate((*self.training, *self.test)):
+            parts[self._part_of(item, fold, chosen)].append(_as_dict(item, row, folder))
+        return parts
+
+    def _part_of(self, item: TestItem, fold: int, chosen: set[str]) -> str:
+        if not isinstance(item, TrainingItem):
+            return "test"
+        if item.fold == fold:
+            return "validation" if self.protocol == "official-test" else "test"
+        return "validation" if item.id in chosen else "train"
 
     def write(self, path: str | Path | None = None) -> None:
         """Write the list, whole or not at all.
@@ -172,21 +175,14 @@ class FoldList(_Strict):
         text = json.dumps([images, [(source.path, source.md5) for source in self.sources]])
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def _items(self, items: Iterable[TestItem]) -> list[dict[str, Any]]:
-        folder = self.dataset_dir.absolute()
-        rows = self._rows()
-        return [
-            {
-                "id": item.id,
-                "image": str(folder / text_to_path(item.image)),
-                "label": item.label if isinstance(item.label, int) else np.array(item.label, dtype=np.int64),
-                "row": rows[item.id],
-            }
-            for item in items
-        ]
 
-    def _rows(self) -> dict[str, int]:
-        return {item.id: row for row, item in enumerate((*self.training, *self.test))}
+def _as_dict(item: TestItem, row: int, folder: Path) -> dict[str, Any]:
+    return {
+        "id": item.id,
+        "image": str(folder / text_to_path(item.image)),
+        "label": item.label if isinstance(item.label, int) else np.array(item.label, dtype=np.int64),
+        "row": row,
+    }
 
 
 def build_fold_list(

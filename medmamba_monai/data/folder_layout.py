@@ -86,7 +86,8 @@ def _root(card: DatasetCard, dataset_dir: Path, wanted: list[str], known: Callab
     """The one folder below that has a folder for each wanted name."""
     if not dataset_dir.is_dir():
         raise NotFoundError(f"{dataset_dir}: does not exist. {card.how_to_obtain}")
-    found = {folder: len({known(name) for name in names} - {None}) for folder, names in _folders(dataset_dir)}
+    folders = dict(_folders(dataset_dir))
+    found = {folder: len({known(name) for name in names} - {None}) for folder, names in folders.items()}
     complete = [folder for folder, count in found.items() if count == len(wanted)]
     if len(complete) > 1:
         raise UserError(
@@ -95,10 +96,9 @@ def _root(card: DatasetCard, dataset_dir: Path, wanted: list[str], known: Callab
     if complete:
         return complete[0]
     best = max(found, key=lambda folder: found[folder])
-    names = next((names for folder, names in _folders(dataset_dir) if folder == best), [])
     kind = NotFoundError if found[best] == 0 else UserError
     raise kind(
-        f"{best}: has the folders {listed(names)}, the card has {listed(wanted)}; "
+        f"{best}: has the folders {listed(folders[best])}, the card has {listed(wanted)}; "
         f"rename, move or add what differs. {card.how_to_obtain}"
     )
 

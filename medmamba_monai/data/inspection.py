@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from medmamba_monai.data.counts import labels_of
 from medmamba_monai.data.documents import text_to_path
 from medmamba_monai.data.folds import Sample
 from medmamba_monai.data.near_duplicates import fingerprint, near_duplicates
+from medmamba_monai.data.parallel import for_each_image
 from medmamba_monai.errors import UserError
 from medmamba_monai.images.reading import ImageFacts
+
+OWN_WINDOW = ("window", "VOI LUT")
+"""How `ImageFacts.display` begins where a DICOM file says itself which values are black and white."""
 
 _SHOWN_ERRORS = 10
 _EIGHT_BITS = 255
@@ -93,9 +94,7 @@ def inspect_images(
         blank = bool((pixels == pixels.flatten()[0]).all())
         return Look(size, digest, facts, fingerprint(pixels) if look_for_near else None, blank)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = pool.map(look, samples)
-        looks = list(tqdm(found, "decode", len(samples), leave=False, unit="image", disable=None))
+    looks = for_each_image(look, samples, "decode")
     _raise_errors([look.error for look in looks if look.error])
     return _inspection(samples, looks, look_for_near)
 
@@ -134,7 +133,7 @@ def uses_little(low: float, high: float, nominal: tuple[float, float]) -> bool:
 
 def has_own_window(facts: ImageFacts) -> bool:
     """Whether a DICOM file says itself, by a window or a table, which values are black and white."""
-    return facts.display.startswith(("window", "VOI LUT"))
+    return facts.display.startswith(OWN_WINDOW)
 
 
 def _windows(samples: Sequence[Sample], looks: Iterable[Look]) -> dict[str, dict[str, int]]:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-
-from tqdm import tqdm
 
 from medmamba_monai.data.documents import text_to_path
 from medmamba_monai.data.image_files import list_image_files
+from medmamba_monai.data.parallel import for_each_image
 from medmamba_monai.errors import UserError
 from medmamba_monai.images.file_names import shown
 from medmamba_monai.images.reading import READABLE_SUFFIXES
@@ -100,8 +98,7 @@ def _readable(items: list[dict[str, str]], read: Callable[[str], object]) -> lis
             return str(error)
         return ""
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        problems = list(tqdm(pool.map(problem, items), "check", len(items), leave=False, unit="image", disable=None))
+    problems = for_each_image(problem, items, "check")
     for text in filter(None, problems):
         logger.warning(f"left out: {text}")
     kept = [item for item, text in zip(items, problems, strict=True) if not text]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from medmamba_monai.data.cards import DatasetCard
@@ -11,11 +11,9 @@ from medmamba_monai.data.counts import count_table, labels_of
 from medmamba_monai.data.fold_list import FoldList
 from medmamba_monai.data.folds import Sample
 from medmamba_monai.data.found import FoundData
-from medmamba_monai.data.inspection import Inspection, uses_little
+from medmamba_monai.data.inspection import OWN_WINDOW, Inspection, uses_little
 
 REPORT_NAME = "prepare_report.json"
-
-_OWN_WINDOW = ("window", "VOI LUT")
 
 
 def prepare_report(
@@ -88,7 +86,7 @@ def _imbalance(card: DatasetCard, folds: FoldList, per_fold: dict[str, dict[str,
     return {"percentage_points": round(points, 3), "fold": fold, "class": name, "images_per_fold": dict(sizes)}
 
 
-def _across(samples: Sequence[Sample], value: Any) -> int:
+def _across(samples: Sequence[Sample], value: Callable[[Sample], str]) -> int:
     """How many groups have samples with different values."""
     values: dict[str, set[str]] = defaultdict(set)
     for sample in samples:
@@ -186,7 +184,7 @@ def _mixed_windows(report: dict[str, Any]) -> list[str]:
     """Where what scales the images differs between classes: it would give the class away."""
     counts = report["windows_per_class"]
     usual = {label: next(iter(found)) for label, found in counts.items()}
-    some = {display.startswith(_OWN_WINDOW) for found in counts.values() for display in found}
+    some = {display.startswith(OWN_WINDOW) for found in counts.values() for display in found}
     if report["declared"] or (len(set(usual.values())) < 2 and len(some) < 2):
         return []
     listed = "; ".join(f"class {label}: {dict(list(found.items())[:3])}" for label, found in counts.items())
@@ -199,7 +197,7 @@ def _mixed_windows(report: dict[str, Any]) -> list[str]:
 
 def _little_used(report: dict[str, Any]) -> list[str]:
     nominal, (low, high) = report["nominal_values"], report["stored_values"]
-    windowed = any(kind.startswith(_OWN_WINDOW) for found in report["windows_per_class"].values() for kind in found)
+    windowed = any(kind.startswith(OWN_WINDOW) for found in report["windows_per_class"].values() for kind in found)
     if nominal is None or windowed or report["declared"] or not uses_little(low, high, nominal):
         return []
     return [
