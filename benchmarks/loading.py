@@ -42,7 +42,7 @@ from benchmarks.report import Bar, add_common_options, bar_table, megabytes, new
 from benchmarks.timing import Times, interleave, time_entries
 from medmamba_monai import MedMamba, medmamba_tiny
 from medmamba_monai.data.caching import cached_dataset
-from medmamba_monai.demo import SETTINGS
+from medmamba_monai.demo import SETTINGS, SMALL_MEDMAMBA
 from medmamba_monai.errors import UserError, error_message
 from medmamba_monai.images.conversion import ConvertImaged
 from medmamba_monai.images.npz import npz_array
@@ -209,8 +209,8 @@ def run_first_epoch(source: Source, workers: int, folder: Path) -> int:
 def training_step(source: Source) -> Callable[[], None]:
     """A training step of the source's network on images that are there already."""
     torch.manual_seed(0)
-    sizes = {key: SETTINGS[key] for key in ("depths", "channels")}
-    network = medmamba_tiny(NUM_CLASSES) if source.network == "MedMamba-T" else MedMamba(2, 3, NUM_CLASSES, **sizes)
+    small = MedMamba(2, 3, NUM_CLASSES, **SMALL_MEDMAMBA)
+    network = medmamba_tiny(NUM_CLASSES) if source.network == "MedMamba-T" else small
     return step_of(network, Job("medmamba", source.image_size, source.training_batch, training=True))
 
 

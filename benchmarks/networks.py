@@ -6,8 +6,8 @@ name                        network
 ``medmamba``                MedMamba-T; ``medmamba:NAME`` scans with the backend NAME (numba, triton, mamba_ssm...)
 ``medmamba-loop``           MedMamba-T with the scan as a Python loop over tokens, as ``medmamba:reference``
 ``medmamba-folded``         MedMamba-T with its batch norms folded into the convolutions, for inference only
-``resnet50``                MONAI's, in channels-last memory format; stride 2 in its first convolution, as in the paper
-``swin``                    Swin-T of transformers, at 224 pixels or more
+``resnet50``                that of :mod:`medmamba_monai.networks`, in channels-last memory format
+``swin``                    Swin-T, that of :mod:`medmamba_monai.networks`
 ``vit``                     ViT-S/16 of transformers, its attention computed by PyTorch's fused function
 ==========================  ========================================================================================
 """
@@ -20,17 +20,16 @@ from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
-from monai.networks.nets import resnet50
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional
 
 from benchmarks.accuracy import scan
-from medmamba_monai import medmamba_tiny
+from medmamba_monai import medmamba_tiny, networks
 from medmamba_monai.errors import UserError
+from medmamba_monai.networks.baselines import EXTRA, Classifier
 from medmamba_monai.selective_scan import check_backend
 
 NUM_CLASSES = 6
-SMALLEST_SWIN = 224
 TITLES = {
     "medmamba": "MedMamba-T",
     "medmamba-loop": "MedMamba-T, loop",
@@ -39,6 +38,8 @@ TITLES = {
     "swin": "Swin-T",
     "vit": "ViT-S/16",
 }
+OF_PACKAGE = {"resnet50": "resnet50", "swin": "swin_t"}
+"""Networks that the package builds, by their names there."""
 OF_TRANSFORMERS = ("swin", "vit")
 
 
@@ -69,18 +70,6 @@ class Job(NamedTuple):
         return title_of(self.network) + (", bfloat16" if self.bfloat16 else "")
 
 
-class Logits(nn.Module):
-    """A classifier of transformers that returns its logits only."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map images to logits (B, num_classes)."""
-        return self.network(images).logits
-
-
 def title_of(name: str) -> str:
     """Return a network's name for tables."""
     base, _, backend = name.partition(":")
@@ -103,16 +92,21 @@ def check_name(name: str) -> str:
 
 def what_is_missing(name: str, image_size: int) -> str | None:
     """Say why a network cannot be built here, or None if it can."""
-    if name in OF_TRANSFORMERS and importlib.util.find_spec("transformers") is None:
-        return f"{TITLES[name]} is left out: transformers is not installed (pip install 'medmamba-monai[baselines]')"
-    if name == "swin" and image_size < SMALLEST_SWIN:
-        return f"{TITLES[name]} is left out: the one of transformers takes {SMALLEST_SWIN} pixels or more"
+    try:
+        with torch.device("meta"):
+            build_network(name, image_size)
+    except UserError as error:
+        return f"{title_of(name)} is left out: {error}"
     return None
 
 
 def available(names: Sequence[str], image_size: int) -> list[str]:
-    """Keep the networks that can be built, and say why others cannot."""
-    reasons = {check_name(name): what_is_missing(name, image_size) for name in names}
+    """Keep the networks that can be built, and say why others cannot.
+
+    Raises:
+        UserError: a name is none of a network.
+    """
+    reasons = {name: what_is_missing(check_name(name), image_size) for name in names}
     for reason in filter(None, reasons.values()):
         print(reason)
     return [name for name, reason in reasons.items() if reason is None]
@@ -130,17 +124,12 @@ def build_network(name: str, image_size: int = 224, num_classes: int = NUM_CLASS
         UserError: the network does not exist or cannot be built here.
     """
     base, _, backend = check_name(name).partition(":")
-    if (reason := what_is_missing(name, image_size)) is not None:
-        raise UserError(reason)
-    if base == "resnet50":
-        network: Any = resnet50(spatial_dims=2, n_input_channels=3, num_classes=num_classes, conv1_t_stride=2)
-        return network.to(memory_format=torch.channels_last)
-    if base in OF_TRANSFORMERS:
-        return _swin(image_size, num_classes) if base == "swin" else _vit(image_size, num_classes)
+    if base in OF_PACKAGE:
+        return networks.build_network(OF_PACKAGE[base], 2, 3, num_classes, image_size)
+    if base == "vit":
+        return _vit(image_size, num_classes)
     if base == "medmamba-folded":
-        from medmamba_monai.networks import fold_batch_norm
-
-        return fold_batch_norm(medmamba_tiny(num_classes).eval())
+        return networks.fold_batch_norm(medmamba_tiny(num_classes).eval())
     return medmamba_tiny(num_classes, scan_backend="reference" if base == "medmamba-loop" else backend or "auto")
 
 
@@ -196,23 +185,9 @@ def load_libraries(job: Job) -> None:
         from transformers import SwinForImageClassification, ViTForImageClassification  # noqa: F401
 
 
-def _swin(image_size: int, num_classes: int) -> nn.Module:
-    from transformers import SwinConfig, SwinForImageClassification
-
-    options: dict[str, Any] = {
-        "embed_dim": 96,
-        "depths": [2, 2, 6, 2],
-        "num_heads": [3, 6, 12, 24],
-        "window_size": 7,
-        "drop_path_rate": 0.1,
-        "image_size": image_size,
-        "num_labels": num_classes,
-    }
-    return Logits(SwinForImageClassification(SwinConfig(**options)))
-
-
 def _vit(image_size: int, num_classes: int) -> nn.Module:
-    # MONAI's ViT offers no choice of attention; its default holds the whole attention matrix in memory.
+    if importlib.util.find_spec("transformers") is None:
+        raise UserError(f"network 'vit' needs transformers, which is missing: pip install '{EXTRA}'")
     from transformers import ViTConfig, ViTForImageClassification
 
     options: dict[str, Any] = {
@@ -225,4 +200,4 @@ def _vit(image_size: int, num_classes: int) -> nn.Module:
         "num_labels": num_classes,
         "attn_implementation": "sdpa",
     }
-    return Logits(ViTForImageClassification(ViTConfig(**options)))
+    return Classifier(ViTForImageClassification(ViTConfig(**options)), 2, 3, smallest_size=16, fixed_size=image_size)

@@ -63,6 +63,12 @@ def text_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([line(titles), "-" * (sum(widths) + 2 * len(widths) - 2), *map(line, rows)])
 
 
+def markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Write a table in Markdown: the first column to the left, all others to the right."""
+    lines = [titles, ["---", *["---:"] * (len(titles) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def time_table(entries: Sequence[dict[str, Any]]) -> str:
     """Write the entries of :func:`benchmarks.timing.time_entries`, a part for each task."""
     parts = []
@@ -82,6 +88,15 @@ def time_row(entry: dict[str, Any]) -> list[str]:
         return cells
     ratio = entry["ratio"]
     return [*cells, f"{ratio['median']:.3f} ({ratio['lower']:.3f} to {ratio['upper']:.3f})"]
+
+
+def measured_on(result: dict[str, Any]) -> str:
+    """Say when, on what and with which code a result was measured."""
+    machine = result["machine"]
+    commit = (machine["revision"] or "unknown")[:10] + (" with changes" if machine.get("dirty") else "")
+    device = machine.get("gpu", machine["cpu"])
+    torch_version = machine["packages"]["torch"]
+    return f"Measured on {machine['date'][:10]} on {device}, commit {commit}, torch {torch_version}."
 
 
 def milliseconds(seconds: float) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
@@ -31,13 +33,35 @@ def _parser() -> argparse.ArgumentParser:
     send.add_argument("directory", help="folder of a run or of a cross-validation")
     send.set_defaults(run=_send)
     demo = commands.add_parser("demo", help="five folds of a small MedMamba on chest X-rays, in the current folder")
+    demo.add_argument("--network", default="medmamba", help="another network on the same folds, such as resnet18")
     demo.set_defaults(run=_demo)
+    review = commands.add_parser("review", help="review a cross-validation again, from its predictions alone")
+    review.add_argument("directory", type=Path, help="folder of the cross-validation, such as output/first")
+    _add_bootstrap(review)
+    review.add_argument("--no-images", action="store_true", help="leave images of mistakes out of the report")
+    review.set_defaults(run=_review)
+    _add_compare(commands.add_parser("compare", help="compare cross-validations on the same folds, with tests"))
     bundle = commands.add_parser("bundle", help="generate a bundle from a dataset's card")
     bundle.add_argument("card", help="the dataset's card.json")
     bundle.add_argument("directory", help="folder of the bundle")
     bundle.set_defaults(run=_bundle)
     _add_new_bundle(commands.add_parser("new-bundle", help="make a card and a bundle for your own images"))
     return parser
+
+
+def _add_bootstrap(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--resamples", type=int, default=2000, help="of the bootstrap")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+
+
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", nargs="+", help="name or id of a parent run; several of one model: with commas between")
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "sqlite:///mlruns.db")
+    parser.add_argument("--tracking-uri", "--tracking_uri", default=uri, help="the store that holds them")
+    parser.add_argument("--titles", nargs="+", default=[], help="of the models, for readers")
+    parser.add_argument("--output-dir", "--output_dir", type=Path, help="folder of the files; output/comparisons/NAMES")
+    _add_bootstrap(parser)
+    parser.set_defaults(run=_compare)
 
 
 _NEW_BUNDLE_OPTIONS: dict[str, dict[str, Any]] = {
@@ -134,10 +158,28 @@ def _send(options: argparse.Namespace) -> int:
     return 1 if pending else 0
 
 
+def _review(options: argparse.Namespace) -> int:
+    from medmamba_monai.training import review_again
+
+    chosen = {"resamples": options.resamples, "seed": options.seed, "with_images": not options.no_images}
+    print(f"report {review_again(options.directory, **chosen)}")
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from medmamba_monai.training import compare_runs
+
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", "_vs_".join(options.titles or options.runs))[:100]
+    directory = options.output_dir or Path("output") / "comparisons" / name
+    shared = {"titles": options.titles, "resamples": options.resamples, "seed": options.seed}
+    print(compare_runs(options.runs, options.tracking_uri, directory, **shared))
+    return 0
+
+
 def _demo(options: argparse.Namespace) -> int:
     from medmamba_monai.demo import main as run_demo
 
-    return run_demo()
+    return run_demo(options.network)
 
 
 def _bundle(options: argparse.Namespace) -> int:

@@ -16,22 +16,25 @@ from typing import Any
 
 from medmamba_monai.errors import error_message, find_user_error
 
-SETTINGS: dict[str, Any] = {
-    "image_size": 64,
-    "depths": [1, 1, 2, 1],
-    "channels": [32, 64, 128, 256],
-    "epochs": 4,
-}
-"""A network of a million parameters on small images, so that five folds train in minutes on two cores."""
+SETTINGS: dict[str, Any] = {"image_size": 64, "epochs": 4}
+"""Small images and few epochs, so that five folds train in minutes on two cores."""
+
+SMALL_MEDMAMBA: dict[str, Any] = {"depths": [1, 1, 2, 1], "channels": [32, 64, 128, 256]}
+"""A MedMamba of a million parameters."""
 
 
-def main() -> int:
-    """Run the demo in the current folder; returns 0, or 2 for what the user can fix."""
+def main(network: str = "medmamba") -> int:
+    """Run the demo in the current folder; returns 0, or 2 for what the user can fix.
+
+    Args:
+        network: ``medmamba`` for a small one of its own, or another of `medmamba_monai.networks.NETWORKS` on the same
+            folds.
+    """
     warnings.filterwarnings("ignore", module=r"monai\.|torch\.")
     for name in ("monai.bundle.workflows", "monai.bundle.scripts"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
-        _demo(Path.cwd())
+        _demo(Path.cwd(), network)
     except Exception as error:
         known = find_user_error(error)
         if known is None:
@@ -41,35 +44,35 @@ def main() -> int:
     return 0
 
 
-def _demo(root: Path) -> None:
+def _demo(root: Path, network: str) -> None:
     import monai.bundle
 
     from medmamba_monai.data import load_card, prepare
 
-    name, dataset_dir = _find_dataset(root)
+    name, dataset_dir = find_dataset(root)
     bundle = _bundle(root, name)
     data_list = bundle / "output" / "demo" / "folds.json"
     prepare(load_card(bundle / "configs" / "card.json"), dataset_dir, data_list, download=False)
-    depths, channels = SETTINGS["depths"], SETTINGS["channels"]
-    print(
-        f"\nDemo: a small MedMamba (depths {depths}, channels {channels}) at {SETTINGS['image_size']} pixels, "
-        f"{SETTINGS['epochs']} epochs.\n"
-        "The paper's MedMamba-T, at 224 pixels and 100 epochs, is the bundle's default.\n",
-        flush=True,
-    )
+    sizes = SMALL_MEDMAMBA if network == "medmamba" else {}
+    listed = ", ".join(f"{key} {value}" for key, value in {**sizes, **SETTINGS}.items())
+    print(f"\nDemo: {network}, {listed}.\n", flush=True)
+    if sizes:
+        print("The paper's MedMamba-T, at 224 pixels and 100 epochs, is the bundle's default.\n", flush=True)
     monai.bundle.run(
         run_id="cross_validation",
         config_file=str(bundle / "configs" / "cross_validation.json"),
         bundle_root=str(bundle),
         dataset_dir=str(dataset_dir),
         data_list=str(data_list),
-        run_name="demo",
+        network=network,
+        run_name="demo" if sizes else f"demo-{network}",
         tracking_uri=os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{root}/mlruns.db"),
         **SETTINGS,
+        **sizes,
     )
 
 
-def _find_dataset(root: Path) -> tuple[str, Path]:
+def find_dataset(root: Path) -> tuple[str, Path]:
     """PneumoniaMNIST from ``MEDMAMBA_DATA_DIR`` or from the internet, else a generated dataset; says which."""
     from medmamba_monai.data import DownloadError, download, write_phantom
 

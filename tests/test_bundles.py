@@ -9,11 +9,12 @@ from typing import Any
 import monai.bundle
 import pytest
 import torch
-from monai.bundle import ConfigWorkflow
+from monai.bundle import ConfigParser, ConfigWorkflow
 from small_bundle import ROOT, SMALL, SmallBundle
 
 import medmamba_monai
 from medmamba_monai import MedMamba
+from medmamba_monai.networks import architecture_of
 from medmamba_monai.training import load_weights, save_weights
 
 BUNDLES = sorted((ROOT / "bundles").iterdir())
@@ -23,6 +24,11 @@ REQUIRED_FILES = (
     "configs/train.json",
     "configs/evaluate.json",
     "configs/inference.json",
+    "configs/ensemble_evaluate.json",
+    "configs/ensemble_inference.json",
+    "configs/recipes/augmented.json",
+    "configs/recipes/class_weighted.json",
+    "configs/recipes/focal_loss.json",
     "configs/multi_gpu_train.json",
     "configs/cross_validation.json",
     "configs/data.json",
@@ -90,7 +96,13 @@ def test_what_the_model_zoo_asks_for_stands_in_the_configs(bundle):
 
 @pytest.mark.parametrize(
     ("configs", "kind"),
-    [(["train"], "train"), (["train", "evaluate"], "train"), (["inference"], "inference")],
+    [
+        (["train"], "train"),
+        (["train", "recipes/augmented"], "train"),
+        (["train", "evaluate"], "train"),
+        (["inference"], "inference"),
+        (["inference", "ensemble_inference"], "inference"),
+    ],
 )
 def test_monai_finds_every_property(small_bundle: SmallBundle, tmp_path, configs, kind, own_process):
     options = small_bundle.options(tmp_path, bundle_root=None, tracking_uri="")
@@ -155,7 +167,10 @@ def test_every_config_builds_the_same_network():
 
 def test_defaults_are_medmamba_tiny_and_the_papers_recipe():
     train = config(ROOT / "bundles" / "pneumoniamnist", "train")
-    assert (train["depths"], train["channels"]) == ([2, 2, 4, 2], [96, 192, 384, 768])
+    inference = ConfigParser(config(ROOT / "bundles" / "pneumoniamnist", "inference"))
+    inference.update({"num_classes": 2, "in_channels": 3})
+    architecture = architecture_of(inference.get_parsed_content("network_def").state_dict())
+    assert (architecture["depths"], architecture["channels"]) == ((2, 2, 4, 2), (96, 192, 384, 768))
     assert (train["image_size"], train["batch_size"], train["epochs"]) == (224, 64, 100)
     assert train["optimizer"]["_target_"] == "torch.optim.Adam"
 

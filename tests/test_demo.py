@@ -16,7 +16,7 @@ def test_the_dataset_is_found_where_the_environment_says(tmp_path, monkeypatch, 
     (tmp_path / "pneumoniamnist").mkdir()
     (tmp_path / below / "pneumoniamnist.npz").write_bytes(b"")
     monkeypatch.setenv("MEDMAMBA_DATA_DIR", str(tmp_path))
-    assert demo._find_dataset(tmp_path / "elsewhere") == ("pneumoniamnist", tmp_path / below)
+    assert demo.find_dataset(tmp_path / "elsewhere") == ("pneumoniamnist", tmp_path / below)
     assert "real chest X-rays" in capsys.readouterr().out
 
 
@@ -24,7 +24,7 @@ def test_without_data_and_connection_it_says_that_the_images_are_generated(tmp_p
     monkeypatch.delenv("MEDMAMBA_DATA_DIR", raising=False)
     for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
-    name, folder = demo._find_dataset(tmp_path)
+    name, folder = demo.find_dataset(tmp_path)
     assert name == "phantom"
     assert len(list(folder.rglob("*.png"))) == 800
     assert "GENERATED phantom dataset" in capsys.readouterr().out

@@ -19,7 +19,6 @@ from sklearn.metrics import recall_score, roc_auc_score
 
 from medmamba_monai.errors import UserError
 from medmamba_monai.evaluation.figures import (
-    PNG_DPI,
     confusion_matrix_figure,
     label_figure,
     save_figure,
@@ -107,7 +106,7 @@ def test_png_and_svg_are_written(tmp_path: Path) -> None:
     figure = draw(TWO)
     png, svg = save_figure(figure, tmp_path / "figures" / "fold_0.test")
     assert (png.name, svg.name) == ("fold_0.test.png", "fold_0.test.svg")
-    assert Image.open(png).width == pytest.approx(figure.get_size_inches()[0] * PNG_DPI, abs=1)
+    assert Image.open(png).width == pytest.approx(figure.get_size_inches()[0] * 200, abs=1)
     assert ElementTree.parse(svg).getroot().tag.endswith("svg")
 
 

@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "images": set(),
     "data": {"images"},
     "evaluation": set(),
-    "training": {"selective_scan", "networks", "data", "evaluation"},
+    "training": {"selective_scan", "networks", "images", "data", "evaluation"},
     "bundle_template": {"data", "images"},
 }
 ENTRY_POINTS = {"__init__", "__main__", "cli", "demo"}

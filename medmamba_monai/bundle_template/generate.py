@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from medmamba_monai.bundle_template.geometry import geometry_values
 from medmamba_monai.bundle_template.metadata import bundle_metadata, markdown_values
 from medmamba_monai.data import DatasetCard, load_card
 from medmamba_monai.files import write_json, write_text
@@ -26,9 +27,21 @@ _FLOAT_LABELS = {
     "allow_missing_keys": True,
 }
 _TASK_VALUES: dict[str, dict[str, Any]] = {
-    "one class": {"loss": "torch.nn.CrossEntropyLoss", "activation": "softmax", "label_conversion": []},
+    "one class": {
+        "loss": "torch.nn.CrossEntropyLoss",
+        "label_smoothing": {"loss#label_smoothing": 0.1},
+        "focal_loss": "medmamba_monai.training.FocalLoss",
+        "weighting": "loss#weight",
+        "class_weights": "training.class_weights(@parts['train'], @num_classes)",
+        "activation": "softmax",
+        "label_conversion": [],
+    },
     "multi-label": {
         "loss": "torch.nn.BCEWithLogitsLoss",
+        "label_smoothing": {},
+        "focal_loss": "medmamba_monai.training.MultiLabelFocalLoss",
+        "weighting": "loss#pos_weight",
+        "class_weights": "training.positive_weights(@parts['train'])",
         "activation": "sigmoid",
         "label_conversion": [_FLOAT_LABELS],
     },
@@ -51,7 +64,7 @@ def generate_bundle(card_file: str | Path, bundle_dir: str | Path) -> list[Path]
     """
     card = load_card(card_file)
     root = Path(bundle_dir)
-    written = [_write_config(card, path, root) for path in sorted((TEMPLATE / "configs").glob("*.json"))]
+    written = [_write_config(card, path, root) for path in sorted((TEMPLATE / "configs").rglob("*.json"))]
     written += [_write_text(card, path, root) for path in sorted((TEMPLATE / "docs").iterdir())]
     write_json(root / "configs" / "metadata.json", bundle_metadata(card))
     for source, name in (
@@ -66,7 +79,7 @@ def generate_bundle(card_file: str | Path, bundle_dir: str | Path) -> list[Path]
 
 def _write_config(card: DatasetCard, template: Path, root: Path) -> Path:
     content = _fill(json.loads(template.read_text(encoding="utf-8")), _config_values(card))
-    target = root / "configs" / template.name
+    target = root / template.relative_to(TEMPLATE)
     write_json(target, content)
     return target
 
@@ -85,6 +98,7 @@ def _config_values(card: DatasetCard) -> dict[str, Any]:
         "reading": card.reading_arguments(),
         "every_frame": card.reading.frame == "all",
         **_TASK_VALUES["multi-label" if card.task == "multi-label" else "one class"],
+        **geometry_values(card),
     }
     parameters = json.loads((TEMPLATE / "parameters.json").read_text(encoding="utf-8"))
     values["parameters"] = _fill(parameters, values)

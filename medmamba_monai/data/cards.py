@@ -130,6 +130,11 @@ class DatasetCard(Strict):
     channels: Literal[1, 3] = Field(description="1: gray, 3: red, green, blue")
     image_size: Annotated[int, Field(gt=0)] = Field(default=224, description="side in pixels the network is given")
     task: Task
+    flips: Literal["none", "horizontal", "all"] = Field(
+        default="none",
+        description="mirror images that could be real ones of the same class: none where left and right differ (chest, "
+        "abdomen), horizontal, or along every axis (cells, skin); what recipes and test-time augmentation may do",
+    )
     classes: tuple[ClassLabel, ...] = Field(min_length=2, description="in label order")
     layout: Annotated[NpzLayout | FoldersLayout | TableLayout, Field(discriminator="kind")]
     reading: Reading = Field(default_factory=Reading)

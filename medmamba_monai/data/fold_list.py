@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -109,6 +110,11 @@ class FoldList(_Strict):
         """Number of images, those of the test set included."""
         return len(self.training) + len(self.test)
 
+    @cached_property
+    def has_groups(self) -> bool:
+        """Whether it is known of any image which patient or other group it belongs to."""
+        return any(item.group is not None for item in (*self.training, *self.test))
+
     def parts(self, fold: int) -> Part:
         """Return what a fold trains on, selects on and reports on.
 
@@ -119,6 +125,7 @@ class FoldList(_Strict):
             ``train``, ``validation`` and ``test``, each a list of ``{"id", "image", "label", "row"}``. The image is an
             absolute path, or ``file.npz#key[index]`` with an absolute path; the label an index, or for a multi-label
             task an int64 array (classes,) of 0 and 1; the row the image's own number from 0 to ``num_images - 1``.
+            Where the list tells groups (patients), each also has its ``group``, by itself an image's own id.
 
         Raises:
             UserError: there is no such fold.
@@ -129,7 +136,8 @@ class FoldList(_Strict):
         folder = self.dataset_dir.absolute()
         parts: Part = {"train": [], "validation": [], "test": []}
         for row, item in enumerate((*self.training, *self.test)):
-            parts[self._part_of(item, fold, chosen)].append(_as_dict(item, row, folder))
+            group = {"group": item.group or item.id} if self.has_groups else {}
+            parts[self._part_of(item, fold, chosen)].append(_as_dict(item, row, folder) | group)
         return parts
 
     def _part_of(self, item: TestItem, fold: int, chosen: set[str]) -> str:

@@ -1,12 +1,7 @@
-"""Figures in one style: color-blind safe, readable at half the width of a page, as PNG and SVG.
-
-matplotlib is imported where a figure is drawn or saved, and only its object-oriented part: no pyplot, no window, no
-global state, so that figures can be drawn in any thread.
-"""
+"""What was taken for what: the confusion matrix, and for several labels a row of figures each."""
 
 from __future__ import annotations
 
-import os
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,32 +12,38 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import confusion_matrix
 
 from medmamba_monai.errors import UserError
+from medmamba_monai.evaluation.figure_style import (
+    DARK_PERCENT,
+    FAINT_INK,
+    FONT_SIZE,
+    GRID,
+    INK,
+    SEQUENTIAL_COLORS,
+    fit,
+    save_figure,
+    write_title,
+)
 from medmamba_monai.evaluation.metrics import THRESHOLD, FloatArray, IntArray, per_class_metrics
 from medmamba_monai.evaluation.predictions import Predictions
-from medmamba_monai.files import replace_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-FONT_SIZE = 10.0
-"""Points, for every text but titles; figures are kept small so that this stays readable when they are shrunk."""
+__all__ = [
+    "FONT_SIZE",
+    "confusion_matrix_figure",
+    "label_figure",
+    "save_figure",
+    "save_predictions_figure",
+]
 
-PNG_DPI = 200
-"""Dots per inch of the PNG file."""
-
-SEQUENTIAL_COLORS = "Blues"
-"""One hue from light to dark: told apart by lightness alone, so also without color vision and in print."""
-
-_INK, _FAINT_INK, _GRID = "#222222", "#8a8a8a", "#dddddd"
 _MARKERS: dict[str, dict[str, Any]] = {  # told apart by shape and by lightness, not by hue alone
     "auc": {"label": "AUC", "marker": "o", "color": "#08519c", "s": 50, "zorder": 4},
     "sensitivity": {"label": "sensitivity", "marker": "^", "color": "#e08214", "s": 34, "zorder": 3},
     "specificity": {"label": "specificity", "marker": "s", "facecolor": "white", "edgecolor": "#555555", "s": 24},
 }
-_DARK_PERCENT = 55.0  # from here on, white is easier to read on the cell than ink
 _NAME_LETTERS = 22
-_MARGIN_INCHES = 0.1
 _LETTER_INCHES = 0.6 * FONT_SIZE / 72
 _LABELS_INCHES, _ROW_INCHES = 3.0, 0.32
 
@@ -68,12 +69,12 @@ def confusion_matrix_figure(labels: ArrayLike, predicted: ArrayLike, class_names
     percentages = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure = Figure()
     axes = figure.add_subplot()
-    axes.set_title(title, fontsize=FONT_SIZE + 1, color=_INK, parse_math=False)
     axes.imshow(percentages, cmap=SEQUENTIAL_COLORS, vmin=0, vmax=100)
     _name_axes(axes, _row_names(class_names), _column_names(class_names))
     _write_cells(axes, counts, percentages)
     side = len(counts) * _cell_inches(len(counts))
-    _fit(figure, axes, side, side)
+    write_title(axes, title, side)
+    fit(figure, {axes: (0, 0, side, side)})
     return figure
 
 
@@ -99,7 +100,7 @@ def label_figure(labels: ArrayLike, probabilities: ArrayLike, label_names: Seque
         raise UserError(f"there are {len(values['auc'])} labels, but {len(label_names)} names")
     figure = Figure()
     axes = figure.add_subplot()
-    axes.set_title(title, fontsize=FONT_SIZE + 1, color=_INK, parse_math=False, pad=24)
+    write_title(axes, title, _LABELS_INCHES, pad=24)
     rows = np.arange(len(label_names))
     for name, style in _MARKERS.items():
         axes.scatter(values[name], rows, clip_on=False, **style)
@@ -107,7 +108,7 @@ def label_figure(labels: ArrayLike, probabilities: ArrayLike, label_names: Seque
     names = _row_names(label_names)
     _name_labels(axes, names)
     inches = 1.4 * _ROW_INCHES if any("\n" in name for name in names) else _ROW_INCHES
-    _fit(figure, axes, _LABELS_INCHES, (len(rows) + 0.2) * inches)
+    fit(figure, {axes: (0, 0, _LABELS_INCHES, (len(rows) + 0.2) * inches)})
     return figure
 
 
@@ -124,23 +125,6 @@ def save_predictions_figure(
         return save_figure(figure, directory / f"labels_{name}")
     figure = confusion_matrix_figure(predictions.labels, predictions.predicted, class_names, title)
     return save_figure(figure, directory / f"confusion_matrix_{name}")
-
-
-def save_figure(figure: Figure, path_stem: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """Write ``<path_stem>.png`` and ``<path_stem>.svg``, each atomically.
-
-    Returns:
-        The paths of the two files.
-
-    Raises:
-        UserError: a file cannot be written.
-    """
-    stem = Path(path_stem)
-    png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
-    for path in (png, svg):
-        with replace_atomically(path) as temporary:
-            figure.savefig(temporary, dpi=PNG_DPI)
-    return png, svg
 
 
 def _count(labels: IntArray, predicted: IntArray, num_classes: int) -> IntArray:
@@ -175,11 +159,11 @@ def _slanted(columns: Sequence[str]) -> bool:
 
 def _name_axes(axes: Axes, rows: Sequence[str], columns: Sequence[str]) -> None:
     ticks = range(len(rows))
-    axes.set_yticks(ticks, rows, fontsize=FONT_SIZE, color=_INK, parse_math=False)
+    axes.set_yticks(ticks, rows, fontsize=FONT_SIZE, color=INK, parse_math=False)
     slant: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if _slanted(columns) else {}
-    axes.set_xticks(ticks, columns, fontsize=FONT_SIZE, color=_INK, parse_math=False, **slant)
-    axes.set_xlabel("predicted class", fontsize=FONT_SIZE, color=_INK)
-    axes.set_ylabel("true class", fontsize=FONT_SIZE, color=_INK)
+    axes.set_xticks(ticks, columns, fontsize=FONT_SIZE, color=INK, parse_math=False, **slant)
+    axes.set_xlabel("predicted class", fontsize=FONT_SIZE, color=INK)
+    axes.set_ylabel("true class", fontsize=FONT_SIZE, color=INK)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     edges = np.arange(len(rows) - 1) + 0.5
@@ -191,7 +175,7 @@ def _write_cells(axes: Axes, counts: IntArray, percentages: FloatArray) -> None:
     size = FONT_SIZE - 1 if len(counts) > 4 else FONT_SIZE + 1
     for (row, column), count in np.ndenumerate(counts):
         percentage = percentages[row, column]
-        color = "white" if percentage > _DARK_PERCENT else _INK if count else _FAINT_INK
+        color = "white" if percentage > DARK_PERCENT else INK if count else FAINT_INK
         text = f"{count}\n{_share(int(count), int(counts[row].sum()))}"
         axes.text(column, row, text, color=color, ha="center", va="center", fontsize=size, linespacing=1.1)
 
@@ -214,7 +198,7 @@ def _write_columns(axes: Axes, aucs: Sequence[float], images: Sequence[int]) -> 
                 *(right, row),
                 text,
                 transform=axes.get_yaxis_transform(),
-                color=_INK,
+                color=INK,
                 ha="right",
                 va="center_baseline",
                 fontsize=FONT_SIZE,
@@ -222,16 +206,16 @@ def _write_columns(axes: Axes, aucs: Sequence[float], images: Sequence[int]) -> 
 
 
 def _name_labels(axes: Axes, names: Sequence[str]) -> None:
-    axes.set_yticks(range(len(names)), names, fontsize=FONT_SIZE, color=_INK, parse_math=False)
+    axes.set_yticks(range(len(names)), names, fontsize=FONT_SIZE, color=INK, parse_math=False)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.set_xlim(0, 1)
     ticks = (0, 0.25, 0.5, 0.75, 1)
-    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=FONT_SIZE, color=_INK)
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=FONT_SIZE, color=INK)
     note = f"dashed: AUC of chance; sensitivity and\nspecificity: at a probability of {THRESHOLD}"
-    axes.set_xlabel(note, fontsize=FONT_SIZE, color=_INK)
-    axes.grid(color=_GRID, linewidth=0.8)
+    axes.set_xlabel(note, fontsize=FONT_SIZE, color=INK)
+    axes.grid(color=GRID, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.axvline(0.5, color=_FAINT_INK, linewidth=1, linestyle=(0, (3, 2)), zorder=1)
+    axes.axvline(0.5, color=FAINT_INK, linewidth=1, linestyle=(0, (3, 2)), zorder=1)
     axes.tick_params(length=0, pad=7)
     axes.spines[:].set_visible(False)
     axes.legend(
@@ -241,19 +225,8 @@ def _name_labels(axes: Axes, names: Sequence[str]) -> None:
         ncols=len(_MARKERS),
         frameon=False,
         fontsize=FONT_SIZE,
-        labelcolor=_INK,
+        labelcolor=INK,
         handletextpad=0.1,
         columnspacing=1.2,
         borderaxespad=4.6,
     )
-
-
-def _fit(figure: Figure, axes: Axes, width: float, height: float) -> None:
-    """Give the axes this size in inches and the figure the size that all their text needs."""
-    figure.set_size_inches(width, height)
-    axes.set_position((0, 0, 1, 1))
-    box = figure.get_tightbbox()
-    full_width, full_height = box.width + 2 * _MARGIN_INCHES, box.height + 2 * _MARGIN_INCHES
-    figure.set_size_inches(full_width, full_height)
-    left, bottom = _MARGIN_INCHES - box.x0, _MARGIN_INCHES - box.y0
-    axes.set_position((left / full_width, bottom / full_height, width / full_width, height / full_height))

@@ -1,8 +1,9 @@
 """What a model said about each image: kept as CSV, averaged over folds, the one source of every figure.
 
-The file has the header ``id,part,label,predicted,probability_0,...,probability_{C-1}``. Probabilities are written with
-17 significant digits, which float64 needs to be read back bit for bit. In a multi-label file `label` and `predicted`
-hold one 0 or 1 for each class, separated by blanks.
+The file has the header ``id,part,label,predicted,probability_0,...,probability_{C-1}``, with the column ``group`` after
+``predicted`` where it is known which images belong to one patient. Probabilities are written with 17 significant
+digits, which float64 needs to be read back bit for bit. In a multi-label file `label` and `predicted` hold one 0 or 1
+for each class, separated by blanks.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ PARTS = ("validation", "test")
 """The parts of a fold that are predicted: what selected the model, and what it never saw."""
 
 _FIRST_COLUMNS = ["id", "part", "label", "predicted"]
+_GROUP = "group"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,7 @@ class Predictions:
         parts: B times `validation` or `test`.
         labels: class indices (B,), or zeros and ones (B, C) of a multi-label task; int64.
         probabilities: (B, C) in [0, 1], float64; rows sum to 1 unless the task is multi-label.
+        groups: B names of patients or other groups, whose images are not independent; None where none are known.
 
     Raises:
         UserError: on creation, where these do not fit each other or an id comes twice.
@@ -44,6 +47,7 @@ class Predictions:
     parts: Sequence[str]
     labels: IntArray
     probabilities: FloatArray
+    groups: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         # The labels decide, also when they come as a tensor; a binary task is stored like any other, in two columns.
@@ -55,7 +59,11 @@ class Predictions:
         if unknown := set(parts) - set(PARTS):
             raise UserError(f"unknown part {sorted(unknown)[0]!r}: choose from {', '.join(PARTS)}")
         _require_unique(ids)
-        for name, value in (("ids", ids), ("parts", parts), ("labels", labels), ("probabilities", probabilities)):
+        groups = None if self.groups is None else tuple(self.groups)
+        if groups is not None and len(groups) != len(ids):
+            raise UserError(f"{len(ids)} ids and {len(groups)} groups do not fit each other")
+        checked = {"ids": ids, "parts": parts, "labels": labels, "probabilities": probabilities, "groups": groups}
+        for name, value in checked.items():
             object.__setattr__(self, name, value)
 
     def __len__(self) -> int:
@@ -80,14 +88,16 @@ class Predictions:
         rows = [row for row, found in enumerate(self.parts) if found == part]
         if not rows:
             raise UserError(f"no predictions of part {part!r}; there are: {', '.join(sorted(set(self.parts)))}")
-        return self._take(rows)
+        return self.take(rows)
 
-    def _take(self, rows: Sequence[int]) -> Predictions:
+    def take(self, rows: Sequence[int]) -> Predictions:
+        """The images in these rows, in this order."""
         return Predictions(
             ids=[self.ids[row] for row in rows],
             parts=[self.parts[row] for row in rows],
             labels=self.labels[rows],
             probabilities=self.probabilities[rows],
+            groups=None if self.groups is None else [self.groups[row] for row in rows],
         )
 
 
@@ -99,10 +109,14 @@ def write_predictions(path: str | os.PathLike[str], predictions: Predictions) ->
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(_FIRST_COLUMNS + _probability_columns(predictions.probabilities.shape[1]))
-    columns = (predictions.ids, predictions.parts, predictions.labels, predictions.predicted, predictions.probabilities)
-    for name, part, label, predicted, probabilities in zip(*columns, strict=True):
-        writer.writerow([name, part, _cell(label), _cell(predicted), *(f"{p:.17g}" for p in probabilities)])
+    first = _FIRST_COLUMNS if predictions.groups is None else [*_FIRST_COLUMNS, _GROUP]
+    writer.writerow(first + _probability_columns(predictions.probabilities.shape[1]))
+    groups = [[]] * len(predictions) if predictions.groups is None else [[group] for group in predictions.groups]
+    columns = (predictions.ids, predictions.parts, predictions.labels, predictions.predicted)
+    for name, part, label, predicted, group, probabilities in zip(
+        *columns, groups, predictions.probabilities, strict=True
+    ):
+        writer.writerow([name, part, _cell(label), _cell(predicted), *group, *(f"{p:.17g}" for p in probabilities)])
     write_text(path, buffer.getvalue())
 
 
@@ -114,13 +128,15 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
             impossible probabilities, or a `predicted` that does not follow from them.
     """
     file = Path(path)
-    rows = _read_rows(file)
+    header, *rows = _read_rows(file)
+    first = header.index("probability_0")
     try:
         predictions = Predictions(
             ids=[row[0] for row in rows],
             parts=[row[1] for row in rows],
             labels=np.array([_numbers(row[2]) for row in rows]),
-            probabilities=np.array([[float(cell) for cell in row[4:]] for row in rows]),
+            probabilities=np.array([[float(cell) for cell in row[first:]] for row in rows]),
+            groups=[row[first - 1] for row in rows] if _GROUP in header else None,
         )
         stored = np.array([_numbers(row[3]) for row in rows])
     except ValueError as error:
@@ -145,7 +161,7 @@ def ensemble(members: Sequence[Predictions]) -> Predictions:
     if not members:
         raise UserError("an ensemble needs at least one model's predictions")
     first = members[0]
-    aligned = [_aligned(member, first, number) for number, member in enumerate(members)]
+    aligned = [align(member, first, number) for number, member in enumerate(members)]
     return replace(first, probabilities=np.mean([member.probabilities for member in aligned], axis=0))
 
 
@@ -165,21 +181,44 @@ def pool(members: Sequence[Predictions]) -> Predictions:
         parts=[part for member in members for part in member.parts],
         labels=np.concatenate([member.labels for member in members]),
         probabilities=np.concatenate([member.probabilities for member in members]),
+        groups=_joined_groups(members),
     )
 
 
-def _aligned(member: Predictions, first: Predictions, number: int) -> Predictions:
+def combine(members: Sequence[Predictions], combination: str) -> Predictions:
+    """The test parts of the folds as one: averaged (``ensemble``) or joined (``pooled``)."""
+    return ensemble(members) if combination == "ensemble" else pool(members)
+
+
+def _joined_groups(members: Sequence[Predictions]) -> list[str] | None:
+    found = [member.groups for member in members]
+    known = [groups for groups in found if groups is not None]
+    if 0 < len(known) < len(found):
+        raise UserError(
+            f"{len(known)} of {len(found)} predictions to pool tell the groups of images, the others do not"
+        )
+    return [group for groups in known for group in groups] if known else None
+
+
+def align(member: Predictions, first: Predictions, number: int = 1) -> Predictions:
+    """The predictions of a member in the order of the first one's images.
+
+    Raises:
+        UserError: they differ in ids, parts, labels, groups or number of classes; ``number`` is the member's in it.
+    """
     if odd := set(member.ids) ^ set(first.ids):
         example = min(odd)
         raise UserError(
             f"predictions {number} and 0 differ in {len(odd)} ids, such as {example!r}: not the same images"
         )
     rows = {name: row for row, name in enumerate(member.ids)}
-    member = member._take([rows[name] for name in first.ids])
+    member = member.take([rows[name] for name in first.ids])
     if member.labels.shape != first.labels.shape or member.probabilities.shape != first.probabilities.shape:
         raise UserError(f"predictions {number} and 0 differ in their number of classes")
-    if not np.array_equal(member.labels, first.labels) or member.parts != first.parts:
-        raise UserError(f"predictions {number} and 0 differ in labels or parts of the same ids: not the same data")
+    if not np.array_equal(member.labels, first.labels) or member.parts != first.parts or member.groups != first.groups:
+        raise UserError(
+            f"predictions {number} and 0 differ in labels, parts or groups of the same ids: not the same data"
+        )
     return member
 
 
@@ -188,12 +227,13 @@ def _read_rows(file: Path) -> list[list[str]]:
         with file.open(encoding="utf-8", newline="") as stream:
             reader = csv.reader(stream, strict=True)
             header = next(reader, [])
-            expected = _FIRST_COLUMNS + _probability_columns(len(header) - len(_FIRST_COLUMNS))
-            if header != expected:
+            first = [*_FIRST_COLUMNS, _GROUP] if _GROUP in header else _FIRST_COLUMNS
+            if header != first + _probability_columns(max(len(header) - len(first), 1)):
                 raise UserError(
-                    f"{file}: the header is {','.join(header)!r}, not id,part,label,predicted,probability_0,..."
+                    f"{file}: the header is {','.join(header)!r}, not id,part,label,predicted,probability_0,... "
+                    "(or with group after predicted)"
                 )
-            return list(_fitting(reader, file, len(header)))
+            return [header, *_fitting(reader, file, len(header))]
     except OSError as error:
         raise UserError(f"{file}: predictions cannot be read ({error.strerror}); evaluate the fold first") from error
     except (UnicodeDecodeError, csv.Error) as error:

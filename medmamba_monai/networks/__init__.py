@@ -1,12 +1,15 @@
-"""MedMamba, its sizes, official checkpoints in and out, and what makes it ready to go out."""
+"""MedMamba, its sizes, official checkpoints in and out, and the networks that it is compared with."""
 
+from medmamba_monai.networks.choice import NETWORKS, build_network
 from medmamba_monai.networks.folding import fold_batch_norm
 from medmamba_monai.networks.medmamba import MedMamba, medmamba_base, medmamba_small, medmamba_tiny
 from medmamba_monai.networks.pretrained import architecture_of, load_official_checkpoint, to_official_state_dict
 
 __all__ = [
+    "NETWORKS",
     "MedMamba",
     "architecture_of",
+    "build_network",
     "fold_batch_norm",
     "load_official_checkpoint",
     "medmamba_base",

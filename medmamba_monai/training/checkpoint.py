@@ -44,6 +44,8 @@ class ResumableCheckpoint:
         directory: folder of the checkpoints.
         best_path: file (``.pt``) of the best weights; a ``.safetensors`` file is written beside it.
         stateful: what is saved and restored by name: the network, the optimizer, a scheduler.
+        validated: the network that is validated and whose best weights are kept, where it is not the trained one itself
+            (an exponential moving average of it).
         evaluator: the validation engine; its key metric decides what is best.
         early_stop: its counter is saved too.
         settings: plain values that must be the same when training goes on, else it would not be the same training.
@@ -63,6 +65,7 @@ class ResumableCheckpoint:
         description: Mapping[str, Any] | None = None,
         resume: bool = True,
         keep: int = 2,
+        validated: nn.Module | None = None,
     ) -> None:
         self.directory = Path(directory)
         self.best_path = Path(best_path)
@@ -73,6 +76,7 @@ class ResumableCheckpoint:
         self.description = dict(description or {})
         self.resume = resume
         self.keep = keep
+        self.validated = self.stateful["network"] if validated is None else validated
         self.logger = logging.getLogger("medmamba_monai.training")
 
     def attach(self, engine: Trainer) -> None:
@@ -119,7 +123,7 @@ class ResumableCheckpoint:
     def _save_best(self, engine: Trainer) -> None:
         metric = float(self.evaluator.state.best_metric)
         save_weights(
-            self.stateful["network"],
+            self.validated,
             self.best_path,
             {**self.description, "epoch": engine.state.epoch, "validation_score": metric},
         )

@@ -15,7 +15,9 @@ from filelock import AcquireReturnProxy, FileLock, Timeout
 from medmamba_monai.data import load_card, read_fold_list
 from medmamba_monai.errors import UserError
 from medmamba_monai.files import write_json
+from medmamba_monai.networks import NETWORKS
 from medmamba_monai.training.cross_validation_hints import command_again, where_to_look
+from medmamba_monai.training.cross_validation_review import REVIEW_OPTIONS, CrossValidationReview, save_description
 from medmamba_monai.training.cross_validation_summary import CrossValidationSummary
 from medmamba_monai.training.environment import environment_tags
 from medmamba_monai.training.fold_jobs import FoldJob, run_jobs
@@ -23,6 +25,7 @@ from medmamba_monai.training.fold_process import EXIT_KILLED, tracked_run
 from medmamba_monai.training.guards import check_options
 from medmamba_monai.training.mlflow_store import check_tracking_uri
 from medmamba_monai.training.progress import format_seconds
+from medmamba_monai.training.recipes import PAPER, recipe_files, recipe_names
 from medmamba_monai.training.tracking import TrackedRun, end_status
 
 FREE_TO_CHANGE = (
@@ -61,6 +64,8 @@ class CrossValidation:
             than a value belongs into a further config file.
         folds: number or numbers of the folds to run; None for all.
         jobs: how many folds run at a time.
+        recipe: names of recipes of the bundle, merged after ``config_files``.
+        review: ``resamples`` and ``seed`` of the bootstrap, and ``with_images``, see `CrossValidationReview`.
     """
 
     def __init__(
@@ -74,13 +79,19 @@ class CrossValidation:
         overrides: Mapping[str, Any] | None = None,
         folds: int | Sequence[int] | None = None,
         jobs: int = 1,
+        recipe: str | Sequence[str] = PAPER,
+        review: Mapping[str, Any] | None = None,
     ) -> None:
         check_options(parameters)
+        self.review_options = {**REVIEW_OPTIONS, **(review or {})}
         self.bundle_root = Path(bundle_root).resolve()
         self.output_dir = Path(output_dir).resolve()
-        self.card = load_card(card)
+        self.card_path = Path(card).resolve()
+        self.card = load_card(self.card_path)
         self.config_names = list(config_files)
-        self.config_files = [str(self._existing(name)) for name in config_files]
+        self.recipe = ",".join(recipe_names(recipe)) or PAPER
+        names = [*config_files, *recipe_files(recipe, self.bundle_root)]
+        self.config_files = [str(self._existing(name)) for name in names]
         self.evaluate_files = [str(self._existing(name)) for name in evaluate_files]
         self.parameters = _plain(parameters)
         self.overrides = dict(overrides or {})
@@ -181,12 +192,17 @@ class CrossValidation:
     def _summarize(self, seconds: float) -> None:
         summary = CrossValidationSummary(self.output_dir, self.card, self.fold_list, self.failures)
         summary.write()
-        summary.log(
-            self.run_handle,
-            self._command(),
-            {**self.parameters_to_log(), "time of the last start": format_seconds(seconds)},
-        )
-        print(f"{summary.text}\n{self._where(seconds)}", flush=True)
+        title = f"{self.run_handle.run_name}: {NETWORKS[self.parameters['network']]} on {self.card.title}"
+        details = {**self.parameters_to_log(), "time of the last start": format_seconds(seconds)}
+        summary.log(self.run_handle, title, self._command(), details)
+        print(summary.text, flush=True)
+        if summary.combined is not None:
+            description = {"title": title, "command": self._command(), "details": details}
+            save_description(self.output_dir, self.card_path, self.parameters, description)
+            review = CrossValidationReview(summary, **self.review_options)
+            review.write(title, self._command(), details)
+            review.log(self.run_handle)
+        print(self._where(seconds), flush=True)
 
     def _finish(self) -> None:
         self.run_handle.finish("FAILED" if self.failures else "FINISHED")
@@ -221,7 +237,8 @@ class CrossValidation:
     def parameters_to_log(self) -> dict[str, Any]:
         """The parameters that say what was trained, without folders, servers and switches."""
         hidden = (*FREE_TO_CHANGE, "experiment_name", "run_name", "val_interval")
-        return {key: value for key, value in self.parameters.items() if key not in hidden}
+        shown = {key: value for key, value in self.parameters.items() if key not in hidden and value is not None}
+        return {**shown, "recipe": self.recipe}
 
     def _where(self, seconds: float) -> str:
         finished = [fold for fold in range(self.fold_list.num_folds) if self._result(fold).is_file()]
@@ -237,6 +254,7 @@ class CrossValidation:
         settings = {
             **fixed,
             "config_files": self.config_names,
+            "recipe": self.recipe,
             "overrides": self.overrides,
             "fold_digest": self.fold_list.digest,
         }

@@ -48,13 +48,15 @@ def where_to_look(
         f"time         {format_seconds(seconds)}",
         f"weights      {output_dir}/fold_*/model.safetensors (and model.pt)",
         f"predictions  {output_dir}/fold_*/predictions.csv and *_predictions.csv beside the folds",
+        *([f"report       {output_dir / 'report.html'}"] if finished else []),
         f"MLflow run   {run_id or 'not sent yet: medmamba-monai send ' + str(output_dir)}",
     ]
     if uri.startswith("sqlite"):
         command = f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
         lines.append(f"review       {command}   then open http://127.0.0.1:5000")
     if finished:
-        architecture = " ".join(f"--{key} {as_option(parameters[key])}" for key in ("image_size", "depths", "channels"))
+        names = [key for key in ("image_size", "network", "depths", "channels") if parameters[key] is not None]
+        architecture = " ".join(f"--{key} {as_option(parameters[key])}" for key in names)
         lines.append(
             "classify     python -m monai.bundle run inference "
             f"--config_file {shlex.quote(str(bundle_root / 'configs' / 'inference.json'))} "

@@ -70,7 +70,7 @@ class CrossValidationSummary:
     def text(self) -> str:
         """What the terminal shows at the end."""
         parts = f"{text_table(self.test)}\n{text_table(self.validation)}"
-        return f"\n{self.card.title}: {self._what()}\n\n{parts}"
+        return f"\n{self.card.title}: {self.what}\n\n{parts}"
 
     def write(self) -> None:
         """Write the tables, the combined predictions and their figure into the output folder."""
@@ -103,8 +103,15 @@ class CrossValidationSummary:
             values |= class_auc_metrics(self.classes)
         return {**values, "folds_finished": float(len(self.results))}
 
-    def log(self, run: TrackedRun, command: str, details: Mapping[str, Any]) -> None:
-        """Log numbers, the files that `write` left and the note to the parent run."""
+    def log(self, run: TrackedRun, title: str, command: str, details: Mapping[str, Any]) -> None:
+        """Log numbers, the files that `write` left and the note to the parent run.
+
+        Args:
+            run: the parent run.
+            title: of the note.
+            command: that makes the run again.
+            details: names and values worth knowing.
+        """
         run.journal.log_summary(self.metrics())
         names = ["summary.md", "summary_test.csv", "summary_validation.csv"]
         if self.combined is not None:
@@ -114,8 +121,8 @@ class CrossValidationSummary:
         for figure in self.figures:
             run.journal.log_artifact(figure, "figures")
         description = RunDescription(
-            title=f"{run.run_name}: MedMamba on {self.card.title}",
-            dataset=self._what(),
+            title=title,
+            dataset=self.what,
             protocol=self.fold_list.protocol,
             command=command,
             details={**details, "fold digest": self.fold_list.digest},
@@ -124,7 +131,9 @@ class CrossValidationSummary:
         )
         run.journal.set_tags({"mlflow.note.content": run_note(description, [self.test, self.validation])})
 
-    def _what(self) -> str:
+    @property
+    def what(self) -> str:
+        """One line on the data."""
         training, test = len(self.fold_list.training), len(self.fold_list.test)
         of_them = f"{training} images in {self.fold_list.num_folds} folds"
         return f"{self.card.modality}, {of_them}" + (f", {test} test images" if test else "")

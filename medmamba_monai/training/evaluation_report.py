@@ -22,6 +22,7 @@ from medmamba_monai.evaluation import (
     save_predictions_figure,
     write_predictions,
 )
+from medmamba_monai.evaluation.review_figures import save_curves
 from medmamba_monai.files import write_bytes, write_json, write_text
 from medmamba_monai.training.scores import probabilities_and_labels
 from medmamba_monai.training.tracking import TrackedRun
@@ -42,10 +43,11 @@ def evaluation_items(parts: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[d
 class EvaluationReport:
     """Collect an evaluator's predictions and write them with their metrics.
 
-    Writes ``predictions.csv``, ``metrics.json`` and a figure of each part (PNG and SVG) into ``output_dir``, and logs
-    them to the run, which is begun and ended here where no training began it. The figure is a confusion matrix, or the
-    labels one by one where an image has several. ``metrics.json`` holds for each part the six metrics, Cohen's kappa
-    (not of several labels) and, in ``per_class``, the metrics and counts of each class by its name.
+    Writes ``predictions.csv``, ``metrics.json`` and figures of each part (PNG and SVG) into ``output_dir``, and logs
+    them to the run, which is begun and ended here where no training began it. The figures are a confusion matrix, or
+    the labels one by one where an image has several, and the curves of ROC and of precision against recall.
+    ``metrics.json`` holds for each part the six metrics, Cohen's kappa (not of several labels) and, in ``per_class``,
+    the metrics and counts of each class by its name.
 
     Args:
         output_dir: folder of the files.
@@ -70,6 +72,7 @@ class EvaluationReport:
         self.run = run
         self._ids: list[str] = []
         self._parts: list[str] = []
+        self._groups: list[str] = []
         self._probabilities: list[np.ndarray] = []
         self._labels: list[np.ndarray] = []
         self._figures: list[Path] = []
@@ -87,6 +90,7 @@ class EvaluationReport:
         self._labels.append(labels.cpu().numpy())
         self._ids.extend(item["id"] for item in state.batch)
         self._parts.extend(item["part"] for item in state.batch)
+        self._groups.extend(item["group"] for item in state.batch if "group" in item)
 
     def report(self, engine: Engine) -> None:
         """Write and log everything."""
@@ -95,6 +99,7 @@ class EvaluationReport:
             parts=tuple(self._parts),
             labels=np.concatenate(self._labels),
             probabilities=np.concatenate(self._probabilities),
+            groups=self._groups or None,
         )
         path = self.output_dir / "predictions.csv"
         write_predictions(path, predictions)
@@ -134,6 +139,8 @@ class EvaluationReport:
         values["per_class"] = class_report(scores, labels, self.class_names, self.task)
         title = f"{self.title}, {part}"
         self._figures += save_predictions_figure(predictions, self.class_names, title, self.output_dir, part)
+        only, names = [predictions], self.class_names
+        self._figures += save_curves(only, predictions, names, self.task, title, self.output_dir, part)
         return values
 
 

@@ -26,6 +26,9 @@ SMALLEST = {"epochs": 1, "batch_size": 1, "image_size": 1, "val_interval": 1, "p
 LARGEST = {"learning_rate": math.inf, "weight_decay": math.inf, "drop_path_rate": 1.0}
 """Numbers from 0 among the options, and the largest value of each."""
 
+NETWORKS_OWN = ("drop_path_rate",)
+"""Options that may be None, which leaves the choice to the network."""
+
 
 def check_options(options: Mapping[str, Any]) -> None:
     """Check the numbers that a user gives to a bundle, before anything is built from them.
@@ -39,6 +42,8 @@ def check_options(options: Mapping[str, Any]) -> None:
     if "cache" in options:
         check_cache(options["cache"])
     for name, value in options.items():
+        if value is None and name in NETWORKS_OWN:
+            continue
         if name in SMALLEST and not (type(value) is int and value >= SMALLEST[name]):
             raise UserError(f"--{name} {value!r}: give a whole number from {SMALLEST[name]}")
         if name in LARGEST and not (type(value) in (int, float) and 0 <= value <= LARGEST[name]):

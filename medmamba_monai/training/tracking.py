@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import time
@@ -75,6 +76,13 @@ class TrackedRun:
         """Send what is pending; a store that cannot be reached is a warning."""
         if self.sender is not None:
             self.sender.send(force=force)
+
+
+def reopened_run(directory: Path) -> TrackedRun:
+    """The run that a folder holds, to log more to it; where its store is not known, for its journal alone."""
+    path = directory / "mlflow.json"
+    saved = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return TrackedRun(directory, saved.get("tracking_uri", ""), saved.get("experiment", ""), "")
 
 
 def end_status(error: BaseException | None) -> str:

@@ -1,0 +1,79 @@
+"""The README's comparison of networks and recipes, from the result of ``benchmarks.recipes`` and from nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from benchmarks.report import markdown_table, measured_on
+from medmamba_monai.data import load_card
+from medmamba_monai.evaluation.comparison import COMPARED, LEVEL
+from medmamba_monai.evaluation.review_tables import TITLES, shown
+
+CARDS = Path(__file__).resolve().parents[1] / "data_lists"
+
+
+def recipes_part(result: dict[str, Any]) -> str:
+    """Write AUC and accuracy of each model, what can be said of each pair, and how that was found."""
+    comparison, options = result["comparison"], result["options"]
+    rows = [[name, *_cells(comparison, name)] for name in comparison["models"]]
+    sentences = "\n".join(f"- {sentence}" for sentence in comparison["sentences"])
+    table = markdown_table(_titles(comparison, options), rows)
+    note = f"{_training_note(comparison, options)} {_interval_note(comparison)} {_test_note(comparison)}"
+    return f"{table}\n\n{sentences}\n\n{note} {measured_on(result)}"
+
+
+def _titles(comparison: dict[str, Any], options: dict[str, Any]) -> list[str]:
+    card = load_card(CARDS / options["dataset"] / "card.json")
+    spread = [f"of {_seeds(comparison)} seeds"] if _seeds(comparison) > 1 else []
+    columns = [title for metric in COMPARED for title in (TITLES[metric], *spread)]
+    return [f"{card.title} ({card.modality}), {options['image_size']} pixels", *columns]
+
+
+def _cells(comparison: dict[str, Any], name: str) -> list[str]:
+    cells = []
+    for metric in COMPARED:
+        interval = comparison["intervals"][name][metric]
+        limits = "no interval" if "no_interval" in interval else " to ".join(_limits(metric, interval))
+        cells.append(f"{shown(metric, comparison['metrics'][name][metric])} ({limits})")
+        values = [seed[metric] for seed in comparison["repetitions"][name]]
+        if len(values) > 1:
+            cells.append(f"{shown(metric, fmean(values))} ± {shown(metric, stdev(values))}")
+    return cells
+
+
+def _limits(metric: str, interval: dict[str, float]) -> tuple[str, str]:
+    return shown(metric, interval["low"]), shown(metric, interval["high"])
+
+
+def _training_note(comparison: dict[str, Any], options: dict[str, Any]) -> str:
+    tests = comparison["pairs"][0]["tests"][COMPARED[0]]
+    folds = (tests["over_folds"]["degrees_of_freedom"] + 1) // _seeds(comparison)
+    seeds = f", {_seeds(comparison)} seeds" if _seeds(comparison) > 1 else ""
+    return (
+        f"Trained for {options['epochs']} epochs at {options['image_size']} pixels, {folds} folds{seeds}: figures of "
+        f"a small budget. MedMamba is the demo's small one."
+    )
+
+
+def _interval_note(comparison: dict[str, Any]) -> str:
+    bootstrap, seeds = comparison["bootstrap"], _seeds(comparison)
+    averaged = f", averaged over the {seeds} seeds" if seeds > 1 else ""
+    spread = " Beside them the mean ± standard deviation of the seeds, each alone." if seeds > 1 else ""
+    return (
+        f"Test images, {comparison['combination']} of the folds{averaged}, with {100 * bootstrap['level']:g} % "
+        f"intervals of a bootstrap over {bootstrap['num_units']:,} {bootstrap['units']}.{spread}"
+    )
+
+
+def _test_note(comparison: dict[str, Any]) -> str:
+    pairs = comparison["pairs"]
+    return (
+        f"p-values are two-sided and adjusted by Holm's method for {len(pairs) * len(COMPARED)} tests over images and "
+        f"as many over trainings; a claim needs both below {LEVEL}."
+    )
+
+
+def _seeds(comparison: dict[str, Any]) -> int:
+    return len(comparison["repetitions"][comparison["models"][0]])

@@ -1,0 +1,223 @@
+"""The review of a cross-validation from what its folds left: numbers, pictures and the report, also in MLflow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from medmamba_monai.data import load_card, read_fold_list
+from medmamba_monai.errors import UserError
+from medmamba_monai.evaluation import Predictions, read_predictions
+from medmamba_monai.evaluation.failures import Case, confident_mistakes, least_certain
+from medmamba_monai.evaluation.figure_style import save_figure
+from medmamba_monai.evaluation.fold_figures import class_balance_figure, fold_dots_figure, learning_curves_figure
+from medmamba_monai.evaluation.image_figures import mosaic_figure
+from medmamba_monai.evaluation.report import Picture, write_report
+from medmamba_monai.evaluation.resampling import Interval
+from medmamba_monai.evaluation.review import RESAMPLES, Review, review_folds
+from medmamba_monai.evaluation.review_figures import save_review_figures
+from medmamba_monai.evaluation.review_report import ReportContext, review_report
+from medmamba_monai.evaluation.review_tables import review_csv, review_json, review_values
+from medmamba_monai.files import write_json, write_text
+from medmamba_monai.training.cross_validation_summary import CrossValidationSummary
+from medmamba_monai.training.environment import package_versions
+from medmamba_monai.training.review_inputs import case_images, class_balance, read_history
+from medmamba_monai.training.tracking import TrackedRun, reopened_run
+
+REVIEW_OPTIONS: dict[str, Any] = {"resamples": RESAMPLES, "seed": 0, "with_images": True}
+"""What a `CrossValidationReview` does where nobody says otherwise."""
+
+CASES = 12
+"""Images in a mosaic."""
+
+DESCRIPTION = "description.json"
+"""File in the folder of a cross-validation that says what it is of, so that it can be reviewed again."""
+
+_CURVES = ("train/loss", "validation/loss", "validation/auc")
+
+
+class CrossValidationReview:
+    """Compute the review of the finished folds and write it into the folder of the cross-validation.
+
+    Args:
+        summary: the finished folds, read.
+        resamples: of each bootstrap.
+        seed: of the resampling.
+        with_images: whether images of mistakes are put into the report; they then reach the tracking server.
+    """
+
+    def __init__(self, summary: CrossValidationSummary, resamples: int, seed: int, with_images: bool) -> None:
+        self.summary = summary
+        self.directory = summary.output_dir
+        self.figures_dir = summary.output_dir / "figures"
+        self.with_images = with_images
+        folds = {fold: self._predictions(fold) for fold in summary.results}
+        task, names = summary.card.task, summary.class_names
+        self.review: Review = review_folds(folds, task, names, summary.combination, resamples, seed)
+        self.title = f"{summary.card.title}, {summary.combination}, test"
+        self._figures: list[Path] = []
+
+    def write(self, title: str, command: str, details: Mapping[str, Any]) -> None:
+        """Write ``review.json``, ``review.csv``, the figures and ``report.html``.
+
+        Args:
+            title: of the report.
+            command: that makes the run again.
+            details: names and values worth knowing.
+        """
+        write_json(self.directory / "review.json", review_json(self.review))
+        write_text(self.directory / "review.csv", review_csv(self.review))
+        context = self._context(title, command, details)
+        write_report(self.directory / "report.html", review_report(self.review, context))
+
+    def log(self, run: TrackedRun) -> None:
+        """Log what `write` left to the parent run."""
+        resampling = self.review.intervals.resampling
+        run.journal.log_params(
+            {
+                "bootstrap_resamples": resampling.resamples,
+                "bootstrap_seed": resampling.seed,
+                "bootstrap_units": resampling.units,
+            }
+        )
+        run.journal.log_summary(review_values(self.review))
+        for name in ("report.html", "review.json", "review.csv"):
+            run.journal.log_artifact(self.directory / name)
+        for path in self._figures:
+            run.journal.log_artifact(path, "figures")
+
+    def _context(self, title: str, command: str, details: Mapping[str, Any]) -> ReportContext:
+        card, fold_list = self.summary.card, self.summary.fold_list
+        cases, note = self._case_pictures()
+        return ReportContext(
+            title=title,
+            dataset=self.summary.what,
+            description=card.description,
+            license=card.license.name,
+            intended_use=card.intended_use,
+            known_problems=[*card.known_problems, *fold_list.count_mismatch],
+            protocol=fold_list.protocol,
+            num_folds=fold_list.num_folds,
+            command=command,
+            versions=package_versions(),
+            missing={fold: self.summary.failures.get(fold, "not run") for fold in self.summary.test.missing},
+            details={**details, "fold digest": fold_list.digest},
+            curves=self._curve_pictures(),
+            cases=cases,
+            trainings=self._training_pictures(),
+            cases_note=note,
+        )
+
+    def _curve_pictures(self) -> list[Picture]:
+        paths = save_review_figures(self.review, self.title, self.figures_dir)
+        self._figures += paths
+        texts = {
+            "roc": "ROC: the combination of the folds, and the folds as a band (mean and standard deviation).",
+            "precision_recall": "Precision against recall, likewise.",
+            "reliability": "How often it is true what the network is sure of, before and after temperature scaling.",
+        }
+        drawn = [Picture(path, texts[_kind(path, texts)]) for path in paths if path.suffix == ".svg"]
+        confusion = [path for path in self.summary.figures if path.suffix == ".svg"]
+        return [*(Picture(path, "What was taken for what.") for path in confusion), *drawn]
+
+    def _training_pictures(self) -> list[Picture]:
+        card, results = self.summary.card, self.summary.results
+        published = [(found.model, found.accuracy, found.auc) for found in card.published_results]
+        limits = {
+            name: (found.low, found.high)
+            for name in ("accuracy", "auc")
+            if isinstance(found := self.review.intervals.metrics[name], Interval)
+        }
+        combination, metrics = self.review.combination, self.review.metrics
+        dots = fold_dots_figure(self.review.fold_metrics, metrics, self.title, published, limits, combination)
+        text = "Each fold, their combination" + (", and published results." if published else ".")
+        pictures = [self._save(dots, "folds", text)]
+        histories = {fold: read_history(self.directory / f"fold_{fold}") for fold in results}
+        if all(name in history for history in histories.values() for name in _CURVES):
+            best = {fold: result["best_epoch"] for fold, result in results.items()}
+            curves = learning_curves_figure(histories, card.title, best)
+            pictures.append(self._save(curves, "learning_curves", "Loss and validation AUC of all folds by epoch."))
+        balance = class_balance_figure(
+            class_balance(card, self.summary.fold_list), self.summary.class_names, card.title
+        )
+        return [*pictures, self._save(balance, "class_balance", "How the classes are divided.")]
+
+    def _case_pictures(self) -> tuple[list[Picture], str]:
+        """Mosaics of images, and where there are none the reason."""
+        if not self.with_images:
+            return [], "Images were left out (--report_images False)."
+        names, combined = self.summary.class_names, self.review.combined
+        mosaics = {
+            "mistakes": ("The most confident mistakes", confident_mistakes(combined, names, CASES)),
+            "least_certain": ("The least certain cases", least_certain(combined, names, CASES)),
+        }
+        pictures = [self._mosaic(name, title, cases) for name, (title, cases) in mosaics.items() if cases]
+        return pictures, "" if mosaics["mistakes"][1] else "No test image was classified wrongly."
+
+    def _mosaic(self, name: str, title: str, cases: list[Case]) -> Picture:
+        captions = [(case.true, case.predicted, case.probability, case.id) for case in cases]
+        figure = mosaic_figure(
+            case_images(self.summary.fold_list, cases), captions, f"{title}: {self.title}", columns=6
+        )
+        return self._save(figure, name, f"{title}: true and predicted class, and its probability.", wide=True)
+
+    def _save(self, figure: Any, name: str, text: str, wide: bool = False) -> Picture:
+        png, svg = save_figure(figure, self.figures_dir / name)
+        self._figures += [png, svg]
+        return Picture(png if wide else svg, text, wide)
+
+    def _predictions(self, fold: int) -> Predictions:
+        return read_predictions(self.directory / f"fold_{fold}" / "predictions.csv")
+
+
+def _kind(path: Path, kinds: Mapping[str, str]) -> str:
+    return next(kind for kind in kinds if path.name.startswith(kind))
+
+
+def save_description(
+    directory: Path, card: Path, parameters: Mapping[str, Any], description: Mapping[str, Any]
+) -> None:
+    """Keep what a later review needs beside the folds: where card, folds and images are, and how the run is described.
+
+    Args:
+        directory: folder of the cross-validation.
+        card: file of the dataset's card.
+        parameters: of the cross-validation, with ``data_list`` and ``dataset_dir``.
+        description: arguments of `CrossValidationReview.write`.
+    """
+    places = {"card": str(card), **{name: str(parameters[name]) for name in ("data_list", "dataset_dir")}}
+    write_json(directory / DESCRIPTION, {**places, "description": dict(description)})
+
+
+def review_again(directory: Path, **options: Any) -> Path:
+    """Review a cross-validation from its folder, and send the review to its MLflow run.
+
+    Args:
+        directory: folder of the cross-validation.
+        options: those of `REVIEW_OPTIONS` that differ.
+
+    Returns:
+        The report.
+
+    Raises:
+        UserError: the folder holds none, or card, folds or images are not where they were.
+    """
+    path = directory / DESCRIPTION
+    if not path.is_file():
+        raise UserError(
+            f"{directory} holds no reviewed cross-validation (no {DESCRIPTION}); start its cross-validation again: "
+            "finished folds are not trained anew, and it is reviewed at the end"
+        )
+    saved = json.loads(path.read_text(encoding="utf-8"))
+    card = load_card(saved["card"])
+    fold_list = read_fold_list(saved["data_list"], saved["dataset_dir"], name=card.name)
+    review = CrossValidationReview(
+        CrossValidationSummary(directory, card, fold_list, {}), **{**REVIEW_OPTIONS, **options}
+    )
+    review.write(**saved["description"])
+    run = reopened_run(directory)
+    review.log(run)
+    run.send()
+    return directory / "report.html"
