@@ -4,14 +4,15 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt
 
-.PHONY: help demo test lint bundles benchmarks clean-demo
+.PHONY: help demo test lint bundles benchmarks recipes clean-demo
 
 help:
 	@echo "make demo        set up, then five-fold MedMamba on chest X-rays, tracked in MLflow (5 minutes on two cores)"
 	@echo "make test        set up, then all tests"
 	@echo "make lint        ruff and mypy"
 	@echo "make bundles     generate bundles/ again from the template and the cards"
-	@echo "make benchmarks  measure speed, memory and accuracy, and write the README's table (half an hour on two cores)"
+	@echo "make benchmarks  measure speed, memory and the scan's accuracy, and write the README's tables (an hour on two cores)"
+	@echo "make recipes     cross-validate networks and recipes, and write the README's comparison (an hour or two on two cores)"
 	@echo "make clean-demo  remove what the demo made, to run it from the start"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -41,8 +42,13 @@ bundles: $(VENV)/.installed
 benchmarks: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m benchmarks.scan --json benchmarks/results/scan.json
 	$(VENV)/bin/python -m benchmarks.model --json benchmarks/results/model.json
+	$(VENV)/bin/python -m benchmarks.baselines --json benchmarks/results/baselines.json
 	$(VENV)/bin/python -m benchmarks.loading --json benchmarks/results/loading.json
 	$(VENV)/bin/python -m benchmarks.growth --json benchmarks/results/growth.json --figure docs/images/growth
+	$(VENV)/bin/python -m benchmarks.readme
+
+recipes: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m benchmarks.recipes
 	$(VENV)/bin/python -m benchmarks.readme
 
 clean-demo:

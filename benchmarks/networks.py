@@ -14,9 +14,9 @@ name                        network
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import torch
@@ -186,7 +186,7 @@ def load_libraries(job: Job) -> None:
 
 
 def _vit(image_size: int, num_classes: int) -> nn.Module:
-    if importlib.util.find_spec("transformers") is None:
+    if find_spec("transformers") is None:
         raise UserError(f"network 'vit' needs transformers, which is missing: pip install '{EXTRA}'")
     from transformers import ViTConfig, ViTForImageClassification
 

@@ -53,7 +53,7 @@ def _training_note(comparison: dict[str, Any], options: dict[str, Any]) -> str:
     seeds = f", {_seeds(comparison)} seeds" if _seeds(comparison) > 1 else ""
     return (
         f"Trained for {options['epochs']} epochs at {options['image_size']} pixels, {folds} folds{seeds}: figures of "
-        f"a small budget. MedMamba is the demo's small one."
+        f"a small budget. MedMamba is the demo's, of a million parameters."
     )
 
 

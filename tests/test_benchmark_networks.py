@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-import importlib.util
-
 import pytest
 import torch
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
+import medmamba_monai.networks
 from benchmarks import networks
 from benchmarks.networks import (
+    TITLES,
     Job,
     available,
     build_network,
@@ -19,6 +19,8 @@ from benchmarks.networks import (
     what_is_missing,
 )
 from medmamba_monai.errors import UserError
+from medmamba_monai.networks import NETWORKS, baselines
+from medmamba_monai.networks.baselines import BASELINES
 
 
 def parameters_of(network: torch.nn.Module) -> int:
@@ -38,7 +40,19 @@ def test_resnet50_is_the_standard_one() -> None:
 
 
 def test_resnet50_is_channels_last() -> None:
-    assert build_network("resnet50").conv1.weight.is_contiguous(memory_format=torch.channels_last)
+    assert build_network("resnet50").network.conv1.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(("name", "of_package"), [("resnet50", "resnet50"), ("swin", "swin_t")])
+def test_networks_of_the_package_are_those_that_it_trains(name: str, of_package: str) -> None:
+    if BASELINES[of_package].package is not None:
+        pytest.importorskip(BASELINES[of_package].package)
+    torch.manual_seed(0)
+    measured = build_network(name, num_classes=4).state_dict()
+    torch.manual_seed(0)
+    trained = medmamba_monai.networks.build_network(of_package, 2, 3, 4, 224).state_dict()
+    assert all(torch.equal(measured[key], trained[key]) for key in measured.keys() | trained.keys())
+    assert title_of(name) == NETWORKS[of_package]
 
 
 def test_swin_is_the_tiny_one() -> None:
@@ -92,22 +106,31 @@ def test_an_unknown_network_is_refused(name: str) -> None:
 
 
 def test_missing_transformers_leaves_networks_out_and_names_the_extra(monkeypatch, capsys) -> None:
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    for module in (networks, baselines):
+        monkeypatch.setattr(module, "find_spec", lambda name: None)
     assert available(["resnet50", "swin", "vit"], 224) == ["resnet50"]
-    assert capsys.readouterr().out.count("pip install 'medmamba-monai[baselines]'") == 2
+    printed = capsys.readouterr().out
+    assert printed.count("needs transformers, which is missing: pip install 'medmamba-monai[baselines]'") == 2
+    assert printed.startswith("Swin-T is left out: ")
 
 
 def test_swin_says_that_it_needs_larger_images() -> None:
     pytest.importorskip("transformers")
-    assert "224 pixels or more" in what_is_missing("swin", 112)
-    with pytest.raises(UserError, match="224 pixels or more"):
+    assert "takes images of 193 pixels or more" in what_is_missing("swin", 112)
+    assert what_is_missing("swin", 224) is None
+    with pytest.raises(UserError, match="193 pixels or more"):
         build_network("swin", 112)
+
+
+def test_every_network_can_be_built_at_the_size_of_the_paper() -> None:
+    pytest.importorskip("transformers")
+    assert available(list(TITLES), 224) == list(TITLES)
 
 
 def test_a_training_step_moves_parameters_and_inference_does_not() -> None:
     job = Job("resnet50", image_size=32, batch=2)
     network = build_network("resnet50")
-    weight, before = network.fc.weight, network.fc.weight.clone()
+    weight, before = network.network.fc.weight, network.network.fc.weight.clone()
     step_of(network, job)()
     assert torch.equal(weight, before)
     step_of(network, job._replace(training=True))()

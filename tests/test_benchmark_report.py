@@ -5,7 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.report import Bar, bar_table, load_result, milliseconds, save_result, text_table, time_table
+from benchmarks.report import (
+    Bar,
+    bar_table,
+    load_result,
+    markdown_table,
+    measured_on,
+    milliseconds,
+    save_result,
+    text_table,
+    time_table,
+)
 from benchmarks.timing import Times, time_entries
 from medmamba_monai.errors import UserError
 
@@ -13,6 +23,20 @@ from medmamba_monai.errors import UserError
 def test_columns_are_aligned() -> None:
     lines = text_table(["name", "x"], [["a", "10"], ["longer", "9"]]).splitlines()
     assert lines == ["name     x", "----------", "a       10", "longer   9"]
+
+
+def test_figures_are_aligned_to_the_right_in_markdown() -> None:
+    lines = markdown_table(["name", "x", "y"], [["a", "10", ""]]).splitlines()
+    assert lines == ["| name | x | y |", "| --- | ---: | ---: |", "| a | 10 |  |"]
+
+
+def test_a_result_says_what_it_was_measured_on() -> None:
+    machine = {"date": "2026-01-02T03:04:05+00:00", "cpu": "a CPU", "revision": "0123456789abcdef", "dirty": False}
+    machine["packages"] = {"torch": "2.13.0"}
+    assert measured_on({"machine": machine}) == "Measured on 2026-01-02 on a CPU, commit 0123456789, torch 2.13.0."
+    changed = measured_on({"machine": machine | {"gpu": "a GPU", "dirty": True}})
+    assert "on a GPU, commit 0123456789 with changes," in changed
+    assert "commit unknown, " in measured_on({"machine": machine | {"revision": None, "dirty": None}})
 
 
 def test_times_stand_beside_their_ratio() -> None:

@@ -90,3 +90,36 @@ def test_the_confusion_matrix_is_shown_as_a_picture(browser, experiment):
     click(browser, "//*[text()='confusion_matrix_ensemble.png']")
     script = "return [...document.images].some(i => i.alt.endsWith('ensemble.png') && i.naturalWidth > 300)"
     wait(browser, lambda: browser.execute_script(script))
+
+
+def images_are_drawn(browser: webdriver.Chrome) -> bool:
+    """Whether the page has images and all of them could be decoded."""
+    script = "return document.images.length > 5 && [...document.images].every(i => i.complete && i.naturalWidth > 0)"
+    return bool(browser.execute_script(script))
+
+
+def test_the_report_opens_in_the_artifact_viewer(browser, experiment):
+    page(browser, f"{experiment[1]}/artifacts", "report.html", "summary.md")
+    click(browser, "//*[text()='report.html']")
+    wait(browser, lambda: browser.find_elements(By.TAG_NAME, "iframe"))
+    browser.switch_to.frame(browser.find_element(By.TAG_NAME, "iframe"))
+    try:
+        wait(browser, lambda: browser.find_elements(By.TAG_NAME, "h1"))
+        assert browser.find_element(By.TAG_NAME, "h1").text == "small: MedMamba on Phantom"
+        wait(browser, lambda: images_are_drawn(browser))
+    finally:
+        browser.switch_to.default_content()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_report_alone_fits_a_screen(browser, cross_validated, width):
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        browser.get((cross_validated / "output" / "report.html").as_uri())
+        wait(browser, lambda: images_are_drawn(browser))
+        found = browser.execute_script("return [innerWidth, document.documentElement.scrollWidth]")
+        assert found[0] == width
+        assert found[1] <= width
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

@@ -231,7 +231,7 @@ def test_options_that_make_no_sense(refusal, run_id, changes, expected):
 
 def test_images_too_small_for_the_network(refusal):
     message = refusal("training", ["train"], image_size=4, depths=[1, 1, 1, 1], channels=[8, 8, 8, 8])
-    assert "the smallest size of each is 32" in message
+    assert "takes images of 32 pixels or more, not image_size=4" in message
 
 
 def infer(refusal: Refusal, folder: Path, weights: Path, **changes: Any) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import resource
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from monai.engines import Trainer
 from small_training import SmallTraining
 
 from medmamba_monai.errors import UserError
-from medmamba_monai.training.checkpoint import checkpoint_files
+from medmamba_monai.training.checkpoint import ResumableCheckpoint, checkpoint_files
 from medmamba_monai.training.guards import TrainingDiverged
 
 
@@ -173,3 +174,19 @@ def test_checkpoint_is_read_without_pickled_objects(tmp_path):
     content = torch.load(path, weights_only=True)
     assert content["epoch"] == 1
     assert content["settings"] == {"depths": [1, 1], "seed": 0}
+
+
+def test_the_validated_network_is_what_is_kept_and_the_trained_one_goes_on(tmp_path):
+    training = SmallTraining(tmp_path / "own", epochs=1)
+    average = deepcopy(training.network)
+    with torch.no_grad():
+        for weight in average.parameters():
+            weight.fill_(0.25)
+    stateful = {"network": training.network}
+    best = tmp_path / "model.pt"
+    kept = ResumableCheckpoint(tmp_path / "kept", best, stateful, training.evaluator, validated=average)
+    kept.attach(training.trainer)
+    trained = training.run()
+    assert same(torch.load(best, weights_only=True), average.state_dict())
+    (path,) = checkpoint_files(tmp_path / "kept")
+    assert same(torch.load(path, weights_only=True)["stateful"]["network"], trained)

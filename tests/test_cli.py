@@ -48,7 +48,26 @@ def test_bundle_generates_a_bundle(tmp_path, capsys):
     assert all(Path(name).is_file() for name in printed)
 
 
-@pytest.mark.parametrize("arguments", [[], ["no_such_command"], ["send"]])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["review", "none"], "none holds no reviewed cross-validation"),
+        (["review", "none", "--resamples", "99"], "resamples is 99: give a whole number from 100"),
+        (["compare", "a", "b", "--seed", "-1", "--tracking-uri", "sqlite:///none.db"], "seed is -1"),
+        (["compare", "a", "b", "--tracking-uri", "sqlite:///none.db"], "there is no"),
+        (["compare", "a", "b", "--tracking-uri", "http://127.0.0.1:9"], "cannot be read"),
+    ],
+)
+def test_a_review_or_comparison_that_cannot_be_is_a_clear_error(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("arguments", [[], ["no_such_command"], ["send"], ["review"], ["compare"]])
 def test_a_wrong_command_line_shows_the_usage(arguments, capsys):
     with pytest.raises(SystemExit) as caught:
         main(arguments)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from medmamba_monai.errors import UserError
 from medmamba_monai.evaluation import write_predictions
 from medmamba_monai.files import write_json
 from medmamba_monai.training import TrackedRun, compare_runs
+from medmamba_monai.training.compare_runs import _title, _titles
 from medmamba_monai.training.finished_runs import open_store, read_finished_run
 from medmamba_monai.training.mlflow_store import connect
 
@@ -83,7 +85,54 @@ def test_the_command_prints_the_comparison(made, tmp_path, monkeypatch, capsys):
     arguments = ["compare", "good seed0", "bad seed0", "--tracking-uri", made[1], "--resamples", "300"]
     assert main([*arguments, "--titles", "A", "B"]) == 0
     assert "A is better than B" in capsys.readouterr().out.replace("\n", " ")
-    assert (tmp_path / "output" / "comparisons" / "A_vs_B" / "report.html").is_file()
+    html = (tmp_path / "output" / "comparisons" / "A_vs_B" / "report.html").read_text()
+    again = "medmamba-monai compare 'good seed0' 'bad seed0' --titles A B --resamples 300 --seed 0"
+    assert again.replace("'", "&#39;") in html
+
+
+def test_a_comparison_names_no_folder_of_this_machine(made, tmp_path):
+    folder, uri, _ = made
+    compare_runs(["good seed1", "bad seed1"], uri, tmp_path, resamples=300)
+    files = [tmp_path / name for name in ("report.html", "comparison.md", "comparison.json")]
+    assert not any(str(place) in path.read_text() for path in files for place in (folder, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("names", "title"),
+    [
+        (["good seed0", "good seed1"], "good"),
+        (["good seed10", "good seed11"], "good"),
+        (["resnet18_run1", "resnet18_run2"], "resnet18"),
+        (["resnet18", "resnet18b"], "resnet18"),
+        (["seed0", "seed1"], "seed0"),
+        (["good seed0"], "good seed0"),
+    ],
+)
+def test_a_model_is_called_what_its_runs_have_in_common(made, names, title):
+    run = read_finished_run(open_store(made[1]), "good seed0")
+    assert _title([replace(run, name=name) for name in names]) == title
+
+
+def test_two_models_that_would_have_one_name_need_titles(made):
+    run = read_finished_run(open_store(made[1]), "good seed0")
+    runs = [[replace(run, name=f"good seed{seed}") for seed in seeds] for seeds in ((0, 1), (2, 3))]
+    with pytest.raises(UserError, match="models would be called good, good; pass --titles"):
+        _titles([], runs)
+    with pytest.raises(UserError, match="--titles: 1 titles for 2 models"):
+        _titles(["A"], runs)
+
+
+def test_the_folder_of_a_cross_validation_is_not_overwritten(made, tmp_path):
+    shutil.copytree(made[0] / "good seed0", tmp_path / "run")
+    with pytest.raises(UserError, match="holds a run that is no comparison; choose another folder"):
+        compare_runs(["good seed0", "bad seed0"], made[1], tmp_path / "run", resamples=300)
+    assert not (tmp_path / "run" / "report.html").exists()
+
+
+def test_a_comparison_is_replaced_by_the_next(made, tmp_path):
+    for seed in (0, 1):
+        compare_runs(["good seed0", "bad seed0"], made[1], tmp_path, resamples=300, seed=seed)
+    assert json.loads((tmp_path / "comparison.json").read_text())["bootstrap"]["seed"] == 1
 
 
 @pytest.mark.parametrize(

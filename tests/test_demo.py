@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from medmamba_monai import demo
+from medmamba_monai.cli import main
 from medmamba_monai.data import load_card
 
 ROOT = Path(__file__).parents[1]
@@ -46,6 +47,19 @@ def test_the_bundle_of_a_clone_is_used_as_it_is(tmp_path):
     config.write_text("{}")
     assert demo._bundle(tmp_path, "phantom") == tmp_path / "bundles" / "phantom"
     assert config.read_text() == "{}"
+
+
+@pytest.mark.slow
+def test_a_network_that_does_not_exist_is_one_clear_error(tmp_path, monkeypatch, capsys, own_process):
+    monkeypatch.delenv("MEDMAMBA_DATA_DIR", raising=False)
+    for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo", "--network", "resnet99"]) == 2
+    caught = capsys.readouterr()
+    assert "Demo: resnet99, image_size 64, epochs 4." in caught.out
+    assert "depths" not in caught.out
+    assert "--network resnet99: does not exist; choose one of medmamba," in caught.err
 
 
 @pytest.mark.slow

@@ -63,18 +63,37 @@ def report(folder: Path, run: TrackedRun | None = None) -> dict[str, Any]:
     return json.loads((folder / "metrics.json").read_text())
 
 
-def test_predictions_hold_every_sample_bit_for_bit(tmp_path):
-    report(tmp_path)
-    predictions = read_predictions(tmp_path / "predictions.csv")
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of an evaluation of two classes."""
+    folder = tmp_path_factory.mktemp("two_classes")
+    report(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reported_several(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of an evaluation of several labels."""
+    folder = tmp_path_factory.mktemp("several_labels")
+    report_several(folder)
+    return folder
+
+
+def metrics_in(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "metrics.json").read_text())
+
+
+def test_predictions_hold_every_sample_bit_for_bit(reported):
+    predictions = read_predictions(reported / "predictions.csv")
     logits = torch.stack([item["image"] for item in samples()])
     assert list(predictions.ids) == [item["id"] for item in samples()]
     assert list(predictions.parts) == ["validation"] * 6 + ["test"] * 5
     assert np.array_equal(predictions.probabilities, torch.softmax(logits, 1).double().numpy())
 
 
-def test_each_part_has_its_own_metrics(tmp_path):
-    metrics = report(tmp_path)
-    with (tmp_path / "predictions.csv").open() as file:
+def test_each_part_has_its_own_metrics(reported):
+    metrics = metrics_in(reported)
+    with (reported / "predictions.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["part"] == "test"]
     labels, predicted = ([int(row[key]) for row in rows] for key in ("label", "predicted"))
     scores = [float(row["probability_1"]) for row in rows]
@@ -86,19 +105,13 @@ def test_each_part_has_its_own_metrics(tmp_path):
     assert [found["tp"] + found["fn"] for found in metrics["test"]["per_class"].values()] == [3, 2]
 
 
-def test_each_part_has_a_confusion_matrix_as_png_and_svg(tmp_path):
-    report(tmp_path)
-    names = {path.name for path in tmp_path.glob("confusion_matrix_*")}
-    assert names == {f"confusion_matrix_{part}.{kind}" for part in ("validation", "test") for kind in ("png", "svg")}
-
-
 def report_several(folder: Path, run: TrackedRun | None = None) -> dict[str, Any]:
     evaluate(several_labels(), EvaluationReport(folder, SEVERAL, "Chest, fold 0", "multi-label", run), "sigmoid")
     return json.loads((folder / "metrics.json").read_text())
 
 
-def test_several_labels_have_an_auc_and_counts_each_by_its_name(tmp_path):
-    metrics = report_several(tmp_path)["test"]
+def test_several_labels_have_an_auc_and_counts_each_by_its_name(reported_several):
+    metrics = metrics_in(reported_several)["test"]
     test = several_labels()[6:]
     labels, scores = np.stack([item["label"] for item in test]), torch.stack([item["image"] for item in test]).numpy()
     assert list(metrics["per_class"]) == SEVERAL
@@ -110,10 +123,36 @@ def test_several_labels_have_an_auc_and_counts_each_by_its_name(tmp_path):
     assert metrics["accuracy"] == pytest.approx(((scores > 0) == labels).mean(), abs=1e-12)
 
 
-def test_several_labels_have_a_figure_of_their_own_and_predictions_of_all(tmp_path):
-    report_several(tmp_path)
-    assert {path.name for path in tmp_path.glob("*.png")} == {"labels_validation.png", "labels_test.png"}
-    predictions = read_predictions(tmp_path / "predictions.csv")
+def figures(*kinds: str) -> set[str]:
+    return {f"{kind}_{part}.{end}" for kind in kinds for part in ("validation", "test") for end in ("png", "svg")}
+
+
+def test_each_part_has_its_figures_as_png_and_svg(reported):
+    found = {path.name for path in reported.iterdir() if path.suffix in (".png", ".svg")}
+    assert found == figures("confusion_matrix", "roc", "precision_recall")
+
+
+def test_the_curves_are_those_of_the_part(reported):
+    for part, values in metrics_in(reported).items():
+        drawn = (reported / f"roc_{part}.svg").read_text()
+        assert f"{values['auc']:.3f}  {part}" in drawn
+        assert f"Mini, fold 0, {part}" in drawn
+
+
+def test_groups_are_kept_with_the_predictions(tmp_path):
+    data = [{**item, "group": f"group-{n // 2}"} for n, item in enumerate(samples())]
+    evaluate(data, EvaluationReport(tmp_path, CLASSES, "Mini", "binary"))
+    assert read_predictions(tmp_path / "predictions.csv").groups == tuple(f"group-{n // 2}" for n in range(11))
+
+
+def test_without_groups_there_is_no_column_for_them(reported):
+    assert read_predictions(reported / "predictions.csv").groups is None
+
+
+def test_several_labels_have_a_figure_of_their_own_and_predictions_of_all(reported_several):
+    found = {path.name for path in reported_several.iterdir() if path.suffix in (".png", ".svg")}
+    assert found == figures("labels", "roc", "precision_recall")
+    predictions = read_predictions(reported_several / "predictions.csv")
     assert np.array_equal(predictions.labels, np.stack([item["label"] for item in several_labels()]))
 
 
@@ -145,7 +184,7 @@ def test_a_run_of_its_own_begins_and_ends_with_the_evaluation(tmp_path, small_bu
     assert logged.data.metrics["test/auc"] == metrics["test"]["auc"]
     assert logged.data.metrics["validation_best/f1"] == metrics["validation"]["f1"]
     files = {file.path for file in MlflowClient(uri).list_artifacts(run.run_id, "figures")}
-    assert {"figures/confusion_matrix_test.png", "figures/confusion_matrix_validation.svg"} <= files
+    assert files == {f"figures/{name}" for name in figures("confusion_matrix", "roc", "precision_recall")}
 
 
 def test_the_run_of_a_training_is_left_to_the_training(tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from monai.data import load_decathlon_datalist
 from PIL import Image
-from small_data import folder_card, md5, small_card, write_npz
+from small_data import folder_card, md5, npz_content, small_card, write_npz
 
 from medmamba_monai.data import FoldList, prepare, read_fold_list
 from medmamba_monai.errors import UserError
@@ -217,3 +217,25 @@ def test_list_of_another_dataset_is_an_error(made: FoldList) -> None:
 
 def test_unverified_list_needs_no_data(made: FoldList, tmp_path: Path) -> None:
     assert read_fold_list(made.path, tmp_path / "nowhere", verify=False).digest == made.digest
+
+
+def test_without_groups_no_item_has_one(made: FoldList) -> None:
+    assert not made.has_groups
+    assert not any("group" in item for part in made.parts(0).values() for item in part)
+
+
+def test_with_groups_every_item_has_one_and_alone_it_is_its_own(tmp_path: Path) -> None:
+    write_npz(tmp_path, train_images=with_copies())
+    made = prepare(small_card(), tmp_path, tmp_path / "folds.json", num_folds=3)
+    assert made.has_groups
+    items = [item for part in made.parts(0).values() for item in part]
+    known = {item.id: item.group for item in (*made.training, *made.test)}
+    assert {item["id"]: item["group"] for item in items} == {name: group or name for name, group in known.items()}
+    assert len({item["group"] for item in items}) == len(items) - 2
+
+
+def with_copies() -> np.ndarray:
+    """Training images of which the first three of one class are the same picture."""
+    images = npz_content()["train_images"]
+    images[[2, 4]] = images[0]
+    return images

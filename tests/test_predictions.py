@@ -12,7 +12,15 @@ from sklearn.metrics import roc_auc_score
 
 from medmamba_monai.errors import UserError
 from medmamba_monai.evaluation.metrics import auc
-from medmamba_monai.evaluation.predictions import Predictions, ensemble, pool, read_predictions, write_predictions
+from medmamba_monai.evaluation.predictions import (
+    Predictions,
+    align,
+    combine,
+    ensemble,
+    pool,
+    read_predictions,
+    write_predictions,
+)
 
 
 def draw(num_samples: int = 30, num_classes: int = 3, seed: int = 0, prefix: str = "test") -> Predictions:
@@ -180,3 +188,70 @@ def test_pooling_an_image_twice_is_refused() -> None:
 def test_parts_that_do_not_fit_are_refused() -> None:
     with pytest.raises(UserError, match="1 ids, 2 parts and 1 labels"):
         Predictions(["a"], ["test", "test"], [0], [[0.5, 0.5]])
+
+
+def grouped(groups: list[str] | None, prefix: str = "test") -> Predictions:
+    first = draw(4, 2, prefix=prefix)
+    return Predictions(first.ids, first.parts, first.labels, first.probabilities, groups)
+
+
+@pytest.mark.parametrize("groups", [["p 1", "p,2", 'p "3"', "p 1"], None])
+def test_groups_survive_the_way_to_disk(tmp_path: Path, groups: list[str] | None) -> None:
+    write_predictions(tmp_path / "p.csv", grouped(groups))
+    assert_same(read_predictions(tmp_path / "p.csv"), grouped(groups))
+    assert read_predictions(tmp_path / "p.csv").groups == (groups and tuple(groups))
+
+
+def test_groups_of_several_labels_survive_too(tmp_path: Path) -> None:
+    several = draw_multi_label()
+    named = Predictions(several.ids, several.parts, several.labels, several.probabilities, ["x", "y", "x"])
+    write_predictions(tmp_path / "p.csv", named)
+    assert (tmp_path / "p.csv").read_text().startswith("id,part,label,predicted,group,probability_0,")
+    assert_same(read_predictions(tmp_path / "p.csv"), named)
+    assert read_predictions(tmp_path / "p.csv").groups == ("x", "y", "x")
+
+
+def test_groups_follow_their_images() -> None:
+    first = grouped(["a", "b", "c", "d"])
+    assert first.take([2, 0]).groups == ("c", "a")
+    mixed = Predictions(first.ids, ["test", "validation"] * 2, first.labels, first.probabilities, first.groups)
+    assert mixed.select("validation").groups == ("b", "d")
+
+
+def test_groups_are_aligned_by_id() -> None:
+    first = grouped(["a", "b", "c", "d"])
+    shuffled = first.take([3, 1, 0, 2])
+    assert align(shuffled, first).groups == ensemble([first, shuffled]).groups == ("a", "b", "c", "d")
+
+
+@pytest.mark.parametrize("other", [["a", "b", "c", "c"], None])
+def test_other_groups_are_other_data(other: list[str] | None) -> None:
+    with pytest.raises(UserError, match="differ in labels, parts or groups of the same ids"):
+        ensemble([grouped(["a", "b", "c", "d"]), grouped(other)])
+
+
+def test_pooled_groups_are_joined() -> None:
+    first, second = grouped(["a"] * 4, "first"), grouped(["b"] * 4, "second")
+    assert pool([first, second]).groups == ("a",) * 4 + ("b",) * 4
+
+
+def test_pooling_known_and_unknown_groups_is_refused() -> None:
+    with pytest.raises(UserError, match="1 of 2 predictions to pool tell the groups of images, the others do not"):
+        pool([grouped(["a"] * 4, "first"), grouped(None, "second")])
+
+
+def test_groups_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(UserError, match="4 ids and 3 groups"):
+        grouped(["a"] * 3)
+
+
+def test_a_group_column_in_another_place_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("id,part,label,group,predicted,probability_0,probability_1\n")
+    with pytest.raises(UserError, match=r"p\.csv: the header is .*with group after predicted"):
+        read_predictions(tmp_path / "p.csv")
+
+
+@pytest.mark.parametrize("combination", ["ensemble", "pooled"])
+def test_folds_are_combined_as_they_were_tested(combination: str) -> None:
+    parts = [draw(seed=seed, prefix=str(seed * (combination == "pooled"))) for seed in (1, 2)]
+    assert len(combine(parts, combination)) == (30 if combination == "ensemble" else 60)

@@ -128,7 +128,7 @@ def test_recipes_combine_in_any_order(small_bundle, tmp_path, own_process, recip
 
 
 def test_biases_and_norms_do_not_decay(small_bundle, tmp_path, own_process):
-    optimizer = content(workflow(small_bundle, tmp_path, "augmented", decoupled_weight_decay=0.3), "optimizer")
+    optimizer = content(workflow(small_bundle, tmp_path, "augmented", weight_decay=0.3), "optimizer")
     assert type(optimizer) is torch.optim.AdamW
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.3, 0.0]
     assert all(item.ndim > 1 for item in optimizer.param_groups[0]["params"])

@@ -12,6 +12,9 @@ from medmamba_monai.evaluation.resampling import Interval
 from medmamba_monai.evaluation.review_metrics import metric_names
 from medmamba_monai.evaluation.review_tables import TITLES, shown, shown_interval
 
+SMALLEST_P = 1e-15
+"""Smaller p-values are not told apart: their distributions are approximate, and they round to 0 in the end."""
+
 _TITLES = {"auc": "AUC", "accuracy": "Accuracy"}
 
 
@@ -35,6 +38,8 @@ def p_text(p: float | None) -> str:
     """A p-value for readers, never rounded to zero."""
     if p is None:
         return "not testable"
+    if p < SMALLEST_P:
+        return f"<{SMALLEST_P:.0e}"
     return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
 
 
@@ -122,7 +127,7 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
             {
                 "models": list(pair.names),
                 "differences": {metric: asdict(found) for metric, found in pair.differences.metrics.items()},
-                "tests": {metric: {**asdict(tests), "verdict": tests.verdict} for metric, tests in pair.tests.items()},
+                "tests": {metric: _plain_tests(tests) for metric, tests in pair.tests.items()},
             }
             for pair in comparison.pairs
         ],
@@ -139,10 +144,10 @@ def _sentence(pair: Pair, metric: str) -> str:
 
 
 def _claim(tests: MetricTests, first: str, second: str) -> str:
-    images = f"{tests.over_images.name}, p = {p_text(tests.image_p)}"
+    images = f"{tests.over_images.name}, {_p_equals(tests.image_p)}"
     if tests.over_images.p_value is None:
         images = f"{tests.over_images.name} not possible"
-    folds = f"corrected resampled t-test, p = {p_text(tests.fold_p)}"
+    folds = f"corrected resampled t-test, {_p_equals(tests.fold_p)}"
     if tests.verdict in ("better", "worse"):
         ahead, behind = (first, second) if tests.verdict == "better" else (second, first)
         return f"{ahead} is better than {behind}, on these images ({images}) and over trainings ({folds})."
@@ -152,6 +157,10 @@ def _claim(tests: MetricTests, first: str, second: str) -> str:
             f"make them differ ({folds}): which network is better is not shown."
         )
     return f"No difference is shown ({images}; {folds})."
+
+
+def _p_equals(p: float) -> str:
+    return f"p {text}" if (text := p_text(p)).startswith("<") else f"p = {text}"
 
 
 def _columns(name: str, repeated: bool) -> list[str]:
@@ -168,3 +177,7 @@ def _limits(metric: str, interval: Interval) -> str:
 
 def _plain(interval: Interval | str) -> dict[str, Any]:
     return {"no_interval": interval} if isinstance(interval, str) else asdict(interval)
+
+
+def _plain_tests(tests: MetricTests) -> dict[str, Any]:
+    return {**asdict(tests), "over_images": tests.over_images._asdict(), "verdict": tests.verdict}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from medmamba_monai.errors import UserError
-from medmamba_monai.evaluation.curve_figures import REFERENCE_LINE, DASHED, SIDE_INCHES
+from medmamba_monai.evaluation.curve_figures import DASHED, REFERENCE_LINE, SIDE_INCHES
 from medmamba_monai.evaluation.figure_style import (
     BLUE,
     VERMILLION,

@@ -15,6 +15,8 @@ from medmamba_monai.evaluation.scaling import TemperatureScaling, scale_folds
 RESAMPLES = 2000
 """Resamples of a bootstrap where nobody says how many."""
 
+MIN_RESAMPLES = 100
+
 
 @dataclass(frozen=True)
 class Review:
@@ -93,6 +95,17 @@ def review_folds(
         operating_points=fold_operating_points(tested, validated, combined, task, combination),
         calibration=scale_folds(tested, validated, combined, task, combination),
     )
+
+
+def check_bootstrap(resamples: int, seed: int) -> None:
+    """Check the options of a bootstrap before anything else is computed.
+
+    Raises:
+        UserError: they are no whole numbers, or too small.
+    """
+    for name, value, smallest in (("resamples", resamples, MIN_RESAMPLES), ("seed", seed, 0)):
+        if type(value) is not int or value < smallest:
+            raise UserError(f"the bootstrap's {name} is {value!r}: give a whole number from {smallest}")
 
 
 def _intervals(predictions: Predictions, task: str, resamples: int, seed: int) -> MetricIntervals:

@@ -82,7 +82,7 @@ def review_report(review: Review, context: ReportContext) -> Report:
         _data(context),
         Section("What was evaluated on what", [PROTOCOLS[context.protocol].format(folds=context.num_folds)]),
         Section("What was not tested", bullets=limits_of(review)),
-        _again(context),
+        _again(review, context),
     ]
     return Report(
         title=context.title,
@@ -186,12 +186,16 @@ def _data(context: ReportContext) -> Section:
     return Section("The data and their known problems", [context.description, f"License: {context.license}."], problems)
 
 
-def _again(context: ReportContext) -> Section:
+def _again(review: Review, context: ReportContext) -> Section:
+    how = review.intervals.resampling
     rows = [[name, str(value)] for name, value in context.details.items()]
     versions = [[name, version] for name, version in context.versions.items()]
     return Section(
         "Make it again",
-        ["In the folder of the bundle, with the same data:"],
+        [
+            f"medmamba-monai review FOLDER --resamples {how.resamples} --seed {how.seed} makes this report again from "
+            "the saved predictions. The whole run, in the folder of the bundle, with the same data:"
+        ],
         code=context.command,
         tables=[Table(["setting", "value"], rows), Table(["package", "version"], versions)],
     )

@@ -12,6 +12,7 @@ from medmamba_monai.errors import UserError
 from medmamba_monai.evaluation.comparison import Comparison, Model, compare
 from medmamba_monai.evaluation.comparison_report import comparison_markdown, comparison_text, write_comparison
 from medmamba_monai.evaluation.comparison_text import comparison_values, sentences
+from medmamba_monai.evaluation.review import RESAMPLES, check_bootstrap
 from medmamba_monai.training.environment import environment_tags
 from medmamba_monai.training.finished_runs import FinishedRun, open_store, read_finished_run
 from medmamba_monai.training.tracking import TrackedRun
@@ -24,7 +25,7 @@ def compare_runs(
     tracking_uri: str,
     output_dir: Path,
     titles: Sequence[str] = (),
-    resamples: int = 2000,
+    resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> str:
     """Compare cross-validations, write the comparison into a folder and log it as a run of its own.
@@ -42,20 +43,20 @@ def compare_runs(
         What is to be shown in the terminal.
 
     Raises:
-        UserError: fewer than two models, a run that is not there or has not finished, or runs that are of other data,
-            other folds or another task.
+        UserError: fewer than two models, a run that is not there or has not finished, runs that are of other data,
+            other folds or another task, titles that do not fit, or an output folder that holds something else.
     """
+    check_bootstrap(resamples, seed)
+    _check_output_dir(output_dir)
     client = open_store(tracking_uri)
     found = [[read_finished_run(client, name.strip()) for name in group.split(",")] for group in names]
     runs = [run for group in found for run in group]
     _check_comparable(runs)
-    shown = list(titles) or [_title(group) for group in found]
-    if len(shown) != len(found):
-        raise UserError(f"--titles: {len(shown)} titles for {len(found)} models; give one for each")
+    shown = _titles(titles, found)
     models = [Model(title, [run.folds for run in group]) for title, group in zip(shown, found, strict=True)]
     comparison = compare(models, runs[0].task, runs[0].combination, resamples, seed)
-    options = [f"--titles {shlex.join(titles)}"] if titles else []
-    command = " ".join(["medmamba-monai compare", shlex.join(names), *options])
+    options = [*(["--titles", *titles] if titles else []), "--resamples", str(resamples), "--seed", str(seed)]
+    command = shlex.join(["medmamba-monai", "compare", *names, *options])
     files = write_comparison(output_dir, comparison, runs[0].dataset, command)
     experiment = client.get_experiment(runs[0].experiment_id).name
     run_id = _log(comparison, runs, output_dir, files, tracking_uri, experiment)
@@ -85,12 +86,28 @@ def _short(value: object) -> str:
     return f"{text[:12]}..." if re.fullmatch("[0-9a-f]{64}", text) else text
 
 
+def _check_output_dir(output_dir: Path) -> None:
+    """Another run's folder would lose its report, and the key to its run in MLflow."""
+    if (output_dir / "mlflow.json").exists() and not (output_dir / "comparison.json").exists():
+        raise UserError(f"--output_dir {output_dir}: holds a run that is no comparison; choose another folder")
+
+
+def _titles(titles: Sequence[str], found: Sequence[Sequence[FinishedRun]]) -> list[str]:
+    if titles and len(titles) != len(found):
+        raise UserError(f"--titles: {len(titles)} titles for {len(found)} models; give one for each")
+    shown = list(titles) or [_title(group) for group in found]
+    if len(set(shown)) < len(shown):
+        raise UserError(f"models would be called {', '.join(shown)}; pass --titles, a different one for each")
+    return shown
+
+
 def _title(runs: Sequence[FinishedRun]) -> str:
     """What the names of a model's runs have in common, without what counts them."""
     names = [run.name for run in runs]
     same = [letters[0] for letters in takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))]
     common = "".join(same)
-    return (re.sub(r"[\s_,.-]*(seed|run)?[\s_,.-]*$", "", common) if len(runs) > 1 else common) or names[0]
+    counter = r"[\s_,.-]*((seed|run)[\s_,.-]*\d*)?$"
+    return (re.sub(counter, "", common) if len(runs) > 1 else common) or names[0]
 
 
 def _log(

@@ -10,14 +10,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from filelock import AcquireReturnProxy, FileLock, Timeout
-
 from medmamba_monai.data import load_card, read_fold_list
 from medmamba_monai.errors import UserError
 from medmamba_monai.files import write_json
 from medmamba_monai.networks import NETWORKS
 from medmamba_monai.training.cross_validation_hints import command_again, where_to_look
-from medmamba_monai.training.cross_validation_review import REVIEW_OPTIONS, CrossValidationReview, save_description
+from medmamba_monai.training.cross_validation_review import (
+    CrossValidationReview,
+    check_review_options,
+    lock_folder,
+    save_description,
+)
 from medmamba_monai.training.cross_validation_summary import CrossValidationSummary
 from medmamba_monai.training.environment import environment_tags
 from medmamba_monai.training.fold_jobs import FoldJob, run_jobs
@@ -83,7 +86,7 @@ class CrossValidation:
         review: Mapping[str, Any] | None = None,
     ) -> None:
         check_options(parameters)
-        self.review_options = {**REVIEW_OPTIONS, **(review or {})}
+        self.review_options = check_review_options(review or {})
         self.bundle_root = Path(bundle_root).resolve()
         self.output_dir = Path(output_dir).resolve()
         self.card_path = Path(card).resolve()
@@ -94,6 +97,8 @@ class CrossValidation:
         self.config_files = [str(self._existing(name)) for name in names]
         self.evaluate_files = [str(self._existing(name)) for name in evaluate_files]
         self.parameters = _plain(parameters)
+        if (network := self.parameters["network"]) not in NETWORKS:
+            raise UserError(f"--network {network}: does not exist; choose one of {', '.join(NETWORKS)}")
         self.overrides = dict(overrides or {})
         self.fold_list = read_fold_list(
             self.parameters["data_list"], self.parameters["dataset_dir"], name=self.card.name
@@ -117,7 +122,7 @@ class CrossValidation:
         Raises:
             UserError: the output folder holds a cross-validation with other settings or is in use, or a fold failed.
         """
-        with self._lock():
+        with lock_folder(self.output_dir):
             if self._starts_afresh:
                 self._settings_path.unlink(missing_ok=True)
             self._check_same_settings()
@@ -125,16 +130,6 @@ class CrossValidation:
                 for fold in self.folds:
                     self._result(fold).unlink(missing_ok=True)
             self._run_and_finish()
-
-    def _lock(self) -> AcquireReturnProxy:
-        try:
-            return FileLock(self.output_dir / ".lock").acquire(timeout=0)
-        except Timeout:
-            raise UserError(f"{self.output_dir} is in use: this cross-validation is running already") from None
-        except OSError as error:
-            raise UserError(
-                f"cannot write in {self.output_dir}: {error.strerror}; choose another folder with --output_dir"
-            ) from error
 
     @property
     def _starts_afresh(self) -> bool:
@@ -197,10 +192,10 @@ class CrossValidation:
         summary.log(self.run_handle, title, self._command(), details)
         print(summary.text, flush=True)
         if summary.combined is not None:
-            description = {"title": title, "command": self._command(), "details": details}
-            save_description(self.output_dir, self.card_path, self.parameters, description)
+            description: dict[str, Any] = {"title": title, "command": self._command(), "details": details}
+            save_description(summary, self.card_path, self.parameters, description)
             review = CrossValidationReview(summary, **self.review_options)
-            review.write(title, self._command(), details)
+            review.write(**description)
             review.log(self.run_handle)
         print(self._where(seconds), flush=True)
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from filelock import AcquireReturnProxy, FileLock, Timeout
+
 from medmamba_monai.data import load_card, read_fold_list
 from medmamba_monai.errors import UserError
 from medmamba_monai.evaluation import Predictions, read_predictions
@@ -16,7 +18,7 @@ from medmamba_monai.evaluation.fold_figures import class_balance_figure, fold_do
 from medmamba_monai.evaluation.image_figures import mosaic_figure
 from medmamba_monai.evaluation.report import Picture, write_report
 from medmamba_monai.evaluation.resampling import Interval
-from medmamba_monai.evaluation.review import RESAMPLES, Review, review_folds
+from medmamba_monai.evaluation.review import RESAMPLES, Review, check_bootstrap, review_folds
 from medmamba_monai.evaluation.review_figures import save_review_figures
 from medmamba_monai.evaluation.review_report import ReportContext, review_report
 from medmamba_monai.evaluation.review_tables import review_csv, review_json, review_values
@@ -35,6 +37,7 @@ CASES = 12
 DESCRIPTION = "description.json"
 """File in the folder of a cross-validation that says what it is of, so that it can be reviewed again."""
 
+_MOSAICS = {"mistakes": "The most confident mistakes", "least_certain": "The least certain cases"}
 _CURVES = ("train/loss", "validation/loss", "validation/auc")
 
 
@@ -102,8 +105,8 @@ class CrossValidationReview:
             num_folds=fold_list.num_folds,
             command=command,
             versions=package_versions(),
-            missing={fold: self.summary.failures.get(fold, "not run") for fold in self.summary.test.missing},
-            details={**details, "fold digest": fold_list.digest},
+            missing={fold: self.summary.failures.get(fold, "not finished") for fold in self.summary.test.missing},
+            details={**details, "fold digest": fold_list.digest[:12]},
             curves=self._curve_pictures(),
             cases=cases,
             trainings=self._training_pictures(),
@@ -114,13 +117,13 @@ class CrossValidationReview:
         paths = save_review_figures(self.review, self.title, self.figures_dir)
         self._figures += paths
         texts = {
-            "roc": "ROC: the combination of the folds, and the folds as a band (mean and standard deviation).",
+            "roc": "ROC of the combination; of several folds the band is their mean and standard deviation.",
             "precision_recall": "Precision against recall, likewise.",
             "reliability": "How often it is true what the network is sure of, before and after temperature scaling.",
         }
         drawn = [Picture(path, texts[_kind(path, texts)]) for path in paths if path.suffix == ".svg"]
-        confusion = [path for path in self.summary.figures if path.suffix == ".svg"]
-        return [*(Picture(path, "What was taken for what.") for path in confusion), *drawn]
+        text = "How each label was told." if self.review.task == "multi-label" else "What was taken for what."
+        return [*(Picture(path, text) for path in self.summary.figures if path.suffix == ".svg"), *drawn]
 
     def _training_pictures(self) -> list[Picture]:
         card, results = self.summary.card, self.summary.results
@@ -145,23 +148,24 @@ class CrossValidationReview:
         return [*pictures, self._save(balance, "class_balance", "How the classes are divided.")]
 
     def _case_pictures(self) -> tuple[list[Picture], str]:
-        """Mosaics of images, and where there are none the reason."""
+        """Mosaics of images, and where there are none the reason; those of an earlier review are removed."""
+        for name in _MOSAICS:
+            for path in self.figures_dir.glob(f"{name}.*"):
+                path.unlink()
         if not self.with_images:
-            return [], "Images were left out (--report_images False)."
+            return [], "Images were left out, as asked for."
         names, combined = self.summary.class_names, self.review.combined
-        mosaics = {
-            "mistakes": ("The most confident mistakes", confident_mistakes(combined, names, CASES)),
-            "least_certain": ("The least certain cases", least_certain(combined, names, CASES)),
-        }
-        pictures = [self._mosaic(name, title, cases) for name, (title, cases) in mosaics.items() if cases]
-        return pictures, "" if mosaics["mistakes"][1] else "No test image was classified wrongly."
+        mistakes = confident_mistakes(combined, names, CASES)
+        found = {"mistakes": mistakes, "least_certain": least_certain(combined, names, CASES)}
+        pictures = [self._mosaic(name, cases) for name, cases in found.items() if cases]
+        return pictures, "" if mistakes else "No test image was classified wrongly. These were the closest calls."
 
-    def _mosaic(self, name: str, title: str, cases: list[Case]) -> Picture:
+    def _mosaic(self, name: str, cases: list[Case]) -> Picture:
         captions = [(case.true, case.predicted, case.probability, case.id) for case in cases]
-        figure = mosaic_figure(
-            case_images(self.summary.fold_list, cases), captions, f"{title}: {self.title}", columns=6
-        )
-        return self._save(figure, name, f"{title}: true and predicted class, and its probability.", wide=True)
+        images = case_images(self.summary.fold_list, cases)
+        figure = mosaic_figure(images, captions, f"{_MOSAICS[name]}: {self.title}", columns=6)
+        text = f"{_MOSAICS[name]}: true and predicted class, and its probability."
+        return self._save(figure, name, text, wide=True)
 
     def _save(self, figure: Any, name: str, text: str, wide: bool = False) -> Picture:
         png, svg = save_figure(figure, self.figures_dir / name)
@@ -176,19 +180,56 @@ def _kind(path: Path, kinds: Mapping[str, str]) -> str:
     return next(kind for kind in kinds if path.name.startswith(kind))
 
 
+def check_review_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Complete the options of a review, and check them before anything is trained or computed.
+
+    Raises:
+        UserError: an option is unknown or has a value that cannot be.
+    """
+    if unknown := sorted(options.keys() - REVIEW_OPTIONS.keys()):
+        raise UserError(f"unknown option {unknown[0]!r} of the review: choose from {', '.join(REVIEW_OPTIONS)}")
+    chosen = {**REVIEW_OPTIONS, **options}
+    check_bootstrap(chosen["resamples"], chosen["seed"])
+    if type(chosen["with_images"]) is not bool:
+        raise UserError(f"--report_images {chosen['with_images']!r}: give True or False")
+    return chosen
+
+
+def lock_folder(directory: Path) -> AcquireReturnProxy:
+    """Take the folder of a cross-validation for this process: who else wants it is told so.
+
+    Raises:
+        UserError: it is in use, or cannot be written.
+    """
+    try:
+        return FileLock(directory / ".lock").acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"{directory} is in use: this cross-validation is running already") from None
+    except OSError as error:
+        raise UserError(
+            f"cannot write in {directory}: {error.strerror}; choose another folder with --output_dir"
+        ) from error
+
+
 def save_description(
-    directory: Path, card: Path, parameters: Mapping[str, Any], description: Mapping[str, Any]
+    summary: CrossValidationSummary, card: Path, parameters: Mapping[str, Any], description: Mapping[str, Any]
 ) -> None:
     """Keep what a later review needs beside the folds: where card, folds and images are, and how the run is described.
 
     Args:
-        directory: folder of the cross-validation.
+        summary: of the cross-validation.
         card: file of the dataset's card.
         parameters: of the cross-validation, with ``data_list`` and ``dataset_dir``.
         description: arguments of `CrossValidationReview.write`.
     """
-    places = {"card": str(card), **{name: str(parameters[name]) for name in ("data_list", "dataset_dir")}}
-    write_json(directory / DESCRIPTION, {**places, "description": dict(description)})
+    content = {
+        "card": str(card),
+        **{name: str(parameters[name]) for name in ("data_list", "dataset_dir")},
+        "fold_digest": summary.fold_list.digest,
+        "failures": summary.failures,
+        "description": dict(description),
+    }
+    write_json(summary.output_dir / DESCRIPTION, content)
 
 
 def review_again(directory: Path, **options: Any) -> Path:
@@ -202,22 +243,35 @@ def review_again(directory: Path, **options: Any) -> Path:
         The report.
 
     Raises:
-        UserError: the folder holds none, or card, folds or images are not where they were.
+        UserError: the folder holds none or is in use, or card, folds or images are not what and where they were.
     """
+    chosen = check_review_options(options)
     path = directory / DESCRIPTION
     if not path.is_file():
         raise UserError(
             f"{directory} holds no reviewed cross-validation (no {DESCRIPTION}); start its cross-validation again: "
             "finished folds are not trained anew, and it is reviewed at the end"
         )
-    saved = json.loads(path.read_text(encoding="utf-8"))
-    card = load_card(saved["card"])
-    fold_list = read_fold_list(saved["data_list"], saved["dataset_dir"], name=card.name)
-    review = CrossValidationReview(
-        CrossValidationSummary(directory, card, fold_list, {}), **{**REVIEW_OPTIONS, **options}
-    )
-    review.write(**saved["description"])
-    run = reopened_run(directory)
-    review.log(run)
-    run.send()
+    with lock_folder(directory):
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        summary = _read_summary(directory, saved, verify=chosen["with_images"])
+        summary.write()
+        review = CrossValidationReview(summary, **chosen)
+        review.write(**saved["description"])
+        run = reopened_run(directory)
+        review.log(run)
+        run.send()
     return directory / "report.html"
+
+
+def _read_summary(directory: Path, saved: Mapping[str, Any], verify: bool) -> CrossValidationSummary:
+    """The summary as it was; images are compared with what they were where they are to be shown."""
+    card = load_card(saved["card"])
+    fold_list = read_fold_list(saved["data_list"], saved["dataset_dir"], verify, card.name)
+    if fold_list.digest != saved["fold_digest"]:
+        raise UserError(
+            f"{saved['data_list']} holds other folds ({fold_list.digest[:12]}) than those of this cross-validation "
+            f"({saved['fold_digest'][:12]}): put its folds back there"
+        )
+    failures = {int(fold): reason for fold, reason in saved["failures"].items()}
+    return CrossValidationSummary(directory, card, fold_list, failures)

@@ -55,13 +55,25 @@ def open_store(tracking_uri: str) -> MlflowClient:
     """Open a store that must be there already.
 
     Raises:
-        UserError: the SQLite file does not exist, or the URI is none of a store.
+        UserError: the SQLite file does not exist, the URI is none of a store, or the store does not answer.
     """
+    import requests
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
     uri = check_tracking_uri(tracking_uri)
     database = sqlite_path(uri)
     if database is not None and not database.is_file():
         raise UserError(f"--tracking_uri {tracking_uri}: there is no {database}; run in its folder, or name the store")
-    return connect(uri)
+    try:
+        client = connect(uri)
+        client.search_experiments(max_results=1)
+        return client
+    except (MlflowException, requests.RequestException, SQLAlchemyError, OSError) as error:
+        shown = without_credentials(tracking_uri)
+        raise UserError(
+            f"--tracking_uri {shown}: cannot be read ({first_line(error)[:200]}); is it running?"
+        ) from error
 
 
 def read_finished_run(client: MlflowClient, name_or_id: str) -> FinishedRun:

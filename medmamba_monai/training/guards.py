@@ -26,8 +26,8 @@ SMALLEST = {"epochs": 1, "batch_size": 1, "image_size": 1, "val_interval": 1, "p
 LARGEST = {"learning_rate": math.inf, "weight_decay": math.inf, "drop_path_rate": 1.0}
 """Numbers from 0 among the options, and the largest value of each."""
 
-NETWORKS_OWN = ("drop_path_rate",)
-"""Options that may be None, which leaves the choice to the network."""
+MAY_BE_NONE = ("drop_path_rate", "weight_decay")
+"""Options that may be None, which leaves the choice to the network or the recipe."""
 
 
 def check_options(options: Mapping[str, Any]) -> None:
@@ -42,7 +42,7 @@ def check_options(options: Mapping[str, Any]) -> None:
     if "cache" in options:
         check_cache(options["cache"])
     for name, value in options.items():
-        if value is None and name in NETWORKS_OWN:
+        if value is None and name in MAY_BE_NONE:
             continue
         if name in SMALLEST and not (type(value) is int and value >= SMALLEST[name]):
             raise UserError(f"--{name} {value!r}: give a whole number from {SMALLEST[name]}")
