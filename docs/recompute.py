@@ -1,4 +1,7 @@
-"""A finished run's figures once more, with scikit-learn alone: python docs/recompute.py ensemble_predictions.csv."""
+"""A finished run's figures once more, with scikit-learn alone: python docs/recompute.py ensemble_predictions.csv.
+
+For tasks with one class for each image; kappa is not weighted.
+"""
 
 import csv
 import sys

@@ -38,7 +38,8 @@ def _parser() -> argparse.ArgumentParser:
     review = commands.add_parser("review", help="review a cross-validation again, from its predictions alone")
     review.add_argument("directory", type=Path, help="folder of the cross-validation, such as output/first")
     _add_bootstrap(review)
-    review.add_argument("--no-images", action="store_true", help="leave images of mistakes out of the report")
+    shown = "show images of mistakes; by default where the store is a local file. What was sent already stays there"
+    review.add_argument("--images", action=argparse.BooleanOptionalAction, default=None, help=shown)
     review.set_defaults(run=_review)
     _add_compare(commands.add_parser("compare", help="compare cross-validations on the same folds, with tests"))
     bundle = commands.add_parser("bundle", help="generate a bundle from a dataset's card")
@@ -161,7 +162,7 @@ def _send(options: argparse.Namespace) -> int:
 def _review(options: argparse.Namespace) -> int:
     from medmamba_monai.training import review_again
 
-    chosen = {"resamples": options.resamples, "seed": options.seed, "with_images": not options.no_images}
+    chosen = {"resamples": options.resamples, "seed": options.seed, "with_images": options.images}
     print(f"report {review_again(options.directory, **chosen)}")
     return 0
 

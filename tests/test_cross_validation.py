@@ -106,8 +106,19 @@ def test_a_child_keeps_weights_predictions_figures_and_config(store):
             "predictions.csv",
             "metrics.json",
             "executed_config.json",
-            *(f"figures/confusion_matrix_{part}.{kind}" for part in ("validation", "test") for kind in ("png", "svg")),
+            *(
+                f"figures/{figure}_{part}.{kind}"
+                for figure in ("confusion_matrix", "roc", "precision_recall")
+                for part in ("validation", "test")
+                for kind in ("png", "svg")
+            ),
         }
+
+
+FIGURES = (
+    *(f"{name}_ensemble" for name in ("confusion_matrix", "roc", "precision_recall", "reliability")),
+    *("class_balance", "folds", "learning_curves", "least_certain", "mistakes"),
+)
 
 
 def test_the_parent_keeps_tables_figures_and_a_note(store):
@@ -118,8 +129,10 @@ def test_the_parent_keeps_tables_figures_and_a_note(store):
         "summary_test.csv",
         "summary_validation.csv",
         "ensemble_predictions.csv",
-        "figures/confusion_matrix_ensemble.png",
-        "figures/confusion_matrix_ensemble.svg",
+        "report.html",
+        "review.csv",
+        "review.json",
+        *(f"figures/{figure}.{kind}" for figure in FIGURES for kind in ("png", "svg")),
     }
     note = parent.data.tags["mlflow.note.content"]
     assert f"{100 * parent.data.metrics['ensemble/accuracy']:.2f}" in note

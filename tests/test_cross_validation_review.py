@@ -26,8 +26,9 @@ from medmamba_monai.errors import UserError
 from medmamba_monai.evaluation import Predictions, all_metrics, write_predictions
 from medmamba_monai.files import write_json
 from medmamba_monai.training import CrossValidation, review_again
-from medmamba_monai.training.cross_validation_review import CrossValidationReview, check_review_options
+from medmamba_monai.training.cross_validation_review import CrossValidationReview
 from medmamba_monai.training.cross_validation_summary import CrossValidationSummary
+from medmamba_monai.training.review_options import check_review_options
 
 pytestmark = pytest.mark.slow
 
@@ -276,7 +277,7 @@ def finished_folds(card: DatasetCard, data: Path, output: Path) -> CrossValidati
 def reviewed(summary: CrossValidationSummary) -> str:
     """The report of folds that were reviewed."""
     summary.write()
-    CrossValidationReview(summary, 200, 0, True).write("a < b & c", "the command", {"best": "<i>"})
+    CrossValidationReview(summary, 200, 0).write("a < b & c", "the command", {"best": "<i>"})
     return (summary.output_dir / "report.html").read_text(encoding="utf-8")
 
 
@@ -284,19 +285,14 @@ def test_labels_with_any_name_are_reviewed_without_learning_curves(tmp_path):
     names = ("x <i>$y$</i>", "c & d | e")
     classes = [{"name": name, "display_name": name} for name in names]
     card = small_card(task="multi-label", classes=classes, expected_counts={}, title="A <i> & C")
-    several = {key: labels % 3 % 2 for key, labels in labels_of_two().items()}
+    labels = {key: len(array) for key, array in npz_content().items() if "labels" in key}
+    several = {key: np.arange(2 * count, dtype=np.uint8).reshape(-1, 2) % 3 % 2 for key, count in labels.items()}
     write_npz(tmp_path, **several)
     html = reviewed(finished_folds(card, tmp_path, tmp_path / "output"))
     assert "How each label was told." in html
     assert "x &lt;i&gt;$y$&lt;/i&gt;" in html
     assert "<i>" not in html
     assert not list((tmp_path / "output" / "figures").glob("learning_curves.*"))
-
-
-def labels_of_two() -> dict[str, np.ndarray]:
-    """Numbers of each image's two labels, by array of the npz."""
-    content = npz_content()
-    return {key: np.arange(2 * len(content[key]), dtype=np.uint8).reshape(-1, 2) for key in content if "labels" in key}
 
 
 def test_pooled_volumes_are_reviewed(tmp_path):
@@ -315,3 +311,19 @@ def test_pooled_volumes_are_reviewed(tmp_path):
         )
     }
     assert read(tmp_path / "output" / "review.json")["validation_pooled"] is None
+
+
+@pytest.mark.parametrize(
+    ("with_images", "tracking_uri", "note"),
+    [
+        (None, "sqlite:///mlruns.db", ""),
+        (None, "", ""),
+        (None, "http://server:5000", "--report_images True shows them"),
+        (True, "http://server:5000", ""),
+        (False, "sqlite:///mlruns.db", "as asked for"),
+    ],
+)
+def test_images_reach_a_server_only_where_that_is_asked_for(with_images, tracking_uri, note):
+    found = images_left_out(with_images, tracking_uri)
+    assert note in found
+    assert bool(note) == bool(found)

@@ -40,9 +40,9 @@ def test_equally_sure_mistakes_keep_the_order_of_the_images():
 
 
 def test_the_closest_call_comes_first_right_or_wrong():
-    several = predictions([0, 1, 2], [[0.5, 0.1, 0.4], [0.34, 0.36, 0.3], [0.45, 0.15, 0.4]])
+    several = predictions([0, 1, 2], [[0.5, 0.1, 0.4], [0.33, 0.36, 0.31], [0.5, 0.01, 0.49]])
     found = least_certain(several, ["a", "b", "c"], 2)
-    assert [(case.id, case.true, case.predicted) for case in found] == [("image-1", "b", "b"), ("image-2", "c", "a")]
+    assert [(case.id, case.true, case.predicted) for case in found] == [("image-2", "c", "a"), ("image-1", "b", "b")]
 
 
 def test_a_missed_label_and_one_that_is_not_there_are_mistakes():

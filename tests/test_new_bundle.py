@@ -20,8 +20,8 @@ from medmamba_monai.data import load_card
 PATIENT = "Mustermann"
 RUN = "import sys, medmamba_monai.cli as cli; print(cli.__file__); sys.exit(cli.main())"
 SMALL = ["--image_size", "32", "--depths", "[1,1]", "--channels", "[8,16]", "--epochs", "1", "--batch_size", "4"]
-NAMES_FILES = {"folds.json", "files.csv", "job.json", "output.txt"}
-"""What stays on the user's machine and must name files: the folds, the key to the ids, the order to a process."""
+NAMES_FILES = {"folds.json", "files.csv", "job.json", "description.json", "output.txt"}
+"""What stays on the user's machine and must name files: the folds, the key to the ids, orders to processes."""
 
 
 @pytest.fixture(scope="module")

@@ -108,12 +108,12 @@ def test_a_color_image_has_its_channels_last(tmp_path):
     assert any(np.array_equal(image, array) for array in arrays["test_images"])
 
 
-def test_of_a_volume_the_middle_slice_is_shown_with_anterior_up(volumes):
+def test_of_a_volume_the_middle_slice_is_shown_as_radiologists_see_it(volumes):
     made, written = volumes
     for item in made.parts(0)["test"]:
         (image,) = case_images(made, [case(item["id"])])
         assert image.shape == (5, 4)
-        assert np.array_equal(image, written[Path(item["image"])][:, ::-1, 3].T)
+        assert np.array_equal(image, written[Path(item["image"])][::-1, ::-1, 3].T)  # the patient's right is left
 
 
 def test_an_image_that_is_gone_is_an_error_that_names_it(tmp_path, fold_list):

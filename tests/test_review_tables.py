@@ -57,12 +57,21 @@ def test_the_json_has_the_rates_of_operating_points():
     assert point["threshold"] == review_points.thresholds["highest Youden index"][0]
 
 
+def test_pooled_folds_have_thresholds_of_their_own_alone():
+    points = review_json(review(combination="pooled"))["operating_points"]
+    assert points["thresholds"] is None
+    assert "threshold" not in points["combined"]["specificity 95%"][0]
+    assert points["folds"]["0"]["specificity 95%"][0]["threshold"] > 0
+
+
 def test_a_missing_interval_has_its_reason_in_the_json_and_no_limits_in_the_csv():
     intervals = replace(review().intervals, metrics={**review().intervals.metrics, "auc": "too few"})
     without = replace(review(), intervals=intervals)
     assert review_json(without)["metrics"]["auc"] == {"value": without.metrics["auc"], "no_interval": "too few"}
     assert f"ensemble,auc,{without.metrics['auc']},,\n" in review_csv(without)
     assert metrics_table(without).rows[5][-1] == "-"
+    none = replace(without.intervals, classes={name: ["too few"] * 2 for name in without.intervals.classes})
+    assert classes_table(replace(without, intervals=none)).rows[0][2].endswith("\n-")
     assert not any(name.startswith("ensemble_interval/auc") for name in review_values(without))
 
 

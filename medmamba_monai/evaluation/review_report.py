@@ -96,12 +96,7 @@ def review_report(review: Review, context: ReportContext) -> Report:
 
 def limits_of(review: Review) -> list[str]:
     """What the numbers themselves do not show."""
-    limits = []
-    if review.intervals.resampling.units == "images":
-        limits.append(
-            "Which images belong to one patient is not known: intervals take every image as independent and are too "
-            "narrow where it is not."
-        )
+    limits = [_independence(review)]
     few = [
         f"{name} ({count})"
         for name, count in zip(review.class_names, class_counts(review), strict=True)
@@ -122,6 +117,19 @@ def limits_of(review: Review) -> list[str]:
         "scanners and patients, nor of another training: the spread of the folds hints at that."
     )
     return limits
+
+
+def _independence(review: Review) -> str:
+    how, images = review.intervals.resampling, len(review.combined)
+    if how.units == "images":
+        return (
+            "Which images belong to one patient is not known: intervals take every image as independent and are too "
+            "narrow where it is not."
+        )
+    return (
+        f"Intervals take the {images} test images as {how.num_units} independent groups. Images of one patient whom the "
+        "data do not name are in different groups, which makes intervals too narrow."
+    )
 
 
 def _key_figures(review: Review) -> list[KeyFigure]:
@@ -160,8 +168,8 @@ def _operating_points(review: Review) -> list[Section]:
     if table is None:
         return []
     text = (
-        "The most probable class is not always the right choice. These thresholds were chosen on validation images "
-        "alone and then used on test images. Predictive values hold for the share of positives in this test set."
+        "A probability of 0.5 is not always the right threshold. These were chosen on validation images alone and then "
+        "used on test images. Predictive values hold for the share of positives in this test set."
     )
     return [Section("At other thresholds", [text], tables=[table])]
 

@@ -87,8 +87,8 @@ def review_json(review: Review) -> dict[str, Any]:
         "operating_points": points
         and {
             "thresholds": points.thresholds,
-            "combined": _points(points.combined),
-            "folds": {str(fold): _points(value) for fold, value in points.folds.items()},
+            "combined": _points(points.combined, with_threshold=points.thresholds is not None),
+            "folds": {str(fold): _points(value, with_threshold=True) for fold, value in points.folds.items()},
         },
         "calibration": {
             "temperatures": {str(fold): asdict(value) for fold, value in calibration.temperatures.items()},
@@ -188,8 +188,8 @@ def class_counts(review: Review) -> list[int]:
 
 def _of_class(review: Review, name: str, index: int) -> str:
     interval = review.intervals.classes[name][index]
-    limits = "" if isinstance(interval, str) else f"\n{shown(name, interval.low)}–{shown(name, interval.high)}"
-    return shown(name, review.class_metrics[name][index]) + limits
+    limits = "-" if isinstance(interval, str) else f"{shown(name, interval.low)}–{shown(name, interval.high)}"
+    return f"{shown(name, review.class_metrics[name][index])}\n{limits}"
 
 
 def _shown_point(point: OperatingPoint) -> list[str]:
@@ -197,8 +197,13 @@ def _shown_point(point: OperatingPoint) -> list[str]:
     return ["-" if value is None else f"{100 * value:.2f}" for value in values]
 
 
-def _points(points: Mapping[str, Sequence[OperatingPoint]]) -> dict[str, list[dict[str, Any]]]:
-    return {rule: [_point(point) for point in found] for rule, found in points.items()}
+def _points(points: Mapping[str, Sequence[OperatingPoint]], with_threshold: bool) -> dict[str, list[dict[str, Any]]]:
+    """Counts and rates; pooled folds have no threshold in common."""
+    left_out = () if with_threshold else ("threshold",)
+    return {
+        rule: [{name: value for name, value in _point(point).items() if name not in left_out} for point in found]
+        for rule, found in points.items()
+    }
 
 
 def _point(point: OperatingPoint) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from medmamba_monai.training.averaging import WeightAverage
 from medmamba_monai.training.checkpoint import ResumableCheckpoint
 from medmamba_monai.training.compare_runs import compare_runs
 from medmamba_monai.training.cross_validation import CrossValidation
-from medmamba_monai.training.cross_validation_review import review_again
 from medmamba_monai.training.distributed import SyncBuffers, local_device, start_distributed
 from medmamba_monai.training.early_stopping import EarlyStop
 from medmamba_monai.training.ensemble import EnsembleLoader, ensemble_items, ensemble_networks, fold_weights
@@ -14,6 +13,7 @@ from medmamba_monai.training.guards import FiniteLoss, TrainingDiverged, check_o
 from medmamba_monai.training.losses import FocalLoss, MultiLabelFocalLoss, class_weights, positive_weights
 from medmamba_monai.training.mlflow_store import send_pending
 from medmamba_monai.training.progress import EpochProgress
+from medmamba_monai.training.review_again import review_again
 from medmamba_monai.training.schedules import IterationSchedule, parameter_groups
 from medmamba_monai.training.scores import EpochScore
 from medmamba_monai.training.seeding import EpochSeeding, derive_seed, seed_everything

@@ -15,20 +15,18 @@ from medmamba_monai.errors import UserError
 from medmamba_monai.files import write_json
 from medmamba_monai.networks import NETWORKS
 from medmamba_monai.training.cross_validation_hints import command_again, where_to_look
-from medmamba_monai.training.cross_validation_review import (
-    CrossValidationReview,
-    check_review_options,
-    lock_folder,
-    save_description,
-)
+from medmamba_monai.training.cross_validation_review import CrossValidationReview
 from medmamba_monai.training.cross_validation_summary import CrossValidationSummary
 from medmamba_monai.training.environment import environment_tags
 from medmamba_monai.training.fold_jobs import FoldJob, run_jobs
 from medmamba_monai.training.fold_process import EXIT_KILLED, tracked_run
+from medmamba_monai.training.folder_lock import lock_folder
 from medmamba_monai.training.guards import check_options
 from medmamba_monai.training.mlflow_store import check_tracking_uri
 from medmamba_monai.training.progress import format_seconds
 from medmamba_monai.training.recipes import PAPER, recipe_files, recipe_names
+from medmamba_monai.training.review_again import save_description
+from medmamba_monai.training.review_options import check_review_options, images_left_out
 from medmamba_monai.training.tracking import TrackedRun, end_status
 
 FREE_TO_CHANGE = (
@@ -68,7 +66,7 @@ class CrossValidation:
         folds: number or numbers of the folds to run; None for all.
         jobs: how many folds run at a time.
         recipe: names of recipes of the bundle, merged after ``config_files``.
-        review: ``resamples`` and ``seed`` of the bootstrap, and ``with_images``, see `CrossValidationReview`.
+        review: ``resamples`` and ``seed`` of the bootstrap, and ``with_images``, see `check_review_options`.
     """
 
     def __init__(
@@ -194,7 +192,9 @@ class CrossValidation:
         if summary.combined is not None:
             description: dict[str, Any] = {"title": title, "command": self._command(), "details": details}
             save_description(summary, self.card_path, self.parameters, description)
-            review = CrossValidationReview(summary, **self.review_options)
+            chosen = self.review_options
+            note = images_left_out(chosen["with_images"], self.parameters["tracking_uri"])
+            review = CrossValidationReview(summary, chosen["resamples"], chosen["seed"], note)
             review.write(**description)
             review.log(self.run_handle)
         print(self._where(seconds), flush=True)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import AcquireReturnProxy, FileLock, Timeout
-
-from medmamba_monai.data import load_card, read_fold_list
-from medmamba_monai.errors import UserError
 from medmamba_monai.evaluation import Predictions, read_predictions
 from medmamba_monai.evaluation.failures import Case, confident_mistakes, least_certain
 from medmamba_monai.evaluation.figure_style import save_figure
@@ -18,7 +13,7 @@ from medmamba_monai.evaluation.fold_figures import class_balance_figure, fold_do
 from medmamba_monai.evaluation.image_figures import mosaic_figure
 from medmamba_monai.evaluation.report import Picture, write_report
 from medmamba_monai.evaluation.resampling import Interval
-from medmamba_monai.evaluation.review import RESAMPLES, Review, check_bootstrap, review_folds
+from medmamba_monai.evaluation.review import Review, review_folds
 from medmamba_monai.evaluation.review_figures import save_review_figures
 from medmamba_monai.evaluation.review_report import ReportContext, review_report
 from medmamba_monai.evaluation.review_tables import review_csv, review_json, review_values
@@ -26,16 +21,10 @@ from medmamba_monai.files import write_json, write_text
 from medmamba_monai.training.cross_validation_summary import CrossValidationSummary
 from medmamba_monai.training.environment import package_versions
 from medmamba_monai.training.review_inputs import case_images, class_balance, read_history
-from medmamba_monai.training.tracking import TrackedRun, reopened_run
-
-REVIEW_OPTIONS: dict[str, Any] = {"resamples": RESAMPLES, "seed": 0, "with_images": True}
-"""What a `CrossValidationReview` does where nobody says otherwise."""
+from medmamba_monai.training.tracking import TrackedRun
 
 CASES = 12
 """Images in a mosaic."""
-
-DESCRIPTION = "description.json"
-"""File in the folder of a cross-validation that says what it is of, so that it can be reviewed again."""
 
 _MOSAICS = {"mistakes": "The most confident mistakes", "least_certain": "The least certain cases"}
 _CURVES = ("train/loss", "validation/loss", "validation/auc")
@@ -48,14 +37,15 @@ class CrossValidationReview:
         summary: the finished folds, read.
         resamples: of each bootstrap.
         seed: of the resampling.
-        with_images: whether images of mistakes are put into the report; they then reach the tracking server.
+        images_left_out: why no images of mistakes are put into the report; empty to put them in, from where they reach
+            the tracking server.
     """
 
-    def __init__(self, summary: CrossValidationSummary, resamples: int, seed: int, with_images: bool) -> None:
+    def __init__(self, summary: CrossValidationSummary, resamples: int, seed: int, images_left_out: str = "") -> None:
         self.summary = summary
         self.directory = summary.output_dir
         self.figures_dir = summary.output_dir / "figures"
-        self.with_images = with_images
+        self.images_left_out = images_left_out
         folds = {fold: self._predictions(fold) for fold in summary.results}
         task, names = summary.card.task, summary.class_names
         self.review: Review = review_folds(folds, task, names, summary.combination, resamples, seed)
@@ -127,7 +117,10 @@ class CrossValidationReview:
 
     def _training_pictures(self) -> list[Picture]:
         card, results = self.summary.card, self.summary.results
-        published = [(found.model, found.accuracy, found.auc) for found in card.published_results]
+        published = [
+            (f"{found.model}, {found.source.split(',')[0]}", found.accuracy, found.auc)
+            for found in card.published_results
+        ]
         limits = {
             name: (found.low, found.high)
             for name in ("accuracy", "auc")
@@ -152,8 +145,8 @@ class CrossValidationReview:
         for name in _MOSAICS:
             for path in self.figures_dir.glob(f"{name}.*"):
                 path.unlink()
-        if not self.with_images:
-            return [], "Images were left out, as asked for."
+        if self.images_left_out:
+            return [], self.images_left_out
         names, combined = self.summary.class_names, self.review.combined
         mistakes = confident_mistakes(combined, names, CASES)
         found = {"mistakes": mistakes, "least_certain": least_certain(combined, names, CASES)}
@@ -178,100 +171,3 @@ class CrossValidationReview:
 
 def _kind(path: Path, kinds: Mapping[str, str]) -> str:
     return next(kind for kind in kinds if path.name.startswith(kind))
-
-
-def check_review_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Complete the options of a review, and check them before anything is trained or computed.
-
-    Raises:
-        UserError: an option is unknown or has a value that cannot be.
-    """
-    if unknown := sorted(options.keys() - REVIEW_OPTIONS.keys()):
-        raise UserError(f"unknown option {unknown[0]!r} of the review: choose from {', '.join(REVIEW_OPTIONS)}")
-    chosen = {**REVIEW_OPTIONS, **options}
-    check_bootstrap(chosen["resamples"], chosen["seed"])
-    if type(chosen["with_images"]) is not bool:
-        raise UserError(f"--report_images {chosen['with_images']!r}: give True or False")
-    return chosen
-
-
-def lock_folder(directory: Path) -> AcquireReturnProxy:
-    """Take the folder of a cross-validation for this process: who else wants it is told so.
-
-    Raises:
-        UserError: it is in use, or cannot be written.
-    """
-    try:
-        return FileLock(directory / ".lock").acquire(timeout=0)
-    except Timeout:
-        raise UserError(f"{directory} is in use: this cross-validation is running already") from None
-    except OSError as error:
-        raise UserError(
-            f"cannot write in {directory}: {error.strerror}; choose another folder with --output_dir"
-        ) from error
-
-
-def save_description(
-    summary: CrossValidationSummary, card: Path, parameters: Mapping[str, Any], description: Mapping[str, Any]
-) -> None:
-    """Keep what a later review needs beside the folds: where card, folds and images are, and how the run is described.
-
-    Args:
-        summary: of the cross-validation.
-        card: file of the dataset's card.
-        parameters: of the cross-validation, with ``data_list`` and ``dataset_dir``.
-        description: arguments of `CrossValidationReview.write`.
-    """
-    content = {
-        "card": str(card),
-        **{name: str(parameters[name]) for name in ("data_list", "dataset_dir")},
-        "fold_digest": summary.fold_list.digest,
-        "failures": summary.failures,
-        "description": dict(description),
-    }
-    write_json(summary.output_dir / DESCRIPTION, content)
-
-
-def review_again(directory: Path, **options: Any) -> Path:
-    """Review a cross-validation from its folder, and send the review to its MLflow run.
-
-    Args:
-        directory: folder of the cross-validation.
-        options: those of `REVIEW_OPTIONS` that differ.
-
-    Returns:
-        The report.
-
-    Raises:
-        UserError: the folder holds none or is in use, or card, folds or images are not what and where they were.
-    """
-    chosen = check_review_options(options)
-    path = directory / DESCRIPTION
-    if not path.is_file():
-        raise UserError(
-            f"{directory} holds no reviewed cross-validation (no {DESCRIPTION}); start its cross-validation again: "
-            "finished folds are not trained anew, and it is reviewed at the end"
-        )
-    with lock_folder(directory):
-        saved = json.loads(path.read_text(encoding="utf-8"))
-        summary = _read_summary(directory, saved, verify=chosen["with_images"])
-        summary.write()
-        review = CrossValidationReview(summary, **chosen)
-        review.write(**saved["description"])
-        run = reopened_run(directory)
-        review.log(run)
-        run.send()
-    return directory / "report.html"
-
-
-def _read_summary(directory: Path, saved: Mapping[str, Any], verify: bool) -> CrossValidationSummary:
-    """The summary as it was; images are compared with what they were where they are to be shown."""
-    card = load_card(saved["card"])
-    fold_list = read_fold_list(saved["data_list"], saved["dataset_dir"], verify, card.name)
-    if fold_list.digest != saved["fold_digest"]:
-        raise UserError(
-            f"{saved['data_list']} holds other folds ({fold_list.digest[:12]}) than those of this cross-validation "
-            f"({saved['fold_digest'][:12]}): put its folds back there"
-        )
-    failures = {int(fold): reason for fold, reason in saved["failures"].items()}
-    return CrossValidationSummary(directory, card, fold_list, failures)

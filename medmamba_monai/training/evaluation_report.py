@@ -55,6 +55,7 @@ class EvaluationReport:
         title: title of the figures.
         task: the dataset's task, one of `medmamba_monai.evaluation.metrics.TASKS`.
         run: where to log; None for files alone.
+        tags: of the run, such as whether test-time augmentation was used.
     """
 
     def __init__(
@@ -64,12 +65,14 @@ class EvaluationReport:
         title: str,
         task: str = "multi-class",
         run: TrackedRun | None = None,
+        tags: Mapping[str, Any] | None = None,
     ) -> None:
         self.output_dir = Path(output_dir)
         self.class_names = list(class_names)
         self.title = title
         self.task = task
         self.run = run
+        self.tags = dict(tags or {})
         self._ids: list[str] = []
         self._parts: list[str] = []
         self._groups: list[str] = []
@@ -113,6 +116,8 @@ class EvaluationReport:
         ends_here = not run.journal.started
         if ends_here:
             run.start()
+        if self.tags:
+            run.journal.set_tags(self.tags)
         for part, values in metrics.items():
             run.journal.log_summary(self._numbers(METRIC_PREFIX[part], values))
         for path in self._figures:

@@ -46,7 +46,7 @@ def case_images(fold_list: FoldList, cases: Sequence[Case]) -> list[np.ndarray]:
 
     Returns:
         uint8 arrays (rows, columns), or (rows, columns, 3) of color images; of a volume the middle slice of its third
-        axis, turned so that anterior is up.
+        axis as radiologists see it: anterior is up, and the patient's right on the left.
 
     Raises:
         UserError: an image cannot be read.
@@ -58,6 +58,6 @@ def case_images(fold_list: FoldList, cases: Sequence[Case]) -> list[np.ndarray]:
 
 def _picture(image: np.ndarray) -> np.ndarray:
     if image.ndim == 4:
-        image = np.rot90(image[..., image.shape[-1] // 2], axes=(1, 2))
+        image = np.rot90(image[..., image.shape[-1] // 2], axes=(1, 2))[..., ::-1]
     pixels = np.rint(image).astype(np.uint8)
     return pixels[0] if len(pixels) == 1 else np.moveaxis(pixels, 0, -1)

@@ -48,6 +48,7 @@ class TrackedRun:
         self.run_name = run_name
         self.resume = resume
         self.parent = os.path.relpath(parent, self.directory) if parent is not None else None
+        self.tracking_uri = tracking_uri
         self.journal = Journal(self.directory)
         self.sender = (
             JournalSender(self.directory, check_tracking_uri(tracking_uri), experiment_name) if tracking_uri else None
