@@ -49,6 +49,7 @@ benchmarks: $(VENV)/.installed-dev
 
 recipes: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m benchmarks.recipes
+	$(VENV)/bin/python -m benchmarks.coverage --json benchmarks/results/coverage.json
 	$(VENV)/bin/python -m benchmarks.readme
 
 clean-demo:

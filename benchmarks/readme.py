@@ -5,7 +5,7 @@ between         what stands there, of the results that are in the folder, and of
 ==============  =================================================================================================
 ``benchmarks``  speed: ``model.json``, ``baselines.json``, ``scan.json``, ``growth.json``, ``loading.json`` and
                 ``gpu.json``
-``recipes``     how good networks and recipes are: ``recipes.json``
+``recipes``     how good networks and recipes are, and intervals: ``recipes.json`` and ``coverage.json``
 ==============  =================================================================================================
 
 A block begins after ``<!-- NAME -->`` and ends before ``<!-- /NAME -->``. One without a result is left as it is.
@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.coverage import coverage_part
 from benchmarks.readme_recipes import recipes_part
 from benchmarks.readme_speed import baselines_part, gpu_part, growth_part, loading_part, model_part, scan_part
 from benchmarks.report import RESULTS, load_result
@@ -35,7 +36,7 @@ BLOCKS: dict[str, dict[str, Callable[[dict[str, Any]], str]]] = {
         "loading": loading_part,
         "gpu": gpu_part,
     },
-    "recipes": {"recipes": recipes_part},
+    "recipes": {"recipes": recipes_part, "coverage": coverage_part},
 }
 """Names of results by the block that they stand in, in order, with what writes them."""
 

@@ -21,6 +21,10 @@ from medmamba_monai.evaluation import METRICS
 
 pytestmark = pytest.mark.slow
 OVERRIDES = {"train#trainer#amp": False}
+FIGURES = (
+    *(f"{name}_ensemble" for name in ("confusion_matrix", "roc", "precision_recall", "reliability")),
+    *("class_balance", "folds", "learning_curves", "least_certain", "mistakes"),
+)
 ALL_FINISHED = {"small": "FINISHED", "fold 0": "FINISHED", "fold 1": "FINISHED"}
 
 
@@ -113,12 +117,6 @@ def test_a_child_keeps_weights_predictions_figures_and_config(store):
                 for kind in ("png", "svg")
             ),
         }
-
-
-FIGURES = (
-    *(f"{name}_ensemble" for name in ("confusion_matrix", "roc", "precision_recall", "reliability")),
-    *("class_balance", "folds", "learning_curves", "least_certain", "mistakes"),
-)
 
 
 def test_the_parent_keeps_tables_figures_and_a_note(store):

@@ -28,7 +28,7 @@ from medmamba_monai.files import write_json
 from medmamba_monai.training import CrossValidation, review_again
 from medmamba_monai.training.cross_validation_review import CrossValidationReview
 from medmamba_monai.training.cross_validation_summary import CrossValidationSummary
-from medmamba_monai.training.review_options import check_review_options
+from medmamba_monai.training.review_options import check_review_options, images_left_out
 
 pytestmark = pytest.mark.slow
 

@@ -127,8 +127,8 @@ def _independence(review: Review) -> str:
             "narrow where it is not."
         )
     return (
-        f"Intervals take the {images} test images as {how.num_units} independent groups. Images of one patient whom the "
-        "data do not name are in different groups, which makes intervals too narrow."
+        f"Intervals take the {images} test images as {how.num_units} independent groups. Images of one patient whom "
+        "the data do not name are in different groups, which makes intervals too narrow."
     )
 
 
