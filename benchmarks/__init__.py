@@ -9,6 +9,7 @@ command                             what it measures
 ``python -m benchmarks.growth``     time and memory from 112 to 896 pixels, as a table and a figure
 ``python -m benchmarks.loading``    how fast images are loaded, with and without keeping them decoded
 ``python -m benchmarks.recipes``    cross-validations of networks and recipes, compared
+``python -m benchmarks.coverage``   how often the intervals of the review hold, by simulation
 ``python -m benchmarks.gpu``        speed, memory and accuracy on a machine with a GPU, and the test suite
 ``python -m benchmarks.readme``     the README's figures from ``benchmarks/results/*.json``
 ==================================  ========================================================================

@@ -191,7 +191,7 @@ def test_the_labels_table_and_figure_are_logged(tmp_path):
     run = TrackedRun(tmp_path, "", "chest", "several")
     run.start()
     summary.write()
-    summary.log(run, "command", {})
+    summary.log(run, "title", "command", {})
     logged = {line["path"] for line in read_lines(tmp_path / "tracking.jsonl") if line["op"] == "artifact"}
     assert {"summary_labels.csv", "labels_ensemble.png", "labels_ensemble.svg", "summary.md"} <= logged
     assert all((tmp_path / name).is_file() for name in logged)

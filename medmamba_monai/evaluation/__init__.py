@@ -27,7 +27,7 @@ from medmamba_monai.evaluation.figures import (
 from medmamba_monai.evaluation.metrics import METRICS, all_metrics, kappa, per_class_metrics, predicted_labels
 from medmamba_monai.evaluation.predictions import Predictions, ensemble, pool, read_predictions, write_predictions
 from medmamba_monai.evaluation.review import Review, review_folds
-from medmamba_monai.evaluation.review_metrics import REVIEW_METRICS, review_class_metrics, review_metrics
+from medmamba_monai.evaluation.review_metrics import REVIEW_METRICS, review_class_metrics
 from medmamba_monai.evaluation.significance import corrected_resampled_t_test, delong, delong_interval, holm, mcnemar
 from medmamba_monai.evaluation.summary import (
     RunDescription,
@@ -84,7 +84,6 @@ __all__ = [
     "reliability_curve",
     "review_class_metrics",
     "review_folds",
-    "review_metrics",
     "run_note",
     "save_figure",
     "save_predictions_figure",
