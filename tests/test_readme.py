@@ -33,7 +33,8 @@ def test_every_option_is_a_parameter_of_the_training_config():
 
 
 def test_every_file_and_picture_exists():
-    paths = re.findall(r"^\| `([^`]+)`", README, re.MULTILINE) + re.findall(r"!\[.*?\]\((\S+)\)", README)
+    paths = re.findall(r"^\| `([^`]+)`", README, re.MULTILINE)
+    paths += re.findall(r"!\[.*?\]\((\S+)\)", README) + re.findall(r'<img src="(\S+)"', README)
     assert len(paths) >= 8
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
