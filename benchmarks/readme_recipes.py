@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Any
 
 from benchmarks.report import markdown_table, measured_on
 from medmamba_monai.data import load_card
-from medmamba_monai.evaluation.comparison import COMPARED, LEVEL
-from medmamba_monai.evaluation.review_tables import TITLES, shown
+from medmamba_monai.evaluation.comparison import COMPARED
+from medmamba_monai.evaluation.comparison_text import holm_note
+from medmamba_monai.evaluation.review_tables import TITLES, shown, shown_spread
 
 CARDS = Path(__file__).resolve().parents[1] / "data_lists"
 
@@ -20,7 +20,8 @@ def recipes_part(result: dict[str, Any]) -> str:
     rows = [[name, *_cells(comparison, name)] for name in comparison["models"]]
     sentences = "\n".join(f"- {sentence}" for sentence in comparison["sentences"])
     table = markdown_table(_titles(comparison, options), rows)
-    note = f"{_training_note(comparison, options)} {_interval_note(comparison)} {_test_note(comparison)}"
+    tests = holm_note(len(comparison["pairs"]) * len(COMPARED))
+    note = f"{_training_note(comparison, options)} {_interval_note(comparison)} {tests}"
     return f"{table}\n\n{sentences}\n\n{note} {measured_on(result)}"
 
 
@@ -39,7 +40,7 @@ def _cells(comparison: dict[str, Any], name: str) -> list[str]:
         cells.append(f"{shown(metric, comparison['metrics'][name][metric])} ({limits})")
         values = [seed[metric] for seed in comparison["repetitions"][name]]
         if len(values) > 1:
-            cells.append(f"{shown(metric, fmean(values))} ± {shown(metric, stdev(values))}")
+            cells.append(shown_spread(metric, values))
     return cells
 
 
@@ -64,14 +65,6 @@ def _interval_note(comparison: dict[str, Any]) -> str:
     return (
         f"Test images, {comparison['combination']} of the folds{averaged}, with {100 * bootstrap['level']:g} % "
         f"intervals of a bootstrap over {bootstrap['num_units']:,} {bootstrap['units']}.{spread}"
-    )
-
-
-def _test_note(comparison: dict[str, Any]) -> str:
-    pairs = comparison["pairs"]
-    return (
-        f"p-values are two-sided and adjusted by Holm's method for {len(pairs) * len(COMPARED)} tests over images and "
-        f"as many over trainings; a claim needs both below {LEVEL}."
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from benchmarks.machine import describe_machine, header
 from medmamba_monai.errors import UserError
+from medmamba_monai.evaluation.tables import Table
 from medmamba_monai.files import write_json
 
 RESULTS = Path(__file__).parent / "results"
@@ -54,19 +55,12 @@ def new_result(name: str, options: dict[str, Any], machine: dict[str, Any] | Non
 
 def text_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Align a table: the first column to the left, all others to the right."""
-    widths = [max(len(row[column]) for row in [titles, *rows]) for column in range(len(titles))]
-
-    def line(row: Sequence[str]) -> str:
-        cells = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
-        return "  ".join([row[0].ljust(widths[0]), *cells]).rstrip()
-
-    return "\n".join([line(titles), "-" * (sum(widths) + 2 * len(widths) - 2), *map(line, rows)])
+    return Table(titles, rows).text.rstrip("\n")
 
 
 def markdown_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Write a table in Markdown: the first column to the left, all others to the right."""
-    lines = [titles, ["---", *["---:"] * (len(titles) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return Table(titles, rows).markdown.rstrip("\n")
 
 
 def time_table(entries: Sequence[dict[str, Any]]) -> str:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from medmamba_monai.errors import UserError
 from medmamba_monai.evaluation.metrics import CLASS_METRICS, FloatArray, confusion_counts, per_class_metrics
 from medmamba_monai.evaluation.predictions import Predictions
+from medmamba_monai.evaluation.tables import Table
 
 _KEY_LETTERS = 60
 
@@ -147,10 +148,8 @@ def class_markdown_table(summary: ClassSummary) -> str:
     header = [summary.kind, "images", *CLASS_METRICS, f"{summary.combination} auc"]
     columns = [summary.images, *(_spread(summary, metric) for metric in CLASS_METRICS)]
     combined = [f"{value:.4f}" for value in summary.combined["auc"]]
-    names = [name.replace("|", r"\|") for name in summary.class_names]
-    rows = [header, ["---", *["---:"] * (len(header) - 1)], *zip(names, *columns, combined, strict=True)]
-    table = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
-    return "\n".join([*table, "", f"{_remark(summary)}  "]) + "\n"
+    rows = [list(map(str, row)) for row in zip(summary.class_names, *columns, combined, strict=True)]
+    return f"{Table(header, rows).markdown}\n{_remark(summary)}  \n"
 
 
 def class_csv_table(summary: ClassSummary) -> str:

@@ -53,15 +53,13 @@ class Model:
     name: str
     runs: Sequence[Mapping[int, Predictions]]
 
-    def combined(self, combination: str) -> Predictions:
-        """The test predictions of all folds, combined, and averaged over the repetitions."""
-        tested = [[run[fold].select("test") for fold in sorted(run)] for run in self.runs]
-        return ensemble([combine(folds, combination) for folds in tested])
+    def combined_runs(self, combination: str) -> list[Predictions]:
+        """The test predictions of each repetition, its folds combined."""
+        return [combine([run[fold].select("test") for fold in sorted(run)], combination) for run in self.runs]
 
-    def run_metrics(self, combination: str, task: str) -> list[dict[str, float]]:
-        """`review_metrics` of each repetition alone."""
-        runs = [combine([run[fold].select("test") for fold in sorted(run)], combination) for run in self.runs]
-        return [review_metrics(run.probabilities, run.labels, task) for run in runs]
+    def combined(self, combination: str) -> Predictions:
+        """Those of all repetitions, averaged."""
+        return ensemble(self.combined_runs(combination))
 
 
 class ImageTest(NamedTuple):
@@ -154,7 +152,8 @@ def compare(
             predictions that are not of the same images.
     """
     _check_models(models)
-    combined = [model.combined(combination) for model in models]
+    runs = {model.name: model.combined_runs(combination) for model in models}
+    combined = [ensemble(found) for found in runs.values()]
     combined = [align(member, combined[0], number) for number, member in enumerate(combined)]
     groups = combined[0].groups
     pairs = []
@@ -169,12 +168,12 @@ def compare(
         models=tuple(models),
         task=task,
         combination=combination,
-        metrics={name: review_metrics(found.probabilities, found.labels, task) for name, found in named.items()},
+        metrics={name: _metrics(found, task) for name, found in named.items()},
         intervals={
             name: bootstrap_intervals(found.probabilities, found.labels, task, groups, resamples, seed)
             for name, found in named.items()
         },
-        run_metrics={model.name: model.run_metrics(combination, task) for model in models},
+        run_metrics={name: [_metrics(run, task) for run in found] for name, found in runs.items()},
         pairs=_adjusted(pairs),
     )
 
@@ -190,6 +189,10 @@ def test_to_train_ratio(run: Mapping[int, Predictions], combination: str) -> flo
     aside = [0 if combination == "ensemble" else count["validation"] for count in counts]
     total = sum(held_out)
     return float(np.mean([held / (total - held - kept) for held, kept in zip(held_out, aside, strict=True)]))
+
+
+def _metrics(predictions: Predictions, task: str) -> dict[str, float]:
+    return review_metrics(predictions.probabilities, predictions.labels, task)
 
 
 def _tests(

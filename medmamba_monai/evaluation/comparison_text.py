@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from statistics import fmean, stdev
 from typing import Any
 
-from medmamba_monai.evaluation.comparison import COMPARED, Comparison, MetricTests, Pair
-from medmamba_monai.evaluation.report import Table
+from medmamba_monai.evaluation.comparison import COMPARED, LEVEL, Comparison, MetricTests, Pair
 from medmamba_monai.evaluation.resampling import Interval
 from medmamba_monai.evaluation.review_metrics import metric_names
-from medmamba_monai.evaluation.review_tables import TITLES, shown, shown_interval
+from medmamba_monai.evaluation.review_tables import TITLES, in_percent, shown, shown_interval, shown_spread
+from medmamba_monai.evaluation.tables import Table
 
 SMALLEST_P = 1e-15
 """Smaller p-values are not told apart: their distributions are approximate, and they round to 0 in the end."""
@@ -27,10 +26,14 @@ def correction_note(comparison: Comparison) -> str:
     """How the p-values of the sentences were made."""
     seeds = len(comparison.models[0].runs)
     repeated = f", of {seeds} repetitions averaged" if seeds > 1 else ""
+    return f"Test images, {comparison.combination} of the folds{repeated}. {holm_note(comparison.num_tests)}"
+
+
+def holm_note(num_tests: int) -> str:
+    """What was done to the p-values of so many tests, and what a claim needs."""
     return (
-        f"Test images, {comparison.combination} of the folds{repeated}. p-values are two-sided and adjusted by "
-        f"Holm's method for {comparison.num_tests} tests over images and as many over trainings; a claim needs both "
-        "below 0.05."
+        f"p-values are two-sided and adjusted by Holm's method for {num_tests} tests over images and as many over "
+        f"trainings; a claim needs both below {LEVEL}."
     )
 
 
@@ -55,8 +58,7 @@ def models_table(comparison: Comparison) -> Table:
             interval = comparison.intervals[name].metrics[metric]
             row += [shown(metric, comparison.metrics[name][metric]), shown_interval(metric, interval)]
             if repeated:
-                values = [run[metric] for run in comparison.run_metrics[name]]
-                row.append(f"{shown(metric, fmean(values))} ± {shown(metric, stdev(values))}")
+                row.append(shown_spread(metric, [run[metric] for run in comparison.run_metrics[name]]))
         rows.append(row)
     return Table(header, rows)
 
@@ -138,7 +140,7 @@ def _sentence(pair: Pair, metric: str) -> str:
     tests, (first, second) = pair.tests[metric], pair.names
     difference = tests.values[0] - tests.values[1]
     a, b = (shown(metric, value) for value in tests.values)
-    unit = " %" if TITLES[metric].endswith("(%)") else ""
+    unit = " %" if in_percent(metric) else ""
     found = f"{_TITLES[metric]}: {first} {a}{unit}, {second} {b}{unit}, difference {_signed(metric, difference)}."
     return f"{found} {_claim(tests, first, second)}"
 
@@ -168,7 +170,7 @@ def _columns(name: str, repeated: bool) -> list[str]:
 
 
 def _signed(metric: str, value: float) -> str:
-    return f"{100 * value:+.2f}" if TITLES[metric].endswith("(%)") else f"{value:+.4f}"
+    return f"{100 * value:+.2f}" if in_percent(metric) else f"{value:+.4f}"
 
 
 def _limits(metric: str, interval: Interval) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
 
-from medmamba_monai.evaluation.report import KeyFigure, Picture, Report, Section, Table
+from medmamba_monai.evaluation.report import KeyFigure, Picture, Report, Section
 from medmamba_monai.evaluation.resampling import Interval
 from medmamba_monai.evaluation.review import Review
 from medmamba_monai.evaluation.review_tables import (
@@ -21,6 +21,7 @@ from medmamba_monai.evaluation.review_tables import (
     shown_interval,
 )
 from medmamba_monai.evaluation.summary import PROTOCOLS
+from medmamba_monai.evaluation.tables import Table
 
 FEW_IMAGES = 30
 """Below so many test images of a class, its figures are called uncertain."""

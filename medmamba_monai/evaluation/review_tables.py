@@ -9,10 +9,10 @@ from dataclasses import asdict
 from statistics import fmean, stdev
 from typing import Any
 
-from medmamba_monai.evaluation.report import Table
 from medmamba_monai.evaluation.resampling import Interval
 from medmamba_monai.evaluation.review import Review
 from medmamba_monai.evaluation.review_metrics import REVIEW_CLASS_METRICS, metric_names
+from medmamba_monai.evaluation.tables import Table
 from medmamba_monai.evaluation.thresholds import OperatingPoint
 
 TITLES = {
@@ -35,9 +35,20 @@ TITLES = {
 _RATES = ("sensitivity", "specificity", "ppv", "npv")
 
 
+def in_percent(name: str) -> bool:
+    """Whether readers see a metric in percent."""
+    return TITLES[name].endswith("(%)")
+
+
 def shown(name: str, value: float) -> str:
     """A value for readers."""
-    return f"{100 * value:.2f}" if TITLES[name].endswith("(%)") else f"{value:.4f}"
+    return f"{100 * value:.2f}" if in_percent(name) else f"{value:.4f}"
+
+
+def shown_spread(name: str, values: Sequence[float]) -> str:
+    """Mean and sample standard deviation (n - 1) for readers; of a single value itself."""
+    spread = f" ± {shown(name, stdev(values))}" if len(values) > 1 else ""
+    return shown(name, fmean(values)) + spread
 
 
 def shown_interval(name: str, interval: Interval | str) -> str:
@@ -117,11 +128,10 @@ def metrics_table(review: Review) -> Table:
     rows = []
     for name in metric_names(review.task):
         values = [fold[name] for fold in review.fold_metrics.values()]
-        spread = f" ± {shown(name, stdev(values))}" if len(values) > 1 else ""
         rows.append(
             [
                 TITLES[name],
-                shown(name, fmean(values)) + spread,
+                shown_spread(name, values),
                 shown(name, review.metrics[name]),
                 shown_interval(name, review.intervals.metrics[name]),
             ]

@@ -9,14 +9,18 @@ from medmamba_monai.evaluation.calibration import (
     ReliabilityCurve,
     Temperature,
     apply_temperature,
+    brier_score,
     calibration_events,
+    expected_calibration_error,
     fit_temperature,
     reliability_curve,
 )
+from medmamba_monai.evaluation.metrics import log_loss
 from medmamba_monai.evaluation.predictions import Predictions, combine
-from medmamba_monai.evaluation.review_metrics import review_metrics
 
-CALIBRATION_METRICS = ("ece", "brier", "log_loss")
+_MEASURES = {"ece": expected_calibration_error, "brier": brier_score, "log_loss": log_loss}
+
+CALIBRATION_METRICS = tuple(_MEASURES)
 """Those of `review_metrics` that tell how far probabilities can be taken at their word; lower is better."""
 
 
@@ -71,8 +75,8 @@ def scale_folds(
 
 
 def _calibration(predictions: Predictions, task: str) -> dict[str, float]:
-    values = review_metrics(predictions.probabilities, predictions.labels, task)
-    return {name: values[name] for name in CALIBRATION_METRICS}
+    scores, labels = predictions.probabilities, predictions.labels
+    return {name: measure(scores, labels, task) for name, measure in _MEASURES.items()}
 
 
 def _curve(predictions: Predictions, task: str) -> ReliabilityCurve:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from medmamba_monai.errors import UserError
 from medmamba_monai.evaluation.metrics import METRICS
+from medmamba_monai.evaluation.tables import Table
 
 _SPLIT = "split once into {folds} stratified folds, no patient in two of them where patients are known."
 _OPTIMISM = "Validation figures are optimistic, because they chose the epoch; test figures are not."
@@ -134,10 +135,9 @@ def text_table(summary: Summary) -> str:
 
 def markdown_table(summary: Summary) -> str:
     """The same table in Markdown, with its remarks below, for a README or a report."""
-    rows = [[name, *_cells(values)] for name, values in _rows(summary)]
-    lines = [[summary.part, *METRICS], ["---", *["---:"] * len(METRICS)], *rows]
-    table = ["| " + " | ".join(cell.strip().replace("|", r"\|") for cell in line) + " |" for line in lines]
-    return "\n".join([*table, "", *(f"{remark}  " for remark in _remarks(summary))]) + "\n"
+    rows = [[name, *map(str.strip, _cells(values))] for name, values in _rows(summary)]
+    remarks = "\n".join(f"{remark}  " for remark in _remarks(summary))
+    return f"{Table([summary.part, *METRICS], rows).markdown}\n{remarks}\n"
 
 
 def csv_table(summary: Summary) -> str:
