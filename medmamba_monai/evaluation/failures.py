@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medmamba_monai.evaluation.metrics import THRESHOLD, FloatArray
+from medmamba_monai.evaluation.metrics import THRESHOLD, FloatArray, predicted_labels
 from medmamba_monai.evaluation.predictions import Predictions
 
 
@@ -38,9 +38,9 @@ def confident_mistakes(predictions: Predictions, class_names: Sequence[str], cou
         class_names: C names.
         count: how many at most.
     """
-    cases = _cases(predictions, class_names)
-    wrong = [case for case in cases if case.true != case.predicted]
-    return sorted(wrong, key=lambda case: -case.probability)[:count]
+    wrong = np.flatnonzero(predictions.labels != predictions.predicted)
+    order = wrong[np.argsort(-_certainties(predictions)[wrong], kind="stable")]
+    return [_case(predictions, class_names, index) for index in order[:count]]
 
 
 def least_certain(predictions: Predictions, class_names: Sequence[str], count: int) -> list[Case]:
@@ -49,9 +49,16 @@ def least_certain(predictions: Predictions, class_names: Sequence[str], count: i
     Of a single-label task that is the difference between the two highest probabilities, of a label the distance of its
     probability from 0.5.
     """
-    cases = _cases(predictions, class_names)
     order = np.argsort(_margins(predictions).ravel(), kind="stable")
-    return [cases[index] for index in order[:count]]
+    return [_case(predictions, class_names, index) for index in order[:count]]
+
+
+def _certainties(predictions: Predictions) -> FloatArray:
+    """The probability of each answer that was given: one for each image, of several labels image by image."""
+    if predictions.task == "multi-label":
+        scores = predictions.probabilities
+        return np.where(predictions.predicted == 1, scores, 1 - scores).ravel()
+    return predictions.probabilities.max(axis=1)
 
 
 def _margins(predictions: Predictions) -> FloatArray:
@@ -61,19 +68,15 @@ def _margins(predictions: Predictions) -> FloatArray:
     return highest[:, -1] - highest[:, -2]
 
 
-def _cases(predictions: Predictions, class_names: Sequence[str]) -> list[Case]:
-    """All cases: an image each, of a multi-label task a label of an image each, image by image."""
+def _case(predictions: Predictions, class_names: Sequence[str], index: int) -> Case:
+    """The answer with this number, counted as `_certainties` does."""
     if predictions.task != "multi-label":
-        rows = zip(predictions.ids, predictions.labels, predictions.predicted, predictions.probabilities, strict=True)
-        return [
-            Case(name, class_names[true], class_names[predicted], float(scores[predicted]), float(scores[true]))
-            for name, true, predicted, scores in rows
-        ]
-    return [
-        _label_case(name, class_names[column], bool(labels[column]), float(scores[column]))
-        for name, labels, scores in zip(predictions.ids, predictions.labels, predictions.probabilities, strict=True)
-        for column in range(len(class_names))
-    ]
+        name, true, scores = predictions.ids[index], predictions.labels[index], predictions.probabilities[index]
+        predicted = predicted_labels(scores[None], predictions.task)[0]
+        return Case(name, class_names[true], class_names[predicted], float(scores[predicted]), float(scores[true]))
+    image, column = divmod(int(index), len(class_names))
+    there, probability = bool(predictions.labels[image, column]), float(predictions.probabilities[image, column])
+    return _label_case(predictions.ids[image], class_names[column], there, probability)
 
 
 def _label_case(name: str, label: str, there: bool, probability: float) -> Case:

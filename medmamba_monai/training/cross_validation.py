@@ -15,7 +15,6 @@ from medmamba_monai.errors import UserError
 from medmamba_monai.files import write_json
 from medmamba_monai.networks import NETWORKS
 from medmamba_monai.training.cross_validation_hints import command_again, where_to_look
-from medmamba_monai.training.cross_validation_review import CrossValidationReview
 from medmamba_monai.training.cross_validation_summary import CrossValidationSummary
 from medmamba_monai.training.environment import environment_tags
 from medmamba_monai.training.fold_jobs import FoldJob, run_jobs
@@ -25,8 +24,8 @@ from medmamba_monai.training.guards import check_options
 from medmamba_monai.training.mlflow_store import check_tracking_uri
 from medmamba_monai.training.progress import format_seconds
 from medmamba_monai.training.recipes import PAPER, recipe_files, recipe_names
-from medmamba_monai.training.review_again import save_description
-from medmamba_monai.training.review_options import check_review_options, images_left_out
+from medmamba_monai.training.review_again import make_review, save_description
+from medmamba_monai.training.review_options import check_review_options
 from medmamba_monai.training.tracking import TrackedRun, end_status
 
 FREE_TO_CHANGE = (
@@ -192,11 +191,7 @@ class CrossValidation:
         if summary.combined is not None:
             description: dict[str, Any] = {"title": title, "command": self._command(), "details": details}
             save_description(summary, self.card_path, self.parameters, description)
-            chosen = self.review_options
-            note = images_left_out(chosen["with_images"], self.parameters["tracking_uri"])
-            review = CrossValidationReview(summary, chosen["resamples"], chosen["seed"], note)
-            review.write(**description)
-            review.log(self.run_handle)
+            make_review(summary, self.run_handle, self.review_options, description)
         print(self._where(seconds), flush=True)
 
     def _finish(self) -> None:

@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 
 from medmamba_monai.errors import UserError, first_line
 from medmamba_monai.evaluation import Predictions, read_predictions
-from medmamba_monai.training.mlflow_store import check_tracking_uri, connect, sqlite_path
+from medmamba_monai.training.mlflow_store import PARENT_TAG, check_tracking_uri, connect, sqlite_path
 from medmamba_monai.training.private_values import without_credentials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
-
-_PARENT = "mlflow.parentRunId"
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,6 @@ class FinishedRun:
         task: of the dataset, one of `medmamba_monai.evaluation.metrics.TASKS`.
         combination: ``ensemble`` or ``pooled``.
         class_names: for readers, in label order.
-        params: as they were logged.
         folds: predictions of both parts of each fold, by its number.
     """
 
@@ -47,7 +44,6 @@ class FinishedRun:
     task: str
     combination: str
     class_names: tuple[str, ...]
-    params: dict[str, str]
     folds: dict[int, Predictions]
 
 
@@ -108,7 +104,6 @@ def read_finished_run(client: MlflowClient, name_or_id: str) -> FinishedRun:
         task=review["task"],
         combination=review["combination"],
         class_names=tuple(review["class_names"]),
-        params=dict(parent.data.params),
         folds=folds,
     )
 
@@ -133,7 +128,7 @@ def _parents(client: MlflowClient) -> list[Run]:
     found, token = [], None
     while True:
         page = client.search_runs(experiments, page_token=token)
-        found += [run for run in page if "fold_digest" in run.data.tags and _PARENT not in run.data.tags]
+        found += [run for run in page if "fold_digest" in run.data.tags and PARENT_TAG not in run.data.tags]
         token = page.token
         if not token:
             return [run for run in found if "num_folds" in run.data.params]
@@ -143,7 +138,7 @@ def _newest_children(client: MlflowClient, parent: Run) -> dict[int, Run]:
     """Finished children by fold; where a fold was trained anew, the newest."""
     children = client.search_runs(
         [parent.info.experiment_id],
-        f"tags.`{_PARENT}` = '{parent.info.run_id}' and attributes.status = 'FINISHED'",
+        f"tags.`{PARENT_TAG}` = '{parent.info.run_id}' and attributes.status = 'FINISHED'",
         order_by=["attributes.start_time ASC"],
     )
     return {int(child.data.tags["fold"]): child for child in children}

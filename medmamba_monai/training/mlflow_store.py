@@ -19,6 +19,9 @@ from medmamba_monai.training.private_values import without_credentials
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+PARENT_TAG = "mlflow.parentRunId"
+"""The tag by which MLflow knows the parent of a run."""
+
 _BATCH_METRICS = 900
 _MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}  # the UI's view for it, not the one for agents
 _PERMANENT = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")
@@ -174,7 +177,7 @@ class JournalSender:
             parent_id = json.loads(parent_state.read_text())["run_id"] if parent_state.is_file() else None
             if parent_id is None:
                 return False
-            tags["mlflow.parentRunId"] = parent_id
+            tags[PARENT_TAG] = parent_id
         experiment = experiment_id(client, self.state["tracking_uri"], self.state["experiment"])
         run = client.create_run(experiment, start_time=line["time"], tags=tags, run_name=line["name"])
         self.state["run_id"] = run.info.run_id

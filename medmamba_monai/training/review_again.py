@@ -14,7 +14,7 @@ from medmamba_monai.training.cross_validation_review import CrossValidationRevie
 from medmamba_monai.training.cross_validation_summary import CrossValidationSummary
 from medmamba_monai.training.folder_lock import lock_folder
 from medmamba_monai.training.review_options import check_review_options, images_left_out
-from medmamba_monai.training.tracking import reopened_run
+from medmamba_monai.training.tracking import TrackedRun, reopened_run
 
 DESCRIPTION = "description.json"
 """File in the folder of a cross-validation that says what it is of, so that it can be reviewed again."""
@@ -39,6 +39,23 @@ def save_description(
         "description": dict(description),
     }
     write_json(summary.output_dir / DESCRIPTION, content)
+
+
+def make_review(
+    summary: CrossValidationSummary, run: TrackedRun, options: Mapping[str, Any], description: Mapping[str, Any]
+) -> None:
+    """Review a cross-validation, write that into its folder and log it to its run.
+
+    Args:
+        summary: of the cross-validation.
+        run: its parent run.
+        options: all of `REVIEW_OPTIONS`, checked.
+        description: arguments of `CrossValidationReview.write`.
+    """
+    note = images_left_out(options["with_images"], run.tracking_uri)
+    review = CrossValidationReview(summary, options["resamples"], options["seed"], note)
+    review.write(**description)
+    review.log(run)
 
 
 def review_again(directory: Path, **options: Any) -> Path:
@@ -67,9 +84,7 @@ def review_again(directory: Path, **options: Any) -> Path:
         note = images_left_out(chosen["with_images"], run.tracking_uri)
         summary = _read_summary(directory, saved, verify=not note)
         summary.write()
-        review = CrossValidationReview(summary, chosen["resamples"], chosen["seed"], note)
-        review.write(**saved["description"])
-        review.log(run)
+        make_review(summary, run, chosen, saved["description"])
         run.send()
     return directory / "report.html"
 
