@@ -31,7 +31,7 @@ from benchmarks.networks import NUM_CLASSES, Job, step_of
 from benchmarks.report import add_common_options, markdown_table, new_result, save_result, time_table
 from benchmarks.timing import Times, interleave, time_call, time_entries
 from medmamba_monai.data.available_memory import available_memory
-from medmamba_monai.errors import UserError, error_message, first_line
+from medmamba_monai.errors import UserError, ends_with_user_errors, first_line
 from medmamba_monai.networks.choice import NETWORKS, build_network
 
 NAMES = [name for name in NETWORKS if name != "medmamba"]
@@ -61,15 +61,12 @@ TOGETHER = (
 ALONE = Task("training, batch 64", 64, True, 1)
 
 
+@ends_with_user_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write; returns 0, or 2 for what the user can fix."""
     options = _options(arguments)
-    try:
-        torch.set_num_threads(options.threads)
-        run(options)
-    except UserError as error:
-        print(error_message(error), file=sys.stderr)
-        return 2
+    torch.set_num_threads(options.threads)
+    run(options)
     return 0
 
 

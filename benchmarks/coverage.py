@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.report import add_common_options, new_result, save_result, text_table
+from medmamba_monai.errors import ends_with_user_errors
 from medmamba_monai.evaluation import bootstrap_intervals
 from medmamba_monai.evaluation.metrics import FloatArray, IntArray
 from medmamba_monai.evaluation.resampling import Interval
@@ -27,6 +29,7 @@ TRUTH = 1_000_000
 LEVEL = 0.95
 
 
+@ends_with_user_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Simulate, print and write the result."""
     parser = argparse.ArgumentParser("python -m benchmarks.coverage", description=__doc__)
@@ -86,4 +89,4 @@ def coverage_part(result: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

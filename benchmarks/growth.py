@@ -32,7 +32,7 @@ from benchmarks.report import (
     text_table,
 )
 from benchmarks.timing import interleave, time_entries
-from medmamba_monai.errors import UserError, error_message
+from medmamba_monai.errors import ends_with_user_errors
 
 NETWORKS = ("medmamba", "resnet50", "vit")
 SIZES = (112, 224, 448, 896)
@@ -42,21 +42,18 @@ SECONDS_A_TASK = 60.0
 FEWEST_ROUNDS = 3
 
 
+@ends_with_user_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, write and draw; returns 0, or 2 for what the user can fix."""
-    try:
-        options = _options(arguments)
-        result = load_result(options.draw) if options.draw else run(options)
-        print(f"\n{growth_table(result)}\n\n{exponent_table(result)}")
-        if options.figure is not None:
-            from benchmarks.growth_figure import draw_growth
-            from medmamba_monai.evaluation.figures import save_figure
+    options = _options(arguments)
+    result = load_result(options.draw) if options.draw else run(options)
+    print(f"\n{growth_table(result)}\n\n{exponent_table(result)}")
+    if options.figure is not None:
+        from benchmarks.growth_figure import draw_growth
+        from medmamba_monai.evaluation.figures import save_figure
 
-            for path in save_figure(draw_growth(result), options.figure):
-                print(f"written: {path}")
-    except UserError as error:
-        print(error_message(error), file=sys.stderr)
-        return 2
+        for path in save_figure(draw_growth(result), options.figure):
+            print(f"written: {path}")
     return 0
 
 

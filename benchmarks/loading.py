@@ -43,7 +43,7 @@ from benchmarks.timing import Times, interleave, time_entries
 from medmamba_monai import MedMamba, medmamba_tiny
 from medmamba_monai.data.caching import cached_dataset
 from medmamba_monai.demo import SETTINGS, SMALL_MEDMAMBA
-from medmamba_monai.errors import UserError, error_message
+from medmamba_monai.errors import ends_with_user_errors
 from medmamba_monai.images.conversion import ConvertImaged
 from medmamba_monai.images.npz import npz_array
 from medmamba_monai.images.reading import ReadImaged
@@ -82,16 +82,13 @@ class Source(NamedTuple):
         return f"{TRAINING}, {self.network}"
 
 
+@ends_with_user_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write; returns 0, or 2 for what the user can fix."""
-    try:
-        options = _options(arguments)
-        torch.set_num_threads(options.threads)
-        with tempfile.TemporaryDirectory() as folder:
-            run(options, Path(folder))
-    except UserError as error:
-        print(error_message(error), file=sys.stderr)
-        return 2
+    options = _options(arguments)
+    torch.set_num_threads(options.threads)
+    with tempfile.TemporaryDirectory() as folder:
+        run(options, Path(folder))
     return 0
 
 

@@ -28,7 +28,7 @@ from benchmarks.report import (
     time_table,
 )
 from benchmarks.timing import Times, interleave, time_entries
-from medmamba_monai.errors import UserError, error_message
+from medmamba_monai.errors import ends_with_user_errors
 
 FORWARD_1, FORWARD_8, TRAINING_8 = "forward, batch 1", "forward, batch 8", "training step, batch 8"
 RECORDING_1 = "forward recording gradients, batch 1"
@@ -40,15 +40,12 @@ IN_BFLOAT16 = ("medmamba", "resnet50")
 PROMISED = {"image_size": 224, "threads": 2}
 
 
+@ends_with_user_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write; returns 0, or 2 for what the user can fix."""
-    try:
-        options = _options(arguments)
-        torch.set_num_threads(options.threads)
-        run(options)
-    except UserError as error:
-        print(error_message(error), file=sys.stderr)
-        return 2
+    options = _options(arguments)
+    torch.set_num_threads(options.threads)
+    run(options)
     return 0
 
 

@@ -23,7 +23,7 @@ from benchmarks.coverage import coverage_part
 from benchmarks.readme_recipes import recipes_part
 from benchmarks.readme_speed import baselines_part, gpu_part, growth_part, loading_part, model_part, scan_part
 from benchmarks.report import RESULTS, load_result
-from medmamba_monai.errors import UserError, error_message
+from medmamba_monai.errors import UserError, ends_with_user_errors
 from medmamba_monai.files import write_text
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -41,6 +41,7 @@ BLOCKS: dict[str, dict[str, Callable[[dict[str, Any]], str]]] = {
 """Names of results by the block that they stand in, in order, with what writes them."""
 
 
+@ends_with_user_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the blocks, or print them with ``--print``; returns 0, or 2 for what the user can fix."""
     parser = argparse.ArgumentParser("python -m benchmarks.readme", description=__doc__)
@@ -48,15 +49,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--readme", type=Path, default=README, metavar="FILE")
     parser.add_argument("--print", action="store_true", help="write no file")
     options = parser.parse_args(arguments)
-    try:
-        blocks = render(load_results(options.results))
-        if options.print:
-            print("\n\n".join(blocks.values()))
-        else:
-            write_blocks(options.readme, blocks)
-    except UserError as error:
-        print(error_message(error), file=sys.stderr)
-        return 2
+    blocks = render(load_results(options.results))
+    if options.print:
+        print("\n\n".join(blocks.values()))
+    else:
+        write_blocks(options.readme, blocks)
     return 0
 
 

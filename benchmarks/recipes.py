@@ -22,7 +22,7 @@ from benchmarks.report import RESULTS
 from medmamba_monai.bundle_template import generate_bundle
 from medmamba_monai.data import prepare
 from medmamba_monai.demo import SMALL_MEDMAMBA, find_dataset
-from medmamba_monai.errors import UserError, error_message
+from medmamba_monai.errors import ends_with_user_errors
 from medmamba_monai.files import write_json
 from medmamba_monai.training import compare_runs
 
@@ -35,21 +35,18 @@ MODELS: dict[str, dict[str, Any]] = {
 """What is compared, by its title: options of the cross-validation. The MedMamba is the demo's, of a million weights."""
 
 
+@ends_with_user_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run what has not run yet, compare, and write the result; returns 0, or 2 for what the user can fix."""
     parser = argparse.ArgumentParser("python -m benchmarks.recipes", description=__doc__)
     parser.add_argument("--folder", type=Path, default=ROOT / "output" / "recipes")
     parser.add_argument("--json", type=Path, default=RESULTS / "recipes.json")
     parser.add_argument("--image-size", type=int, default=64)
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=2, help="folds that run at a time, on one thread each")
     options = parser.parse_args(arguments)
-    try:
-        _measure(options)
-    except UserError as error:
-        print(error_message(error), file=sys.stderr)
-        return 2
+    _measure(options)
     return 0
 
 

@@ -22,7 +22,7 @@ from benchmarks.machine import default_threads, describe_machine
 from benchmarks.report import add_common_options, bar_table, milliseconds, new_result, save_result, text_table
 from benchmarks.timing import interleave, time_entries
 from medmamba_monai import MedMamba, medmamba_tiny
-from medmamba_monai.errors import UserError, error_message
+from medmamba_monai.errors import ends_with_user_errors
 
 VOLUME = Shape(1, (16, 16, 16), 96)
 LONGEST_LOOP, LONGEST_CHUNKED = 196, 784
@@ -42,15 +42,12 @@ COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
 """The columns of the table of times: title, and the text for an entry."""
 
 
+@ends_with_user_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print and write; returns 0, 1 where a bar of the accuracy is missed, 2 for what the user can fix."""
-    try:
-        options = _options(arguments)
-        torch.set_num_threads(options.threads)
-        return run(options)
-    except UserError as error:
-        print(error_message(error), file=sys.stderr)
-        return 2
+    options = _options(arguments)
+    torch.set_num_threads(options.threads)
+    return run(options)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -6,24 +6,20 @@ import argparse
 import logging
 import os
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from medmamba_monai.errors import UserError, error_message
+from medmamba_monai.errors import ends_with_user_errors
 
 
+@ends_with_user_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code: 0, 1 where something is left to do, 2 for what the user can fix."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        return int(options.run(options))
-    except UserError as error:
-        print(error_message(error), file=sys.stderr)
-        return 2
+    return int(options.run(options))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
+from collections.abc import Callable
 from types import TracebackType
+from typing import ParamSpec
+
+_Arguments = ParamSpec("_Arguments")
 
 
 class UserError(ValueError):
@@ -47,6 +52,20 @@ def first_line(error: BaseException) -> str:
 def error_message(error: UserError) -> str:
     """The message for people."""
     return f"error: {error}"
+
+
+def ends_with_user_errors(main: Callable[_Arguments, int]) -> Callable[_Arguments, int]:
+    """Decorate the main function of a command: of what the user can fix it prints the message, and returns 2."""
+
+    @functools.wraps(main)
+    def explained(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> int:
+        try:
+            return main(*args, **kwargs)
+        except UserError as error:
+            print(error_message(error), file=sys.stderr)
+            return 2
+
+    return explained
 
 
 def explain_user_errors() -> None:

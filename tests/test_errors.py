@@ -6,10 +6,17 @@ import sys
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
-from medmamba_monai.errors import UserError, error_message, explain_user_errors, find_user_error, first_line
+from medmamba_monai.errors import (
+    UserError,
+    ends_with_user_errors,
+    error_message,
+    explain_user_errors,
+    find_user_error,
+    first_line,
+)
 
 SCRIPT = """
-from medmamba_monai.errors import UserError, explain_user_errors
+from medmamba_monai.errors import UserError, ends_with_user_errors, explain_user_errors
 explain_user_errors()
 try:
     raise UserError('folds.json: run prepare first')
@@ -76,3 +83,14 @@ def test_a_bug_in_a_worker_is_no_user_error():
 def test_an_exception_without_a_message_is_named_by_its_kind():
     assert first_line(EOFError()) == "EOFError"
     assert first_line(ValueError("one\ntwo")) == "one"
+
+
+def test_a_command_prints_what_the_user_can_fix_and_returns_2(capsys):
+    @ends_with_user_errors
+    def main(code: int) -> int:
+        if code < 0:
+            raise UserError("code: is negative; give another")
+        return code
+
+    assert (main(1), main(-1)) == (1, 2)
+    assert capsys.readouterr().err == "error: code: is negative; give another\n"
