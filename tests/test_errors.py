@@ -16,7 +16,7 @@ from medmamba_monai.errors import (
 )
 
 SCRIPT = """
-from medmamba_monai.errors import UserError, ends_with_user_errors, explain_user_errors
+from medmamba_monai.errors import UserError, explain_user_errors
 explain_user_errors()
 try:
     raise UserError('folds.json: run prepare first')
