@@ -26,7 +26,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	touch $@
 
 demo: $(VENV)/.installed
-	$(VENV)/bin/python -m medmamba_monai.demo
+	$(VENV)/bin/python -m medmamba_monai.cli.demo
 
 test: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest
@@ -37,7 +37,7 @@ lint: $(VENV)/.installed-dev
 	$(VENV)/bin/mypy
 
 bundles: $(VENV)/.installed
-	$(VENV)/bin/python -m medmamba_monai.bundle_template
+	$(VENV)/bin/python -m medmamba_monai.bundle
 
 benchmarks: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m benchmarks.scan --json benchmarks/results/scan.json

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.report import Bar, text_table
-from medmamba_monai.errors import UserError
+from medmamba_monai.core.errors import UserError
 from medmamba_monai.selective_scan import BACKENDS, directional_scan
 from medmamba_monai.selective_scan.backends import choose_backend
 

@@ -30,9 +30,9 @@ from benchmarks.machine import default_threads, describe_machine
 from benchmarks.networks import NUM_CLASSES, Job, step_of
 from benchmarks.report import add_common_options, markdown_table, new_result, save_result, time_table
 from benchmarks.timing import Times, interleave, time_call, time_entries
-from medmamba_monai.data.available_memory import available_memory
-from medmamba_monai.errors import UserError, ends_with_user_errors, first_line
-from medmamba_monai.networks.choice import NETWORKS, build_network
+from medmamba_monai.core.errors import UserError, ends_with_user_errors, first_line
+from medmamba_monai.core.memory import available_memory
+from medmamba_monai.networks.registry import NETWORKS, build_network
 
 NAMES = [name for name in NETWORKS if name != "medmamba"]
 BASELINE = NETWORKS["resnet50"]

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.report import add_common_options, new_result, save_result, text_table
-from medmamba_monai.errors import ends_with_user_errors
+from medmamba_monai.core.errors import ends_with_user_errors
 from medmamba_monai.evaluation import bootstrap_intervals
-from medmamba_monai.evaluation.metrics import FloatArray, IntArray
-from medmamba_monai.evaluation.resampling import Interval
-from medmamba_monai.evaluation.review_metrics import review_metrics
+from medmamba_monai.evaluation.metrics.paper import FloatArray, IntArray
+from medmamba_monai.evaluation.metrics.review import review_metrics
+from medmamba_monai.evaluation.statistics.resampling import Interval
 
 TRUTH = 1_000_000
 """Images of the sample that the true values come from."""

@@ -24,10 +24,10 @@ def exponentials_per_second(threads: int, repetitions: int = REPETITIONS, rounds
     import numba
     import numpy as np
 
-    from medmamba_monai.selective_scan.numba_cpu import kernel_threads
-    from medmamba_monai.selective_scan.numba_forward import load_tile
-    from medmamba_monai.selective_scan.numba_math import exp2
-    from medmamba_monai.selective_scan.numba_vector import LANES, store
+    from medmamba_monai.selective_scan.numba.forward import load_tile
+    from medmamba_monai.selective_scan.numba.launch import kernel_threads
+    from medmamba_monai.selective_scan.numba.math import exp2
+    from medmamba_monai.selective_scan.numba.vector import LANES, store
 
     @numba.njit(parallel=True, nogil=True, error_model="numpy")
     def exponentiate(numbers: Any, repetitions: int) -> None:

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {reason}", file=sys.stderr)
         return 2
     from benchmarks import gpu_parts
-    from medmamba_monai.errors import UserError, error_message
+    from medmamba_monai.core.errors import UserError, error_message
 
     try:
         return gpu_parts.run_parts(options)

@@ -20,9 +20,9 @@ from torch import Tensor
 from benchmarks.accuracy import Shape, make_inputs, relative_error, scan, scan_and_gradients
 from benchmarks.report import milliseconds, text_table
 from benchmarks.timing import interleave, time_entries
-from medmamba_monai.errors import first_line
+from medmamba_monai.core.errors import first_line
 
-MODULE = "medmamba_monai.selective_scan.triton_gpu"
+MODULE = "medmamba_monai.selective_scan.triton.launch"
 UNCHANGED, FACTORS = "as chosen", (0.5, 2.0)
 AGREEMENT = 1e-5
 """Relative difference up to which another configuration counts as giving the same results."""

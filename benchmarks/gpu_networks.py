@@ -14,7 +14,7 @@ from torch.nn import functional
 from benchmarks.memory import peak_cuda_memory
 from benchmarks.networks import NUM_CLASSES, Job, build_network, build_step
 from benchmarks.timing import interleave, time_entries
-from medmamba_monai.errors import first_line
+from medmamba_monai.core.errors import first_line
 
 
 def measure_networks(jobs: Sequence[Job], rounds: int, baseline: str, task: str) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ from benchmarks.report import bar_table, load_result, megabytes, milliseconds, n
 from benchmarks.scan import ACCURACY_CHANNELS, scan_step, stage_shapes
 from benchmarks.timing import interleave, time_entries
 from medmamba_monai import medmamba_tiny
-from medmamba_monai.errors import UserError, first_line
+from medmamba_monai.core.errors import UserError, first_line
 from medmamba_monai.selective_scan.backends import import_failure
 
 ROOT = Path(__file__).resolve().parents[1]

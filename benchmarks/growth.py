@@ -32,7 +32,7 @@ from benchmarks.report import (
     text_table,
 )
 from benchmarks.timing import interleave, time_entries
-from medmamba_monai.errors import ends_with_user_errors
+from medmamba_monai.core.errors import ends_with_user_errors
 
 NETWORKS = ("medmamba", "resnet50", "vit")
 SIZES = (112, 224, 448, 896)
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"\n{growth_table(result)}\n\n{exponent_table(result)}")
     if options.figure is not None:
         from benchmarks.growth_figure import draw_growth
-        from medmamba_monai.evaluation.figures import save_figure
+        from medmamba_monai.evaluation.figures.confusion import save_figure
 
         for path in save_figure(draw_growth(result), options.figure):
             print(f"written: {path}")

@@ -41,13 +41,13 @@ from benchmarks.networks import NUM_CLASSES, Job, step_of
 from benchmarks.report import Bar, add_common_options, bar_table, megabytes, new_result, save_result, text_table
 from benchmarks.timing import Times, interleave, time_entries
 from medmamba_monai import MedMamba, medmamba_tiny
-from medmamba_monai.data.caching import cached_dataset
-from medmamba_monai.demo import SETTINGS, SMALL_MEDMAMBA
-from medmamba_monai.errors import ends_with_user_errors
-from medmamba_monai.images.conversion import ConvertImaged
+from medmamba_monai.cli.demo import SETTINGS, SMALL_MEDMAMBA
+from medmamba_monai.core.errors import ends_with_user_errors
+from medmamba_monai.data.cache.dataset import cached_dataset
+from medmamba_monai.images.convert import ConvertImaged
 from medmamba_monai.images.npz import npz_array
-from medmamba_monai.images.reading import ReadImaged
-from medmamba_monai.images.resizing import ResizeImaged
+from medmamba_monai.images.read import ReadImaged
+from medmamba_monai.images.resize import ResizeImaged
 
 BATCH = 64
 BASELINE, FORMER, IN_MEMORY, ON_DISK = "no cache", "memory, float32", "memory, uint8", "disk, uint8"

@@ -74,7 +74,7 @@ def scan_instructions() -> str:
     """Name the vectors that the CPU's scan computes with, or say that it is not there."""
     if find_spec("numba") is None:
         return "no numba"
-    from medmamba_monai.selective_scan.numba_cpu import LANES
+    from medmamba_monai.selective_scan.numba.launch import LANES
 
     on_x86 = platform.machine().lower() in ("x86_64", "amd64")
     names = {16: "AVX-512", 8: "AVX", 4: "SSE"} if on_x86 else {}

@@ -28,7 +28,7 @@ from benchmarks.report import (
     time_table,
 )
 from benchmarks.timing import Times, interleave, time_entries
-from medmamba_monai.errors import ends_with_user_errors
+from medmamba_monai.core.errors import ends_with_user_errors
 
 FORWARD_1, FORWARD_8, TRAINING_8 = "forward, batch 1", "forward, batch 8", "training step, batch 8"
 RECORDING_1 = "forward recording gradients, batch 1"

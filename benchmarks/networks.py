@@ -25,7 +25,7 @@ from torch.nn import functional
 
 from benchmarks.accuracy import scan
 from medmamba_monai import medmamba_tiny, networks
-from medmamba_monai.errors import UserError
+from medmamba_monai.core.errors import UserError
 from medmamba_monai.networks.baselines import EXTRA, Classifier
 from medmamba_monai.selective_scan import check_backend
 

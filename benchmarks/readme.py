@@ -23,8 +23,8 @@ from benchmarks.coverage import coverage_part
 from benchmarks.readme_recipes import recipes_part
 from benchmarks.readme_speed import baselines_part, gpu_part, growth_part, loading_part, model_part, scan_part
 from benchmarks.report import RESULTS, load_result
-from medmamba_monai.errors import UserError, ends_with_user_errors
-from medmamba_monai.files import write_text
+from medmamba_monai.core.errors import UserError, ends_with_user_errors
+from medmamba_monai.core.files import write_text
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BLOCKS: dict[str, dict[str, Callable[[dict[str, Any]], str]]] = {

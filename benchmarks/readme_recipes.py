@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import markdown_table, measured_on
-from medmamba_monai.data import load_card
-from medmamba_monai.evaluation.comparison import COMPARED
-from medmamba_monai.evaluation.comparison_text import holm_note
-from medmamba_monai.evaluation.review_tables import TITLES, shown, shown_spread
+from medmamba_monai.cards import load_card
+from medmamba_monai.evaluation.reports.comparison_text import holm_note
+from medmamba_monai.evaluation.reports.review_tables import TITLES, shown, shown_spread
+from medmamba_monai.evaluation.results.comparison import COMPARED
 
 CARDS = Path(__file__).resolve().parents[1] / "data_lists"
 

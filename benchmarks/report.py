@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.machine import describe_machine, header
-from medmamba_monai.errors import UserError
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.files import write_json
 from medmamba_monai.evaluation.tables import Table
-from medmamba_monai.files import write_json
 
 RESULTS = Path(__file__).parent / "results"
 

@@ -22,7 +22,7 @@ from benchmarks.machine import default_threads, describe_machine
 from benchmarks.report import add_common_options, bar_table, milliseconds, new_result, save_result, text_table
 from benchmarks.timing import interleave, time_entries
 from medmamba_monai import MedMamba, medmamba_tiny
-from medmamba_monai.errors import ends_with_user_errors
+from medmamba_monai.core.errors import ends_with_user_errors
 
 VOLUME = Shape(1, (16, 16, 16), 96)
 LONGEST_LOOP, LONGEST_CHUNKED = 196, 784

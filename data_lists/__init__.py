@@ -1,1 +1,1 @@
-"""The cards of the datasets; installed inside the package as ``medmamba_monai.cards``."""
+"""The cards of the datasets; installed inside the package as ``medmamba_monai.data_lists``."""

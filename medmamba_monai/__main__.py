@@ -2,6 +2,6 @@
 
 import sys
 
-from medmamba_monai.cli import main
+from medmamba_monai.cli.main import main
 
 sys.exit(main())

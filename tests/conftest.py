@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from small_bundle import ROOT, SmallBundle, run_command
+
+from tests.helpers.small_bundle import ROOT, SmallBundle, run_command
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # each worker has one core; more threads would wait for one another
@@ -60,7 +61,7 @@ def shared_by_workers(factory: pytest.TempPathFactory, name: str) -> Iterator[tu
 def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
     """A copied bundle with generated images in two folds, and an empty MLflow store."""
     from medmamba_monai.data import prepare, write_phantom
-    from medmamba_monai.training.mlflow_store import connect
+    from medmamba_monai.tracking.mlflow_store import connect
 
     with shared_by_workers(tmp_path_factory, "small_bundle") as (folder, to_make):
         found = SmallBundle(folder / "bundle", folder / "data", folder / "folds.json", folder / "empty.db")

@@ -16,7 +16,7 @@ def wheel_names(installed_wheel) -> list[str]:
 
 def test_the_wheel_carries_every_card(wheel_names):
     cards = {path.parent.name for path in (ROOT / "data_lists").glob("*/card.json")}
-    assert {f"medmamba_monai/cards/{name}/card.json" for name in cards} <= set(wheel_names)
+    assert {f"medmamba_monai/data_lists/{name}/card.json" for name in cards} <= set(wheel_names)
 
 
 def test_the_wheel_carries_the_whole_template(wheel_names):

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from medmamba_monai.data.cards import DatasetCard, ExpectedCount
-from medmamba_monai.data.folds import Sample
-from medmamba_monai.errors import UserError
+from medmamba_monai.cards.card import DatasetCard, ExpectedCount
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.data.folds.make import Sample
 
 Label = int | tuple[int, ...]
 

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from medmamba_monai.errors import UserError
+from medmamba_monai.core.errors import UserError
 
 CLASS_NAMES = ("normal", "nodule")
 _NOISE = 0.035

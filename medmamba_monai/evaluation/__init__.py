@@ -1,14 +1,22 @@
 """From saved probabilities to numbers, tables and figures: no network, no training, no tracking."""
 
-from medmamba_monai.evaluation.bootstrap import bootstrap_intervals, paired_bootstrap
-from medmamba_monai.evaluation.calibration import (
+from medmamba_monai.evaluation.figures.confusion import (
+    confusion_matrix_figure,
+    label_figure,
+    save_figure,
+    save_predictions_figure,
+)
+from medmamba_monai.evaluation.metrics.calibration import (
     apply_temperature,
     brier_score,
     expected_calibration_error,
     fit_temperature,
     reliability_curve,
 )
-from medmamba_monai.evaluation.classes import (
+from medmamba_monai.evaluation.metrics.paper import METRICS, all_metrics, kappa, per_class_metrics, predicted_labels
+from medmamba_monai.evaluation.metrics.review import REVIEW_METRICS, review_class_metrics
+from medmamba_monai.evaluation.predictions import Predictions, ensemble, pool, read_predictions, write_predictions
+from medmamba_monai.evaluation.results.classes import (
     ClassSummary,
     class_auc_metrics,
     class_csv_table,
@@ -17,19 +25,9 @@ from medmamba_monai.evaluation.classes import (
     class_summary,
     metric_keys,
 )
-from medmamba_monai.evaluation.comparison import Comparison, Model, compare
-from medmamba_monai.evaluation.figures import (
-    confusion_matrix_figure,
-    label_figure,
-    save_figure,
-    save_predictions_figure,
-)
-from medmamba_monai.evaluation.metrics import METRICS, all_metrics, kappa, per_class_metrics, predicted_labels
-from medmamba_monai.evaluation.predictions import Predictions, ensemble, pool, read_predictions, write_predictions
-from medmamba_monai.evaluation.review import Review, review_folds
-from medmamba_monai.evaluation.review_metrics import REVIEW_METRICS, review_class_metrics
-from medmamba_monai.evaluation.significance import corrected_resampled_t_test, delong, delong_interval, holm, mcnemar
-from medmamba_monai.evaluation.summary import (
+from medmamba_monai.evaluation.results.comparison import Comparison, Model, compare
+from medmamba_monai.evaluation.results.review import Review, review_folds
+from medmamba_monai.evaluation.results.summary import (
     RunDescription,
     Summary,
     csv_table,
@@ -38,7 +36,15 @@ from medmamba_monai.evaluation.summary import (
     run_note,
     text_table,
 )
-from medmamba_monai.evaluation.thresholds import operating_point, threshold_at_specificity, youden_threshold
+from medmamba_monai.evaluation.statistics.bootstrap import bootstrap_intervals, paired_bootstrap
+from medmamba_monai.evaluation.statistics.significance import (
+    corrected_resampled_t_test,
+    delong,
+    delong_interval,
+    holm,
+    mcnemar,
+)
+from medmamba_monai.evaluation.statistics.thresholds import operating_point, threshold_at_specificity, youden_threshold
 
 __all__ = [
     "METRICS",

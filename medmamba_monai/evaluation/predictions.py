@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from medmamba_monai.errors import UserError
-from medmamba_monai.evaluation.metrics import FloatArray, IntArray, check_scores, predicted_labels
-from medmamba_monai.files import write_text
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.files import write_text
+from medmamba_monai.evaluation.metrics.paper import FloatArray, IntArray, check_scores, predicted_labels
 
 PARTS = ("validation", "test")
 """The parts of a fold that are predicted: what selected the model, and what it never saw."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from medmamba_monai.errors import UserError
+from medmamba_monai.core.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from medmamba_monai.errors import UserError
-from medmamba_monai.images.file_names import shown
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.names import shown
 
 BAD_CONTENT: tuple[type[Exception], ...] = (
     OSError,

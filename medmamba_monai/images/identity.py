@@ -10,8 +10,8 @@ from typing import Any
 
 from monai.transforms import Compose
 
-from medmamba_monai.errors import UserError
-from medmamba_monai.images.reading import READING_VERSION
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.images.read import READING_VERSION
 
 Transform = Sequence[Callable[[Any], Any]] | Callable[[Any], Any] | None
 

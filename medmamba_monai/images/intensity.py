@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from medmamba_monai.errors import UserError
+from medmamba_monai.core.errors import UserError
 from medmamba_monai.images.raw_image import RawImage
 
 IntensityRange = tuple[float, float] | Literal["full", "image"] | None

@@ -16,9 +16,9 @@ from nibabel.orientations import apply_orientation, io_orientation
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
-from medmamba_monai.errors import UserError
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.names import shown
 from medmamba_monai.images.file_errors import naming_file
-from medmamba_monai.images.file_names import shown
 from medmamba_monai.images.raw_image import Frame, Limits, RawImage, choose_frame
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz", ".hdr")

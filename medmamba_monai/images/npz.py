@@ -22,9 +22,9 @@ import numpy as np
 from numpy.lib import format as npy
 from tqdm import tqdm
 
-from medmamba_monai.errors import UserError
-from medmamba_monai.files import replace_atomically
-from medmamba_monai.images.disk import cache_dir, lock_file, make_private, require_space, size_text
+from medmamba_monai.core.disk import cache_dir, lock_file, make_private, require_space, size_text
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.files import replace_atomically
 
 MAX_BYTES = 2**36
 """Largest array that is unpacked, 64 GiB: PathMNIST at 224 pixels, the largest known of its kind, has 15 GiB."""
@@ -97,7 +97,7 @@ def npz_array(
 
     An npz file decompresses the whole array at every access, so it is unpacked once; again when the file has changed.
     A small array is kept in memory. A large one is mapped: straight from the npz file where it is stored there without
-    compression, else from a copy in :func:`~medmamba_monai.images.disk.cache_dir`, which the first of all processes
+    compression, else from a copy in :func:`~medmamba_monai.core.disk.cache_dir`, which the first of all processes
     writes and each process compares once with the file's checksum (what is mapped straight is not compared).
 
     Args:

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from medmamba_monai.errors import UserError
+from medmamba_monai.core.errors import UserError
 
 MAX_PIXELS = 2**26
 MAX_BYTES = 2**31

@@ -1,9 +1,9 @@
 """MedMamba, its sizes, official checkpoints in and out, and the networks that it is compared with."""
 
-from medmamba_monai.networks.choice import NETWORKS, build_network
-from medmamba_monai.networks.folding import fold_batch_norm
+from medmamba_monai.networks.fuse_batch_norm import fold_batch_norm
 from medmamba_monai.networks.medmamba import MedMamba, medmamba_base, medmamba_small, medmamba_tiny
-from medmamba_monai.networks.pretrained import architecture_of, load_official_checkpoint, to_official_state_dict
+from medmamba_monai.networks.official_weights import architecture_of, load_official_checkpoint, to_official_state_dict
+from medmamba_monai.networks.registry import NETWORKS, build_network
 
 __all__ = [
     "NETWORKS",

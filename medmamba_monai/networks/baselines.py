@@ -15,7 +15,7 @@ import torch
 from monai.data import MetaTensor
 from torch import Tensor, nn
 
-from medmamba_monai.errors import UserError
+from medmamba_monai.core.errors import UserError
 
 EXTRA = "medmamba-monai[baselines]"
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from medmamba_monai.errors import UserError
+from medmamba_monai.core.errors import UserError
 from medmamba_monai.selective_scan import check_backend
 from medmamba_monai.selective_scan.chunked import chunked_directional_scan
 

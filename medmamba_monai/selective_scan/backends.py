@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import torch
 
-from medmamba_monai.errors import UserError
+from medmamba_monai.core.errors import UserError
 
 logger = logging.getLogger(__name__)
 

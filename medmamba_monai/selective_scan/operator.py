@@ -49,11 +49,11 @@ class Kernel(NamedTuple):
 def load_kernel(backend: str) -> Kernel:
     """Import the kernel of a backend when it is first used."""
     if backend == "numba":
-        from medmamba_monai.selective_scan import numba_cpu
+        from medmamba_monai.selective_scan.numba import launch as numba_cpu
 
         return Kernel(numba_cpu.forward, numba_cpu.backward, numba_cpu.states_shape)
     if backend == "triton":
-        from medmamba_monai.selective_scan import triton_gpu
+        from medmamba_monai.selective_scan.triton import launch as triton_gpu
 
         return Kernel(triton_gpu.forward, triton_gpu.backward, triton_gpu.states_shape, half=True)
     from medmamba_monai.selective_scan import chunked
@@ -172,7 +172,7 @@ def _directional_scan(
     u, projected, dt_weight, dt_bias, A, D = (tensor.to(dtype) for tensor in inputs)
     if backend == "reference":
         return reference_directional_scan(u, projected, dt_weight, dt_bias, A, D, spatial_shape)
-    from medmamba_monai.selective_scan.mamba_cuda import mamba_directional_scan
+    from medmamba_monai.selective_scan.mamba_ssm import mamba_directional_scan
 
     return mamba_directional_scan(u, projected, dt_weight, dt_bias, A, D, spatial_shape)
 

@@ -54,7 +54,7 @@ def selective_scan(
         return _scan_by_group(u, delta, A, B, C, D, delta_bias, delta_softplus, backend, dtype)
     converted = {name: tensor.to(dtype) for name, tensor in inputs.items()}
     if backend == "mamba_ssm" and len(u):
-        from medmamba_monai.selective_scan.mamba_cuda import load_scan
+        from medmamba_monai.selective_scan.mamba_ssm import load_scan
 
         return load_scan()(**converted, delta_softplus=delta_softplus)
     scan = reference_selective_scan if backend == "reference" else chunked_selective_scan

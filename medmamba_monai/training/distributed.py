@@ -9,7 +9,7 @@ import torch.distributed as dist
 from ignite.engine import Engine, Events
 from torch import nn
 
-from medmamba_monai.errors import UserError
+from medmamba_monai.core.errors import UserError
 
 
 def local_device() -> torch.device:

@@ -10,8 +10,8 @@ from typing import Any
 from ignite.engine import Engine, Events
 from torch import nn
 
+from medmamba_monai.core.errors import UserError
 from medmamba_monai.data import FoldList
-from medmamba_monai.errors import UserError
 from medmamba_monai.training.weights import load_weights
 
 

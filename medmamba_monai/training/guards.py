@@ -12,8 +12,8 @@ from ignite.engine import Engine
 from monai.engines.utils import IterationEvents
 from monai.utils import CommonKeys
 
+from medmamba_monai.core.errors import UserError
 from medmamba_monai.data import check_cache
-from medmamba_monai.errors import UserError
 
 
 class TrainingDiverged(UserError):

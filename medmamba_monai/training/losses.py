@@ -11,7 +11,7 @@ from monai.losses.focal_loss import FocalLoss as MonaiFocalLoss
 from torch import nn
 from torch.nn.functional import one_hot
 
-from medmamba_monai.errors import UserError
+from medmamba_monai.core.errors import UserError
 
 
 def class_weights(items: Sequence[Mapping[str, Any]], num_classes: int) -> torch.Tensor:

@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialize_safetensors
 from torch import nn
 
-from medmamba_monai.errors import UserError, first_line
-from medmamba_monai.files import write_bytes
+from medmamba_monai.core.errors import UserError, first_line
+from medmamba_monai.core.files import write_bytes
 from medmamba_monai.networks import architecture_of
 
 UNREADABLE = (

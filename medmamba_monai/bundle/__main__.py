@@ -1,0 +1,41 @@
+"""Generate bundles: ``python -m medmamba_monai.bundle [name ...]`` in the repository root.
+
+Without names, all of them, the cards' schema and the README's table of datasets.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from medmamba_monai.bundle.build import generate_bundle
+from medmamba_monai.bundle.overview import datasets_table, replace_table
+from medmamba_monai.cards import card_schema, load_card
+from medmamba_monai.core.errors import UserError, error_message
+from medmamba_monai.core.files import write_text
+
+
+def main(names: list[str]) -> int:
+    """Generate the named bundles, or one for each card in ``data_lists``."""
+    cards = sorted(Path("data_lists").glob("*/card.json"))
+    for card in cards:
+        if not names or card.parent.name in names:
+            written = generate_bundle(card, Path("bundles") / card.parent.name)
+            print(f"bundles/{card.parent.name}: {len(written)} files")
+    known = {card.parent.name for card in cards}
+    if missing := sorted(set(names) - known):
+        raise UserError(f"no data_lists/{missing[0]}/card.json; run in the repository's root; known: {sorted(known)}")
+    readme = Path("README.md")
+    if not names and readme.is_file():
+        write_text(Path("data_lists") / "card.schema.json", card_schema())
+        table = datasets_table([load_card(card) for card in cards])
+        write_text(readme, replace_table(readme.read_text(encoding="utf-8"), table))
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except UserError as problem:
+        print(error_message(problem), file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,77 @@
+"""Options of ``python -m monai.bundle run`` that no config knows: MONAI takes them for new values and says nothing."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from medmamba_monai.core.errors import UserError
+
+OF_MONAI = {
+    "_meta_",
+    "args_file",
+    "config_file",
+    "final_id",
+    "init_id",
+    "logging_file",
+    "meta_file",
+    "run_id",
+    "tracking",
+    "workflow_type",
+}
+"""What ``monai.bundle run`` itself takes."""
+
+
+def check_command_line(arguments: Sequence[str] | None = None) -> None:
+    """Refuse an option that is no key of the config files, such as ``--epoch 5`` for ``--epochs 5``.
+
+    Args:
+        arguments: a command line after the program's name; by default that of this process, where it is a
+            ``monai.bundle run`` with config files.
+
+    Raises:
+        UserError: an option is unknown; names the nearest that is known.
+    """
+    if arguments is None:
+        program = Path(sys.argv[0])
+        arguments = sys.argv[1:] if program.parts[-3:-1] == ("monai", "bundle") else []
+    options = _options(arguments)
+    known = _keys(options)
+    for name, value in options.items() if known else ():
+        switched_off = value is None and name.startswith("no") and name[2:] in known
+        if name not in known | OF_MONAI and not switched_off:
+            near = difflib.get_close_matches(name, known, 1)
+            advice = f"did you mean --{near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+            raise UserError(f"--{name}: is no value of the config; {advice}")
+        if value is not None and "#" in value and name.endswith(("_dir", "_root", "_path", "_list")):
+            raise UserError(f"--{name} {value}: a path with # cannot be used, as MONAI reads it as ::; rename it")
+
+
+def _options(arguments: Sequence[str]) -> dict[str, str | None]:
+    """Options by the first part of their names (``train`` for ``--train#trainer#amp``), as Fire reads them."""
+    own = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    options: dict[str, str | None] = {}
+    for position, argument in enumerate(own):
+        if not (match := re.fullmatch(r"--?([A-Za-z_][\w-]*)([^=]*)(=.*)?", argument, re.DOTALL)):
+            continue
+        following = own[position + 1 : position + 2]
+        value = match[3][1:] if match[3] else next((text for text in following if not text.startswith("--")), None)
+        options[match[1].replace("-", "_")] = value
+    return options
+
+
+def _keys(options: Mapping[str, str | None]) -> set[str]:
+    """Top-level keys of the config files; none where there are none, or an ``args_file`` may name others."""
+    value = options.get("config_file")
+    if value is None or "args_file" in options:
+        return set()
+    files = ast.literal_eval(value) if value.startswith("[") else value.split(",")
+    contents = [json.loads(Path(file).read_text(encoding="utf-8")) for file in files if Path(file).suffix == ".json"]
+    if len(contents) < len(files):
+        return set()
+    return {re.split("[#:]", key.lstrip("+~"))[0] for content in contents for key in content}

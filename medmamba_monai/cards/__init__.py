@@ -1,0 +1,5 @@
+"""What a dataset is: a validated JSON file, the card."""
+
+from medmamba_monai.cards.card import DatasetCard, card_schema, load_card
+
+__all__ = ["DatasetCard", "card_schema", "load_card"]

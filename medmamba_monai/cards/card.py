@@ -1,0 +1,273 @@
+"""What a dataset is, as one validated JSON file: a new dataset is a new card, no Python."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from medmamba_monai.cards.layouts import FoldersLayout, NpzLayout, RelativePath, Split, Strict, TableLayout
+from medmamba_monai.core.documents import read_document, validation_summary
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.images.intensity import Rules
+
+Task = Literal["binary", "multi-class", "ordinal", "multi-label"]
+Url = Annotated[str, Field(pattern=r"^https?://\S+$")]
+
+
+def _plain(text: str) -> str:
+    """MONAI runs a text of a config that begins with ``$`` as Python, and looks up what begins with ``@`` or ``%``."""
+    if text[:1] in ("$", "@", "%") or "@#" in text or any(ord(letter) < 32 for letter in text):
+        raise ValueError(
+            "must not begin with $, @ or %, and have no line breaks: it is written into configs; rename it"
+        )
+    return text
+
+
+Text = Annotated[str, Field(min_length=1), AfterValidator(_plain)]
+
+
+def _without_hash(text: str) -> str:
+    if "#" in text:
+        raise ValueError("must not hold #, which MONAI reads as ::; rename it")
+    return text
+
+
+Name = Annotated[Text, AfterValidator(_without_hash)]
+Md5 = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+Count = Annotated[int, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class ClassLabel(Strict):
+    """One class; its place in the card's list is the label."""
+
+    name: Name = Field(description="the class as the data spell it: folder name or value in a table")
+    display_name: Name = Field(description="the class as a reader should see it")
+    aliases: tuple[str, ...] = Field(default=(), description="other spellings in the data, or classes counted as this")
+
+    @property
+    def spellings(self) -> tuple[str, ...]:
+        """Every name that the data may use; differences in case and between blank, ``_`` and ``-`` do not count."""
+        return (self.name, *self.aliases)
+
+
+class DataFile(Strict):
+    """A file of the dataset, looked for below the dataset folder and downloaded where a direct link exists."""
+
+    path: RelativePath
+    url: Url | None = None
+    bytes: Annotated[int, Field(gt=0)] | None = None
+    md5: Md5 | None = None
+    other_md5: dict[str, Md5] = Field(default_factory=dict, description="of other published versions, by name")
+    image_size: Annotated[int, Field(gt=0, description="side of the images in pixels")] | None = None
+
+
+class Reading(Strict):
+    """How stored values become the scale 0 to 255: arguments of `ReadImage`, which says what each does."""
+
+    dtype: Literal["uint8", "float32"] = Field(default="uint8", description="float32 does not round; needs more memory")
+    intensity_range: tuple[float, float] | Literal["full", "image"] | None = Field(
+        default=None, description="stored values that become 0 and 255; 'full': of their type; 'image': of each image"
+    )
+    window: tuple[float, float] | None = Field(default=None, description="center and width of a DICOM window")
+    clip: bool = Field(default=False, description="whether values outside intensity_range are clipped, not an error")
+    background: Annotated[int, Field(ge=0, le=255)] | tuple[int, int, int] | None = Field(
+        default=None, description="what transparent images are laid on: gray, or red, green, blue"
+    )
+    frame: Annotated[int, Field(ge=0)] | Literal["all"] | None = Field(
+        default=None, description="which frame of a file with several; 'all': each is an image, of one group"
+    )
+    fill_non_finite: float | None = Field(default=None, description="what stands for NaN and infinity")
+    max_pixels: Annotated[int, Field(gt=0)] = 2**26
+
+    @model_validator(mode="after")
+    def _rules_make_sense(self) -> Reading:
+        arguments = self.arguments()
+        Rules(**{key: arguments[key] for key in arguments.keys() & Rules.__dataclass_fields__})
+        return self
+
+    def arguments(self) -> dict[str, Any]:
+        """What differs from the defaults, as plain values."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+
+class ExpectedCount(Strict):
+    """How many images a split has, and of each class where that is published."""
+
+    images: Count
+    classes: dict[str, Count] | None = None
+
+
+class License(Strict):
+    """The terms of the data."""
+
+    name: Text
+    url: Url | None = None
+
+
+class PublishedResult(Strict):
+    """A figure that others printed for this dataset."""
+
+    model: str
+    accuracy: Fraction
+    auc: Fraction
+    source: str
+
+
+class DatasetCard(Strict):
+    """One dataset: what is in it, where it comes from, what is known to be wrong with it."""
+
+    schema_file: str = Field(default="", alias="$schema", exclude=True, description="for editors")
+    name: str = Field(pattern="^[a-z0-9][a-z0-9_]*$", description="short name: folder of the card and of the bundle")
+    title: Name
+    description: Text
+    modality: Text
+    spatial_dims: Literal[2, 3]
+    channels: Literal[1, 3] = Field(description="1: gray, 3: red, green, blue")
+    image_size: Annotated[int, Field(gt=0)] = Field(default=224, description="side in pixels the network is given")
+    task: Task
+    flips: Literal["none", "horizontal", "all"] = Field(
+        default="none",
+        description="mirror images that could be real ones of the same class: none where left and right differ (chest, "
+        "abdomen), horizontal, or along every axis (cells, skin); what recipes and test-time augmentation may do",
+    )
+    classes: tuple[ClassLabel, ...] = Field(min_length=2, description="in label order")
+    layout: Annotated[NpzLayout | FoldersLayout | TableLayout, Field(discriminator="kind")]
+    reading: Reading = Field(default_factory=Reading)
+    files: tuple[DataFile, ...] = Field(
+        default=(), description="npz: the first one is downloaded where none is there; else the archives to unpack"
+    )
+    how_to_obtain: Text = Field(description="what a person does who does not have the data yet")
+    expected_counts: dict[Split | Literal["all"], ExpectedCount] = Field(
+        description="per official split, or 'all'; empty where nothing is published"
+    )
+    other_versions: dict[str, dict[Split | Literal["all"], ExpectedCount]] = Field(
+        default_factory=dict, description="counts of other published versions that are accepted, by name"
+    )
+    license: License
+    authors: Text = Field(description="who made the data")
+    homepage: Url | None = None
+    references: tuple[Text, ...] = Field(description="what to cite, the dataset's own publication first")
+    intended_use: Text = "Research only: not a medical device, not for diagnosis."
+    known_problems: tuple[Text, ...] = ()
+    published_results: tuple[PublishedResult, ...] = ()
+
+    def reading_arguments(self) -> dict[str, Any]:
+        """The arguments of `ReadImage` for this dataset, as plain values."""
+        return {"channels": self.channels, "spatial_dims": self.spatial_dims, **self.reading.arguments()}
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names in label order."""
+        return tuple(label.name for label in self.classes)
+
+    @property
+    def display_names(self) -> tuple[str, ...]:
+        """Names for readers, in label order."""
+        return tuple(label.display_name for label in self.classes)
+
+    def label_of(self, spelling: str) -> int | None:
+        """The label that a folder name or a value in a table stands for; None for none."""
+        wanted = comparable(spelling)
+        for index, label in enumerate(self.classes):
+            if wanted in map(comparable, label.spellings):
+                return index
+        return None
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.classes)
+
+    @property
+    def official_test(self) -> bool:
+        """Whether the publisher fixed the test images; if not, folds take turns as test part."""
+        return self.layout.official_test
+
+    @model_validator(mode="after")
+    def _classes_fit_the_task(self) -> DatasetCard:
+        spellings = [comparable(name) for label in self.classes for name in label.spellings]
+        if len(set(spellings)) != len(spellings):
+            raise ValueError(f"classes: names and aliases must differ, found {spellings}")
+        if len(set(self.display_names)) != self.num_classes:
+            raise ValueError(f"classes: display names must differ, found {list(self.display_names)}")
+        if (self.task == "binary") != (self.num_classes == 2) and self.task != "multi-label":
+            raise ValueError(f"task: {self.task!r} does not fit {self.num_classes} classes; two classes are 'binary'")
+        return self
+
+    @model_validator(mode="after")
+    def _counts_fit_the_classes(self) -> DatasetCard:
+        versions = {"expected_counts": self.expected_counts} | {
+            f"other_versions.{name}": counts for name, counts in self.other_versions.items()
+        }
+        for where, counts in versions.items():
+            if "all" in counts and len(counts) > 1:
+                raise ValueError(f"{where}: give 'all' or the splits, not both")
+            for split, count in counts.items():
+                self._check_count(f"{where}.{split}", count)
+        return self
+
+    def _check_count(self, where: str, count: ExpectedCount) -> None:
+        if count.classes is None:
+            return
+        if set(count.classes) != set(self.class_names):
+            raise ValueError(f"{where}.classes: must name {list(self.class_names)}")
+        total = sum(count.classes.values())
+        if self.task != "multi-label" and total != count.images:
+            raise ValueError(f"{where}: images is {count.images}, the classes add up to {total}")
+
+    @model_validator(mode="after")
+    def _layout_fits(self) -> DatasetCard:
+        layout = self.layout
+        if layout.kind == "npz" and not self.files:
+            raise ValueError("files: the npz layout needs at least one file")
+        if layout.kind == "folders" and self.task == "multi-label":
+            raise ValueError("task: an image in a class folder has one label; multi-label needs a table or an npz file")
+        if layout.kind == "table":
+            several = layout.label_columns is not None or layout.label_separator is not None
+            if several != (self.task == "multi-label"):
+                raise ValueError(
+                    "layout: label_columns or label_separator belong to the task 'multi-label', and to no other"
+                )
+            if layout.label_columns is not None and len(layout.label_columns) != self.num_classes:
+                raise ValueError(f"layout.label_columns: must name one column for each of {self.num_classes} classes")
+        return self
+
+
+def comparable(name: str) -> str:
+    """A name without what spellings of it differ in: case, and blank, ``_`` or ``-`` between words."""
+    return re.sub(r"(?<=\w)[\s_-]+(?=\w)|_+", " ", name).strip().casefold()
+
+
+def load_card(path: str | Path) -> DatasetCard:
+    """Read a ``card.json``.
+
+    Raises:
+        UserError: the file is missing, is not JSON or does not fit the schema; names the file, field and value.
+    """
+    return read_document(Path(path), DatasetCard)
+
+
+def check_card(content: dict[str, Any], where: str) -> DatasetCard:
+    """Check the content of a card.
+
+    Args:
+        content: the fields.
+        where: what is checked, for the message.
+
+    Raises:
+        UserError: it does not fit the schema; names the field and value.
+    """
+    try:
+        return DatasetCard.model_validate(content)
+    except ValidationError as error:
+        raise UserError(f"{where}: {validation_summary(error)}") from error
+
+
+def card_schema() -> str:
+    """Return the JSON Schema of a card, as in ``data_lists/card.schema.json``."""
+    return json.dumps(DatasetCard.model_json_schema(by_alias=True), indent=2) + "\n"

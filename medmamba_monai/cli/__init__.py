@@ -1,0 +1,1 @@
+"""The console script ``medmamba-monai``, one file a command."""

@@ -1,0 +1,70 @@
+"""Writing a file so that no reader ever sees half of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from medmamba_monai.core.errors import UserError
+
+
+@contextmanager
+def replace_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; what is written there replaces ``path`` when the block ends well.
+
+    The temporary file is flushed to disk before it is renamed, so that after a crash or a full disk the old content
+    stands untouched.
+
+    Args:
+        path: the file to write; its folder is created.
+
+    Raises:
+        UserError: the folder or the file cannot be written (permissions, a full disk).
+    """
+    target = Path(path)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}{target.suffix}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch(exist_ok=False)
+        yield temporary
+        _flush_to_disk(temporary)
+        temporary.replace(target)
+        _flush_to_disk(target.parent)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {target}: {error.strerror or error}. Free space or choose another folder and start again; "
+            "what was there before is untouched."
+        ) from error
+    finally:
+        with suppress(OSError):  # where the folder is no folder there is nothing to remove
+            temporary.unlink()
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Replace the text file ``path`` atomically (UTF-8)."""
+    with replace_atomically(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
+    """Replace the file ``path`` atomically."""
+    with replace_atomically(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_json(path: str | os.PathLike[str], content: Any) -> None:
+    """Replace the JSON file ``path`` atomically; NaN and infinity are refused because JSON has none."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+def _flush_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

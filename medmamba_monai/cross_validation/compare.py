@@ -1,0 +1,143 @@
+"""Finished cross-validations of an MLflow store compared, and the comparison logged as a run beside them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from itertools import takewhile
+from pathlib import Path
+
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.cross_validation.finished_runs import FinishedRun, open_store, read_finished_run
+from medmamba_monai.evaluation.reports.comparison import comparison_markdown, comparison_text, write_comparison
+from medmamba_monai.evaluation.reports.comparison_text import comparison_values, sentences
+from medmamba_monai.evaluation.results.comparison import Comparison, Model, compare
+from medmamba_monai.evaluation.results.review import RESAMPLES, check_bootstrap
+from medmamba_monai.tracking.environment import environment_tags
+from medmamba_monai.tracking.run import TrackedRun
+
+_MUST_AGREE = ("dataset", "fold_digest", "task", "combination", "class_names")
+
+
+def compare_runs(
+    names: Sequence[str],
+    tracking_uri: str,
+    output_dir: Path,
+    titles: Sequence[str] = (),
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> str:
+    """Compare cross-validations, write the comparison into a folder and log it as a run of its own.
+
+    Args:
+        names: names or ids of parent runs, one for each model; several, separated by commas, are repetitions of one
+            model with other seeds.
+        tracking_uri: the store that holds them.
+        output_dir: a folder for the files; a comparison in it is replaced.
+        titles: of the models, for readers; by default what the names of their runs have in common.
+        resamples: of each bootstrap.
+        seed: of the resampling.
+
+    Returns:
+        What is to be shown in the terminal.
+
+    Raises:
+        UserError: fewer than two models, a run that is not there or has not finished, runs that are of other data,
+            other folds or another task, titles that do not fit, or an output folder that holds something else.
+    """
+    check_bootstrap(resamples, seed)
+    _check_output_dir(output_dir)
+    client = open_store(tracking_uri)
+    found = [[read_finished_run(client, name.strip()) for name in group.split(",")] for group in names]
+    runs = [run for group in found for run in group]
+    _check_comparable(runs)
+    shown = _titles(titles, found)
+    models = [Model(title, [run.folds for run in group]) for title, group in zip(shown, found, strict=True)]
+    comparison = compare(models, runs[0].task, runs[0].combination, resamples, seed)
+    options = [*(["--titles", *titles] if titles else []), "--resamples", str(resamples), "--seed", str(seed)]
+    command = shlex.join(["medmamba-monai", "compare", *names, *options])
+    files = write_comparison(output_dir, comparison, runs[0].dataset, command)
+    experiment = client.get_experiment(runs[0].experiment_id).name
+    run_id = _log(comparison, runs, output_dir, files, tracking_uri, experiment)
+    where = f"report      {output_dir / 'report.html'}\nMLflow run  {run_id or 'not sent yet'}"
+    return f"{comparison_text(comparison)}\n{where}"
+
+
+def _check_comparable(runs: Sequence[FinishedRun]) -> None:
+    first = runs[0]
+    seen: dict[str, str] = {}
+    for run in runs:
+        for field in _MUST_AGREE:
+            a, b = getattr(first, field), getattr(run, field)
+            if a != b:
+                raise UserError(
+                    f"{first.name} ({first.run_id}) and {run.name} ({run.run_id}) differ in their {field}: {_short(a)} "
+                    f"and {_short(b)}; only cross-validations on the same folds can be compared: train one again with "
+                    "the --data_list of the other"
+                )
+        if run.run_id in seen:
+            raise UserError(f"{run.name} ({run.run_id}) is named twice; a run cannot be compared with itself")
+        seen[run.run_id] = run.name
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return f"{text[:12]}..." if re.fullmatch("[0-9a-f]{64}", text) else text
+
+
+def _check_output_dir(output_dir: Path) -> None:
+    """Another run's folder would lose its report, and the key to its run in MLflow."""
+    if (output_dir / "mlflow.json").exists() and not (output_dir / "comparison.json").exists():
+        raise UserError(f"--output_dir {output_dir}: holds a run that is no comparison; choose another folder")
+
+
+def _titles(titles: Sequence[str], found: Sequence[Sequence[FinishedRun]]) -> list[str]:
+    if titles and len(titles) != len(found):
+        raise UserError(f"--titles: {len(titles)} titles for {len(found)} models; give one for each")
+    shown = list(titles) or [_title(group) for group in found]
+    if len(set(shown)) < len(shown):
+        raise UserError(f"models would be called {', '.join(shown)}; pass --titles, a different one for each")
+    return shown
+
+
+def _title(runs: Sequence[FinishedRun]) -> str:
+    """What the names of a model's runs have in common, without what counts them."""
+    names = [run.name for run in runs]
+    same = [letters[0] for letters in takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))]
+    common = "".join(same)
+    counter = r"[\s_,.-]*((seed|run)[\s_,.-]*\d*)?$"
+    return (re.sub(counter, "", common) if len(runs) > 1 else common) or names[0]
+
+
+def _log(
+    comparison: Comparison,
+    runs: Sequence[FinishedRun],
+    output_dir: Path,
+    files: Sequence[Path],
+    tracking_uri: str,
+    experiment_name: str,
+) -> str | None:
+    name = " vs ".join(model.name for model in comparison.models)
+    run = TrackedRun(output_dir, tracking_uri, experiment_name, f"comparison: {name}", resume=False)
+    run.start()
+    run.journal.log_params(
+        {
+            "models": [model.name for model in comparison.models],
+            "bootstrap_resamples": comparison.pairs[0].differences.resampling.resamples,
+            "bootstrap_seed": comparison.pairs[0].differences.resampling.seed,
+        }
+    )
+    tags = {
+        "dataset": runs[0].dataset,
+        "compared_fold_digest": runs[0].fold_digest,
+        "compared_runs": " ".join(run.run_id for run in runs),
+        "result": " ".join(sentences(comparison)),
+        "mlflow.note.content": comparison_markdown(comparison),
+    }
+    run.journal.set_tags({**environment_tags("cpu"), **tags})
+    run.journal.log_summary(comparison_values(comparison))
+    for path in files:
+        run.journal.log_artifact(path, "figures" if path.parent != output_dir else "")
+    run.finish("FINISHED")
+    return run.run_id

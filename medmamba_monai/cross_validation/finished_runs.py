@@ -1,0 +1,164 @@
+"""Finished cross-validations, read back from an MLflow store: by name or id, with the predictions of their folds."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medmamba_monai.core.errors import UserError, first_line
+from medmamba_monai.evaluation import Predictions, read_predictions
+from medmamba_monai.tracking.mlflow_store import PARENT_TAG, check_tracking_uri, connect, sqlite_path
+from medmamba_monai.tracking.private_values import without_credentials
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+
+@dataclass(frozen=True)
+class FinishedRun:
+    """A finished cross-validation.
+
+    Attributes:
+        run_id: of the parent run.
+        name: of the parent run.
+        experiment_id: its experiment.
+        dataset: short name of the dataset.
+        fold_digest: SHA-256 of what decides who is in which fold.
+        task: of the dataset, one of `medmamba_monai.evaluation.metrics.paper.TASKS`.
+        combination: ``ensemble`` or ``pooled``.
+        class_names: for readers, in label order.
+        folds: predictions of both parts of each fold, by its number.
+    """
+
+    run_id: str
+    name: str
+    experiment_id: str
+    dataset: str
+    fold_digest: str
+    task: str
+    combination: str
+    class_names: tuple[str, ...]
+    folds: dict[int, Predictions]
+
+
+def open_store(tracking_uri: str) -> MlflowClient:
+    """Open a store that must be there already.
+
+    Raises:
+        UserError: the SQLite file does not exist, the URI is none of a store, or the store does not answer.
+    """
+    import requests
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    uri = check_tracking_uri(tracking_uri)
+    database = sqlite_path(uri)
+    if database is not None and not database.is_file():
+        raise UserError(f"--tracking_uri {tracking_uri}: there is no {database}; run in its folder, or name the store")
+    try:
+        client = connect(uri)
+        client.search_experiments(max_results=1)
+        return client
+    except (MlflowException, requests.RequestException, SQLAlchemyError, OSError) as error:
+        shown = without_credentials(tracking_uri)
+        raise UserError(
+            f"--tracking_uri {shown}: cannot be read ({first_line(error)[:200]}); is it running?"
+        ) from error
+
+
+def read_finished_run(client: MlflowClient, name_or_id: str) -> FinishedRun:
+    """Read a cross-validation and the predictions of its folds.
+
+    Args:
+        client: of the store, from `open_store`.
+        name_or_id: of the parent run.
+
+    Raises:
+        UserError: there is no such run, several have the name, it is no cross-validation, or folds are missing.
+    """
+    parent = _find(client, name_or_id)
+    children = _newest_children(client, parent)
+    num_folds = int(parent.data.params.get("num_folds", 0))
+    if missing := sorted(set(range(num_folds)) - set(children)):
+        raise UserError(
+            f"{_shown(parent)}: folds {missing} have not finished; start its cross-validation again to go on with them"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        review = json.loads(_artifact(client, parent, "review.json", Path(folder)).read_text(encoding="utf-8"))
+        folds = {
+            fold: read_predictions(_artifact(client, child, "predictions.csv", Path(folder)))
+            for fold, child in sorted(children.items())
+        }
+    return FinishedRun(
+        run_id=parent.info.run_id,
+        name=parent.info.run_name,
+        experiment_id=parent.info.experiment_id,
+        dataset=parent.data.tags["dataset"],
+        fold_digest=parent.data.tags["fold_digest"],
+        task=review["task"],
+        combination=review["combination"],
+        class_names=tuple(review["class_names"]),
+        folds=folds,
+    )
+
+
+def _find(client: MlflowClient, name_or_id: str) -> Run:
+    parents = _parents(client)
+    found = [run for run in parents if name_or_id in (run.info.run_name, run.info.run_id)]
+    if len(found) > 1:
+        listed = "; ".join(map(_shown, found))
+        raise UserError(f"{len(found)} cross-validations are called {name_or_id}: name one by its id: {listed}")
+    if not found:
+        known = ", ".join(sorted({run.info.run_name for run in parents}))
+        raise UserError(
+            f"no cross-validation has the name or id {name_or_id!r} in this store; it holds: {known or 'none'}"
+        )
+    return found[0]
+
+
+def _parents(client: MlflowClient) -> list[Run]:
+    """Every cross-validation of the store."""
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    found, token = [], None
+    while True:
+        page = client.search_runs(experiments, page_token=token)
+        found += [run for run in page if "fold_digest" in run.data.tags and PARENT_TAG not in run.data.tags]
+        token = page.token
+        if not token:
+            return [run for run in found if "num_folds" in run.data.params]
+
+
+def _newest_children(client: MlflowClient, parent: Run) -> dict[int, Run]:
+    """Finished children by fold; where a fold was trained anew, the newest."""
+    children = client.search_runs(
+        [parent.info.experiment_id],
+        f"tags.`{PARENT_TAG}` = '{parent.info.run_id}' and attributes.status = 'FINISHED'",
+        order_by=["attributes.start_time ASC"],
+    )
+    return {int(child.data.tags["fold"]): child for child in children}
+
+
+def _artifact(client: MlflowClient, run: Run, name: str, folder: Path) -> Path:
+    from mlflow.exceptions import MlflowException
+
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    target = folder / run.info.run_id
+    target.mkdir(exist_ok=True)
+    try:
+        return Path(client.download_artifacts(run.info.run_id, name, str(target)))
+    except (MlflowException, OSError) as error:
+        raise UserError(
+            f"{_shown(run)} has no {name} ({without_credentials(first_line(error))[:200]}); a run that was made before "
+            "the review existed gets it by: medmamba-monai review FOLDER_OF_THE_CROSS_VALIDATION"
+        ) from error
+
+
+def _shown(run: Run) -> str:
+    began = datetime.fromtimestamp(run.info.start_time / 1000, tz=timezone.utc)
+    return f"run {run.info.run_name!r} ({run.info.run_id}, begun {began:%Y-%m-%d %H:%M} UTC)"

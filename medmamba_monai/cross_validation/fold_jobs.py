@@ -1,0 +1,95 @@
+"""Several folds at a time, each in a process and on a device of its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from medmamba_monai.core.files import write_json
+from medmamba_monai.cross_validation.fold_process import EXIT_USER_ERROR
+
+logger = logging.getLogger("medmamba_monai.training")
+
+
+@dataclass
+class FoldJob:
+    """A fold to run.
+
+    Attributes:
+        fold: its number.
+        directory: its folder.
+        content: what `fold_process` is told.
+    """
+
+    fold: int
+    directory: Path
+    content: dict[str, Any] = field(repr=False)
+
+
+def run_jobs(waiting: list[FoldJob], slots: int, on_end: Callable[[FoldJob, int], None]) -> None:
+    """Run all jobs, at most ``slots`` at a time; after an error that the user must fix, start no more.
+
+    Args:
+        waiting: the jobs, in order.
+        slots: how many processes run at once.
+        on_end: told each job that ended and its exit code (negative: the signal that killed it).
+
+    Raises:
+        KeyboardInterrupt: stopped; the processes have been ended, and `on_end` was told.
+    """
+    queue = list(waiting)
+    running: dict[int, tuple[FoldJob, subprocess.Popen[bytes]]] = {}
+    try:
+        while queue or running:
+            for slot in range(slots):
+                if queue and slot not in running:
+                    job = queue.pop(0)
+                    running[slot] = (job, _start(job, slot, slots))
+            time.sleep(0.2)
+            for slot, (job, process) in list(running.items()):
+                code = process.poll()
+                if code is not None:
+                    del running[slot]
+                    on_end(job, code)
+                    if code == EXIT_USER_ERROR:
+                        queue.clear()
+    except BaseException:
+        for job, process in running.values():
+            on_end(job, _stop(process))
+        raise
+
+
+def _start(job: FoldJob, slot: int, slots: int) -> subprocess.Popen[bytes]:
+    job_file = job.directory / "job.json"
+    write_json(job_file, job.content)
+    command = [sys.executable, "-m", "medmamba_monai.cross_validation", str(job_file)]
+    return subprocess.Popen(command, env={**os.environ, "PYTHONUNBUFFERED": "1", **_share_of_machine(slot, slots)})
+
+
+def _share_of_machine(slot: int, slots: int) -> dict[str, str]:
+    """A GPU for each process where there are several; on the CPU an equal share of the cores."""
+    if slots == 1:
+        return {}
+    if torch.cuda.is_available():
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        devices = visible.split(",") if visible else [str(index) for index in range(torch.cuda.device_count())]
+        return {"CUDA_VISIBLE_DEVICES": devices[slot % len(devices)]}
+    return {"OMP_NUM_THREADS": str(max((os.cpu_count() or 1) // slots, 1))}
+
+
+def _stop(process: subprocess.Popen[bytes], patience: float = 30.0) -> int:
+    process.terminate()
+    try:
+        return process.wait(timeout=patience)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()

@@ -1,0 +1,152 @@
+"""What the process of one fold does: train, evaluate the best weights, leave a result.
+
+Started by the cross-validation as ``python -m medmamba_monai.cross_validation job.json``, one process a fold, so
+that no cache, thread pool or random state of one fold reaches another.
+"""
+
+from __future__ import annotations
+
+import _thread
+import gc
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from monai.bundle import ConfigWorkflow
+
+from medmamba_monai.core.errors import error_message, find_user_error
+from medmamba_monai.core.files import write_json
+from medmamba_monai.tracking.private_values import without_private_values
+from medmamba_monai.tracking.run import TrackedRun, end_status
+from medmamba_monai.training.guards import TrainingDiverged
+
+EXIT_USER_ERROR = 2
+EXIT_KILLED = 130
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def main(job_file: str) -> int:
+    """Run the job in a file and return the exit code: 0, 2 for what the user can fix, 130 when stopped, else 1."""
+    job = json.loads(Path(job_file).read_text(encoding="utf-8"))
+    _end_with_parent()
+    for number in _STOP_SIGNALS:
+        signal.signal(number, _interrupt)
+    output_dir = Path(job["overrides"]["output_dir"])
+    lock = FileLock(output_dir / ".lock")
+    try:
+        with lock.acquire(timeout=0):
+            return _run_and_record(job, output_dir)
+    except Timeout:
+        print(f"error: {output_dir} is in use by another process; wait for it, or stop it", file=sys.stderr)
+        return EXIT_USER_ERROR
+
+
+def _run_and_record(job: dict[str, Any], output_dir: Path) -> int:
+    log_file = logging.FileHandler(output_dir / "log.txt")
+    log_file.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s: %(message)s"))
+    error: BaseException | None = None
+    try:
+        _train(job, output_dir, log_file)
+        _evaluate(job, output_dir)
+    except BaseException as caught:  # noqa: BLE001 - whatever ended the fold is recorded as its status and exit code
+        error = caught
+    tracked_run(job).finish(end_status(error))
+    return _exit_code(error, log_file)
+
+
+def _train(job: dict[str, Any], output_dir: Path, log_file: logging.Handler) -> None:
+    workflow = _workflow(job, job["config_files"], "training")
+    logging.getLogger().addHandler(log_file)
+    write_json(output_dir / "executed_config.json", without_private_values(workflow.parser.get()))
+    began = time.time()
+    _run(workflow)
+    trainer = workflow.parser.get_parsed_content("train#trainer", instantiate=True)
+    evaluator = workflow.parser.get_parsed_content("validate#evaluator", instantiate=True)
+    summary = {
+        "epochs": trainer.state.epoch,
+        "best_epoch": evaluator.state.best_metric_epoch,
+        "seconds": time.time() - began,
+    }
+    write_json(output_dir / "training.json", summary)
+
+
+def _evaluate(job: dict[str, Any], output_dir: Path) -> None:
+    gc.collect()  # the cached images of the training
+    print(f"fold {job['fold']}: evaluating the weights of the best epoch", flush=True)
+    _run(_workflow(job, [*job["config_files"], *job["evaluate_files"]], "evaluating"))
+    training = json.loads((output_dir / "training.json").read_text())
+    metrics = json.loads((output_dir / "metrics.json").read_text())
+    run = tracked_run(job)
+    run.journal.log_artifact(output_dir / "executed_config.json")
+    write_json(output_dir / "result.json", {"fold": job["fold"], **training, "metrics": metrics})
+
+
+def _workflow(job: dict[str, Any], config_files: list[str], run_id: str) -> ConfigWorkflow:
+    configs = Path(job["bundle_root"]) / "configs"
+    logging.getLogger("monai.bundle.workflows").setLevel(logging.WARNING)
+    return ConfigWorkflow(
+        config_file=config_files,
+        meta_file=str(configs / "metadata.json"),
+        logging_file=str(configs / "logging.conf"),
+        run_id=run_id,
+        workflow_type="train",
+        **job["overrides"],
+    )
+
+
+def _run(workflow: ConfigWorkflow) -> None:
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()
+
+
+def tracked_run(job: dict[str, Any]) -> TrackedRun:
+    """The tracked run of a job's fold, as its training and its evaluation log to it."""
+    overrides = job["overrides"]
+    return TrackedRun(
+        directory=overrides["output_dir"],
+        tracking_uri=overrides["tracking_uri"],
+        experiment_name=overrides["experiment_name"],
+        run_name=f"fold {job['fold']}",
+        parent=overrides["parent_dir"],
+    )
+
+
+def _exit_code(error: BaseException | None, log_file: logging.Handler) -> int:
+    if error is None:
+        return 0
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        return EXIT_KILLED
+    known = find_user_error(error)
+    text = error_message(known) if known else "".join(traceback.format_exception(error))
+    print(text, file=sys.stderr)
+    log_file.handle(logging.makeLogRecord({"name": __name__, "levelname": "ERROR", "msg": text}))
+    return 1 if known is None or isinstance(known, TrainingDiverged) else EXIT_USER_ERROR
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """Stop once: Ctrl-C reaches this process and its parent, which passes it on while the status is being recorded."""
+    for stop in _STOP_SIGNALS:
+        signal.signal(stop, signal.SIG_IGN)
+    # Not KeyboardInterrupt: after one in eval(), which MONAI's configs use, Python ends by a signal even if caught.
+    raise SystemExit(EXIT_KILLED)
+
+
+def _end_with_parent() -> None:
+    """Stop like Ctrl-C when the cross-validation is gone, so that a restart does not meet its own orphans."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        _thread.interrupt_main()
+
+    threading.Thread(target=watch, daemon=True, name="parent-watch").start()

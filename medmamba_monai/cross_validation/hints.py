@@ -1,0 +1,67 @@
+"""What a cross-validation tells at its end: the command that makes it again, and where everything is."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from medmamba_monai.tracking.private_values import without_private_values
+from medmamba_monai.training.handlers.progress import format_seconds
+from medmamba_monai.training.weights import as_option
+
+
+def command_again(
+    parameters: Mapping[str, Any], bundle_root: Path, config_files: Sequence[str], overrides: Mapping[str, Any]
+) -> str:
+    """The command that makes a run again in the bundle's folder, without the folders of this machine.
+
+    Args:
+        parameters: what the command says by name.
+        bundle_root: folder of the bundle.
+        config_files: training configs, relative to it; of those outside only the name is told.
+        overrides: further values of the training config.
+    """
+    options = [f"--{key} {as_option(value)}" for key, value in parameters.items()]
+    if list(config_files) != ["configs/train.json"]:
+        within = [(bundle_root / name).resolve().is_relative_to(bundle_root) for name in config_files]
+        names = [name if inside else Path(name).name for name, inside in zip(config_files, within, strict=True)]
+        options.append(f"--config_files {as_option(names)}")
+    if overrides:
+        options.append(f"--overrides {as_option(without_private_values(overrides))}")
+    head = "python -m monai.bundle run cross_validation --config_file configs/cross_validation.json"
+    return " \\\n    ".join([head, *options])
+
+
+def where_to_look(
+    parameters: Mapping[str, Any],
+    bundle_root: Path,
+    output_dir: Path,
+    run_id: str | None,
+    finished: Sequence[int],
+    seconds: float,
+) -> str:
+    """Where the results are, and the commands that review them and classify images with them."""
+    uri = parameters["tracking_uri"]
+    lines = [
+        f"time         {format_seconds(seconds)}",
+        f"weights      {output_dir}/fold_*/model.safetensors (and model.pt)",
+        f"predictions  {output_dir}/fold_*/predictions.csv and *_predictions.csv beside the folds",
+        *([f"report       {output_dir / 'report.html'}"] if finished else []),
+        f"MLflow run   {run_id or 'not sent yet: medmamba-monai send ' + str(output_dir)}",
+    ]
+    if uri.startswith("sqlite"):
+        command = f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
+        lines.append(f"review       {command}   then open http://127.0.0.1:5000")
+    if finished:
+        names = [key for key in ("image_size", "network", "depths", "channels") if parameters[key] is not None]
+        architecture = " ".join(f"--{key} {as_option(parameters[key])}" for key in names)
+        lines.append(
+            "classify     python -m monai.bundle run inference "
+            f"--config_file {shlex.quote(str(bundle_root / 'configs' / 'inference.json'))} "
+            f"--bundle_root {shlex.quote(str(bundle_root))} "
+            f"--ckpt_path {shlex.quote(str(output_dir / f'fold_{finished[0]}' / 'model.pt'))} {architecture} "
+            "--dataset_dir FOLDER_OF_IMAGES"
+        )
+    return "\n".join(lines)

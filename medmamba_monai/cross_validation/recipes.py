@@ -1,0 +1,39 @@
+"""Recipes: overlays of a bundle's ``train.json`` that stand in its ``configs/recipes``, by their names."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path
+
+from medmamba_monai.core.errors import UserError
+
+PAPER = "paper"
+"""The recipe of ``train.json`` itself, which is that of the paper (section 3.1)."""
+
+FOLDER = "configs/recipes"
+
+
+def recipe_names(recipe: str | Sequence[str]) -> list[str]:
+    """One name or several, also as text with commas, as a list without `PAPER`."""
+    names = recipe.split(",") if isinstance(recipe, str) else list(recipe)
+    return [name for name in (str(name).strip() for name in names) if name != PAPER]
+
+
+def recipe_files(recipe: str | Sequence[str], bundle_root: Path) -> list[str]:
+    """The overlays of a recipe, relative to the bundle, to be merged after ``train.json`` in this order.
+
+    Args:
+        recipe: a name, or several that are combined; ``paper`` stands for no overlay.
+        bundle_root: folder of the bundle.
+
+    Raises:
+        UserError: the bundle has no recipe of that name; names the nearest, and all that it has.
+    """
+    known = sorted(path.stem for path in (bundle_root / FOLDER).glob("*.json"))
+    for name in recipe_names(recipe):
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            advice = f"did you mean {near[0]}? " if near else ""
+            raise UserError(f"--recipe {name}: {advice}{bundle_root / FOLDER} has {', '.join([PAPER, *known])}")
+    return [f"{FOLDER}/{name}.json" for name in recipe_names(recipe)]

@@ -1,0 +1,1 @@
+"""Decoded images between epochs: in memory or in a memory-mapped file."""

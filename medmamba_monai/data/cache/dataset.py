@@ -1,0 +1,192 @@
+"""Where decoded images are kept between epochs: in memory, in part, or in a memory-mapped file, by what fits."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import CacheDataset, Dataset
+
+from medmamba_monai.core.disk import cache_dir, free_space, how_to_choose, is_writable, size_text
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.memory import available_memory
+from medmamba_monai.data.cache.memory_map import Item, MemoryMappedDataset, RowStore, store_identity
+from medmamba_monai.images.identity import Transform
+
+logger = logging.getLogger("medmamba_monai.data")
+
+CHOICES = ("auto", "memory", "disk", "none")
+ITEM_OVERHEAD = 2048
+"""Bytes of Python objects beside the pixels of an item in memory."""
+
+
+class CopyingCacheDataset(CacheDataset):
+    """MONAI's cache in memory, whose items are the caller's own.
+
+    MONAI hands out what it holds where no random transform follows; whatever then works in place on a tensor changes
+    every later epoch.
+    """
+
+    def _transform(self, index: int) -> Any:
+        item = super()._transform(index)
+        return {key: value.clone() if isinstance(value, torch.Tensor) else value for key, value in item.items()}
+
+
+def cached_dataset(
+    data: Sequence[Item],
+    transform: Transform,
+    cache: str | float = "auto",
+    *,
+    directory: str | Path | None = None,
+    identity: str = "",
+    num_rows: int | None = None,
+    key: str = "image",
+    num_workers: int = 2,
+    progress: bool = False,
+    memory_share: float = 0.5,
+    available: int | None = None,
+    name: str = "train",
+) -> Dataset:
+    """Choose where the results of a transform are kept between epochs, and say in the log which and why.
+
+    The transform should end where an image is smallest: in uint8, at the network's size. What comes after it, the
+    conversion to float and every random transform, belongs into a dataset around this one.
+
+    Args:
+        data: items with the path of an image.
+        transform: from an item to what is kept; deterministic.
+        cache: ``memory``: all of it; workers that are spawned, as on macOS and Windows, get a copy each. ``disk``: a
+            :class:`~medmamba_monai.data.cache.memory_map.MemoryMappedDataset`, whose file is shared by folds, workers
+            and processes and is there again at the next run. ``none``. A number from 0 to 1: that part of the images in
+            memory. ``auto``: ``memory`` where it takes no more than ``memory_share`` of what is available; else
+            ``disk`` where all ``num_rows`` fit; else the part of the images that fits into the share.
+        directory: folder for stores on disk; by default ``images`` in :func:`~medmamba_monai.core.disk.cache_dir`.
+        identity: which images they are, such as a digest of their files' checksums; what the transform makes of them
+            is told by the transform itself, see :func:`~medmamba_monai.data.cache.memory_map.store_identity`. Without
+            one nothing is kept on disk.
+        num_rows: number of images that share the store on disk, where items have a ``row`` of their own.
+        key: entry that holds the image.
+        num_workers: threads that fill the memory.
+        progress: whether to show a bar meanwhile.
+        memory_share: part of the available memory that ``auto`` may take. Each dataset looks at what is left after
+            those before it; several trainings at the same time should divide the share by their number.
+        available: bytes of memory that may be taken; None: those that are available.
+        name: what the dataset is, for the log.
+
+    Returns:
+        A dataset with an item for each of ``data``; its tensors may be changed in place.
+
+    Raises:
+        UserError: there is no such choice, it does not fit, or it is ``disk`` and the images are no uint8 tensors of
+            one shape.
+    """
+    wish = check_cache(cache)
+    if isinstance(memory_share, bool) or not 0 < memory_share <= 1:
+        raise UserError(f"memory_share: must be above 0 and at most 1, found {memory_share!r}")
+    if wish in ("none", 0.0) or not len(data):
+        return Dataset(data, transform)
+    folder = cache_dir() / "images" if directory is None else Path(directory)
+    image, size = _measure(data, transform, key)
+    obstacle = _obstacle(image, transform, folder, identity, len(data) if num_rows is None else num_rows)
+    memory = available_memory() if available is None else available
+    needs = _Needs(name, len(data), size, memory, f"a memory-mapped store in {folder}", obstacle)
+    choice, why = needs.choose(memory_share) if wish == "auto" else needs.require(wish)
+    logger.info(why)
+    if choice == "disk":
+        return MemoryMappedDataset(data, transform, folder, identity=identity, num_rows=num_rows, key=key)
+    rate = 1.0 if choice == "memory" else float(choice)
+    return CopyingCacheDataset(data, transform, cache_rate=rate, num_workers=num_workers, progress=progress)
+
+
+@dataclass(frozen=True)
+class _Needs:
+    """What a choice is made from: sizes in bytes, the place on disk, and why that cannot be used, if so."""
+
+    name: str
+    images: int
+    item_bytes: int
+    available: int
+    place: str
+    obstacle: str
+
+    @property
+    def _total(self) -> int:
+        return self.images * self.item_bytes
+
+    @property
+    def _facts(self) -> str:
+        return f"{self.name}: {self.images:,} images of {size_text(self.item_bytes)} are {size_text(self._total)}"
+
+    def _rate_within(self, budget: float) -> float:
+        """The part that fits, rounded down to a hundredth."""
+        return min(1.0, int(100 * budget / self._total) / 100)
+
+    def choose(self, share: float) -> tuple[str | float, str]:
+        """The first of memory, disk and a part in memory that fits, and a line that says why."""
+        limit = f"{share:.0%} of the {size_text(self.available)} of memory available"
+        if self._total <= share * self.available:
+            return "memory", f"{self._facts}, within {limit}: all are kept in memory"
+        if not self.obstacle:
+            return "disk", f"{self._facts}, more than {limit}: {self.place}"
+        rate = self._rate_within(share * self.available)
+        part = f"{rate:.0%} of them are kept in memory, the others are decoded in every epoch"
+        return rate, f"{self._facts}, more than {limit}, and they are not kept on disk ({self.obstacle}): {part}"
+
+    def require(self, wish: str | float) -> tuple[str | float, str]:
+        """Check that what the user chose is possible; returns it and a line that says so."""
+        if wish == "disk":
+            if self.obstacle:
+                raise UserError(f"cache 'disk': {self._facts}, but {self.obstacle}; {self._alternatives()}")
+            return wish, f"{self._facts}: {self.place}, as chosen"
+        rate = 1.0 if wish == "memory" else float(wish)
+        if rate * self._total > self.available:
+            found = f"{size_text(self.available)} of memory are available"
+            raise UserError(f"cache {wish!r}: {self._facts}, but {found}; {self._alternatives()}")
+        return wish, f"{self._facts}: {rate:.0%} of them are kept in memory, as chosen"
+
+    def _alternatives(self) -> str:
+        disk = "" if self.obstacle else "'disk', "
+        return f"choose {disk}'auto', 'none' or a number up to {self._rate_within(self.available):g}"
+
+
+def check_cache(cache: object) -> str | float:
+    """Check what a user chose for ``cache``, see `cached_dataset`.
+
+    Raises:
+        UserError: there is no such choice.
+    """
+    if isinstance(cache, str) and cache in CHOICES:
+        return cache
+    if isinstance(cache, (int, float)) and not isinstance(cache, bool) and 0 <= cache <= 1:
+        return float(cache)
+    raise UserError(f"--cache {cache!r}: give {', '.join(CHOICES)} or a number from 0 to 1")
+
+
+def _measure(data: Sequence[Item], transform: Transform, key: str) -> tuple[Any, int]:
+    """Decode the first item; returns its image and the bytes that the whole item takes in memory."""
+    item = Dataset(data, transform)[0]
+    sizes = (value.nbytes for value in item.values() if isinstance(value, (torch.Tensor, np.ndarray)))
+    return item[key], sum(sizes) + ITEM_OVERHEAD
+
+
+def _obstacle(image: Any, transform: Transform, folder: Path, identity: str, num_rows: int) -> str:
+    """Why images cannot be kept on disk, or nothing."""
+    if not identity:
+        return "no identity says which images they are"
+    if not isinstance(image, torch.Tensor) or image.dtype != torch.uint8:
+        return "they are no uint8 tensors"
+    if not is_writable(folder):
+        return f"{folder} cannot be written; {how_to_choose()}"
+    try:
+        missing = RowStore.missing_bytes(folder, store_identity(identity, transform), num_rows, image.shape)
+    except UserError as error:
+        return str(error)
+    if missing <= (free := free_space(folder)):
+        return ""
+    there = f"in {folder}, where {size_text(free)} are free; {how_to_choose()}"
+    return f"all {num_rows:,} need {size_text(missing)} {there}"

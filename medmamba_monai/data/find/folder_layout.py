@@ -1,0 +1,174 @@
+"""Samples of a dataset with one folder per class, wherever an archive puts those folders."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from medmamba_monai.cards.card import DatasetCard, comparable
+from medmamba_monai.cards.layouts import FoldersLayout, Split
+from medmamba_monai.core.documents import inside, is_hidden, path_to_text, text_to_path
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.names import shown
+from medmamba_monai.data.find.found import FoundData, FoundImage, NotFoundError, as_samples, files_of, listed
+from medmamba_monai.data.find.group_tables import read_groups
+from medmamba_monai.data.find.image_files import ImageFile, list_image_files
+from medmamba_monai.images.dicom.tags import group_by_tag
+from medmamba_monai.images.read import is_image_file
+
+_MAX_DEPTH = 5
+
+
+@dataclass(frozen=True)
+class _Placed:
+    image: ImageFile
+    folder: Path
+    label: int
+    split: Split | None
+
+
+def find_folders(card: DatasetCard, layout: FoldersLayout, dataset_dir: Path, allow_links: bool = False) -> FoundData:
+    """Find the class folders of a card in or below a folder; case, blanks, ``_`` and ``-`` in names do not count.
+
+    Args:
+        card: the dataset.
+        layout: its layout.
+        dataset_dir: where to look.
+        allow_links: whether links may leave ``dataset_dir``.
+
+    Raises:
+        NotFoundError: there are no such folders.
+        UserError: several places have them, one of them does not fit the card, or an image has no group.
+    """
+    placed: list[_Placed] = []
+    ignored: list[str] = []
+    for split, root in _split_roots(card, layout, dataset_dir, allow_links):
+        for label, folder in _class_folders(card, root):
+            listing = list_image_files(dataset_dir, folder, card.spatial_dims, card.reading.frame == "all", allow_links)
+            if not listing.images:
+                raise NotFoundError(f"{folder}: holds no images. {card.how_to_obtain}")
+            _check_no_slices(folder, listing.images, dataset_dir)
+            ignored += listing.others
+            placed += [_Placed(image, folder, label, split) for image in listing.images]
+        ignored += _strays(root, dataset_dir)
+    groups, tables = _groups(layout, placed, dataset_dir, allow_links)
+    images = [FoundImage(p.image.text, p.image.files, p.label, p.split, groups[p.image.text]) for p in placed]
+    images.sort(key=lambda image: (image.split or "", image.text))
+    return FoundData(as_samples(images), (*files_of(images), *tables), tuple(ignored))
+
+
+def _split_roots(
+    card: DatasetCard, layout: FoldersLayout, dataset_dir: Path, allow_links: bool
+) -> list[tuple[Split | None, Path]]:
+    if not layout.split_folders:
+        return [(None, _root(card, dataset_dir, [label.name for label in card.classes], card.label_of))]
+    first = [folder.split("/")[0] for folder in layout.split_folders.values()]
+    known = {comparable(name): index for index, name in enumerate(dict.fromkeys(first))}
+    root = _root(card, dataset_dir, list(dict.fromkeys(first)), lambda name: known.get(comparable(name)))
+    order: tuple[Split, ...] = ("train", "validation", "test")
+    return [(s, _existing(root, layout.split_folders[s], allow_links)) for s in order if s in layout.split_folders]
+
+
+def _existing(root: Path, relative: str, allow_links: bool) -> Path:
+    path = root
+    for part in relative.split("/"):
+        names = [entry.name for entry in path.iterdir() if comparable(entry.name) == comparable(part)]
+        path = path / (names[0] if names else part)
+    if not path.is_dir():
+        raise NotFoundError(f"{path}: does not exist, but the card has a split in it")
+    return inside(root, path_to_text(path.relative_to(root)), allow_links)
+
+
+def _root(card: DatasetCard, dataset_dir: Path, wanted: list[str], known: Callable[[str], int | None]) -> Path:
+    """The one folder below that has a folder for each wanted name."""
+    if not dataset_dir.is_dir():
+        raise NotFoundError(f"{dataset_dir}: does not exist. {card.how_to_obtain}")
+    folders = dict(_folders(dataset_dir))
+    found = {folder: len({known(name) for name in names} - {None}) for folder, names in folders.items()}
+    complete = [folder for folder, count in found.items() if count == len(wanted)]
+    if len(complete) > 1:
+        raise UserError(
+            f"{complete[0]} and {complete[1]} both have the folders {listed(wanted)}: pass one of them as --dataset_dir"
+        )
+    if complete:
+        return complete[0]
+    best = max(found, key=lambda folder: found[folder])
+    kind = NotFoundError if found[best] == 0 else UserError
+    raise kind(
+        f"{best}: has the folders {listed(folders[best])}, the card has {listed(wanted)}; "
+        f"rename, move or add what differs. {card.how_to_obtain}"
+    )
+
+
+def _folders(dataset_dir: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Folders and the names of the folders in them, not too deep and never hidden."""
+    for parent, names, _ in os.walk(dataset_dir, followlinks=True):
+        names[:] = sorted(name for name in names if not is_hidden(PurePosixPath(name)))
+        yield Path(parent), list(names)
+        if len(Path(parent).relative_to(dataset_dir).parts) >= _MAX_DEPTH:
+            names.clear()
+
+
+def _class_folders(card: DatasetCard, root: Path) -> list[tuple[int, Path]]:
+    """The folders of a root with their labels; a folder of images that is no class is an error."""
+    folders = sorted(entry for entry in root.iterdir() if entry.is_dir() and not is_hidden(PurePosixPath(entry.name)))
+    labelled = [(card.label_of(folder.name), folder) for folder in folders]
+    labels = [label for label, _ in labelled if label is not None]
+    unknown = [folder for label, folder in labelled if label is None]
+    holding = [folder.name for folder in unknown if list_image_files(root, folder, allow_links=True).images]
+    absent = sorted(set(range(card.num_classes)) - set(labels))
+    if holding or absent:
+        raise UserError(
+            f"{root}: has the folders {listed([folder.name for folder in folders])}, the card has the classes "
+            f"{listed(card.class_names)}; rename, move or add what differs"
+        )
+    return [(label, folder) for label, folder in labelled if label is not None]
+
+
+def _strays(root: Path, dataset_dir: Path) -> list[str]:
+    """Files beside the class folders; an image among them has no label, which is an error."""
+    files = [path for path in sorted(root.iterdir()) if path.is_file() and not is_hidden(PurePosixPath(path.name))]
+    if images := [path for path in files if is_image_file(path)]:
+        raise UserError(f"{images[0]}: is in no class folder; move it into one of them or away")
+    return [path_to_text(path.relative_to(dataset_dir)) for path in files]
+
+
+def _check_no_slices(folder: Path, images: Iterable[ImageFile], dataset_dir: Path) -> None:
+    """A class folder that is itself one volume holds loose slices, of who knows how many scans."""
+    for image in images:
+        if dataset_dir / text_to_path(image.text) == folder:
+            raise UserError(f"{folder}: holds DICOM slices directly; put each series into a folder of its own in it")
+
+
+def _groups(
+    layout: FoldersLayout, placed: Sequence[_Placed], dataset_dir: Path, allow_links: bool
+) -> tuple[Mapping[str, str | None], tuple[str, ...]]:
+    """The group of each image by its text, and the tables that say so."""
+    table = read_groups(layout.group_table, dataset_dir, allow_links) if layout.group_table else None
+    if table is not None:
+        files = tuple(path_to_text(path.relative_to(dataset_dir)) for path in table.files)
+        return table.by_image([place.image for place in placed], dataset_dir), files
+    if (tag := layout.group_tag) is not None:
+        return {p.image.text: group_by_tag(dataset_dir / text_to_path(p.image.files[0]), tag) for p in placed}, ()
+    if layout.group_pattern is not None:
+        pattern = re.compile(layout.group_pattern)
+        return {place.image.text: _matched(pattern, place, dataset_dir) for place in placed}, ()
+    return {place.image.text: _frames_together(place.image) for place in placed}, ()
+
+
+def _frames_together(image: ImageFile) -> str | None:
+    """Frames of one file are one group; other images stand alone."""
+    return image.source if image.source != image.text else None
+
+
+def _matched(pattern: re.Pattern[str], place: _Placed, dataset_dir: Path) -> str:
+    path = dataset_dir / text_to_path(place.image.source)
+    match = pattern.search(path.relative_to(place.folder).as_posix())
+    if match is None or not match[1]:
+        raise UserError(
+            f"{shown(path)}: group_pattern {pattern.pattern!r} finds no group in its name; correct name or card"
+        )
+    return match[1]

@@ -1,0 +1,130 @@
+"""Which images belong to one patient, lesion or scan, from a table beside them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medmamba_monai.cards.layouts import SPLIT_SPELLINGS, GroupTable
+from medmamba_monai.core.documents import text_to_path
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.names import shown
+from medmamba_monai.data.find.found import SHORT
+from medmamba_monai.data.find.image_files import ImageFile
+from medmamba_monai.data.find.image_index import ImageIndex, same_name
+from medmamba_monai.data.find.tables import Row, find_file, read_table
+
+_SHORT = {spelling: SHORT[split] for split, spellings in SPLIT_SPELLINGS.items() for spelling in spellings}
+
+
+@dataclass(frozen=True)
+class Groups:
+    """A table of groups, read.
+
+    Attributes:
+        table: how the card describes it.
+        rows: its rows, each with the group that it names.
+        files: the tables that were read.
+    """
+
+    table: GroupTable
+    rows: tuple[tuple[Row, str], ...]
+    files: tuple[Path, ...]
+
+    def by_position(self) -> dict[str, str]:
+        """The group of each image of an npz file, by `position_key`.
+
+        Raises:
+            UserError: a row names no place, or an image is in two groups.
+        """
+        found: dict[str, str] = {}
+        for row, group in self.rows:
+            _add(found, _position(self.table, row), row, group)
+        return found
+
+    def by_image(self, images: Sequence[ImageFile], dataset_dir: Path) -> dict[str, str]:
+        """The group of each image, by its ``text``; rows of images that are not there are left out.
+
+        Raises:
+            UserError: a row fits images that differ, an image is in two groups, or one has no row.
+        """
+        index = ImageIndex(images, dataset_dir, self.files[0].parent)
+        found: dict[str, str] = {}
+        for row, group in self.rows:
+            for image in index.find_copies(row.where, row[str(self.table.image_column)]):
+                _add(found, image.text, row, group)
+        if missing := next((image for image in images if image.text not in found), None):
+            name = shown(dataset_dir / text_to_path(missing.text))
+            raise UserError(f"{self.files[0]}: has no row for {name}; complete it")
+        return found
+
+
+def position_key(split: str, index: int) -> str:
+    """What an image of an npz file is called: its split and its number."""
+    return f"{split}-{index:05d}"
+
+
+def read_groups(table: GroupTable, dataset_dir: Path, allow_links: bool = False) -> Groups | None:
+    """Read the table of groups.
+
+    Returns:
+        The groups; None where the table is not there and may be missing.
+
+    Raises:
+        UserError: a table is missing or does not fit, or a row names no group.
+    """
+    path = find_file(dataset_dir, table.path, allow_links)
+    if path is None:
+        if table.required:
+            raise UserError(f"{dataset_dir}: has no {table.path}, which tells which images belong together")
+        return None
+    keys = [table.image_column] if table.image_column is not None else [table.split_column, table.index_column]
+    rows = read_table(path, [*filter(None, keys), table.group_column], table.separator, table.encoding)
+    join, files = _joined(table, dataset_dir, allow_links)
+    return Groups(table, tuple((row, join(row, _named(table, row))) for row in rows), (path, *files))
+
+
+def _add(found: dict[str, str], key: str, row: Row, group: str) -> None:
+    if found.setdefault(key, group) != group:
+        raise UserError(f"{row.where}: puts an image into a second group; correct the table")
+
+
+def _position(table: GroupTable, row: Row) -> str:
+    split, index = row[str(table.split_column)].casefold(), row[str(table.index_column)]
+    if split not in _SHORT or not index.isdecimal():
+        raise UserError(f"{row.where}: split {split!r} and index {index!r} are not a split and a whole number")
+    return position_key(_SHORT[split], int(index))
+
+
+def _named(table: GroupTable, row: Row) -> str:
+    value = row[table.group_column]
+    match = re.search(table.group_pattern or "^(.+)$", value)
+    if match is None or not match[1]:
+        raise UserError(f"{row.where}: {table.group_column} is {value!r}, which names no group; correct table or card")
+    return match[1]
+
+
+def _joined(table: GroupTable, dataset_dir: Path, allow_links: bool) -> tuple[Callable[[Row, str], str], list[Path]]:
+    """From what the first table says to the group, through the second table where there is one."""
+    join = table.join
+    if join is None:
+        return lambda row, value: value, []
+    path = find_file(dataset_dir, join.path, allow_links)
+    if path is None:
+        raise UserError(
+            f"{dataset_dir}: has {table.path}, but not {join.path}, which it needs; add it, or move both away"
+        )
+    second: dict[str, str] = {}
+    for row in read_table(path, [join.key_column, join.group_column], join.separator, table.encoding):
+        if not row[join.group_column]:
+            raise UserError(f"{row.where}: has no {join.group_column}; complete it")
+        _add(second, same_name(row[join.key_column]), row, row[join.group_column])
+
+    def group(row: Row, value: str) -> str:
+        if (key := same_name(value)) not in second:
+            raise UserError(f"{row.where}: {value!r} is not in {path}; complete it")
+        return second[key]
+
+    return group, [path]

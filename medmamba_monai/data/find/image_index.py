@@ -1,0 +1,134 @@
+"""Images by the names that tables use for them."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from medmamba_monai.core.documents import text_to_path
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.names import shown
+from medmamba_monai.data.find.download import file_md5
+from medmamba_monai.data.find.image_files import ImageFile
+from medmamba_monai.images.read import READABLE_SUFFIXES
+
+_SUFFIXES = sorted(READABLE_SUFFIXES, key=len, reverse=True)  # .nii.gz before .gz
+
+
+class ImageIndex:
+    r"""Finds the image that a table names.
+
+    A name is a path, relative to the table or to the dataset folder, or absolute; the end of a path; or a file name. It
+    may leave out the suffix of an image file, and have ``\`` for ``/``. The first of these that fits counts. Case does
+    not, unless names differ in nothing else. A volume of DICOM slices has the name of its folder.
+
+    Args:
+        images: the images.
+        dataset_dir: what their paths are relative to.
+        table_dir: folder of the table.
+    """
+
+    def __init__(self, images: Sequence[ImageFile], dataset_dir: Path, table_dir: Path) -> None:
+        self.dataset_dir = dataset_dir
+        self._roots = tuple(dict.fromkeys((Path(os.path.normpath(dataset_dir.absolute())), dataset_dir.resolve())))
+        self._bases = tuple(dict.fromkeys((Path(os.path.normpath(table_dir.absolute())), self._roots[0])))
+        self._images: dict[str, list[ImageFile]] = defaultdict(list)
+        for image in images:
+            self._images[_plain(text_to_path(image.source))].append(image)
+        self._endings: dict[tuple[int, bool], dict[str, list[str]]] = {}
+
+    def find(self, where: str, name: str) -> list[ImageFile]:
+        """The image of a name, or all frames of it; of identical copies the first; none where nothing fits.
+
+        Args:
+            where: the row, for errors.
+            name: what it names.
+
+        Raises:
+            UserError: the name is empty, or fits several images that differ.
+        """
+        paths = self._paths(where, name)
+        return list(self._images[paths[0]]) if paths else []
+
+    def find_copies(self, where: str, name: str) -> list[ImageFile]:
+        """As `find`, with every copy."""
+        return [image for path in self._paths(where, name) for image in self._images[path]]
+
+    def is_copy(self, image: ImageFile, used: set[str]) -> bool:
+        """Whether an image has the file name and the content of one of those whose ``text`` is given."""
+        path = _plain(text_to_path(image.source))
+        same = self._ending(path.rpartition("/")[2], False)
+        others = [other for other in same if other != path and any(found.text in used for found in self._images[other])]
+        return any(self._content(other) == self._content(path) for other in others)
+
+    def _paths(self, where: str, name: str) -> list[str]:
+        name = _plain(text_to_path(name))
+        ending = _plain(os.path.normpath(name))
+        if ending == ".":
+            raise UserError(f"{where}: names no image; complete or remove the line")
+        for bare in (False, True):
+            full = (path for whole in self._whole(name) for path in self._full(whole, bare))
+            if found := list(dict.fromkeys(full)) or self._ending(ending, bare):
+                return self._identical(where, sorted(found))
+        return []
+
+    def _whole(self, name: str) -> list[str]:
+        """What paths from the dataset folder a name may stand for."""
+        places = [Path(os.path.normpath(base / name)) for base in self._bases]
+        below = [place.relative_to(root) for place in places for root in self._roots if place.is_relative_to(root)]
+        return list(dict.fromkeys(_plain(path.as_posix()) for path in below))
+
+    def _full(self, whole: str, bare: bool) -> list[str]:
+        return [path for path in self._ending(whole, bare) if path.count("/") == whole.count("/")]
+
+    def _ending(self, name: str, bare: bool) -> list[str]:
+        """Paths that end with a name, those in its very case before others."""
+        length = name.count("/") + 1
+        found = self._by_ending(length, bare).get(_folded(name), [])
+        return [path for path in found if self._end(path, length, bare) == name] or found
+
+    def _by_ending(self, length: int, bare: bool) -> dict[str, list[str]]:
+        """Paths by their last parts, as many as asked for; made when first needed."""
+        if (length, bare) not in self._endings:
+            paths: dict[str, list[str]] = defaultdict(list)
+            for path in self._images:
+                if path.count("/") + 1 >= length:
+                    paths[_folded(self._end(path, length, bare))].append(path)
+            self._endings[length, bare] = dict(paths)
+        return self._endings[length, bare]
+
+    def _end(self, path: str, length: int, bare: bool) -> str:
+        image = self._images[path][0]
+        end = "/".join(path.split("/")[-length:])
+        return _without_suffix(end) if bare and image.source in image.files else end
+
+    def _identical(self, where: str, paths: list[str]) -> list[str]:
+        if len(paths) > 1 and len(set(map(self._content, paths))) > 1:
+            first, second = (shown(self.dataset_dir / path) for path in paths[:2])
+            raise UserError(f"{where}: fits {first} and {second}, which differ; give the path in the table")
+        return paths
+
+    def _content(self, path: str) -> tuple[str, ...]:
+        files = self._images[path][0].files
+        return tuple(file_md5(self.dataset_dir / text_to_path(file)) for file in files)
+
+
+def same_name(name: str) -> str:
+    r"""What two names of one image have in common: all but case, ``\`` for ``/`` and the suffix of an image file."""
+    return _folded(_without_suffix(_plain(name)))
+
+
+def _plain(name: str) -> str:
+    return name.replace("\\", "/")
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()  # macOS takes letters and accents apart
+
+
+def _without_suffix(name: str) -> str:
+    suffix = next((suffix for suffix in _SUFFIXES if name.lower().endswith(suffix)), "")
+    return name[: len(name) - len(suffix)] or name

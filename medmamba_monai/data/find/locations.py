@@ -1,0 +1,107 @@
+"""Where data and fold lists are when nobody says, and which images a folder holds."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from medmamba_monai.core.documents import text_to_path
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.names import shown
+from medmamba_monai.core.parallel import for_each_image
+from medmamba_monai.data.find.image_files import list_image_files
+from medmamba_monai.images.read import READABLE_SUFFIXES
+
+logger = logging.getLogger("medmamba_monai.data")
+
+
+def default_fold_list(bundle_root: str | Path, name: str) -> str:
+    """Path of a dataset's fold list where none is given.
+
+    Args:
+        bundle_root: folder of the bundle.
+        name: the dataset's short name.
+
+    Returns:
+        ``data_lists/<name>/folds.json`` of the repository that the bundle is in, or ``folds.json`` in the bundle where
+        it was copied elsewhere.
+    """
+    root = Path(bundle_root).resolve()
+    folder = root.parent.parent / "data_lists" / name
+    return str((folder if (folder / "card.json").is_file() else root) / "folds.json")
+
+
+def default_dataset_dir(bundle_root: str | Path, name: str) -> str:
+    """Folder of a dataset where none is given.
+
+    Args:
+        bundle_root: folder of the bundle.
+        name: the dataset's short name.
+
+    Returns:
+        The folder ``name`` below ``$MEDMAMBA_DATA_DIR`` (``data`` in the bundle where that is unset), or the parent of
+        it where there is no such folder.
+    """
+    root = Path(os.environ.get("MEDMAMBA_DATA_DIR") or Path(bundle_root) / "data")
+    return str(root / name if (root / name).is_dir() else root)
+
+
+def list_images(
+    folder: str | Path,
+    spatial_dims: int = 2,
+    every_frame: bool = False,
+    allow_links: bool = False,
+    read: Callable[[str], object] | None = None,
+) -> list[dict[str, str]]:
+    """The images in and below a folder, as items of a MONAI dataset.
+
+    Args:
+        folder: where they are.
+        spatial_dims: 3: a folder of DICOM slices is one volume.
+        every_frame: whether each frame of a file with several is an image.
+        allow_links: whether links may lead out of the folder.
+        read: from a path to pixels, raising UserError; where it is given, images that it cannot read are left out, each
+            with a warning. None lists all.
+
+    Returns:
+        For each image its ``id``, a number that tells nothing about the patient; its absolute path as ``image``; and
+        as ``file`` its path below ``folder``. Sorted by ``file``.
+
+    Raises:
+        UserError: there is no such folder, or no readable image in it.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise UserError(f"--dataset_dir {root}: there is no such folder")
+    listing = list_image_files(root, root, spatial_dims, every_frame, allow_links)
+    if not listing.images:
+        raise UserError(f"--dataset_dir {root}: holds no image; readable are {', '.join(READABLE_SUFFIXES)}")
+    if listing.others:
+        logger.warning(f"{len(listing.others)} files in {shown(root)} are no readable images and are left out")
+    paths = [text_to_path(image.text) for image in listing.images]
+    items = [
+        {"id": f"image-{number:05d}", "image": str((root / path).absolute()), "file": path}
+        for number, path in enumerate(paths)
+    ]
+    return items if read is None else _readable(items, read)
+
+
+def _readable(items: list[dict[str, str]], read: Callable[[str], object]) -> list[dict[str, str]]:
+    """Those items whose images can be read; what is wrong with the others goes into the log."""
+
+    def problem(item: dict[str, str]) -> str:
+        try:
+            read(item["image"])
+        except UserError as error:
+            return str(error)
+        return ""
+
+    problems = for_each_image(problem, items, "check")
+    for text in filter(None, problems):
+        logger.warning(f"left out: {text}")
+    kept = [item for item, text in zip(items, problems, strict=True) if not text]
+    if not kept:
+        raise UserError(f"none of {len(items)} images can be read; the first: {problems[0]}")
+    return kept

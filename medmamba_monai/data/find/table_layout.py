@@ -1,0 +1,146 @@
+"""Samples of a dataset whose labels stand in a table, with the images anywhere below the dataset folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from medmamba_monai.cards.card import DatasetCard, comparable
+from medmamba_monai.cards.layouts import Split, TableLayout
+from medmamba_monai.core.documents import inside, path_to_text, text_to_path
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.names import shown
+from medmamba_monai.data.find.found import FoundData, FoundImage, NotFoundError, as_samples, files_of, listed
+from medmamba_monai.data.find.image_files import ImageFile, list_image_files
+from medmamba_monai.data.find.image_index import ImageIndex
+from medmamba_monai.data.find.tables import Row, find_file, read_table
+from medmamba_monai.images.dicom.tags import group_by_tag
+
+_SHOWN = 5
+
+
+def find_table(card: DatasetCard, layout: TableLayout, dataset_dir: Path, allow_links: bool = False) -> FoundData:
+    """Read a card's table and find the image of each row.
+
+    Args:
+        card: the dataset.
+        layout: its layout.
+        dataset_dir: where table and images are, at any depth.
+        allow_links: whether links may leave ``dataset_dir``.
+
+    Raises:
+        NotFoundError: the table or images are not there.
+        UserError: a value or an image does not fit; names the line.
+    """
+    table = find_file(dataset_dir, layout.path, allow_links) if dataset_dir.is_dir() else None
+    if table is None:
+        raise NotFoundError(f"{dataset_dir}: has no {layout.path}. {card.how_to_obtain}")
+    print(f"data: {shown(table)}")
+    rows = read_table(table, _columns(layout), layout.separator, layout.encoding)
+    kept = [row for row in rows if not _is_skipped(layout, row)]
+    folder = inside(dataset_dir, layout.image_folder, allow_links)
+    listing = list_image_files(dataset_dir, folder, card.spatial_dims, card.reading.frame == "all", allow_links)
+    index = ImageIndex(listing.images, dataset_dir, table.parent)
+    found = _by_image(card, layout, kept, index)
+    images = sorted(found, key=lambda image: (image.split or "", image.text))
+    used = {image.text for image in images}
+    unused = [image.text for image in listing.images if image.text not in used and not index.is_copy(image, used)]
+    remarks = [f"{len(rows) - len(kept)} rows of the table are left out: {listed(layout.skip_labels)}"]
+    others = tuple(text for text in listing.others if dataset_dir / text_to_path(text) != table)
+    return FoundData(
+        samples=as_samples(images),
+        files=(*files_of(images), path_to_text(table.relative_to(dataset_dir))),
+        ignored=(*unused, *others),
+        remarks=tuple(remarks if len(kept) < len(rows) else ()),
+    )
+
+
+def _columns(layout: TableLayout) -> list[str]:
+    named = [layout.image_column, layout.label_column, layout.group_column, layout.split_column]
+    return [*filter(None, named), *(layout.label_columns or ())]
+
+
+def _is_skipped(layout: TableLayout, row: Row) -> bool:
+    skipped = set(map(comparable, layout.skip_labels))
+    return layout.label_column is not None and comparable(row[layout.label_column]) in skipped
+
+
+def _by_image(card: DatasetCard, layout: TableLayout, rows: Sequence[Row], index: ImageIndex) -> list[FoundImage]:
+    found: dict[str, tuple[FoundImage, Row]] = {}
+    missing: list[Row] = []
+    for row in rows:
+        images = index.find(row.where, row[layout.image_column] + layout.image_suffix)
+        missing += [] if images else [row]
+        for image in images:
+            made = _found(card, layout, row, image, _group(layout, row, image, images, index.dataset_dir))
+            before, where = found.setdefault(image.text, (made, row))
+            if before != made:
+                raise UserError(f"{row.where}: {row[layout.image_column]!r} is in {where.where} with other values")
+    if missing:
+        raise _missing(card, layout, missing, len(rows), index.dataset_dir)
+    return [made for made, _ in found.values()]
+
+
+def _missing(
+    card: DatasetCard, layout: TableLayout, missing: Sequence[Row], count: int, dataset_dir: Path
+) -> UserError:
+    names = [row[layout.image_column] + layout.image_suffix for row in missing]
+    return NotFoundError(
+        f"{len(missing)} of {count} images of the table are not below {dataset_dir}: {listed(names, _SHOWN)}. "
+        f"{card.how_to_obtain}"
+    )
+
+
+def _found(card: DatasetCard, layout: TableLayout, row: Row, image: ImageFile, group: str | None) -> FoundImage:
+    return FoundImage(image.text, image.files, _label(card, layout, row), _split(layout, row), group)
+
+
+def _group(
+    layout: TableLayout, row: Row, image: ImageFile, images: Sequence[ImageFile], dataset_dir: Path
+) -> str | None:
+    if layout.group_tag is not None:
+        return group_by_tag(dataset_dir / text_to_path(image.files[0]), layout.group_tag)
+    if layout.group_column is None:
+        return image.source if len(images) > 1 else None  # frames of one file
+    if not row[layout.group_column]:
+        raise UserError(f"{row.where}: has no {layout.group_column}; complete it")
+    return row[layout.group_column]
+
+
+def _split(layout: TableLayout, row: Row) -> Split | None:
+    if layout.split_column is None:
+        return None
+    meanings = {comparable(value): split for value, split in layout.split_values.items()}
+    value = row[layout.split_column]
+    if comparable(value) not in meanings:
+        raise UserError(f"{row.where}: {layout.split_column} is {value!r}, the card knows {listed([*meanings])}")
+    return meanings[comparable(value)]
+
+
+def _label(card: DatasetCard, layout: TableLayout, row: Row) -> int | tuple[int, ...]:
+    if layout.label_columns is not None:
+        return tuple(_zero_or_one(row, column) for column in layout.label_columns)
+    value = row[str(layout.label_column)]
+    if layout.label_separator is None:
+        return _class(card, row, value)
+    without = {comparable(word) for word in (*layout.no_label, "")}
+    words = [word for word in value.split(layout.label_separator) if comparable(word) not in without]
+    present = {_class(card, row, word) for word in words}
+    return tuple(int(label in present) for label in range(card.num_classes))
+
+
+def _class(card: DatasetCard, row: Row, value: str) -> int:
+    label = card.label_of(value)
+    if label is None:
+        raise UserError(
+            f"{row.where}: {value!r} is no class of the card, which has {listed(card.class_names)}; correct the table, "
+            "or add an alias to the card"
+        )
+    return label
+
+
+def _zero_or_one(row: Row, column: str) -> int:
+    values = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
+    if (text := row[column].casefold()) not in values:
+        raise UserError(f"{row.where}: {column} is {row[column]!r}, expected 0 or 1")
+    return values[text]

@@ -1,0 +1,95 @@
+"""Tables that come with images: read as text, with the columns that a card names."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from medmamba_monai.core.documents import inside, is_hidden, path_to_text, text_to_path
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.data.find.download import file_md5
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table.
+
+    Attributes:
+        where: the file and the line, for errors.
+        cells: text of each column by its name; neither has blanks around it.
+    """
+
+    where: str
+    cells: dict[str, str]
+
+    def __getitem__(self, column: str) -> str:
+        return self.cells[column.strip()]
+
+
+def read_table(path: Path, columns: Iterable[str], separator: str = ",", encoding: str = "utf-8-sig") -> list[Row]:
+    """Read a table with a header.
+
+    Args:
+        path: the file.
+        columns: names that must be there; blanks around a name do not count.
+        separator: what stands between two cells.
+        encoding: of the text; ``utf-8-sig`` takes UTF-8 with and without a byte-order mark.
+
+    Raises:
+        UserError: it cannot be read, lacks a column, or has a row of another length.
+    """
+    try:
+        with path.open(encoding=encoding, newline="") as stream:
+            reader = csv.reader(stream, delimiter=separator, strict=True)
+            header = [name.strip() for name in next(reader, [])]
+            _check_header(path, header, [column.strip() for column in columns], separator)
+            return [_row(path, reader.line_num, header, cells) for cells in reader if any(map(str.strip, cells))]
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except LookupError as error:
+        raise UserError(f"{path}: encoding {encoding!r} is not known; correct it in the card") from error
+    except UnicodeError as error:
+        raise UserError(f"{path}: is not text in {encoding} ({error}); name its encoding in the card") from error
+    except csv.Error as error:
+        raise UserError(f"{path}: is not a table with {separator!r} between the cells ({error})") from error
+
+
+def _check_header(path: Path, header: list[str], wanted: list[str], separator: str) -> None:
+    if missing := [column for column in wanted if column not in header]:
+        raise UserError(
+            f"{path}: has no column {missing[0]!r}; it has {', '.join(map(repr, header)) or 'none'} (read with "
+            f"{separator!r} between the cells)"
+        )
+    if twice := [column for column in wanted if header.count(column) > 1]:
+        raise UserError(f"{path}: has the column {twice[0]!r} more than once; rename one")
+
+
+def _row(path: Path, line: int, header: list[str], cells: list[str]) -> Row:
+    if len(cells) != len(header):
+        raise UserError(f"{path}, line {line}: has {len(cells)} cells, the header has {len(header)}; correct it")
+    return Row(f"{path}, line {line}", dict(zip(header, map(str.strip, cells), strict=True)))
+
+
+def find_file(dataset_dir: Path, name: str, allow_links: bool = False) -> Path | None:
+    """Find a file in or below a dataset folder by its path or its name, whatever its case.
+
+    Returns:
+        The file; None where there is none. Identical copies of it count as one, names in the very case go first.
+
+    Raises:
+        UserError: several files of the name differ, or one is a link that leaves the folder and may not.
+    """
+    if (path := inside(dataset_dir, name, allow_links)).is_file():
+        return path
+    wanted = Path(text_to_path(name)).name
+    named = (path for path in dataset_dir.rglob("*") if path.name.casefold() == wanted.casefold() and path.is_file())
+    below = sorted(path.relative_to(dataset_dir) for path in named)
+    found = [inside(dataset_dir, path_to_text(path), allow_links) for path in below if not is_hidden(path)]
+    found = [path for path in found if path.name == wanted] or found
+    if len(found) > 1 and len({file_md5(path) for path in found}) > 1:
+        raise UserError(
+            f"{found[0]} and {found[1]} have the same name and differ; move away the one that is not wanted"
+        )
+    return found[0] if found else None

@@ -1,0 +1,287 @@
+"""The saved folds: an MSD-style list with a digest, written once by ``prepare`` and checked whenever it is read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from medmamba_monai.cards.card import Count, DatasetCard, Task
+from medmamba_monai.core.documents import check_relative, read_document, text_to_path
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.files import write_json
+from medmamba_monai.data.folds.make import Folds, Protocol, Sample
+from medmamba_monai.data.folds.verify import verify_npz_labels, verify_sources
+
+PREPARE_COMMAND = "python -m monai.bundle run prepare --config_file configs/data.json"
+
+Image = Annotated[str, AfterValidator(check_relative)]
+Part = dict[str, list[dict[str, Any]]]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Source(_Strict):
+    """A file that the images come from, as it was when the folds were made."""
+
+    path: Image
+    bytes: Count
+    md5: str
+
+
+class TestItem(_Strict):
+    """One image of the official test split."""
+
+    __test__ = False  # not a test for pytest
+
+    id: str
+    image: Image
+    label: Count | tuple[Annotated[int, Field(ge=0, le=1)], ...]
+    group: str | None = None
+
+
+class TrainingItem(TestItem):
+    """One image that belongs to a fold."""
+
+    fold: Count
+
+
+class FoldList(_Strict):
+    """The samples of a dataset, each with its label and its fold.
+
+    The names of the fields in the file are those of the Medical Segmentation Decathlon where it has one.
+    """
+
+    path: Path = Field(exclude=True)
+    dataset_dir: Path = Field(exclude=True)
+    name: str
+    description: str
+    licence: str
+    reference: str
+    tensor_image_size: str = Field(alias="tensorImageSize")
+    modality: dict[str, str]
+    labels: dict[str, str]
+    num_training: Count = Field(alias="numTraining")
+    num_test: Count = Field(alias="numTest")
+    task: Task
+    num_folds: int
+    seed: int
+    protocol: Protocol
+    reading: dict[str, Any] = Field(description="how stored values become 0 to 255: arguments of ReadImage")
+    allow_links: bool = Field(default=False, description="whether images may be links that leave the dataset folder")
+    count_mismatch: tuple[str, ...] = ()
+    sources: tuple[Source, ...]
+    digest: str
+    training: tuple[TrainingItem, ...]
+    test: tuple[TestItem, ...]
+    validation: dict[int, tuple[str, ...]] | None = None
+
+    @field_validator("labels")
+    @classmethod
+    def _labels_are_numbered(cls, labels: dict[str, str]) -> dict[str, str]:
+        if set(labels) != {str(label) for label in range(len(labels))}:
+            raise ValueError(f"must be numbered from 0 to {len(labels) - 1}")
+        return labels
+
+    @model_validator(mode="after")
+    def _labels_are_of_the_task(self) -> FoldList:
+        several = self.task == "multi-label"
+        for item in (*self.training, *self.test):
+            fits = isinstance(item.label, tuple) == several
+            if not fits or (len(item.label) if isinstance(item.label, tuple) else item.label + 1) > len(self.labels):
+                raise ValueError(f"{item.id}: label {item.label} does not fit {len(self.labels)} labels, {self.task}")
+        return self
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names in label order."""
+        return tuple(self.labels[str(label)] for label in range(len(self.labels)))
+
+    @property
+    def num_images(self) -> int:
+        """Number of images, those of the test set included."""
+        return len(self.training) + len(self.test)
+
+    @cached_property
+    def has_groups(self) -> bool:
+        """Whether it is known of any image which patient or other group it belongs to."""
+        return any(item.group is not None for item in (*self.training, *self.test))
+
+    def parts(self, fold: int) -> Part:
+        """Return what a fold trains on, selects on and reports on.
+
+        Args:
+            fold: 0 to ``num_folds - 1``.
+
+        Returns:
+            ``train``, ``validation`` and ``test``, each a list of ``{"id", "image", "label", "row"}``. The image is an
+            absolute path, or ``file.npz#key[index]`` with an absolute path; the label an index, or for a multi-label
+            task an int64 array (classes,) of 0 and 1; the row the image's own number from 0 to ``num_images - 1``.
+            Where the list tells groups (patients), each also has its ``group``, by itself an image's own id.
+
+        Raises:
+            UserError: there is no such fold.
+        """
+        if not isinstance(fold, int) or isinstance(fold, bool) or not 0 <= fold < self.num_folds:
+            raise UserError(f"fold: {self.path} has the folds 0 to {self.num_folds - 1}, found {fold!r}; choose one")
+        chosen = set() if self.protocol == "official-test" else set((self.validation or {})[fold])
+        folder = self.dataset_dir.absolute()
+        parts: Part = {"train": [], "validation": [], "test": []}
+        for row, item in enumerate((*self.training, *self.test)):
+            group = {"group": item.group or item.id} if self.has_groups else {}
+            parts[self._part_of(item, fold, chosen)].append(_as_dict(item, row, folder) | group)
+        return parts
+
+    def _part_of(self, item: TestItem, fold: int, chosen: set[str]) -> str:
+        if not isinstance(item, TrainingItem):
+            return "test"
+        if item.fold == fold:
+            return "validation" if self.protocol == "official-test" else "test"
+        return "validation" if item.id in chosen else "train"
+
+    def write(self, path: str | Path | None = None) -> None:
+        """Write the list, whole or not at all.
+
+        Args:
+            path: where to, ``self.path`` by default.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        write_json(path or self.path, self.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+    def compute_digest(self) -> str:
+        """Return the SHA-256 of all that decides what a fold sees: images, their files, labels, parts and reading."""
+        items = sorted((item.id, item.image, item.label, item.fold, item.group or "") for item in self.training)
+        canonical = {
+            "name": self.name,
+            "task": self.task,
+            "reading": self.reading,
+            "sources": sorted((source.path, source.md5) for source in self.sources),
+            "protocol": self.protocol,
+            "num_folds": self.num_folds,
+            "class_names": self.class_names,
+            "training": items,
+            "test": sorted((item.id, item.image, item.label, item.group or "") for item in self.test),
+            "validation": {str(fold): sorted(ids) for fold, ids in (self.validation or {}).items()},
+        }
+        text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def images_digest(self) -> str:
+        """The SHA-256 of all that decides what the pixels of each ``row`` are, before they are read in some way."""
+        images = [item.image for item in (*self.training, *self.test)]
+        text = json.dumps([images, [(source.path, source.md5) for source in self.sources]])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _as_dict(item: TestItem, row: int, folder: Path) -> dict[str, Any]:
+    return {
+        "id": item.id,
+        "image": str(folder / text_to_path(item.image)),
+        "label": item.label if isinstance(item.label, int) else np.array(item.label, dtype=np.int64),
+        "row": row,
+    }
+
+
+def build_fold_list(
+    card: DatasetCard,
+    samples: Sequence[Sample],
+    folds: Folds,
+    sources: Sequence[Source],
+    dataset_dir: Path,
+    path: Path,
+    count_mismatch: Sequence[str] = (),
+    allow_links: bool = False,
+) -> FoldList:
+    """Put a card, its samples and their folds together as a list, with its digest."""
+    training = [_training_item(sample, folds) for sample in samples if sample.id in folds.fold]
+    test = [
+        TestItem(id=sample.id, image=sample.image, label=sample.label, group=sample.group)
+        for sample in samples
+        if sample.id not in folds.fold
+    ]
+    draft = FoldList(
+        path=path,
+        dataset_dir=dataset_dir,
+        name=card.name,
+        description=card.description,
+        licence=card.license.name,
+        reference=card.references[0] if card.references else card.authors,
+        tensorImageSize=f"{card.spatial_dims}D",
+        modality={"0": card.modality},
+        labels={str(label): name for label, name in enumerate(card.class_names)},
+        numTraining=len(training),
+        numTest=len(test),
+        task=card.task,
+        num_folds=folds.num_folds,
+        seed=folds.seed,
+        protocol=folds.protocol,
+        reading=card.reading_arguments(),
+        allow_links=allow_links,
+        count_mismatch=tuple(count_mismatch),
+        sources=tuple(sources),
+        digest="",
+        training=tuple(training),
+        test=tuple(test),
+        validation=folds.validation or None,
+    )
+    return draft.model_copy(update={"digest": draft.compute_digest()})
+
+
+def _training_item(sample: Sample, folds: Folds) -> TrainingItem:
+    return TrainingItem(
+        id=sample.id, image=sample.image, label=sample.label, fold=folds.fold[sample.id], group=sample.group
+    )
+
+
+def read_fold_list(
+    path: str | Path,
+    dataset_dir: str | Path,
+    verify: bool = True,
+    name: str | None = None,
+    reading: Mapping[str, Any] | None = None,
+) -> FoldList:
+    """Read a list that ``prepare`` wrote.
+
+    Args:
+        path: the ``folds.json``.
+        dataset_dir: folder of the images.
+        verify: whether to compare every source file with what it was when the folds were made; a file that did not
+            change is read once per process.
+        name: short name of the dataset that the list must be of; None takes any.
+        reading: how the images must have been read when they were looked at; None takes any.
+
+    Raises:
+        UserError: the list is missing, was edited, is of another dataset, names a path outside ``dataset_dir``, or does
+            not fit the data.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: there is no fold list; run prepare first: {PREPARE_COMMAND}")
+    folds = read_document(path, FoldList, {"path": path, "dataset_dir": Path(dataset_dir)})
+    if name not in (None, folds.name):
+        raise UserError(f"{path}: holds the folds of {folds.name!r}, needed are those of {name!r}; pass its data_list")
+    if reading is not None and dict(reading) != folds.reading:
+        raise UserError(
+            f"{path}: was prepared with reading {folds.reading}, this bundle reads with {dict(reading)}; run prepare "
+            "again, or generate the bundle again from its card: medmamba-monai bundle CARD BUNDLE"
+        )
+    if (digest := folds.compute_digest()) != folds.digest:
+        raise UserError(
+            f"{path}: was edited: its digest says {folds.digest[:12]}, its content gives {digest[:12]}; "
+            f"move it away and run prepare again: {PREPARE_COMMAND}"
+        )
+    if verify:
+        verify_sources(folds)
+        verify_npz_labels(folds)
+    return folds

@@ -1,0 +1,1 @@
+"""From a dataset to saved folds, with a look at every image on the way."""

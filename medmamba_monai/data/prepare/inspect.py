@@ -1,0 +1,160 @@
+"""A look at every image before training: does it decode, what is it, is it there twice."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from medmamba_monai.core.documents import text_to_path
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.parallel import for_each_image
+from medmamba_monai.data.counts import labels_of
+from medmamba_monai.data.folds.make import Sample
+from medmamba_monai.data.prepare.near_duplicates import fingerprint, near_duplicates
+from medmamba_monai.images.read import ImageFacts
+
+OWN_WINDOW = ("window", "VOI LUT")
+"""How `ImageFacts.display` begins where a DICOM file says itself which values are black and white."""
+
+_SHOWN_ERRORS = 10
+_EIGHT_BITS = 255
+_LITTLE_OF_THE_RANGE = 0.3
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What the images turned out to be.
+
+    Attributes:
+        sizes: number of images of each size, ``rows x columns``.
+        kinds: number of images of each kind of file and pixels.
+        stored_range: smallest and largest stored value of all images.
+        nominal_range: what the stored type can hold; None where the images differ or it has no bounds.
+        windows: number of images of each class by what scales them, such as ``window 40, 400``; DICOM files only.
+        depths: number of different ranges that the files can hold.
+        blank: number of images that have one value everywhere.
+        duplicates: ids that have exactly the same pixels, a tuple for each such picture that is not blank.
+        near: pairs of ids whose pictures look nearly the same; None where nobody asked.
+    """
+
+    sizes: dict[str, int]
+    kinds: dict[str, int]
+    stored_range: tuple[float, float]
+    nominal_range: tuple[float, float] | None
+    windows: dict[str, dict[str, int]]
+    depths: int
+    blank: int
+    duplicates: tuple[tuple[str, ...], ...]
+    near: tuple[tuple[str, str], ...] | None = None
+
+
+@dataclass(frozen=True)
+class Look:
+    """One decoded image: its size, a digest of its pixels and what the file says; or what is wrong with it."""
+
+    size: str = ""
+    pixels: bytes = b""
+    facts: ImageFacts | None = None
+    print: torch.Tensor | None = None
+    blank: bool = False
+    error: str = ""
+
+
+def inspect_images(
+    samples: Sequence[Sample],
+    dataset_dir: Path,
+    read: Callable[[str], tuple[torch.Tensor, ImageFacts]],
+    look_for_near: bool = False,
+) -> Inspection:
+    """Decode every image once, in parallel.
+
+    Args:
+        samples: the images.
+        dataset_dir: folder that they are relative to.
+        read: from a path to pixels and facts, raising UserError.
+        look_for_near: whether to look for pictures that are nearly the same.
+
+    Raises:
+        UserError: images that cannot be read; names the first ten and says how many there are.
+    """
+
+    def look(sample: Sample) -> Look:
+        try:
+            pixels, facts = read(str(dataset_dir / text_to_path(sample.image)))
+        except UserError as error:
+            return Look(error=str(error))
+        size = " x ".join(str(length) for length in pixels.shape[1:])
+        digest = hashlib.blake2b(size.encode() + pixels.numpy().tobytes(), digest_size=16).digest()
+        blank = bool((pixels == pixels.flatten()[0]).all())
+        return Look(size, digest, facts, fingerprint(pixels) if look_for_near else None, blank)
+
+    looks = for_each_image(look, samples, "decode")
+    _raise_errors([look.error for look in looks if look.error])
+    return _inspection(samples, looks, look_for_near)
+
+
+def _inspection(samples: Sequence[Sample], looks: Sequence[Look], look_for_near: bool) -> Inspection:
+    facts = [look.facts for look in looks if look.facts is not None]
+    nominal = {fact.nominal for fact in facts}
+    near = None
+    if look_for_near:
+        prints = torch.stack([look.print for look in looks if look.print is not None])
+        pairs = near_duplicates(prints, skip=torch.tensor([look.blank for look in looks]))
+        near = tuple((samples[a].id, samples[b].id) for a, b in pairs if looks[a].pixels != looks[b].pixels)
+    return Inspection(
+        sizes=dict(Counter(look.size for look in looks)),
+        kinds=dict(Counter(fact.kind for fact in facts)),
+        stored_range=stored_range(facts),
+        nominal_range=next(iter(nominal)) if len(nominal) == 1 else None,
+        windows=_windows(samples, looks),
+        depths=len(nominal),
+        blank=sum(look.blank for look in looks),
+        duplicates=_duplicates(samples, looks),
+        near=near,
+    )
+
+
+def stored_range(facts: Iterable[ImageFacts]) -> tuple[float, float]:
+    """Smallest and largest stored value of all images that have a finite one; zeros where none has."""
+    finite = [(fact.minimum, fact.maximum) for fact in facts if math.isfinite(fact.minimum + fact.maximum)]
+    return (min(low for low, _ in finite), max(high for _, high in finite)) if finite else (0.0, 0.0)
+
+
+def uses_little(low: float, high: float, nominal: tuple[float, float]) -> bool:
+    """Whether stored values take so little of what their type can hold that images come out dark or flat."""
+    return nominal[1] > _EIGHT_BITS and high - low < _LITTLE_OF_THE_RANGE * (nominal[1] - nominal[0])
+
+
+def has_own_window(facts: ImageFacts) -> bool:
+    """Whether a DICOM file says itself, by a window or a table, which values are black and white."""
+    return facts.display.startswith(OWN_WINDOW)
+
+
+def _windows(samples: Sequence[Sample], looks: Iterable[Look]) -> dict[str, dict[str, int]]:
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for sample, look in zip(samples, looks, strict=True):
+        if look.facts is not None and look.facts.kind.startswith("DICOM"):
+            label = " ".join(map(str, labels_of(sample.label))) or "no label"
+            counts[label][look.facts.display] += 1
+    return {label: dict(found.most_common()) for label, found in counts.items()}
+
+
+def _raise_errors(errors: Sequence[str]) -> None:
+    if errors:
+        more = f"\nand {len(errors) - _SHOWN_ERRORS} more" if len(errors) > _SHOWN_ERRORS else ""
+        raise UserError(f"{len(errors)} images cannot be used:\n" + "\n".join(errors[:_SHOWN_ERRORS]) + more)
+
+
+def _duplicates(samples: Sequence[Sample], looks: Iterable[Look]) -> tuple[tuple[str, ...], ...]:
+    same: dict[bytes, list[str]] = defaultdict(list)
+    for sample, look in zip(samples, looks, strict=True):
+        if look.blank:  # of everybody, and of nobody
+            continue
+        same[look.pixels].append(sample.id)
+    return tuple(tuple(ids) for ids in same.values() if len(ids) > 1)

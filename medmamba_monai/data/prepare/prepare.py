@@ -1,0 +1,118 @@
+"""Once per dataset: find or download it, look at every image, make the folds and save them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from medmamba_monai.cards.card import DatasetCard, load_card
+from medmamba_monai.core.documents import text_to_path
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.files import write_json
+from medmamba_monai.core.names import shown
+from medmamba_monai.data.counts import check_counts
+from medmamba_monai.data.find.download import file_md5
+from medmamba_monai.data.find.layouts import find_data, without_leaks
+from medmamba_monai.data.folds.fold_list import FoldList, Source, build_fold_list, read_fold_list
+from medmamba_monai.data.folds.make import join_groups, make_folds
+from medmamba_monai.data.prepare.inspect import inspect_images
+from medmamba_monai.data.prepare.report import REPORT_NAME, describe, prepare_report
+from medmamba_monai.images.read import ReadImage
+
+
+def prepare(
+    card: DatasetCard | str | Path,
+    dataset_dir: str | Path,
+    data_list: str | Path,
+    num_folds: int = 5,
+    seed: int = 0,
+    source_file: str | None = None,
+    download: bool = True,
+    allow_count_mismatch: bool = False,
+    overwrite: bool = False,
+    near_duplicates: bool = False,
+    allow_links: bool = False,
+) -> FoldList:
+    """Write the fold list of a dataset and, beside it, ``prepare_report.json``; print what was found.
+
+    Only downloads and unpacked archives are written into ``dataset_dir``, which may otherwise be read-only.
+
+    Args:
+        card: the dataset's card, or its file.
+        dataset_dir: folder of the data.
+        data_list: the ``folds.json`` to write.
+        num_folds: number of folds.
+        seed: seed of the shuffling.
+        source_file: which of the card's files to use; by default the one with the largest images that is there.
+        download: whether to download a missing file.
+        allow_count_mismatch: go on when the counts differ from the card's, and record it in the list.
+        overwrite: replace a list that differs.
+        near_duplicates: look for pictures that are nearly the same, too, and report them.
+        allow_links: whether images may be links that leave ``dataset_dir``.
+
+    Returns:
+        The list, also when it was there before.
+
+    Raises:
+        UserError: the data are missing, damaged or not what the card says, the folds cannot be made, or another list is
+            already there.
+    """
+    card = card if isinstance(card, DatasetCard) else load_card(card)
+    dataset_dir, data_list = Path(dataset_dir), Path(data_list)
+    if data_list.is_dir():
+        raise UserError(f"data_list: {data_list} is a folder; give the file to write, e.g. {data_list / 'folds.json'}")
+    found = find_data(card, dataset_dir, source_file, download, allow_links)
+    mismatch = check_counts(card, found.samples, allow_count_mismatch)
+    if card.official_test and not any(sample.split == "test" for sample in found.samples):
+        raise UserError(
+            f"{card.name}: the card has an official test set, but no image of it was found; correct one of them"
+        )
+    read = ReadImage(card.channels, card.spatial_dims, **card.reading.arguments())
+    groups = len({sample.group for sample in found.samples} - {None})
+    inspection = inspect_images(found.samples, dataset_dir, read.read_with_facts, near_duplicates)
+    found = without_leaks(card, replace(found, samples=tuple(join_groups(found.samples, inspection.duplicates))))
+    samples = found.samples
+    folds = make_folds(samples, num_folds, seed, card.class_names)
+    sources = _sources(found.files, dataset_dir)
+    made = build_fold_list(card, samples, folds, sources, dataset_dir, data_list, mismatch, allow_links)
+    report = prepare_report(card, made, found, inspection, groups)
+    print(*map(shown, describe(card, report).splitlines()), sep="\n", flush=True)
+    _save(made, report, overwrite)
+    return made
+
+
+def _sources(files: Iterable[str], dataset_dir: Path) -> list[Source]:
+    paths = ((file, dataset_dir / text_to_path(file)) for file in files)
+    return [Source(path=file, bytes=path.stat().st_size, md5=file_md5(path)) for file, path in paths]
+
+
+def _save(made: FoldList, report: dict[str, Any], overwrite: bool) -> None:
+    unchanged = made.path.exists() and not overwrite and _is_same(made)
+    write_json(made.path.with_name(REPORT_NAME), report)
+    if unchanged:
+        print(f"{shown(made.path)} is there already, with the same folds: left as it is; wrote {REPORT_NAME}")
+        return
+    made.write()
+    print(f"wrote {shown(made.path)} and {REPORT_NAME}")
+
+
+def _is_same(made: FoldList) -> bool:
+    """Whether the list that is there is this one; not where only what was allowed differs.
+
+    Raises:
+        UserError: it holds other folds.
+    """
+    there = read_fold_list(made.path, made.dataset_dir, verify=False)
+    if there.reading != made.reading:
+        raise UserError(
+            f"{made.path}: was prepared with reading {there.reading}, the card now reads with {made.reading}; runs "
+            "that used it would no longer compare. Choose another data_list, or pass --overwrite True"
+        )
+    if there.digest != made.digest:
+        raise UserError(
+            f"{made.path}: holds other folds or images (digest {there.digest[:12]}, these are {made.digest[:12]}); "
+            "runs that used them would no longer compare. Choose another data_list, or pass --overwrite True"
+        )
+    return (there.allow_links, there.count_mismatch) == (made.allow_links, made.count_mismatch)

@@ -1,0 +1,1 @@
+"""A card for images that nobody has described yet."""

@@ -1,0 +1,158 @@
+"""A card for images that nobody has described yet: look at them, propose what fits, and say why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from medmamba_monai.cards.card import DatasetCard, check_card, comparable
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.data.counts import labels_of
+from medmamba_monai.data.find.found import FoundData, listed
+from medmamba_monai.data.find.layouts import find_data
+from medmamba_monai.data.propose.first_look import FirstLook, look_at, modality_of, patient_tag
+from medmamba_monai.data.propose.layout import Labels, ProposedLayout, natural_order, propose_layout
+from medmamba_monai.data.propose.reading import propose_reading, try_reading
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A card and how it came about.
+
+    Attributes:
+        card: the card.
+        dataset_dir: the folder that its paths are relative to.
+        found: the samples that it finds there.
+        remarks: what was decided and why, one sentence each.
+    """
+
+    card: DatasetCard
+    dataset_dir: Path
+    found: FoundData
+    remarks: tuple[str, ...]
+
+
+@dataclass
+class Options:
+    """What a user may say of the images; None is found out by looking.
+
+    Attributes:
+        title: name for readers.
+        modality: what made the images.
+        spatial_dims: 2 for images, 3 for volumes.
+        channels: 1 for gray, 3 for color.
+        image_size: side in pixels that the network is given.
+        classes: the classes in label order; sorted by name by default.
+        ordinal: whether the classes have an order.
+        group_tag: DICOM tag of what belongs together, ``none`` for no grouping; by default ``PatientID``.
+        allow_links: whether links may lead out of the folder of images.
+        reading: fields of the card's ``reading`` that go before what is found.
+    """
+
+    title: str | None = None
+    modality: str | None = None
+    spatial_dims: int | None = None
+    channels: int | None = None
+    image_size: int | None = None
+    classes: Sequence[str] = ()
+    ordinal: bool = False
+    group_tag: str | None = None
+    allow_links: bool = False
+    reading: dict[str, Any] = field(default_factory=dict)
+
+
+def propose_card(name: str, images: Path, labels: Labels, options: Options) -> Proposal:
+    """Look at a folder of images and propose its card.
+
+    Args:
+        name: short name of the dataset.
+        images: the folder.
+        labels: where the labels are.
+        options: what is known already.
+
+    Returns:
+        A card that fits the images, with what was decided.
+
+    Raises:
+        UserError: there are no images, they cannot be read, or no label can be found for them.
+    """
+    look = look_at(images, options.spatial_dims, options.allow_links)
+    remarks = list(look.remarks)
+    reading = propose_reading(look, options.reading, remarks)
+    tag = None if labels.names_groups else patient_tag(look, options.group_tag, remarks)
+    proposed = propose_layout(images, labels, tag)
+    fields = _fields(name, look, proposed, options) | {"reading": reading}
+    card = check_card(fields | {"how_to_obtain": "Correct the table, or --images."}, f"the card of {name}")
+    found = find_data(card, proposed.dataset_dir, fetch=False, allow_links=options.allow_links, unpack=False)
+    try_reading(card, look)
+    card = check_card(fields | {"expected_counts": _counts(card, found)}, f"the card of {name}")
+    order = ", ".join(f"{index}: {label}" for index, label in enumerate(card.class_names))
+    remarks += [f"labels: {proposed.reason}", f"order of the classes: {order}; --classes chooses another"]
+    remarks += [*proposed.remarks, *found.remarks]
+    if found.ignored:
+        remarks.append(f"{len(found.ignored)} files have no label and are left out: {listed(found.ignored, 5)}")
+    return Proposal(card, proposed.dataset_dir, found, tuple(remarks))
+
+
+def _fields(name: str, look: FirstLook, proposed: ProposedLayout, options: Options) -> dict[str, Any]:
+    classes = _ordered(proposed.classes, options)
+    size = 224 if look.spatial_dims == 2 else 64
+    return {
+        **_description(name, options, modality_of(look)),
+        "spatial_dims": look.spatial_dims,
+        "channels": options.channels or max(fact.channels for fact in look.facts),
+        "image_size": size if options.image_size is None else options.image_size,
+        "task": _task(classes, proposed.several, options.ordinal),
+        "classes": [{"name": label, "display_name": label} for label in classes],
+        "layout": proposed.layout,
+        "expected_counts": {},
+    }
+
+
+def _ordered(classes: Sequence[str], options: Options) -> Sequence[str]:
+    """The classes in the order that a user gives, or as they are."""
+    if not options.classes:
+        if options.ordinal and not all(natural_order(name)[0] == 0 for name in classes):
+            raise UserError(f"--ordinal: say the order of {listed(classes)} with --classes, the lowest first")
+        return classes
+    if sorted(map(comparable, options.classes)) != sorted(map(comparable, classes)):
+        raise UserError(
+            f"--classes: names {listed(options.classes)}, the images have {listed(classes)}; name each once"
+        )
+    return [next(name for name in classes if comparable(name) == comparable(wanted)) for wanted in options.classes]
+
+
+def _task(classes: Sequence[str], several: bool, ordinal: bool) -> str:
+    if several:
+        return "multi-label"
+    if len(classes) < 2:
+        raise UserError(f"only the class {listed(classes)} was found; a classifier needs two or more")
+    return "binary" if len(classes) == 2 else "ordinal" if ordinal else "multi-class"
+
+
+def _counts(card: DatasetCard, found: FoundData) -> dict[str, Any]:
+    counts: dict[str, Any] = {}
+    for sample in found.samples:
+        split = counts.setdefault(sample.split or "all", {"images": 0, "classes": dict.fromkeys(card.class_names, 0)})
+        split["images"] += 1
+        for label in labels_of(sample.label):
+            split["classes"][card.class_names[label]] += 1
+    return counts
+
+
+def _description(name: str, options: Options, modality: str) -> dict[str, Any]:
+    title = options.title or name
+    return {
+        "$schema": "../card.schema.json",
+        "name": name,
+        "title": title,
+        "description": f"{title}: images of our own.",
+        "modality": options.modality or modality,
+        "how_to_obtain": "Pass their folder with --dataset_dir; the images are not public: ask who made this bundle.",
+        "license": {"name": "not public"},
+        "authors": "not stated",
+        "references": [],
+        "known_problems": [],
+    }

@@ -1,0 +1,263 @@
+"""Where the labels of a folder of images are: folders per class, or the columns of a table."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medmamba_monai.cards.card import comparable
+from medmamba_monai.cards.layouts import SPLIT_SPELLINGS, Split
+from medmamba_monai.core.documents import is_hidden, path_to_text
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.data.find.found import listed
+from medmamba_monai.data.find.image_files import list_image_files
+from medmamba_monai.data.find.tables import Row, read_table
+
+_NOT_A_SPLIT = {"set", "data", "dataset", "images", "split"}
+_NO_VALUE = {"", "nan", "n/a", "null"}
+_MAX_CLASSES = 200
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a user says of the labels.
+
+    Attributes:
+        table: a table with a row for each image; None for a folder per class.
+        image_column: its column of file names or paths.
+        label_column: its column of classes; several of them hold 0 and 1 for each class.
+        label_separator: what stands between several labels of one image.
+        group_column: its column of patients.
+        split_column: its column of official splits.
+        separator: what stands between its cells; None to look.
+        encoding: of its text.
+        no_label: multi-label: what stands for no label at all, such as ``No Finding``.
+        group_pattern: what of an image's path below its class folder names its patient.
+    """
+
+    table: Path | None = None
+    image_column: str | None = None
+    label_column: tuple[str, ...] = ()
+    label_separator: str | None = None
+    group_column: str | None = None
+    split_column: str | None = None
+    separator: str | None = None
+    encoding: str = "utf-8-sig"
+    no_label: tuple[str, ...] = ()
+    group_pattern: str | None = None
+
+    @property
+    def names_groups(self) -> bool:
+        """Whether groups are named."""
+        return self.group_column is not None or self.group_pattern is not None
+
+
+@dataclass(frozen=True)
+class ProposedLayout:
+    """A layout as a card has it, its classes, and the folder that its paths are relative to."""
+
+    layout: dict[str, Any]
+    classes: tuple[str, ...]
+    dataset_dir: Path
+    several: bool
+    reason: str
+    remarks: tuple[str, ...] = ()
+
+
+def propose_layout(images: Path, labels: Labels, group_tag: str | None) -> ProposedLayout:
+    """Find the labels.
+
+    Args:
+        images: the folder of images.
+        labels: what is said of them.
+        group_tag: the DICOM tag that names groups, if any.
+
+    Raises:
+        UserError: they are not where they are said to be, or no class folders are found.
+    """
+    if labels.table is not None:
+        return _table(images, labels, labels.table, group_tag)
+    given = {
+        "group_column": labels.group_column,
+        "split_column": labels.split_column,
+        "label_column": labels.label_column,
+    }
+    if named := [option for option, value in given.items() if value]:
+        raise UserError(f"--{named[0]}: names a column, so pass the table too: --table labels.csv")
+    return _folders(images, labels, group_tag)
+
+
+def _folders(images: Path, labels: Labels, group_tag: str | None) -> ProposedLayout:
+    names, empty = _folder_names(images)
+    splits = {name: split for name in names if (split := _split_of(name)) is not None}
+    splits = splits if "train" in splits.values() else {}  # a class may be called test or valid
+    layout: dict[str, Any] = {"kind": "folders"}
+    if splits:
+        layout["split_folders"] = _split_folders(images, names, splits)
+        names, empty = _folder_names(images / next(name for name, split in splits.items() if split == "train"))
+    if len(names) < 2:
+        raise UserError(
+            f"--images {images}: has the folders {listed(names)}; it needs one folder of images for each class, or "
+            f"pass --table with the labels.{_hint(images, names)}"
+        )
+    if labels.group_pattern is not None:
+        layout["group_pattern"] = labels.group_pattern
+    elif group_tag is not None:
+        layout["group_tag"] = group_tag
+    where = f"one folder per class ({listed(names)})" + (", below one folder per split" if splits else "")
+    remarks = (f"folders without images are no classes: {listed(empty)}",) if empty else ()
+    return ProposedLayout(layout, tuple(sorted(names, key=natural_order)), images, False, where, remarks)
+
+
+def _split_of(name: str) -> Split | None:
+    """The split that a folder is named after, such as ``test_set``; None for any other name."""
+    words = set(comparable(name).split()) - _NOT_A_SPLIT
+    return next((split for split, spellings in SPLIT_SPELLINGS.items() if words and words <= set(spellings)), None)
+
+
+def _split_folders(images: Path, names: list[str], splits: dict[str, Split]) -> dict[str, str]:
+    others = [name for name in names if name not in splits]
+    if others or len(set(splits.values())) < len(splits):
+        raise UserError(
+            f"--images {images}: has the folders {listed(names)}, some of which name an official split; keep one "
+            "folder for each of train, validation and test and move the others away; if they are classes, rename them"
+        )
+    return {split: path_to_text(Path(name)) for split in SPLIT_SPELLINGS for name in names if splits[name] == split}
+
+
+def _hint(images: Path, names: list[str]) -> str:
+    """Where the class folders seem to be, if one level deeper."""
+    if len(names) != 1 or len(_folder_names(images / names[0])[0]) < 2:
+        return ""
+    return f" Did you mean --images {images / names[0]}?"
+
+
+def _folder_names(folder: Path) -> tuple[list[str], list[str]]:
+    """Names of the folders that hold images, and of those that hold none; sorted."""
+    entries = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not is_hidden(Path(entry.name)))
+    holding = [entry.name for entry in entries if list_image_files(folder, entry, allow_links=True).images]
+    return holding, [entry.name for entry in entries if entry.name not in holding]
+
+
+def _table(images: Path, labels: Labels, table: Path, group_tag: str | None) -> ProposedLayout:
+    if not table.is_file():
+        raise UserError(f"--table {table}: there is no such file")
+    if labels.group_pattern is not None:
+        raise UserError("--group_pattern: is for folders of classes; with a table name the patient's --group_column")
+    if labels.image_column is None or not labels.label_column:
+        raise UserError(f"--table {table}: say which columns to use with --image_column and --label_column")
+    if labels.no_label and labels.label_separator is None:
+        raise UserError("--no-label: is for several labels in one cell; pass --label-separator, or remove the rows")
+    separator = labels.separator or _separator(table, labels.encoding)
+    if len(separator) != 1:
+        raise UserError(f"--separator {separator!r}: give one letter, such as ';'")
+    named = [labels.image_column, *labels.label_column, labels.group_column, labels.split_column]
+    rows = read_table(table, filter(None, named), separator, labels.encoding)
+    if not rows:
+        raise UserError(f"--table {table}: has no rows")
+    dataset_dir = _common_folder(images, table)
+    layout: dict[str, Any] = {
+        "kind": "table",
+        "path": path_to_text(table.resolve().relative_to(dataset_dir)),
+        "image_folder": path_to_text(images.resolve().relative_to(dataset_dir)),
+        "image_column": labels.image_column,
+        "image_suffix": _suffix(images, rows, labels.image_column),
+        "separator": separator,
+        "encoding": labels.encoding,
+        "group_column": labels.group_column,
+        "group_tag": group_tag,
+        **_splits(table, rows, labels.split_column),
+        **_label_fields(labels),
+    }
+    classes = _classes(table, rows, labels)
+    several = len(labels.label_column) > 1 or labels.label_separator is not None
+    where = f"column {', '.join(map(repr, labels.label_column))} of {table.name} ({listed(classes)})"
+    kept = {key: value for key, value in layout.items() if value not in (None, "", [])}
+    return ProposedLayout(kept, classes, dataset_dir, several, where)
+
+
+def _common_folder(images: Path, table: Path) -> Path:
+    """The folder that both are in, to which the card's paths are relative."""
+    common = Path(os.path.commonpath([images.resolve(), table.parent.resolve()]))
+    if common in (Path(common.anchor), Path.home()):
+        raise UserError(f"--table {table}: is far from {images}; put the table into the folder of images or beside it")
+    return common
+
+
+def _separator(table: Path, encoding: str) -> str:
+    """The separator of a table's header."""
+    if table.read_bytes()[:2] == b"PK":
+        raise UserError(f"--table {table}: is an Excel file; save it as CSV (UTF-8)")
+    try:
+        with table.open(encoding=encoding, newline="") as stream:
+            return csv.Sniffer().sniff(stream.readline(), delimiters=",;\t|").delimiter
+    except (UnicodeError, LookupError) as error:
+        raise UserError(
+            f"--table {table}: is not text in {encoding}; pass --encoding, such as latin-1 or utf-16"
+        ) from error
+    except csv.Error as error:
+        raise UserError(f"--table {table}: its separator is not clear ({error}); pass --separator") from error
+
+
+def _suffix(images: Path, rows: list[Row], column: str) -> str:
+    """What the column leaves out of the file names: nothing, or the one suffix that all images have."""
+    files = list_image_files(images, images).images
+    names = {Path(image.files[0]).name.casefold() for image in files}
+    first = Path(rows[0][column].replace("\\", "/")).name.casefold()
+    if first in names or (images / rows[0][column]).exists():
+        return ""
+    suffixes = Counter(name[len(first) :] for name in names if name.startswith(f"{first}."))
+    return next(iter(suffixes), "")
+
+
+def _splits(table: Path, rows: list[Row], column: str | None) -> dict[str, Any]:
+    if column is None:
+        return {}
+    values = sorted({row[column] for row in rows})
+    meanings = {value: split for value in values if (split := _split_of(value)) is not None}
+    if unknown := [value for value in values if value not in meanings]:
+        raise UserError(
+            f"--split_column {column}: {table} has {listed(unknown)}, understood are {listed([*SPLIT_SPELLINGS])}; "
+            "rename them in the table"
+        )
+    return {"split_column": column, "split_values": meanings}
+
+
+def _label_fields(labels: Labels) -> dict[str, Any]:
+    if len(labels.label_column) > 1:
+        return {"label_columns": labels.label_column}
+    column = labels.label_column[0]
+    return {"label_column": column, "label_separator": labels.label_separator, "no_label": list(labels.no_label)}
+
+
+def _classes(table: Path, rows: list[Row], labels: Labels) -> tuple[str, ...]:
+    if len(labels.label_column) > 1:
+        return labels.label_column
+    column = labels.label_column[0]
+    none = {comparable(word) for word in (*labels.no_label, *([""] if labels.label_separator else []))}
+    classes: dict[str, None] = {}
+    for row in rows:
+        words = row[column].split(labels.label_separator) if labels.label_separator else [row[column]]
+        for word in (word.strip() for word in words):
+            if comparable(word) in none:
+                continue
+            if word.casefold() in _NO_VALUE:
+                raise UserError(f"{row.where}: {column} is {word!r}, which is no class; complete or remove the line")
+            classes[word] = None
+    if len(classes) > _MAX_CLASSES:
+        raise UserError(f"--label_column {column}: {table} has {len(classes)} different values there; is it the class?")
+    return tuple(sorted(classes, key=natural_order))
+
+
+def natural_order(name: str) -> tuple[int, float, str]:
+    """Numbers by their value and before all other names, which go by their letters."""
+    try:
+        value = float(name)
+    except ValueError:
+        value = math.nan
+    return (0, value, "") if math.isfinite(value) else (1, 0.0, name)

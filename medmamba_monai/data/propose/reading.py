@@ -1,0 +1,108 @@
+"""What a card must declare so that images can be read: range, background, frames; each with the reason."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import Any
+
+from medmamba_monai.cards.card import DatasetCard
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.data.prepare.inspect import has_own_window, stored_range, uses_little
+from medmamba_monai.data.propose.first_look import FirstLook
+from medmamba_monai.images.kinds import number_of_frames
+from medmamba_monai.images.read import ImageFacts, ReadImage
+
+_EIGHT_BITS = (0.0, 255.0)
+
+
+def propose_reading(look: FirstLook, given: dict[str, Any], remarks: list[str]) -> dict[str, Any]:
+    """Propose the card's ``reading``.
+
+    Args:
+        look: what the images are.
+        given: fields that a user has chosen.
+        remarks: gets a sentence for each decision.
+    """
+    kinds = Counter(fact.kind for fact in look.facts)
+    remarks.append("kinds: " + ", ".join(f"{kind} ({count})" for kind, count in kinds.most_common(5)))
+    reading: dict[str, Any] = {}
+    if any(fact.transparent for fact in look.facts) and "background" not in given:
+        reading["background"] = 0
+        remarks.append(
+            "some images are transparent: they are laid on black; --background chooses another gray or color"
+        )
+    if look.spatial_dims == 2 and any(fact.frames > 1 for fact in look.facts) and "frame" not in given:
+        reading["frame"] = "all"
+        remarks.append("some files have several frames: each is an image, kept in one fold with the others of its file")
+    if not {"window", "intensity_range"} & given.keys():
+        reading |= _range(look, remarks)
+    return reading | given
+
+
+def _range(look: FirstLook, remarks: list[str]) -> dict[str, Any]:
+    """One range for all images where their files do not say, or not all alike, how they look."""
+    windowed = sum(has_own_window(fact) for fact in look.facts)
+    if windowed == len(look.facts):
+        return {}
+    low, high = stored_range(look.facts)
+    if windowed:
+        remarks.append(
+            f"{windowed} of {len(look.facts)} images have a DICOM window of their own and the others none, so they "
+            "would be scaled by different rules: one range is declared for all"
+        )
+    elif not _needs_range(look, low, high):
+        remarks += _full_range(look)
+        return {}
+    remarks.append(
+        f"stored values are {low:g} to {high:g} in the images opened: they become 0 to 255, others are clipped; "
+        "--intensity_range chooses another range, such as -160 240 for abdominal CT"
+    )
+    return {"intensity_range": [low, high], "clip": True}
+
+
+def _needs_range(look: FirstLook, low: float, high: float) -> bool:
+    """Whether values cannot be scaled without a declared range, or would use little of the full one."""
+    if any(fact.needs_range for fact in look.facts):
+        return True
+    by_depth: dict[tuple[float, float], list[ImageFacts]] = defaultdict(list)
+    for fact in look.facts:
+        by_depth[fact.nominal or _EIGHT_BITS].append(fact)
+    if len(by_depth) == 1:
+        return uses_little(low, high, next(iter(by_depth)))
+    dicom = any(fact.kind.startswith("DICOM") for fact in look.facts)
+    dark = [full for full, facts in by_depth.items() if uses_little(*stored_range(facts), full)]
+    if dark or (dicom and _EIGHT_BITS in by_depth):
+        counts = ", ".join(f"{full[0]:g} to {full[1]:g}: {len(facts)}" for full, facts in sorted(by_depth.items()))
+        raise UserError(
+            f"--images {look.folder}: files can hold different ranges ({counts} files), and some use little of "
+            "theirs, so they would come out darker than the others; convert all to one depth"
+        )
+    return dicom
+
+
+def _full_range(look: FirstLook) -> list[str]:
+    """What a user should know where each image is scaled by the full range of its own type."""
+    nominal = sorted({fact.nominal for fact in look.facts if fact.nominal is not None})
+    if nominal in ([], [_EIGHT_BITS]):
+        return []
+    if len(nominal) > 1:
+        return ["files of different bit depths: each is scaled by the full range of its own type"]
+    least, most = nominal[0]
+    window = "no window in the files: " if look.facts[0].kind.startswith("DICOM") else ""
+    return [
+        f"{window}their full range, {least:g} to {most:g}, becomes 0 to 255; --window CENTER WIDTH or "
+        "--intensity_range LOW HIGH shows less of it, with more contrast"
+    ]
+
+
+def try_reading(card: DatasetCard, look: FirstLook) -> None:
+    """Read what was opened as the card says, so that what it still lacks is said before it is written.
+
+    Raises:
+        UserError: an image cannot be read so.
+    """
+    read = ReadImage(**card.reading_arguments())
+    for image in look.opened:
+        path = look.path(image)
+        several = card.reading.frame == "all" and number_of_frames(path) > 1
+        read(f"{path}#frame[0]" if several else str(path))

@@ -1,0 +1,80 @@
+"""A comparison as files: a page, tables, JSON and a picture; and as text for the terminal and for MLflow's note."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+from medmamba_monai.core.files import write_json, write_text
+from medmamba_monai.evaluation.figures.comparison import comparison_figure
+from medmamba_monai.evaluation.figures.style import save_figure
+from medmamba_monai.evaluation.reports.comparison_text import (
+    comparison_json,
+    correction_note,
+    differences_table,
+    models_table,
+    sentences,
+    tests_table,
+)
+from medmamba_monai.evaluation.reports.page import Picture, Report, Section, write_report
+from medmamba_monai.evaluation.results.comparison import COMPARED, Comparison
+
+_WIDTH = 100
+
+
+def write_comparison(directory: Path, comparison: Comparison, dataset: str, command: str) -> list[Path]:
+    """Write ``report.html``, ``comparison.md``, ``comparison.json`` and ``figures/comparison.png`` and ``.svg``.
+
+    Args:
+        directory: folder of the files.
+        comparison: what is written.
+        dataset: that the models were trained on, for the title.
+        command: that makes the comparison again.
+
+    Returns:
+        The paths of the files.
+    """
+    title = f"{' vs '.join(model.name for model in comparison.models)} on {dataset}"
+    png, svg = save_figure(comparison_figure(comparison, title), directory / "figures" / "comparison")
+    report, table, content = (directory / name for name in ("report.html", "comparison.md", "comparison.json"))
+    write_report(report, _report(comparison, title, command, svg))
+    write_text(table, comparison_markdown(comparison))
+    write_json(content, comparison_json(comparison))
+    return [report, table, content, png, svg]
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """What the terminal shows: the models, what can be said of each pair, and how that was tested."""
+    found = [*sentences(comparison), correction_note(comparison)]
+    wrapped = ["\n".join(textwrap.wrap(text, _WIDTH)) for text in found]
+    return "\n".join([models_table(comparison).text, *wrapped]) + "\n"
+
+
+def comparison_markdown(comparison: Comparison) -> str:
+    """What can be said of each pair, and the tables, in Markdown; the result comes first."""
+    bullets = "\n".join(f"- {text}" for text in sentences(comparison))
+    tables = [models_table(comparison)]
+    for pair in comparison.pairs:
+        tables += [tests_table(pair), differences_table(comparison, pair)]
+    return "\n\n".join([bullets, correction_note(comparison), *(table.markdown for table in tables)])
+
+
+def _report(comparison: Comparison, title: str, command: str, picture: Path) -> Report:
+    text = f"Each model with its 95 % intervals, and the differences with theirs: {', '.join(COMPARED)}."
+    pairs = [
+        Section(
+            " and ".join(pair.names),
+            tables=[tests_table(pair), differences_table(comparison, pair)],
+        )
+        for pair in comparison.pairs
+    ]
+    return Report(
+        title=title,
+        subtitle=f"Cross-validations on the same folds; {comparison.combination}, test images",
+        sections=[
+            Section("What can be said", [correction_note(comparison)], sentences(comparison)),
+            Section("Models", tables=[models_table(comparison)], pictures=[Picture(picture, text, wide=True)]),
+            *pairs,
+            Section("Make it again", ["In the folder of the store, or with --tracking_uri:"], code=command),
+        ],
+    )

@@ -1,0 +1,1 @@
+"""Results of a cross-validation and of comparisons."""

@@ -1,0 +1,269 @@
+"""DICOM files: from bytes to the stored numbers of a frame, within bounds.
+
+Only the attributes that describe pixels are parsed, so that no patient's name is in memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from pydicom import dcmread
+from pydicom.dataset import FileDataset
+from pydicom.encaps import get_frame
+from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+from pydicom.pixels import get_decoder, pixel_array
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+)
+from pydicom.valuerep import VR
+
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.names import shown
+from medmamba_monai.images.dicom.codestreams import Codestream, read_codestream
+from medmamba_monai.images.dicom.values import raw_of
+from medmamba_monai.images.file_errors import naming_file
+from medmamba_monai.images.raw_image import Frame, Limits, RawImage, choose_frame
+
+DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
+
+_ATTRIBUTES = [
+    *("SOPClassUID", "Modality", "SeriesInstanceUID", "ImagePositionPatient", "ImageOrientationPatient"),
+    *("NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "Rows", "Columns"),
+    *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit"),
+    *("RescaleSlope", "RescaleIntercept", "ModalityLUTSequence"),
+    *("WindowCenter", "WindowWidth", "VOILUTFunction", "VOILUTSequence", "PixelPresentation"),
+    *(f"{color}PaletteColorLookupTableDescriptor" for color in ("Red", "Green", "Blue")),
+    *(f"{color}PaletteColorLookupTableData" for color in ("Red", "Green", "Blue")),
+    *(f"Segmented{color}PaletteColorLookupTableData" for color in ("Red", "Green", "Blue")),
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+]
+_PIXEL_TAGS = {struct.pack(order + "HH", 0x7FE0, element) for order in "<>" for element in (8, 9, 16)}
+_PLUGINS = ("pylibjpeg", "pyjpegls", "pillow", "pydicom", "gdcm")
+"""Decoders, the best first: for some damaged images gdcm ends the process."""
+_PYDICOM_ERRORS = (InvalidDicomError, BytesLengthException)
+_HEADER_BYTES = 2**24  # of an inflated file, before the pixels
+
+
+def is_dicom(head: bytes) -> bool:
+    """Whether a file that starts with these bytes is DICOM, with or without the 128 bytes before "DICM"."""
+    return head[128:132] == b"DICM" or _bare_syntax(head) is not None
+
+
+def dicom_frames(path: Path) -> int:
+    """Number of frames of a DICOM file, from its header.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    with opened(path, Limits()) as (_, header):
+        return frames_of(header)
+
+
+def frames_of(header: FileDataset) -> int:
+    """Number of frames that a header tells."""
+    return int(header.get("NumberOfFrames") or 1)
+
+
+def read_dicom(path: Path, frame: Frame, limits: Limits) -> RawImage:
+    """Read one frame.
+
+    Args:
+        path: a file for which `is_dicom` holds.
+        frame: which frame; needed where there are several.
+        limits: what it may expand to.
+
+    Returns:
+        (rows, columns) in rescaled units such as HU, or (rows, columns, 3) for colors; as stored, so that the first row
+        is the top.
+
+    Raises:
+        UserError: the file is damaged, too large, holds no pixels or several frames, or needs a decoder that is not
+            installed.
+    """
+    with opened(path, limits) as (stream, header):
+        check_image(stream, header, shown(path), 1, limits)
+        index = choose_frame(shown(path), frames_of(header), frame)
+        return raw_of(stored_values(stream, header, index, shown(path)), header, index, shown(path))
+
+
+@contextlib.contextmanager
+def opened(path: Path, limits: Limits, tags: Sequence[str] = _ATTRIBUTES) -> Iterator[tuple[BinaryIO, FileDataset]]:
+    """A file in plain DICOM format, where its pixels begin, and these tags of its header.
+
+    Errors of pydicom become errors that name the file; what they quote could be a patient's name.
+    """
+    with naming_file(path, "a DICOM file", *_PYDICOM_ERRORS, quote=False), path.open("rb") as file:
+        stream = _plain_stream(file, path, limits)
+        stream.seek(0)
+        yield stream, dcmread(stream, stop_before_pixels=True, specific_tags=list(tags))
+
+
+def check_image(stream: BinaryIO, header: FileDataset, name: str, frames: int, limits: Limits) -> None:
+    """Make sure that a file holds pixels that can be decoded, before decoding them.
+
+    Args:
+        stream: where its pixels begin.
+        header: its header.
+        name: the file, for errors.
+        frames: how many of its frames are to be decoded.
+        limits: bounds on them.
+
+    Raises:
+        UserError: they cannot.
+    """
+    if stream.read(4) not in _PIXEL_TAGS:
+        kind = _uid_name(header.get("SOPClassUID"))
+        raise UserError(f"{name}: is a DICOM file without an image ({kind}); leave it out")
+    size = (header.Columns, header.Rows, frames) if frames > 1 else (header.Columns, header.Rows)
+    limits.check(name, size, header.SamplesPerPixel * max(header.BitsAllocated, 8) / 8)
+    high, bits = header.get("HighBit"), header.get("BitsStored")
+    if high is not None and bits is not None and high != bits - 1:
+        raise UserError(f"{name}: its HighBit {high} with BitsStored {bits} is not supported; convert it")
+    if header.file_meta.get("TransferSyntaxUID") is None:
+        raise UserError(f"{name}: does not tell its transfer syntax; get it again")
+    _decoder(header, name)
+
+
+def stored_values(stream: BinaryIO, header: FileDataset, index: int, name: str) -> np.ndarray:
+    """Decode one frame.
+
+    Returns:
+        (rows, columns), or (rows, columns, 3) in RGB.
+
+    Raises:
+        UserError: the compressed image is damaged, or has another size than the header says, so that decoding it could
+            take any memory.
+    """
+    syntax = header.file_meta.TransferSyntaxUID
+    if syntax.is_encapsulated and syntax != RLELossless:
+        found = read_codestream(_encoded_frame(stream, header, index))
+        told = Codestream(header.Columns, header.Rows, header.SamplesPerPixel)
+        if found != told:
+            raise UserError(
+                f"{name}: its compressed image is {found or 'damaged'}, its header says {told}; get it again"
+            )
+    stream.seek(0)
+    try:
+        return pixel_array(stream, index=index, decoding_plugin=_decoder(header, name))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{name}: its pixels ({syntax.name}) cannot be decoded ({reason}); get it again or convert it"
+        ) from error
+
+
+def _decoder(header: FileDataset, name: str) -> str:
+    """The plugin of pydicom that decodes the pixels; empty where they are not compressed."""
+    syntax = header.file_meta.TransferSyntaxUID
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError as error:
+        kind = _uid_name(syntax)
+        raise UserError(f"{name}: its pixels are stored as {kind}, which is not supported; convert it") from error
+    if not decoder.is_available:
+        raise UserError(f'{name}: is compressed as {syntax.name}; pip install "medmamba-monai[dicom]"')
+    return next((plugin for plugin in _PLUGINS if plugin in decoder.available_plugins), "")
+
+
+def _uid_name(uid: str | None) -> str:
+    """What a UID means; not the UID itself, which in a damaged file can be any text."""
+    name = UID(uid or "").name
+    return "unknown kind" if name == (uid or "") else name
+
+
+def _encoded_frame(stream: BinaryIO, header: FileDataset, index: int) -> bytes:
+    stream.seek(0)
+    dcmread(stream, stop_before_pixels=True, specific_tags=["Rows"])
+    stream.seek(12, io.SEEK_CUR)  # tag, VR and length of the pixels
+    return get_frame(stream, index, number_of_frames=frames_of(header))
+
+
+def _plain_stream(file: BinaryIO, path: Path, limits: Limits) -> BinaryIO:
+    head = file.read(352)
+    file.seek(0)
+    if head[128:132] == b"DICM":
+        meta = read_file_meta_info(path)
+        if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+            return file
+        file.seek(144 + meta.FileMetaInformationGroupLength)
+        return _inflated(file, shown(path), limits)
+    syntax = _bare_syntax(head)
+    if syntax is None:
+        raise InvalidDicomError("neither DICM at byte 128 nor a known attribute at the start")
+    if path.stat().st_size > limits.bytes:
+        raise limits.too_long(shown(path))
+    return io.BytesIO(_start(syntax) + file.read())
+
+
+def _inflated(file: BinaryIO, name: str, limits: Limits) -> BinaryIO:
+    """Inflate the header, check the size that it tells, and only then inflate the rest."""
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    stream = io.BytesIO(_start(ExplicitVRLittleEndian))
+    start = stream.seek(0, io.SEEK_END)
+    inflated = stream.write(inflater.decompress(file.read(), min(_HEADER_BYTES, limits.bytes)))
+    stream.seek(0)
+    header = dcmread(stream, stop_before_pixels=True, specific_tags=_ATTRIBUTES)
+    bound = limits.bound(stream.tell() + _pixel_bytes(header, name, limits))
+    stream.seek(start + inflated)
+    inflated += stream.write(inflater.decompress(inflater.unconsumed_tail, bound - inflated + 1))
+    if inflated > bound:
+        raise limits.too_long(name, bound)
+    if not inflater.eof:
+        raise EOFError("the deflated part is cut off")
+    return stream
+
+
+def _pixel_bytes(header: FileDataset, name: str, limits: Limits) -> float:
+    """Bytes of the pixels that a header tells of; none where the file holds no image."""
+    if "Rows" not in header:
+        return 0
+    limits.check(name, (header.Columns, header.Rows), header.BitsAllocated / 8)
+    values = header.Columns * header.Rows * int(header.get("SamplesPerPixel") or 1) * max(1, frames_of(header))
+    return values * max(header.BitsAllocated, 8) / 8
+
+
+def _start(syntax: UID | None) -> bytes:
+    """What a file in DICOM format begins with; the syntax is left out where the file tells it."""
+    if not syntax:
+        return bytes(128) + b"DICM"
+    value = syntax.encode() + b"\0" * (len(syntax) % 2)
+    return bytes(128) + b"DICM" + struct.pack("<HH2sH", 2, 0x10, b"UI", len(value)) + value
+
+
+def _bare_syntax(head: bytes) -> UID | None:
+    """The encoding of a file that begins with its first attribute; an empty UID where that tells the encoding."""
+    if len(head) < 16 or head[:4] not in _FIRST_TAGS:
+        return None
+    explicit = head[4:6] in _VRS
+    if head[:2] == b"\x02\0":
+        return UID("") if explicit else None
+    if head[:2] == b"\0\x08":
+        return ExplicitVRBigEndian if explicit else None
+    if explicit:
+        return ExplicitVRLittleEndian
+    return ImplicitVRLittleEndian if struct.unpack("<I", head[4:8])[0] < 256 else None
+
+
+_FIRST_TAGS = {
+    struct.pack(order + "HH", group, element)
+    for order, group, elements in (
+        ("<", 2, (0, 1, 2)),
+        ("<", 8, (0, 1, 5, 8, 0x12, 0x16, 0x18)),
+        (">", 8, (0, 1, 5, 8, 0x16)),
+    )
+    for element in elements
+}
+_VRS = {vr.value.encode() for vr in VR if len(vr.value) == 2}

@@ -1,0 +1,226 @@
+"""DICOM volumes: the slices of one series in the order of their positions, in the axes of NIfTI (RAS+)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from nibabel.orientations import apply_orientation, io_orientation
+from pydicom.dataset import FileDataset
+
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.names import shown
+from medmamba_monai.images.dicom.read import DICOM_SUFFIXES, check_image, frames_of, is_dicom, opened, stored_values
+from medmamba_monai.images.dicom.values import code_of, functional, raw_of
+from medmamba_monai.images.dicom.window import DifferingDisplays
+from medmamba_monai.images.file_errors import naming_file
+from medmamba_monai.images.raw_image import Display, Limits, RawImage
+
+_MAX_COSINE_DIFFERENCE = 1e-3
+_MAX_SPACING_DIFFERENCE = 0.01
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
+_HEAD = 352
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Where one slice is.
+
+    Attributes:
+        name: its file, and frame where that has several.
+        size: rows and columns.
+        along_row: direction cosines towards the next column, in the patient's axes (LPS).
+        along_column: direction cosines towards the next row.
+        position: center of the first pixel, in mm.
+    """
+
+    name: str
+    size: tuple[int, int]
+    along_row: np.ndarray
+    along_column: np.ndarray
+    position: np.ndarray
+
+    @property
+    def normal(self) -> np.ndarray:
+        """Unit vector at a right angle to the slice."""
+        return np.cross(self.along_row, self.along_column)
+
+
+def read_series(folder: Path, limits: Limits) -> RawImage:
+    """Read the one series that a folder holds as a volume.
+
+    The slices are ordered by their positions. Nothing is resampled: a scan with a tilted gantry keeps its shear.
+    Hidden files, files that are no DICOM, and DICOM files without an image, such as reports, are left out.
+
+    Args:
+        folder: its files; not what is in folders below.
+        limits: what the volume may expand to.
+
+    Returns:
+        (x, y, z) towards right, anterior and superior, in rescaled units.
+
+    Raises:
+        UserError: there are several series, or the slices are not one regular stack.
+    """
+    files = _one_series(folder, limits)
+    slices, raws = [], []
+    for path in files:
+        with opened(path, limits) as (stream, header):
+            if frames_of(header) > 1 and len(files) == 1:
+                return read_multiframe(path, limits)
+            if frames_of(header) > 1:
+                raise UserError(f"{shown(path)}: is a volume of its own, beside {len(files) - 1} files of its series")
+            check_image(stream, header, shown(path), len(files), limits)
+            slices.append(_slice(header, 0, shown(path)))
+            raws.append(raw_of(stored_values(stream, header, 0, shown(path)), header, 0, shown(path)))
+    return _volume(slices, raws)
+
+
+def read_multiframe(path: Path, limits: Limits) -> RawImage:
+    """Read all frames of a file as a volume.
+
+    Args:
+        path: a DICOM file with several frames, each with its position.
+        limits: what the volume may expand to.
+
+    Returns:
+        (x, y, z) as `read_series`.
+
+    Raises:
+        UserError: it has one frame, or its frames have no positions or are not one regular stack.
+    """
+    name = shown(path)
+    with opened(path, limits) as (stream, header):
+        frames = frames_of(header)
+        check_image(stream, header, name, frames, limits)
+        if frames == 1:
+            raise UserError(f"{name}: is one slice; name the folder that holds all slices of its series")
+        slices = [_slice(header, index, f"{name}#frame[{index}]") for index in range(frames)]
+        raws = [raw_of(stored_values(stream, header, index, name), header, index, name) for index in range(frames)]
+    return _volume(slices, raws)
+
+
+def _one_series(folder: Path, limits: Limits) -> list[Path]:
+    series: dict[str, list[Path]] = defaultdict(list)
+    kinds: dict[str, str] = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and not path.name.startswith(".") and _looks_like_dicom(path):
+            with opened(path, limits) as (_, header):
+                if "Rows" in header:
+                    uid = str(header.get("SeriesInstanceUID") or "")
+                    series[uid].append(path)
+                    kinds.setdefault(
+                        uid, f"{code_of(header, 'Modality')}, {header.get('Rows')} x {header.get('Columns')}"
+                    )
+    if not series:
+        raise UserError(f"{shown(folder)}: is a folder without DICOM images")
+    if len(series) > 1:
+        listed = "; ".join(f"{len(files)} files ({kinds[uid]})" for uid, files in series.items())
+        raise UserError(f"{shown(folder)}: holds {len(series)} series: {listed}; put each into a folder of its own")
+    return next(iter(series.values()))
+
+
+def _looks_like_dicom(path: Path) -> bool:
+    if path.name.lower() == "dicomdir":
+        return False
+    with naming_file(path, "a DICOM file"), path.open("rb") as stream:
+        return is_dicom(stream.read(_HEAD)) or path.name.lower().endswith(DICOM_SUFFIXES)
+
+
+def _slice(header: FileDataset, index: int, name: str) -> Slice:
+    plane = functional(header, index, "PlanePositionSequence") or header
+    turned = functional(header, index, "PlaneOrientationSequence") or header
+    position, cosines = plane.get("ImagePositionPatient"), turned.get("ImageOrientationPatient")
+    if position is None or cosines is None or len(position) != 3 or len(cosines) != 6:
+        raise UserError(
+            f"{name}: has no ImagePositionPatient or ImageOrientationPatient, without which the order and direction of "
+            "slices are unknown; read its frames in 2 dimensions"
+        )
+    if plane is header and frames_of(header) > 1:
+        raise UserError(f"{name}: tells no position of its single frames; read them in 2 dimensions")
+    directions = np.array(cosines, np.float64)
+    return Slice(name, (header.Rows, header.Columns), directions[:3], directions[3:], np.array(position, np.float64))
+
+
+def _volume(slices: Sequence[Slice], raws: Sequence[RawImage]) -> RawImage:
+    first = slices[0]
+    for other in slices[1:]:
+        _check_alike(first, other)
+    if not 0.99 < np.linalg.norm(first.normal) < 1.01:
+        raise UserError(f"{first.name}: its ImageOrientationPatient is no pair of unit vectors at a right angle")
+    places = np.array([item.position @ first.normal for item in slices])
+    order = np.argsort(places, kind="stable")
+    ordered = [slices[index] for index in order]
+    _check_spacing(ordered, places[order])
+    affine = np.eye(4)
+    across = ordered[-1].position - ordered[0].position if len(ordered) > 1 else first.normal
+    steps = (first.along_row, first.along_column, across)
+    affine[:3, :3] = _LPS_TO_RAS @ np.stack(steps, axis=1)
+    return _stacked([raws[index] for index in order], io_orientation(affine), [item.name for item in ordered])
+
+
+def _check_alike(first: Slice, other: Slice) -> None:
+    if first.size != other.size:
+        raise UserError(f"{other.name}: is {other.size} pixels, but {first.name} of the same series {first.size}")
+    differences = np.abs([first.along_row - other.along_row, first.along_column - other.along_column])
+    if differences.max() > _MAX_COSINE_DIFFERENCE:
+        raise UserError(
+            f"{other.name}: is turned otherwise than {first.name} of the same series; a localizer? move one away"
+        )
+
+
+def _check_spacing(slices: Sequence[Slice], places: np.ndarray) -> None:
+    gaps = np.diff(places)
+    for gap, (before, after) in zip(gaps, pairwise(slices), strict=True):
+        if gap <= 1e-3 * gaps.max():
+            raise UserError(
+                f"{before.name}: is at the same position as {after.name}; move one away, or separate phases of the scan"
+            )
+    usual = np.sort(gaps)[(len(gaps) - 1) // 2] if len(gaps) else 0  # of two, the smaller: slices are rather missing
+    for gap, (before, after) in zip(gaps, pairwise(slices), strict=True):
+        if abs(gap - usual) > _MAX_SPACING_DIFFERENCE * usual:
+            raise UserError(
+                f"{before.name}: is {gap:.4g} mm from {after.name}, others {usual:.4g} mm; a slice is missing or extra"
+            )
+
+
+def _stacked(raws: Sequence[RawImage], orientation: np.ndarray, names: Sequence[str]) -> RawImage:
+    first = raws[0]
+    for raw, other in zip(raws, names, strict=True):
+        if (raw.kind, raw.color, raw.inverted) != (first.kind, first.color, first.inverted):
+            raise UserError(f"{other}: is {raw.kind}, but {names[0]} of the same series {first.kind}")
+    ranges = [raw.nominal for raw in raws if raw.nominal is not None]
+    hidden = None
+    if any(raw.hidden is not None for raw in raws):
+        masks = [np.zeros(raw.values.shape, bool) if raw.hidden is None else raw.hidden for raw in raws]
+        hidden = _in_ras(masks, orientation)
+    display = _common_display(raws, names)
+    return replace(
+        first,
+        values=_in_ras([raw.values for raw in raws], orientation),
+        hidden=hidden,
+        nominal=(min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else None,
+        window=None if isinstance(display, DifferingDisplays) else first.window,
+        display=display,
+        frames=1,
+    )
+
+
+def _in_ras(planes: Sequence[np.ndarray], orientation: np.ndarray) -> np.ndarray:
+    """(rows, columns[, 3]) of each slice to (x, y, z[, 3])."""
+    return apply_orientation(np.stack(planes, axis=2).swapaxes(0, 1), orientation)
+
+
+def _common_display(raws: Sequence[RawImage], names: Sequence[str]) -> Display | None:
+    first = raws[0].display
+    for raw, name in zip(raws, names, strict=True):
+        if raw.display != first:
+            return DifferingDisplays(
+                f"{name}: asks for {raw.display or 'no window'}, but {names[0]} of the same volume for "
+                f"{first or 'no window'}"
+            )
+    return first

@@ -1,0 +1,41 @@
+"""The few tags of a DICOM file that say which images belong together; they go into no list, log or model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.names import shown
+from medmamba_monai.images.dicom.read import opened
+from medmamba_monai.images.kinds import looks_like_dicom
+from medmamba_monai.images.raw_image import Limits
+
+
+def read_tag(path: Path, tag: str) -> str:
+    """The text of one tag, without blanks around it; empty where the file has none.
+
+    Args:
+        path: a DICOM file.
+        tag: its keyword, such as ``PatientID``.
+
+    Raises:
+        UserError: the file is missing, damaged or no DICOM.
+    """
+    if path.is_file() and not looks_like_dicom(path):
+        raise UserError(f"{shown(path)}: is no DICOM file, so it has no {tag}; move it away")
+    with opened(path, Limits(), [tag]) as (_, header):
+        return str(header.get(tag) or "").strip()
+
+
+def group_by_tag(path: Path, tag: str) -> str:
+    """The group that a file belongs to.
+
+    Raises:
+        UserError: the file has no such tag.
+    """
+    value = read_tag(path, tag)
+    if not value:
+        raise UserError(
+            f"{shown(path)}: has no {tag}, by which the card groups images; fill it in, or change the card's group_tag"
+        )
+    return value

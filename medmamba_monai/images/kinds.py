@@ -1,0 +1,158 @@
+"""Which reader a file is for: by its first bytes, never by its name."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.names import FrameReference, shown
+from medmamba_monai.images.dicom.read import DICOM_SUFFIXES, dicom_frames, is_dicom, read_dicom
+from medmamba_monai.images.dicom.series import read_multiframe, read_series
+from medmamba_monai.images.nifti import NIFTI_SUFFIXES, is_nifti, nifti_frames, read_nifti
+from medmamba_monai.images.npz import NpzReference, npz_array
+from medmamba_monai.images.pillow.read import PICTURE_SUFFIXES, is_picture, picture_frames, read_picture
+from medmamba_monai.images.raw_image import Frame, Limits, RawImage
+
+READABLE_SUFFIXES = (*PICTURE_SUFFIXES, *DICOM_SUFFIXES, *NIFTI_SUFFIXES)
+
+_HEAD = 352
+_NO_SUFFIX = re.compile(r"[^.]+|[\d.]+")
+_OTHERS = {
+    b"PK": "a zip archive; unpack it, or name an array as file.npz#key[0]",
+    b"%PDF": "a PDF document; export its images",
+    b"\xff\x4f\xff\x51": "a JPEG 2000 picture, which is not supported; convert it to PNG",
+    b"\0\0\0\x0cjP": "a JPEG 2000 picture, which is not supported; convert it to PNG",
+    b"\x89HDF": "an HDF5 file, which is not supported; convert it",
+    b"NRRD": "an NRRD file, which is not supported; convert it to NIfTI",
+    b"ObjectType": "a MetaImage file, which is not supported; convert it to NIfTI",
+}
+
+
+def read_raw(source: str | os.PathLike[str], spatial_dims: int, frame: Frame, limits: Limits) -> RawImage:
+    """Decode an image or volume, with no rule of intensity applied.
+
+    Args:
+        source: a file, ``path#frame[3]``, ``file.npz#key[index]``, or for 3 dimensions a folder of one DICOM series.
+        spatial_dims: 2 or 3.
+        frame: which frame, where the source does not name it.
+        limits: what it may expand to.
+
+    Raises:
+        UserError: it is missing, damaged, too large, not of these dimensions or of a kind that is not supported.
+    """
+    text = os.fspath(source)
+    if reference := NpzReference.parse(text):
+        return _from_npz(reference, spatial_dims, limits)
+    if named := FrameReference.parse(text):
+        text, frame = named.file, named.frame
+    path = Path(text)
+    folder = spatial_dims == 3 and path.is_dir()
+    kind = "DICOM" if folder else _kind(path)
+    if kind == "DICOM" and spatial_dims == 3:
+        if isinstance(frame, int):
+            raise UserError(f"{shown(path)}: frame {frame} is named, which is flat; set spatial_dims to 2")
+        return read_series(path, limits) if folder else read_multiframe(path, limits)
+    if kind == "picture":
+        if spatial_dims == 3:
+            raise UserError(f"{shown(path)}: is a flat picture; volumes are read from NIfTI, DICOM or npz files")
+        return read_picture(path, frame, limits)
+    if kind == "NIfTI":
+        return read_nifti(path, spatial_dims, frame, limits)
+    return read_dicom(path, frame, limits)
+
+
+def number_of_frames(path: str | os.PathLike[str]) -> int:
+    """Frames of a file, from its headers; 1 for a single image or volume and for a folder.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    if Path(path).is_dir():
+        return 1
+    counts = {"picture": picture_frames, "DICOM": dicom_frames, "NIfTI": nifti_frames}
+    return counts[_kind(Path(path))](Path(path))
+
+
+def is_image_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is one to read: by its suffix, or, where it has none or only numbers, because it is DICOM."""
+    path = Path(path)
+    name = path.name.lower()
+    if name.endswith(READABLE_SUFFIXES):
+        return path.is_file()
+    return _NO_SUFFIX.fullmatch(name) is not None and looks_like_dicom(path)
+
+
+def looks_like_dicom(path: str | os.PathLike[str]) -> bool:
+    """Whether a file begins as DICOM does, with or without "DICM" at byte 128.
+
+    False for a DICOMDIR, which has no pixels, for folders, and for what is missing or may not be read.
+    """
+    path = Path(path)
+    try:
+        return path.is_file() and path.name.lower() != "dicomdir" and is_dicom(_head(path))
+    except OSError:
+        return False
+
+
+def _kind(path: Path) -> str:
+    head = _checked_head(path)
+    if is_dicom(head):  # first: a DICOM file may begin with the bytes of a TIFF file
+        return "DICOM"
+    if is_picture(head):
+        return "picture"
+    if is_nifti(path, head):
+        return "NIfTI"
+    if not head:
+        raise UserError(f"{shown(path)}: is empty; get it again")
+    for signature, what in _OTHERS.items():
+        if head.startswith(signature):
+            raise UserError(f"{shown(path)}: is {what}")
+    raise UserError(
+        f"{shown(path)}: is damaged or no PNG, JPEG, BMP, TIFF, GIF, WebP, DICOM or NIfTI file; get it again or "
+        "convert it"
+    )
+
+
+def _checked_head(path: Path) -> bytes:
+    try:
+        return _head(path)
+    except IsADirectoryError as error:
+        raise UserError(f"{shown(path)}: is a folder, not an image") from error
+    except FileNotFoundError as error:
+        raise UserError(f"{shown(path)}: does not exist") from error
+    except PermissionError as error:
+        what = "is a folder, not an image" if path.is_dir() else "may not be read; change its permissions"
+        raise UserError(f"{shown(path)}: {what}") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{shown(path)}: cannot be read ({error})") from error
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(_HEAD)
+
+
+def _from_npz(reference: NpzReference, spatial_dims: int, limits: Limits) -> RawImage:
+    array = npz_array(reference.file, reference.key)
+    if not 0 <= reference.index < len(array):
+        raise UserError(
+            f"{shown(str(reference))}: the array holds {len(array)} images; run prepare again for this file"
+        )
+    values = array[reference.index]
+    color = values.ndim == spatial_dims + 1 and values.shape[-1] == 3
+    if values.dtype.kind not in "iuf" or not (color or values.ndim == spatial_dims):
+        raise UserError(
+            f"{shown(str(reference))}: shape {values.shape} of {values.dtype} is neither gray nor RGB in "
+            f"{spatial_dims} dimensions"
+        )
+    limits.check(shown(str(reference)), values.shape[:spatial_dims], values.dtype.itemsize * (3 if color else 1))
+    kind, nominal, has_default = f"npz, {values.dtype}", _full_range(values.dtype), values.dtype == np.uint8
+    return RawImage(np.array(values, order="C"), kind, color, nominal, has_default)
+
+
+def _full_range(dtype: np.dtype) -> tuple[float, float] | None:
+    return None if dtype.kind == "f" else (float(np.iinfo(dtype).min), float(np.iinfo(dtype).max))

@@ -1,0 +1,206 @@
+"""From a file to a checked tensor on the scale 0 to 255: the right pixels, or an error that names the file.
+
+The general loaders return 16-bit, palette, CMYK, transparent, rotated and animated images, DICOM and NIfTI with other
+values or other axes than a person sees.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Mapping
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from monai.config import KeysCollection
+from monai.transforms import MapTransform, Transform
+
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.names import shown
+from medmamba_monai.images.intensity import Background, IntensityRange, Rules, to_display
+from medmamba_monai.images.kinds import READABLE_SUFFIXES, is_image_file, number_of_frames, read_raw
+from medmamba_monai.images.raw_image import MAX_BYTES, MAX_PIXELS, Frame, ImageFacts, Limits, RawImage, facts_of
+
+__all__ = [
+    "READABLE_SUFFIXES",
+    "READING_VERSION",
+    "ImageFacts",
+    "ReadImage",
+    "ReadImaged",
+    "describe_image",
+    "is_image_file",
+    "number_of_frames",
+]
+
+
+READING_VERSION = 1
+"""Part of every store's identity: to be raised when the pixels of any file change, read or resized."""
+
+
+class ReadImage(Transform):
+    """Read one image or volume as a plain tensor on the scale 0 to 255.
+
+    What a person sees in the file is what comes out. Where a file leaves that open, such as floating point values,
+    transparent pixels or several frames, the answer must be declared; what is declared holds for every file, whatever
+    its depth.
+
+    Args:
+        channels: 1 or 3, as the dataset declares. A gray image is repeated for 3; an RGB image whose channels are equal
+            becomes gray for 1.
+        spatial_dims: 2 for images, 3 for volumes.
+        dtype: "uint8" (rounded) or "float32" (not rounded).
+        intensity_range: the values that become 0 and 255, in the file's units (HU for CT): ``(low, high)``; "full" for
+            all that the file's type can hold; "image" for each image's own smallest and largest value. Without it and
+            `window`, DICOM is shown by its own window, and whole numbers of pictures and DICOM by their full range;
+            floating point values, and NIfTI other than uint8, are an error.
+        window: ``(center, width)`` in the file's units; values outside ``center - width / 2`` to ``center + width / 2``
+            become 0 and 255. For gray images. Instead of `intensity_range`.
+        clip: whether values outside of `intensity_range` become 0 and 255; else they are an error.
+        background: 0 to 255, or three of them, that transparent pixels are laid on.
+        frame: the frame to read of every file with several; ``path#frame[3]`` names one itself. "all" says that every
+            frame is an image of its own, so that each path must name one.
+        fill_non_finite: value, in the file's units, that replaces NaN and infinity.
+        max_pixels: largest image or volume that is decoded; a small file can expand to a large one.
+        max_bytes: largest size that a file is inflated to.
+
+    Raises:
+        UserError: an option is not one of the allowed.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        spatial_dims: int = 2,
+        *,
+        dtype: Literal["uint8", "float32"] = "uint8",
+        intensity_range: IntensityRange = None,
+        window: tuple[float, float] | None = None,
+        clip: bool = False,
+        background: Background = None,
+        frame: int | Literal["all"] | None = None,
+        fill_non_finite: float | None = None,
+        max_pixels: int = MAX_PIXELS,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        _check_choice("channels", channels, (1, 3), "1 (gray) or 3 (RGB)")
+        _check_choice("spatial_dims", spatial_dims, (2, 3), "2 or 3")
+        _check_choice("dtype", dtype, ("uint8", "float32"), '"uint8" or "float32"')
+        if frame not in (None, "all") and not (isinstance(frame, int) and frame >= 0):
+            raise UserError(f'frame: must be a number from 0 or "all", found {frame!r}')
+        self.channels = channels
+        self.spatial_dims = spatial_dims
+        self.dtype = dtype
+        self.frame: Frame = frame
+        self.rules = Rules(intensity_range, window, clip, background, fill_non_finite)
+        self.limits = Limits(max_pixels, max_bytes)
+
+    def __repr__(self) -> str:
+        """The transform with all that decides what it returns."""
+        options = f"{self.channels}, {self.spatial_dims}, {self.dtype!r}, frame={self.frame!r}"
+        return f"ReadImage({options}, {self.rules}, {self.limits})"
+
+    def __call__(self, source: str | os.PathLike[str]) -> torch.Tensor:
+        """Read an image.
+
+        Args:
+            source: a PNG, JPEG, BMP, TIFF, GIF, WebP, DICOM or NIfTI file; ``path#frame[3]``;
+                ``file.npz#key[index]``; for 3 dimensions also a folder that holds one DICOM series.
+
+        Returns:
+            Tensor of shape (channels, rows, columns), the first row the top row as a person sees it, or of shape
+            (channels, x, y, z) with axes towards right, anterior and superior (RAS+; an npz file's own axes are kept);
+            values 0 to 255. No metadata.
+
+        Raises:
+            UserError: the file cannot be read, or what is right for it must be declared.
+        """
+        return self._tensor(self._raw(source), source)
+
+    def read_with_facts(self, source: str | os.PathLike[str]) -> tuple[torch.Tensor, ImageFacts]:
+        """Like calling it, with what else is known of the image, decoded once.
+
+        Raises:
+            UserError: as when called.
+        """
+        raw = self._raw(source)
+        return self._tensor(raw, source), facts_of(raw)
+
+    def _raw(self, source: str | os.PathLike[str]) -> RawImage:
+        return read_raw(source, self.spatial_dims, self.frame, self.limits)
+
+    def _tensor(self, raw: RawImage, source: str | os.PathLike[str]) -> torch.Tensor:
+        values, color = to_display(raw, self.rules, shown(source))
+        if self.dtype == "uint8" and values.dtype != np.uint8:
+            values = np.rint(values)
+        planes = np.moveaxis(values, -1, 0) if color else values[None]
+        return torch.from_numpy(self._as_declared(planes, shown(source)).astype(self.dtype))
+
+    def _as_declared(self, planes: np.ndarray, name: str) -> np.ndarray:
+        if len(planes) == self.channels:
+            return np.ascontiguousarray(planes)
+        if self.channels == 3:
+            return np.repeat(planes, 3, axis=0)
+        if (planes != planes[:1]).any():
+            raise UserError(f"{name}: is a color image, but 1 channel is declared; set channels to 3 in the card")
+        return np.ascontiguousarray(planes[:1])
+
+
+class ReadImaged(MapTransform):
+    """Dictionary version of :class:`ReadImage`.
+
+    Args:
+        keys: entries that hold a path, replaced by the tensor.
+        channels: see :class:`ReadImage`, as for the options.
+        spatial_dims: dimensions of the images.
+        allow_missing_keys: whether an item may lack a key.
+        options: further arguments of :class:`ReadImage`, by name.
+    """
+
+    def __init__(
+        self,
+        keys: KeysCollection,
+        channels: int,
+        spatial_dims: int = 2,
+        *,
+        allow_missing_keys: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.read = ReadImage(channels, spatial_dims, **options)
+
+    def __repr__(self) -> str:
+        """The transform with all that decides what it returns."""
+        return f"ReadImaged({self.keys}, {self.read}, {self.allow_missing_keys})"
+
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Return a copy of the item with its images read."""
+        item = dict(data)
+        for key in self.key_iterator(item):
+            item[key] = self.read(item[key])
+        return item
+
+
+def describe_image(
+    source: str | os.PathLike[str],
+    spatial_dims: int = 2,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    max_bytes: int = MAX_BYTES,
+) -> ImageFacts:
+    """What an image is, without any declaration; of several frames the one that is named, else the first.
+
+    Args:
+        source: see :class:`ReadImage`.
+        spatial_dims: 2 for images, 3 for volumes.
+        max_pixels: largest image that is decoded.
+        max_bytes: largest size that a file is inflated to.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    return facts_of(read_raw(source, spatial_dims, "first", Limits(max_pixels, max_bytes)))
+
+
+def _check_choice(option: str, value: object, allowed: tuple[object, ...], words: str) -> None:
+    if value not in allowed:
+        raise UserError(f"{option}: must be {words}, found {value!r}")

@@ -1,0 +1,193 @@
+"""Weights from outside: official MedMamba checkpoints in and out, and what network a state dict belongs to."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.networks.medmamba import MedMamba
+
+logger = logging.getLogger(__name__)
+
+# (official, ours): parts of a key, which the translation replaces in both directions.
+RENAMED = (
+    ("patch_embed.proj.", "embedding.conv."),
+    ("patch_embed.norm.", "embedding.norm."),
+    ("layers.", "stages."),
+    (".downsample.", ".merging."),
+    (".ln_1.", ".scan_norm."),
+    (".self_attention.", ".ss2d."),
+    (".ss2d.conv2d.", ".ss2d.conv."),
+    (".dt_projs_weight", ".dt_weight"),
+    (".dt_projs_bias", ".dt_bias"),
+    (".A_logs", ".A_log"),
+    (".Ds", ".D"),
+    (".conv33conv33conv11.0.", ".conv_branch.norm1."),
+    (".conv33conv33conv11.1.", ".conv_branch.conv1."),
+    (".conv33conv33conv11.2.", ".conv_branch.norm2."),
+    (".conv33conv33conv11.4.", ".conv_branch.conv2."),
+    (".conv33conv33conv11.5.", ".conv_branch.norm3."),
+    (".conv33conv33conv11.7.", ".conv_branch.conv3."),
+)
+IN_PROJ, GATE_PROJ = ".in_proj.weight", ".gate_proj.weight"
+BLOCK = re.compile(r"(?:layers|stages)\.(\d+)\.blocks\.(\d+)\.")
+WRAPPERS = ("state_dict", "model")
+LISTED = 8
+
+
+def load_official_checkpoint(
+    source: str | PathLike[str] | Mapping[str, Any], num_classes: int | None = None
+) -> MedMamba:
+    """Build the network that an official MedMamba checkpoint holds, with its weights.
+
+    Depths, channels, input channels, classes, patch size and state size are read from the keys and their shapes.
+
+    Args:
+        source: a ``.pth``/``.pt`` or ``.safetensors`` file, or a state dict, with the keys of the official code. A
+            state dict inside ``state_dict`` or ``model``, and the prefix ``module.``, are understood.
+        num_classes: number of logits wanted; None for that of the checkpoint. With another number the head is drawn
+            anew, and a log message says so.
+
+    Returns:
+        The network in training mode, on the CPU.
+
+    Raises:
+        UserError: the file cannot be read as tensors alone, or its keys or shapes are not those of an official
+            MedMamba; the message names them.
+    """
+    try:
+        return _build(_unwrap(source if isinstance(source, Mapping) else _read_tensors(Path(source))), num_classes)
+    except UserError as error:
+        label = "state dict" if isinstance(source, Mapping) else Path(source)
+        raise UserError(f"official MedMamba checkpoint ({label}): {error}") from error
+
+
+def to_official_state_dict(net: MedMamba) -> dict[str, Tensor]:
+    """Translate the weights of ``net`` to the keys, shapes and order of the official code."""
+    official: dict[str, Tensor] = {}
+    own = net.state_dict()
+    for key, value in own.items():
+        if key.endswith(IN_PROJ):
+            value = torch.cat([value, own[key.replace(IN_PROJ, GATE_PROJ)]])
+        elif key.endswith((".A_log", ".D")):
+            value = value.flatten(0, 1)
+        if not key.endswith(GATE_PROJ):
+            official[_official_name(key)] = value
+    return official
+
+
+def architecture_of(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Read the arguments of :class:`MedMamba` from the keys and shapes of its state dict.
+
+    Args:
+        state_dict: weights of a network of this package (its own key names, not the official ones).
+
+    Returns:
+        ``spatial_dims``, ``in_channels``, ``num_classes``, ``depths``, ``channels``, ``patch_size`` and
+        ``state_size``, so that ``MedMamba(**architecture_of(weights))`` fits the weights.
+
+    Raises:
+        UserError: the keys are not those of a MedMamba.
+    """
+    return _read_architecture(state_dict, str)
+
+
+def _read_architecture(state: Mapping[str, Tensor], spelled: Callable[[str], str]) -> dict[str, Any]:
+    def shape(name: str, *ranks: int) -> torch.Size:
+        found = state[spelled(name)].shape if spelled(name) in state else None
+        if found is None or len(found) not in ranks:
+            problem = "it is missing" if found is None else f"its shape is {tuple(found)}"
+            raise UserError(f"the network is read from {spelled(name)!r}, but {problem}; found {_listed(state)}")
+        return found
+
+    embedding = shape("embedding.conv.weight", 4, 5)
+    depths: Counter[int] = Counter()
+    for match in filter(None, map(BLOCK.match, state)):
+        depths[int(match[1])] = max(depths[int(match[1])], int(match[2]) + 1)
+    stages = range(max(depths, default=0) + 1)
+    return {
+        "spatial_dims": len(embedding) - 2,
+        "in_channels": embedding[1],
+        "num_classes": shape("head.weight", 2)[0],
+        "channels": tuple(2 * shape(f"stages.{stage}.blocks.0.scan_norm.weight", 1)[0] for stage in stages),
+        "depths": tuple(depths[stage] for stage in stages),
+        "patch_size": embedding[-1],
+        "state_size": shape("stages.0.blocks.0.ss2d.A_log", 2, 3)[-1],
+    }
+
+
+def _read_tensors(path: Path) -> Mapping[str, Any]:
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(f"it cannot be read as tensors ({reason[0]})") from error
+
+
+def _unwrap(content: Mapping[str, Any]) -> dict[str, Tensor]:
+    for wrapper in WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
+            content = content[wrapper]
+    if not isinstance(content, Mapping) or not all(
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
+    ):
+        raise UserError(f"it is no state dict, and has none under {' or '.join(map(repr, WRAPPERS))}")
+    return {key.removeprefix("module."): value for key, value in content.items()}
+
+
+def _build(state: dict[str, Tensor], num_classes: int | None) -> MedMamba:
+    architecture = _read_architecture(state, _official_name)
+    found = architecture["num_classes"]
+    net = MedMamba(**{**architecture, "num_classes": found if num_classes is None else num_classes})
+    if num_classes not in (None, found):
+        logger.info("The checkpoint has %d classes; the head for %d classes is drawn anew.", found, num_classes)
+        state = {**state, **net.head.state_dict(prefix="head.")}
+    _compare(state, to_official_state_dict(net))
+    _load(net, state)
+    return net
+
+
+def _compare(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    problems = {
+        "missing": [key for key in expected if key not in state],
+        "extra": [key for key in state if key not in expected],
+        "of another shape": [k for k in expected if k in state and state[k].shape != expected[k].shape],
+    }
+    if any(problems.values()):
+        raise UserError("; ".join(f"{problem}: {_listed(keys)}" for problem, keys in problems.items() if keys))
+
+
+def _load(net: MedMamba, state: Mapping[str, Tensor]) -> None:
+    own = {_own_name(key): value for key, value in state.items()}
+    for key in [key for key in own if key.endswith(IN_PROJ)]:
+        own[key], own[key.replace(IN_PROJ, GATE_PROJ)] = own[key].chunk(2)
+    net.load_state_dict({key: own[key].view(value.shape) for key, value in net.state_dict().items()})
+
+
+def _listed(keys: Iterable[str]) -> str:
+    names = list(keys)
+    return ", ".join(names[:LISTED]) + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
+
+
+def _own_name(key: str) -> str:
+    for official, own in RENAMED:
+        key = key.replace(official, own)
+    return key
+
+
+def _official_name(key: str) -> str:
+    for official, own in reversed(RENAMED):
+        key = key.replace(own, official)
+    return key

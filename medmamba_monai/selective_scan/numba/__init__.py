@@ -1,0 +1,1 @@
+"""The fused scan on the CPU, as Numba kernels."""

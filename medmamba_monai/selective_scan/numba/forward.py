@@ -1,0 +1,186 @@
+"""The fused scan on the CPU, forward, as a Numba kernel: float32, SIMD over channels.
+
+Every array is laid out so that its last axis is one vector of LANES channels, a block. A task takes one image and one
+block and walks along each direction, CHUNK tokens at a time: first the step sizes of the chunk's tokens, then the
+recurrence for TILE components of the hidden state after the other, which stay in registers while the tokens pass. A
+token's low-rank step size, B and C are the same for all channels: broadcasts, so nothing is summed over lanes.
+
+For the backward pass the state before every chunk is saved. Tasks write to places of their own, and what a task adds
+up it adds up in a fixed order: results are the same bits from run to run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numba
+
+from medmamba_monai.selective_scan.numba.math import exp2, flush_denormals, restore_denormals, softplus_and_slope
+from medmamba_monai.selective_scan.numba.vector import LANES, aligned, broadcast, load, splat, store
+
+logger = logging.getLogger(__name__)
+
+CHUNK = 64
+TILE = 4
+BIAS, SKIP, RATES = range(3)
+DELTA, WEIGHTED, Y = range(3)
+
+
+class Scan(NamedTuple):
+    """Inputs of the kernels; V stands for LANES, every dtype but that of ``order`` is float32.
+
+    Attributes:
+        order: (K, L) int32 token numbers.
+        softplus: whether step sizes go through softplus.
+        u: (B, L, blocks, V).
+        projected: (B, L, K, R + 2 * N), N a multiple of TILE.
+        delta: (B, L, K, blocks, V), added to the step size before the softplus, or empty.
+        parameters: (K, blocks, 2 + N + R, V), in this order the row BIAS (dt_bias), the row SKIP (D), from row RATES on
+            A * log2(e), so that a decay is a power of two, and last the R rows of dt_weight. One array instead of
+            four: every array that is passed around costs the compiler time.
+    """
+
+    order: Any
+    softplus: Any
+    u: Any
+    projected: Any
+    delta: Any
+    parameters: Any
+
+
+def cached_kernel(function: Callable[..., None]) -> Callable[..., None]:
+    """Compile a kernel over all threads, keeping the machine code on disk where a folder for it can be written."""
+    kernel = partial(numba.njit, parallel=True, nogil=True, error_model="numpy")
+    try:
+        return kernel(cache=True)(function)
+    except RuntimeError as error:
+        logger.warning("%s: the scan is compiled in every process anew; set NUMBA_CACHE_DIR to a folder", error)
+        return kernel()(function)
+
+
+inner = numba.njit(nogil=True, error_model="numpy")
+
+
+@inner
+def sizes(scan: Scan) -> Any:
+    """Return the rank R of the step size and the number N of states."""
+    columns, rows = scan.projected.shape[3], scan.parameters.shape[2] - RATES
+    return 2 * rows - columns, columns - rows
+
+
+@inner
+def step_size(scan: Scan, image: int, k: int, token: int, block: int) -> Any:
+    """Return the step size of a token, and its slope, for the channels of a block."""
+    rank, size = sizes(scan)
+    raw = load(scan.parameters, (k, block, BIAS))
+    for r in range(rank):
+        weight = load(scan.parameters, (k, block, RATES + size + r))
+        raw = raw + broadcast(scan.projected, (image, token, k, r)) * weight
+    if scan.delta.size:
+        raw = raw + load(scan.delta, (image, token, k, block))
+    if scan.softplus:
+        return softplus_and_slope(raw)
+    return raw, splat(1.0)
+
+
+@inner
+def fill(array: Any, number: float) -> None:
+    """Set all elements of an array to a number."""
+    for i in range(array.size):
+        array.flat[i] = number
+
+
+@inner
+def load_tile(array: Any, first: int) -> Any:
+    """Return the TILE vectors of an array (rows, V) from row ``first`` on."""
+    return (
+        load(array, (first,)),
+        load(array, (first + 1,)),
+        load(array, (first + 2,)),
+        load(array, (first + 3,)),
+    )
+
+
+@inner
+def store_tile(array: Any, first: int, tile: Any) -> None:
+    """Write what ``load_tile`` reads."""
+    store(array, (first,), tile[0])
+    store(array, (first + 1,), tile[1])
+    store(array, (first + 2,), tile[2])
+    store(array, (first + 3,), tile[3])
+
+
+@inner
+def _scan_tile(steps: Any, rows: Any, b: int, c: int, rates: Any, state: Any, first: int, tokens: Any) -> None:
+    """Run the recurrence of a tile of states over a chunk of tokens.
+
+    Args:
+        steps: numbers of the tokens.
+        rows: (L, R + 2 * N), ``projected`` of this image and direction; the tile's B begin at column b, its C at c.
+        rates: (N, V).
+        state: (N, V), the tile begins at row ``first``; before the chunk, then after it.
+        tokens: (CHUNK, 3, V): DELTA, the step size; WEIGHTED, the step size times u; Y, the output, added to.
+    """
+    rate0, rate1, rate2, rate3 = load_tile(rates, first)
+    h0, h1, h2, h3 = load_tile(state, first)
+    for i in range(len(steps)):
+        row = rows[steps[i]]
+        delta, weighted, y = load(tokens, (i, DELTA)), load(tokens, (i, WEIGHTED)), load(tokens, (i, Y))
+        h0 = exp2(delta * rate0) * h0 + weighted * broadcast(row, (b,))
+        h1 = exp2(delta * rate1) * h1 + weighted * broadcast(row, (b + 1,))
+        h2 = exp2(delta * rate2) * h2 + weighted * broadcast(row, (b + 2,))
+        h3 = exp2(delta * rate3) * h3 + weighted * broadcast(row, (b + 3,))
+        y = y + h0 * broadcast(row, (c,))
+        y = y + h1 * broadcast(row, (c + 1,))
+        y = y + h2 * broadcast(row, (c + 2,))
+        y = y + h3 * broadcast(row, (c + 3,))
+        store(tokens, (i, Y), y)
+    store_tile(state, first, (h0, h1, h2, h3))
+
+
+@inner
+def _forward_task(scan: Scan, image: int, block: int, y: Any, states: Any) -> None:
+    """Scan the channels of one block of one image along every direction."""
+    (directions, length), (rank, size) = scan.order.shape, sizes(scan)
+    tokens, state = aligned(CHUNK * 3).reshape((CHUNK, 3, LANES)), aligned(size)
+    for k in range(directions):
+        fill(state, 0.0)
+        rows, skip = scan.projected[image, :, k], load(scan.parameters, (k, block, SKIP))
+        rates = scan.parameters[k, block, RATES : RATES + size]
+        for start in range(0, length, CHUNK):
+            steps = scan.order[k, start : start + CHUNK]
+            if states.size:
+                for n in range(size):
+                    store(states, (image, k, start // CHUNK, block, n), load(state, (n,)))
+            for i in range(len(steps)):
+                delta, _ = step_size(scan, image, k, steps[i], block)
+                u = load(scan.u, (image, steps[i], block))
+                y_token = skip * u
+                if k > 0:
+                    y_token = y_token + load(y, (image, steps[i], block))
+                store(tokens, (i, DELTA), delta)
+                store(tokens, (i, WEIGHTED), delta * u)
+                store(tokens, (i, Y), y_token)
+            for n in range(0, size, TILE):
+                _scan_tile(steps, rows, rank + n, rank + size + n, rates, state, n, tokens)
+            for i in range(len(steps)):
+                store(y, (image, steps[i], block), load(tokens, (i, Y)))
+
+
+@cached_kernel
+def forward_kernel(
+    order: Any, softplus: Any, u: Any, projected: Any, delta: Any, parameters: Any, y: Any, states: Any
+) -> None:
+    """Fill ``y`` (B, L, blocks, V) from the members of a :class:`Scan`, and ``states`` unless it is empty.
+
+    ``states`` (B, K, chunks, blocks, N, V) receives the state before each chunk.
+    """
+    blocks = u.shape[2]
+    for task in numba.prange(u.shape[0] * blocks):
+        scan = Scan(order, softplus, u, projected, delta, parameters)
+        mode = flush_denormals()
+        _forward_task(scan, task // blocks, task % blocks, y, states)
+        restore_denormals(mode)

@@ -1,0 +1,1 @@
+"""The fused scan on a GPU, as Triton kernels."""

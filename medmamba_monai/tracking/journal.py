@@ -1,0 +1,139 @@
+"""What a run logs, in a local file first: nothing is lost when the tracking server is away."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from medmamba_monai.core.errors import UserError
+
+
+class Journal:
+    """An append-only file of everything one run logs, one JSON object a line.
+
+    Lines are ``{"op": ..., "time": milliseconds since 1970, ...}`` with the operations ``start`` (name, parent),
+    ``params``, ``tags``, ``metrics`` (values, step), ``artifact`` (path relative to the run's folder, folder in the
+    store) and ``status`` (RUNNING, FINISHED, FAILED or KILLED). What a repeated epoch logs again is not written twice,
+    and a parameter that changed when training went on becomes the tag ``changed.<name>``. A second ``start`` begins
+    another run, which knows nothing of the first.
+
+    Args:
+        directory: the run's folder; the file is ``tracking.jsonl`` in it.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+        self.path = self.directory / "tracking.jsonl"
+        self._lock = threading.Lock()
+        self._params: dict[str, str] = {}
+        self._metrics: dict[tuple[str, int], float] = {}
+        self.status: str | None = None
+        self.started = False
+        self._drop_partial_line()
+        for line in read_lines(self.path):
+            self._remember(line)
+
+    def start(self, name: str, parent: str | None = None, afresh: bool = False) -> None:
+        """Begin a run, or go on with the one that was begun.
+
+        Args:
+            name: of the run.
+            parent: folder, relative to this one, of the run that it belongs to.
+            afresh: begin another run although there is one already.
+        """
+        if afresh or not self.started:
+            self._append({"op": "start", "name": name, "parent": parent})
+        self.set_status("RUNNING")
+
+    def log_params(self, values: Mapping[str, Any]) -> None:
+        """Log parameters; of those known already, only what changed, as tags."""
+        texts = {key: str(value) for key, value in values.items()}
+        new = {key: text for key, text in texts.items() if key not in self._params}
+        changed = {f"changed.{key}": text for key, text in texts.items() if self._params.get(key, text) != text}
+        if new:
+            self._append({"op": "params", "values": new})
+        if changed:
+            self.set_tags(changed)
+
+    def set_tags(self, values: Mapping[str, Any]) -> None:
+        """Set tags; a later value replaces an earlier one."""
+        self._append({"op": "tags", "values": {key: str(value) for key, value in values.items()}})
+
+    def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+        """Log numbers of a step; a (name, step) that is known already is left as it is."""
+        new = {key: float(value) for key, value in values.items() if (key, step) not in self._metrics}
+        if new:
+            self._append({"op": "metrics", "values": new, "step": step})
+
+    def log_summary(self, values: Mapping[str, float]) -> None:
+        """Log numbers about the run as a whole, at step 0; a later value replaces an earlier one."""
+        new = {key: float(value) for key, value in values.items() if self._metrics.get((key, 0)) != float(value)}
+        if new:
+            self._append({"op": "metrics", "values": new, "step": 0})
+
+    def log_artifact(self, path: str | Path, folder: str = "") -> None:
+        """Log a file, which must lie in or below the run's folder and stay there until it is sent."""
+        relative = os.path.relpath(path, self.directory)
+        self._append({"op": "artifact", "path": relative, "folder": folder})
+
+    def set_status(self, status: str) -> None:
+        """Log that the run is RUNNING, FINISHED, FAILED or KILLED."""
+        if status != self.status:
+            self._append({"op": "status", "status": status})
+
+    def last_step(self, prefix: str) -> int:
+        """The largest step logged of metrics whose name begins with ``prefix``; -1 where there is none."""
+        return max((step for key, step in self._metrics if key.startswith(prefix)), default=-1)
+
+    def _drop_partial_line(self) -> None:
+        """Cut off what a crash left of a line, so that the next one does not run on from it."""
+        if self.path.is_file():
+            complete = sum(map(len, split_complete(self.path)))
+            if complete < self.path.stat().st_size:
+                os.truncate(self.path, complete)
+
+    def _append(self, line: dict[str, Any]) -> None:
+        line = {**line, "time": int(time.time() * 1000)}
+        with self._lock:
+            try:
+                self.directory.mkdir(parents=True, exist_ok=True)
+                with self.path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError as error:
+                raise UserError(
+                    f"cannot write {self.path}: {error.strerror or error}. Free space and start again: "
+                    "training goes on from the last checkpoint."
+                ) from error
+            self._remember(line)
+
+    def _remember(self, line: dict[str, Any]) -> None:
+        if line["op"] == "start":
+            self.started, self.status = True, None
+            self._params, self._metrics = {}, {}
+        elif line["op"] == "params":
+            self._params.update(line["values"])
+        elif line["op"] == "metrics":
+            self._metrics.update({(key, line["step"]): value for key, value in line["values"].items()})
+        elif line["op"] == "status":
+            self.status = line["status"]
+
+
+def read_lines(path: Path, offset: int = 0) -> list[dict[str, Any]]:
+    """The complete lines of a journal from a byte offset on; a last line that a crash cut off is left out."""
+    return [json.loads(line) for line in split_complete(path, offset)]
+
+
+def split_complete(path: Path, offset: int = 0) -> list[bytes]:
+    """The raw complete lines, each with its line end, so that their lengths add up to the next offset."""
+    if not path.is_file():
+        return []
+    with path.open("rb") as file:
+        file.seek(offset)
+        return [line for line in file.readlines() if line.endswith(b"\n")]

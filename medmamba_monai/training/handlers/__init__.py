@@ -1,0 +1,1 @@
+"""Ignite handlers that MONAI lacks, one a file."""

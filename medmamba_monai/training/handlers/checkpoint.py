@@ -1,0 +1,189 @@
+"""A checkpoint that survives crashes and full disks, and from which training goes on bit for bit."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+import torch
+from ignite.engine import Events
+from monai.engines import Evaluator, Trainer
+from torch import nn
+
+from medmamba_monai.core.errors import UserError, first_line
+from medmamba_monai.training.guards import TrainingDiverged
+from medmamba_monai.training.handlers.early_stop import EarlyStop
+from medmamba_monai.training.weights import UNREADABLE, save_weights, unwrap, write_torch
+
+FORMAT = 1
+_NAME = re.compile(r"checkpoint_epoch=(\d+)\.pt$")
+
+
+def checkpoint_files(directory: str | Path) -> list[Path]:
+    """The checkpoints in a folder, oldest epoch first."""
+    found = [
+        (int(match[1]), path)
+        for path in Path(directory).glob("checkpoint_epoch=*.pt")
+        if (match := _NAME.search(path.name))
+    ]
+    return [path for _, path in sorted(found)]
+
+
+class ResumableCheckpoint:
+    """Save everything an exact resume needs after each epoch, and the best weights; go on from there at the start.
+
+    Together with `EpochSeeding`, a training that was stopped after any epoch and started again ends with bit-identical
+    weights on the CPU. Files are replaced atomically, the last ``keep`` remain, and they are read with
+    ``weights_only=True``. Attach it after `ValidationHandler` and `EarlyStop`.
+
+    Args:
+        directory: folder of the checkpoints.
+        best_path: file (``.pt``) of the best weights; a ``.safetensors`` file is written beside it.
+        stateful: what is saved and restored by name: the network, the optimizer, a scheduler.
+        validated: the network that is validated and whose best weights are kept, where it is not the trained one itself
+            (an exponential moving average of it).
+        evaluator: the validation engine; its key metric decides what is best.
+        early_stop: its counter is saved too.
+        settings: plain values that must be the same when training goes on, else it would not be the same training.
+        description: plain values written into the safetensors header of the best weights.
+        resume: go on from the newest checkpoint; when False, older checkpoints in the folder are removed.
+        keep: number of checkpoints that remain.
+    """
+
+    def __init__(
+        self,
+        directory: str | Path,
+        best_path: str | Path,
+        stateful: Mapping[str, Any],
+        evaluator: Evaluator,
+        early_stop: EarlyStop | None = None,
+        settings: Mapping[str, Any] | None = None,
+        description: Mapping[str, Any] | None = None,
+        resume: bool = True,
+        keep: int = 2,
+        validated: nn.Module | None = None,
+    ) -> None:
+        self.directory = Path(directory)
+        self.best_path = Path(best_path)
+        self.stateful = dict(stateful)
+        self.evaluator = evaluator
+        self.early_stop = early_stop
+        self.settings = dict(settings or {})
+        self.description = dict(description or {})
+        self.resume = resume
+        self.keep = keep
+        self.validated = self.stateful["network"] if validated is None else validated
+        self.logger = logging.getLogger("medmamba_monai.training")
+
+    def attach(self, engine: Trainer) -> None:
+        """Attach to a trainer."""
+        engine.add_event_handler(Events.STARTED, self.restore)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
+        engine.add_event_handler(Events.COMPLETED, self.ensure_best)
+
+    def restore(self, engine: Trainer) -> None:
+        """Go on from the newest readable checkpoint, if any."""
+        files = checkpoint_files(self.directory)
+        if not self.resume:
+            if idist.get_rank() == 0:
+                for path in files:
+                    path.unlink()
+            return
+        if not files:
+            return
+        content, path = self._read_newest(files)
+        self._check_settings(content["settings"], path)
+        self._load(engine, content)
+        self.logger.info(f"going on after epoch {content['epoch']} of {engine.state.max_epochs} ({path.name})")
+        if self.early_stop is not None and self.early_stop.exhausted:
+            engine.terminate()
+
+    def save(self, engine: Trainer) -> None:
+        """Save the best weights if this epoch's are, then the checkpoint; a crash between the two repeats the epoch."""
+        if idist.get_rank() > 0:
+            return
+        self._check_finite(engine.state.epoch)
+        if self.evaluator.state.best_metric_epoch == engine.state.epoch:
+            self._save_best(engine)
+        path = self.directory / f"checkpoint_epoch={engine.state.epoch:04d}.pt"
+        write_torch(path, self._content(engine))
+        for old in checkpoint_files(self.directory)[: -self.keep]:
+            old.unlink()
+
+    def ensure_best(self, engine: Trainer) -> None:
+        """Keep the last weights where no validation ever chose any (``val_interval`` above ``epochs``)."""
+        if idist.get_rank() == 0 and self.evaluator.state.best_metric_epoch == -1:
+            self.logger.warning(f"no validation ran; {self.best_path} holds the weights of the last epoch")
+            self._save_best(engine)
+
+    def _save_best(self, engine: Trainer) -> None:
+        metric = float(self.evaluator.state.best_metric)
+        save_weights(
+            self.validated,
+            self.best_path,
+            {**self.description, "epoch": engine.state.epoch, "validation_score": metric},
+        )
+
+    def _content(self, engine: Trainer) -> dict[str, Any]:
+        objects = {name: unwrap(item) if isinstance(item, nn.Module) else item for name, item in self.stateful.items()}
+        return {
+            "format": FORMAT,
+            "epoch": engine.state.epoch,
+            "iteration": engine.state.iteration,
+            "stateful": {name: item.state_dict() for name, item in objects.items()},
+            "scaler": engine.scaler.state_dict() if engine.scaler is not None else None,
+            "early_stop": self.early_stop.state_dict() if self.early_stop is not None else None,
+            "best_metric": float(self.evaluator.state.best_metric),
+            "best_epoch": int(self.evaluator.state.best_metric_epoch),
+            "settings": self.settings,
+        }
+
+    def _load(self, engine: Trainer, content: dict[str, Any]) -> None:
+        for name, item in self.stateful.items():
+            (unwrap(item) if isinstance(item, nn.Module) else item).load_state_dict(content["stateful"][name])
+        if engine.scaler is not None and content["scaler"] is not None:
+            engine.scaler.load_state_dict(content["scaler"])
+        if self.early_stop is not None and content["early_stop"] is not None:
+            self.early_stop.load_state_dict(content["early_stop"])
+        engine.state.epoch = content["epoch"]
+        engine.state.iteration = content["epoch"] * engine.state.epoch_length
+        self.evaluator.state.best_metric = content["best_metric"]
+        self.evaluator.state.best_metric_epoch = content["best_epoch"]
+
+    def _read_newest(self, files: list[Path]) -> tuple[dict[str, Any], Path]:
+        problem: Exception | None = None
+        for path in reversed(files):
+            try:
+                content = torch.load(path, map_location="cpu", weights_only=True)
+            except UNREADABLE as error:
+                self.logger.warning(f"{path} cannot be read ({first_line(error)}); trying the one before")
+                problem = error
+                continue
+            if content.get("format") != FORMAT:
+                raise UserError(f"{path} has checkpoint format {content.get('format')}, this version reads {FORMAT}")
+            return content, path
+        raise UserError(
+            f"none of the checkpoints in {self.directory} can be read; delete them, or pass --resume False"
+        ) from problem
+
+    def _check_settings(self, saved: dict[str, Any], path: Path) -> None:
+        for key in sorted(saved.keys() | self.settings.keys()):
+            if saved.get(key) != self.settings.get(key):
+                raise UserError(
+                    f"{path} was trained with {key} {saved.get(key)!r}, but {self.settings.get(key)!r} is configured. "
+                    "Use the same value to go on, choose another --run_name or --output_dir, or pass --resume False to "
+                    "start afresh."
+                )
+
+    def _check_finite(self, epoch: int) -> None:
+        network = unwrap(self.stateful["network"])
+        for name, tensor in network.state_dict().items():
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                raise TrainingDiverged(
+                    f"{name} holds NaN or infinity after epoch {epoch}; the checkpoint of the epoch before is kept. "
+                    "Lower --learning_rate and start again."
+                )

@@ -1,0 +1,208 @@
+"""What an evaluation leaves behind: predictions, metrics and a figure, in files and in MLflow."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ignite.engine import Engine, Events
+
+from medmamba_monai.core.files import write_bytes, write_json, write_text
+from medmamba_monai.evaluation import (
+    METRICS,
+    Predictions,
+    all_metrics,
+    class_report,
+    kappa,
+    metric_keys,
+    predicted_labels,
+    save_predictions_figure,
+    write_predictions,
+)
+from medmamba_monai.evaluation.figures.review import save_curves
+from medmamba_monai.tracking.run import TrackedRun
+from medmamba_monai.training.handlers.epoch_score import probabilities_and_labels
+
+METRIC_PREFIX = {"validation": "validation_best", "test": "test"}
+"""How the metrics of the two parts are named in MLflow; ``validation/...`` are the curves of the training."""
+
+
+def evaluation_items(parts: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """The samples that training did not learn from, each with its ``part``: validation first, then test.
+
+    Args:
+        parts: samples of a fold by part, as ``FoldList.parts`` gives them.
+    """
+    return [{**item, "part": part} for part in ("validation", "test") for item in parts[part]]
+
+
+class EvaluationReport:
+    """Collect an evaluator's predictions and write them with their metrics.
+
+    Writes ``predictions.csv``, ``metrics.json`` and figures of each part (PNG and SVG) into ``output_dir``, and logs
+    them to the run, which is begun and ended here where no training began it. The figures are a confusion matrix, or
+    the labels one by one where an image has several, and the curves of ROC and of precision against recall.
+    ``metrics.json`` holds for each part the six metrics, Cohen's kappa (not of several labels) and, in ``per_class``,
+    the metrics and counts of each class by its name.
+
+    Args:
+        output_dir: folder of the files.
+        class_names: names in label order, as a reader shall see them.
+        title: title of the figures.
+        task: the dataset's task, one of `medmamba_monai.evaluation.metrics.paper.TASKS`.
+        run: where to log; None for files alone.
+        tags: of the run, such as whether test-time augmentation was used.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path,
+        class_names: Sequence[str],
+        title: str,
+        task: str = "multi-class",
+        run: TrackedRun | None = None,
+        tags: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.output_dir = Path(output_dir)
+        self.class_names = list(class_names)
+        self.title = title
+        self.task = task
+        self.run = run
+        self.tags = dict(tags or {})
+        self._ids: list[str] = []
+        self._parts: list[str] = []
+        self._groups: list[str] = []
+        self._probabilities: list[np.ndarray] = []
+        self._labels: list[np.ndarray] = []
+        self._figures: list[Path] = []
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to an evaluator that decollates its batches."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
+        engine.add_event_handler(Events.COMPLETED, self.report)
+
+    def collect(self, engine: Engine) -> None:
+        """Keep the predictions of this batch."""
+        state: Any = engine.state
+        probabilities, labels = probabilities_and_labels(state.output)
+        self._probabilities.append(probabilities.double().cpu().numpy())
+        self._labels.append(labels.cpu().numpy())
+        self._ids.extend(item["id"] for item in state.batch)
+        self._parts.extend(item["part"] for item in state.batch)
+        self._groups.extend(item["group"] for item in state.batch if "group" in item)
+
+    def report(self, engine: Engine) -> None:
+        """Write and log everything."""
+        predictions = Predictions(
+            ids=tuple(self._ids),
+            parts=tuple(self._parts),
+            labels=np.concatenate(self._labels),
+            probabilities=np.concatenate(self._probabilities),
+            groups=self._groups or None,
+        )
+        path = self.output_dir / "predictions.csv"
+        write_predictions(path, predictions)
+        metrics = {part: self._report_part(predictions.select(part), part) for part in dict.fromkeys(self._parts)}
+        metrics_path = self.output_dir / "metrics.json"
+        write_json(metrics_path, metrics)
+        if self.run is not None:
+            self._log(self.run, metrics, (path, metrics_path))
+
+    def _log(self, run: TrackedRun, metrics: Mapping[str, Mapping[str, Any]], files: Sequence[Path]) -> None:
+        ends_here = not run.journal.started
+        if ends_here:
+            run.start()
+        if self.tags:
+            run.journal.set_tags(self.tags)
+        for part, values in metrics.items():
+            run.journal.log_summary(self._numbers(METRIC_PREFIX[part], values))
+        for path in self._figures:
+            run.journal.log_artifact(path, "figures")
+        for path in files:
+            run.journal.log_artifact(path)
+        if ends_here:
+            run.finish("FINISHED")
+        run.send()
+
+    def _numbers(self, prefix: str, values: Mapping[str, Any]) -> dict[str, float]:
+        """What MLflow gets: the six metrics, and of a multi-label task the AUC of each label in a group of its own."""
+        numbers = {f"{prefix}/{name}": values[name] for name in METRICS}
+        if self.task == "multi-label":
+            aucs = zip(metric_keys(self.class_names), values["per_class"].values(), strict=True)
+            numbers |= {f"{prefix}_auc/{key}": label["auc"] for key, label in aucs}
+        return numbers
+
+    def _report_part(self, predictions: Predictions, part: str) -> dict[str, Any]:
+        scores, labels = predictions.probabilities, predictions.labels
+        values: dict[str, Any] = all_metrics(scores, labels, self.task)
+        if self.task != "multi-label":
+            values["kappa"] = kappa(scores, labels, self.task)
+        values["per_class"] = class_report(scores, labels, self.class_names, self.task)
+        title = f"{self.title}, {part}"
+        self._figures += save_predictions_figure(predictions, self.class_names, title, self.output_dir, part)
+        only, names = [predictions], self.class_names
+        self._figures += save_curves(only, predictions, names, self.task, title, self.output_dir, part)
+        return values
+
+
+class InferenceWriter:
+    """Write the probabilities of unlabeled images to a CSV file, one line an image, without their names.
+
+    File names of medical images often name patients, so ``predictions.csv`` knows the images by their ids alone.
+    ``files.csv`` beside it says which id is which file and is meant to stay on this machine.
+
+    Args:
+        path: the CSV file: ``id``, ``predicted``, then one probability a class. What is predicted is the name of the
+            class, of a multi-label task those of the labels above 0.5, joined by ``; ``, and nothing if there is none.
+        class_names: names in label order.
+        task: the dataset's task.
+    """
+
+    def __init__(self, path: str | Path, class_names: Sequence[str], task: str = "multi-class") -> None:
+        self.path = Path(path)
+        self.class_names = list(class_names)
+        self.task = task
+        self._rows: list[list[str]] = []
+        self._files: list[list[str]] = []
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to an evaluator that decollates its batches of ``id``, ``file`` and ``image``."""
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
+        engine.add_event_handler(Events.COMPLETED, self.write)
+
+    def collect(self, engine: Engine) -> None:
+        """Keep the predictions of this batch."""
+        state: Any = engine.state
+        for item, output in zip(state.batch, state.output, strict=True):
+            probabilities = output["pred"].double().cpu().numpy()
+            self._rows.append(
+                [item["id"], self._predicted(probabilities), *(f"{value:.6f}" for value in probabilities)]
+            )
+            self._files.append([item["id"], item["file"]])
+
+    def write(self, engine: Engine) -> None:
+        """Write both files; bytes of a file's name that are no UTF-8 are written as escapes, and do no harm."""
+        key_path = self.path.with_name("files.csv")
+        write_bytes(key_path, _csv([["id", "file"], *self._files]).encode("utf-8", errors="backslashreplace"))
+        header = ["id", "predicted", *(f"probability {name}" for name in self.class_names)]
+        write_text(self.path, _csv([header, *self._rows]))
+        print(
+            f"{len(self._rows)} images classified: {self.path}\n"
+            f"It names no files. Which image is which says {key_path}: keep that one to yourself."
+        )
+
+    def _predicted(self, probabilities: np.ndarray) -> str:
+        predicted = predicted_labels(probabilities[None], self.task)[0]
+        if self.task == "multi-label":
+            return "; ".join(name for name, found in zip(self.class_names, predicted, strict=True) if found)
+        return self.class_names[int(predicted)]
+
+
+def _csv(rows: Sequence[Sequence[str]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

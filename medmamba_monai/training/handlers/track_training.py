@@ -1,0 +1,111 @@
+"""What a training logs: parameters, tags, and metrics of each epoch."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ignite.distributed as idist
+from ignite.engine import Engine, Events
+from monai.engines import Evaluator, SupervisedTrainer, Trainer
+
+from medmamba_monai.tracking.environment import environment_tags
+from medmamba_monai.tracking.run import TrackedRun, end_status
+
+
+class TrackTraining:
+    """Log a training to a `TrackedRun`: the handler form.
+
+    Logs once: parameters, tags (fold digest, versions, git commit, device). Each epoch: ``train/loss``, the
+    evaluator's metrics as ``validation/...``, ``learning_rate``, ``epoch_seconds`` (training alone) and
+    ``images_per_second``. Attach it after `ValidationHandler` and before MONAI's `StatsHandler`, whose handling of
+    exceptions would keep it from recording that the run failed.
+
+    Args:
+        run: where to.
+        parameters: plain values, logged as parameters.
+        tags: plain values, logged as tags.
+        evaluator: the validation engine.
+        finish: set the status at the end of the training; False where an evaluation follows.
+        artifacts: files logged at the end, where they exist, into the folder ``weights``.
+    """
+
+    def __init__(
+        self,
+        run: TrackedRun,
+        parameters: Mapping[str, Any],
+        tags: Mapping[str, Any],
+        evaluator: Evaluator,
+        finish: bool = True,
+        artifacts: tuple[str | Path, ...] = (),
+    ) -> None:
+        self.run = run
+        self.parameters = dict(parameters)
+        self.tags = dict(tags)
+        self.evaluator = evaluator
+        self.finish = finish
+        self.artifacts = [Path(path) for path in artifacts]
+        self.logger = logging.getLogger("medmamba_monai.tracking")
+        self._began = 0.0
+        self._seconds = 0.0
+        self._samples = 0
+
+    def attach(self, engine: Trainer) -> None:
+        """Attach to a trainer; in a distributed training only the first process logs."""
+        if idist.get_rank() > 0:
+            return
+        engine.add_event_handler(Events.STARTED, self.started)
+        engine.add_event_handler(Events.EPOCH_STARTED, self.epoch_started)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.iteration_completed)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.epoch_completed)
+        engine.add_event_handler(Events.COMPLETED, self.completed)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, self.exception_raised)
+
+    def started(self, engine: Trainer) -> None:
+        """Begin the run."""
+        self.run.journal.start(self.run.run_name, self.run.parent, afresh=not self.run.resume)
+        self.run.journal.log_params(self.parameters)
+        self.run.journal.set_tags({**environment_tags(engine.state.device), **self.tags})
+        self.run.system_metrics.start()
+        self.run.send()
+
+    def epoch_started(self, engine: Trainer) -> None:
+        """Start the clock."""
+        self._began = time.perf_counter()
+        self._samples = 0
+
+    def iteration_completed(self, engine: Trainer) -> None:
+        """Count samples; the epoch's training time ends with its last iteration, before validation begins."""
+        self._samples += len(engine.state.output["label"]) * idist.get_world_size()
+        self._seconds = time.perf_counter() - self._began
+
+    def epoch_completed(self, engine: SupervisedTrainer) -> None:
+        """Log the epoch."""
+        values = {f"train/{name.removeprefix('train_')}": value for name, value in engine.state.metrics.items()}
+        if self.evaluator.state.epoch == engine.state.epoch:
+            values |= {f"validation/{name.removeprefix('val_')}": v for name, v in self.evaluator.state.metrics.items()}
+        values["learning_rate"] = engine.optimizer.param_groups[0]["lr"]
+        values["epoch_seconds"] = self._seconds
+        values["images_per_second"] = self._samples / self._seconds
+        self.run.journal.log_metrics(values, engine.state.epoch)
+        self.run.send(force=False)
+
+    def completed(self, engine: Trainer) -> None:
+        """Log the weights and end the run."""
+        state = self.evaluator.state
+        if state.best_metric_epoch > 0:
+            best = {"best/epoch": state.best_metric_epoch, f"best/{state.key_metric_name}": state.best_metric}
+            self.run.journal.log_summary(best)
+        for path in self.artifacts:
+            if path.is_file():
+                self.run.journal.log_artifact(path, "weights")
+        if self.finish:
+            self.run.finish("FINISHED")
+
+    def exception_raised(self, engine: Engine, error: BaseException) -> None:
+        """Record that the run failed or was killed, then let the exception go on."""
+        self.run.finish(end_status(error))
+        raise error

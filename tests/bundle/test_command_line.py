@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from medmamba_monai.bundle.command_line import check_command_line
+from medmamba_monai.core.errors import UserError
+from tests.helpers.small_bundle import ROOT
+
+CONFIGS = ROOT / "bundles" / "phantom" / "configs"
+
+
+def run(*options: str, config: str = str(CONFIGS / "train.json")) -> None:
+    check_command_line(["run", "training", "--config_file", config, *options])
+
+
+def test_values_of_the_config_and_options_of_monai_are_known():
+    run("--epochs", "5", "--train#trainer#max_epochs", "7", "--bundle_root=.", "--meta_file", "x", "--train::amp", "1")
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--epoch", r"--epoch: is no value of the config; did you mean --epochs\?"),
+        ("--learning_rat=3", r"did you mean --learning_rate\?"),
+        ("--xyzzy", "known are amp, "),
+    ],
+)
+def test_an_unknown_option_is_an_error(option, said):
+    with pytest.raises(UserError, match=said):
+        run(option, "5")
+
+
+def test_spellings_that_fire_takes_are_known():
+    run("--noresume", "--bundle-root", ".", "--_meta_#version", "1", "-epochs", "5", "--", "--verbose")
+    config = str(CONFIGS / "train.json")
+    for spelled in ([f"--config_file={config}"], ["--config-file", config]):
+        with pytest.raises(UserError, match="did you mean --epochs"):
+            check_command_line(["run", "training", *spelled, "--epoch", "5"])
+
+
+def test_a_path_with_a_hash_is_refused():
+    with pytest.raises(UserError, match=r"--dataset_dir /data/my#1: a path with # cannot be used"):
+        run("--dataset_dir", "/data/my#1")
+
+
+def test_keys_of_all_files_count():
+    files = str([str(CONFIGS / "train.json"), str(CONFIGS / "evaluate.json")])
+    run("--ckpt_path", "x", config=files)
+    with pytest.raises(UserError, match="--ckpt_path"):
+        run("--ckpt_path", "x")
+
+
+def test_other_programs_are_left_alone():
+    check_command_line()
+    check_command_line(["run", "training", "--args_file", "args.json", "--anything", "1"])

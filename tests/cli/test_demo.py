@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from medmamba_monai.cards import load_card
+from medmamba_monai.cli import demo, main
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("below", ["", "pneumoniamnist"])
+def test_the_dataset_is_found_where_the_environment_says(tmp_path, monkeypatch, capsys, below):
+    (tmp_path / "pneumoniamnist").mkdir()
+    (tmp_path / below / "pneumoniamnist.npz").write_bytes(b"")
+    monkeypatch.setenv("MEDMAMBA_DATA_DIR", str(tmp_path))
+    assert demo.find_dataset(tmp_path / "elsewhere") == ("pneumoniamnist", tmp_path / below)
+    assert "real chest X-rays" in capsys.readouterr().out
+
+
+def test_without_data_and_connection_it_says_that_the_images_are_generated(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("MEDMAMBA_DATA_DIR", raising=False)
+    for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    name, folder = demo.find_dataset(tmp_path)
+    assert name == "phantom"
+    assert len(list(folder.rglob("*.png"))) == 800
+    assert "GENERATED phantom dataset" in capsys.readouterr().out
+
+
+def test_the_downloaded_file_is_the_small_one():
+    assert demo._smallest_file().bytes == 4170669
+
+
+def test_a_bundle_is_generated_where_there_is_no_clone(tmp_path):
+    bundle = demo._bundle(tmp_path, "phantom")
+    assert load_card(bundle / "configs" / "card.json").name == "phantom"
+    assert (bundle / "configs" / "cross_validation.json").is_file()
+
+
+def test_the_bundle_of_a_clone_is_used_as_it_is(tmp_path):
+    shutil.copytree(ROOT / "bundles" / "phantom" / "configs", tmp_path / "bundles" / "phantom" / "configs")
+    config = tmp_path / "bundles" / "phantom" / "configs" / "train.json"
+    config.write_text("{}")
+    assert demo._bundle(tmp_path, "phantom") == tmp_path / "bundles" / "phantom"
+    assert config.read_text() == "{}"
+
+
+@pytest.mark.slow
+def test_a_network_that_does_not_exist_is_one_clear_error(tmp_path, monkeypatch, capsys, own_process):
+    monkeypatch.delenv("MEDMAMBA_DATA_DIR", raising=False)
+    for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo", "--network", "resnet99"]) == 2
+    caught = capsys.readouterr()
+    assert "Demo: resnet99, image_size 64, epochs 4." in caught.out
+    assert "depths" not in caught.out
+    assert "--network resnet99: does not exist; choose one of medmamba," in caught.err
+
+
+@pytest.mark.slow
+def test_damaged_data_are_one_clear_error(tmp_path, monkeypatch, capsys):
+    (tmp_path / "pneumoniamnist.npz").write_bytes(b"not a zip")
+    monkeypatch.setenv("MEDMAMBA_DATA_DIR", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert demo.main() == 2
+    assert "pneumoniamnist.npz" in capsys.readouterr().err

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from torch.utils.data import DataLoader, Dataset
+
+from medmamba_monai.core.errors import (
+    UserError,
+    ends_with_user_errors,
+    error_message,
+    explain_user_errors,
+    find_user_error,
+    first_line,
+)
+
+SCRIPT = """
+from medmamba_monai.core.errors import UserError, explain_user_errors
+explain_user_errors()
+try:
+    raise UserError('folds.json: run prepare first')
+except Exception as error:
+    raise RuntimeError("wrapped") from error
+"""
+
+
+def test_a_user_error_is_printed_alone_also_when_wrapped():
+    result = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False)
+    assert result.stderr == "error: folds.json: run prepare first\n"
+    assert result.returncode == 1
+
+
+def test_a_bug_keeps_its_traceback(own_process, capsys):
+    explain_user_errors()
+    with pytest.raises(KeyError) as caught:
+        raise KeyError("bug")
+    sys.excepthook(caught.type, caught.value, caught.tb)
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_an_unrelated_error_is_no_user_error():
+    assert find_user_error(RuntimeError("x")) is None
+
+
+class Fails(Dataset):
+    """A data set of one image that cannot be read, or that MONAI says cannot be transformed."""
+
+    def __init__(self, wrapped: bool) -> None:
+        self.wrapped = wrapped
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> None:
+        try:
+            raise UserError("a.png: is truncated;\nget it again")
+        except UserError as error:
+            if not self.wrapped:
+                raise
+            raise RuntimeError("applying transform") from error
+
+
+def raised_by(loader: DataLoader) -> BaseException:
+    batches = iter(loader)
+    with pytest.raises((UserError, RuntimeError, TypeError)) as caught:
+        next(batches)
+    assert list(batches) == []  # ends the workers at once, not when the loader is collected
+    return caught.value
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_the_message_of_a_worker_arrives_without_its_traceback(num_workers, wrapped):
+    error = raised_by(DataLoader(Fails(wrapped), num_workers=num_workers))
+    assert error_message(find_user_error(error)) == "error: a.png: is truncated;\nget it again"
+
+
+def test_a_bug_in_a_worker_is_no_user_error():
+    assert find_user_error(raised_by(DataLoader([None], num_workers=1))) is None
+
+
+def test_an_exception_without_a_message_is_named_by_its_kind():
+    assert first_line(EOFError()) == "EOFError"
+    assert first_line(ValueError("one\ntwo")) == "one"
+
+
+def test_a_command_prints_what_the_user_can_fix_and_returns_2(capsys):
+    @ends_with_user_errors
+    def main(code: int) -> int:
+        if code < 0:
+            raise UserError("code: is negative; give another")
+        return code
+
+    assert (main(1), main(-1)) == (1, 2)
+    assert capsys.readouterr().err == "error: code: is negative; give another\n"

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.names import FrameReference, shown
+from medmamba_monai.images import ReadImage
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("scan.png", "scan.png"),
+        ("München/é.png", "München/é.png"),
+        (os.fsdecode(b"a\xff.png"), "a\\xff.png"),
+        ("a\ud800.png", "a\\ud800.png"),
+        ("a\nb.png", "a\\nb.png"),
+        (Path("a") / "b", "a/b"),
+    ],
+)
+def test_every_name_can_be_printed(path: str, expected: str) -> None:
+    assert shown(path) == expected
+    shown(path).encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a.gif#frame[3]", FrameReference("a.gif", 3)),
+        ("a#b.gif#frame[0]", FrameReference("a#b.gif", 0)),
+        ("a.gif", None),
+        ("a.gif#frame[-1]", None),
+        ("a.gif#images[1]", None),
+    ],
+)
+def test_frame_reference(text: str, expected: FrameReference | None) -> None:
+    assert FrameReference.parse(text) == expected
+    assert expected is None or str(expected) == text
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems allow no such names")
+def test_name_that_is_not_utf_8_is_read_and_named(tmp_path: Path) -> None:
+    path = os.path.join(os.fsencode(tmp_path), b"\xff.png")  # noqa: PTH118
+    Image.fromarray(np.full((1, 1), 9, np.uint8)).save(path, "PNG")
+    assert ReadImage(channels=1)(os.fsdecode(path)).tolist() == [[[9]]]
+    Path(os.fsdecode(path)).write_bytes(b"\x89PNG")
+    with pytest.raises(UserError, match=r"/\\xff\.png: is damaged"):
+        ReadImage(channels=1)(os.fsdecode(path))

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+from medmamba_monai.cross_validation.fold_process import main
+from medmamba_monai.tracking.journal import read_lines
+from tests.helpers.small_bundle import SmallBundle, start, wait_until
+
+
+@pytest.fixture(autouse=True)
+def own_signals(own_process: None) -> Iterator[None]:
+    """Undo what the process of a fold does to signals."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def write_job(bundle: SmallBundle, folder: Path, **changes: Any) -> Path:
+    directory = folder / "fold_0"
+    directory.mkdir()
+    overrides = {
+        **bundle.options(folder, epochs=1, tracking_uri="", output_dir=str(directory)),
+        "experiment_name": "phantom",
+        "fold": 0,
+        "ckpt_dir": str(directory),
+        "parent_dir": str(folder),
+        "finish_run": False,
+        **changes,
+    }
+    job = {
+        "fold": 0,
+        "bundle_root": str(bundle.root),
+        "config_files": [bundle.config("train")],
+        "evaluate_files": [bundle.config("evaluate")],
+        "overrides": overrides,
+    }
+    (folder / "job.json").write_text(json.dumps(job))
+    return folder / "job.json"
+
+
+def run_fold(bundle: SmallBundle, folder: Path, **changes: Any) -> int:
+    return main(str(write_job(bundle, folder, **changes)))
+
+
+def statuses(folder: Path) -> list[str]:
+    return [line["status"] for line in read_lines(folder / "fold_0" / "tracking.jsonl") if line["op"] == "status"]
+
+
+def test_a_fold_leaves_weights_predictions_and_a_result(tmp_path, small_bundle):
+    assert run_fold(small_bundle, tmp_path) == 0
+    result = json.loads((tmp_path / "fold_0" / "result.json").read_text())
+    assert (result["fold"], result["epochs"], result["best_epoch"]) == (0, 1, 1)
+    assert result["metrics"].keys() == {"validation", "test"}
+    assert statuses(tmp_path) == ["RUNNING", "FINISHED"]
+    assert not [
+        name for name in ("model.pt", "model.safetensors", "log.txt") if not (tmp_path / "fold_0" / name).exists()
+    ]
+
+
+def test_what_the_user_can_fix_ends_with_2_and_one_line(tmp_path, small_bundle, capfd):
+    assert run_fold(small_bundle, tmp_path, scan_backend="nonsense") == 2
+    errors = capfd.readouterr().err
+    assert errors.startswith("error: scan backend 'nonsense' does not exist")
+    assert "Traceback" not in errors
+    assert statuses(tmp_path) == ["RUNNING", "FAILED"]
+
+
+def test_a_training_that_diverges_ends_with_1_and_one_line(tmp_path, small_bundle, capfd):
+    assert run_fold(small_bundle, tmp_path, learning_rate=1e30) == 1
+    printed = "".join(capfd.readouterr())
+    assert "lower --learning_rate" in printed.lower()
+    assert "lower --learning_rate" in (tmp_path / "fold_0" / "log.txt").read_text().lower()
+    assert "Traceback" not in printed
+    assert statuses(tmp_path) == ["RUNNING", "FAILED"]
+
+
+def test_a_bug_ends_with_1_and_its_traceback(tmp_path, small_bundle, capfd):
+    assert run_fold(small_bundle, tmp_path, **{"train#trainer#max_epochs": "many"}) == 1
+    assert "Traceback" in capfd.readouterr().err
+    assert "Traceback" in (tmp_path / "fold_0" / "log.txt").read_text()
+    assert statuses(tmp_path)[-1] == "FAILED"
+
+
+@pytest.mark.slow
+def test_a_fold_ends_itself_when_its_parent_is_gone(tmp_path, small_bundle):
+    fold = [sys.executable, "-m", "medmamba_monai.training", str(write_job(small_bundle, tmp_path, epochs=100_000))]
+    parent = start([sys.executable, "-c", "import subprocess, sys; subprocess.run(sys.argv[1:])", *fold], tmp_path)
+    wait_until((tmp_path / "fold_0" / "checkpoints" / "checkpoint_epoch=0001.pt").is_file, parent)
+    parent.kill()
+    parent.wait()
+    with FileLock(tmp_path / "fold_0" / ".lock", timeout=60):
+        assert statuses(tmp_path) == ["RUNNING", "KILLED"]
+
+
+def test_a_device_may_be_left_to_the_bundle(tmp_path, small_bundle):
+    assert run_fold(small_bundle, tmp_path, device="auto") == 0
+
+
+def test_tensorboard_is_a_switch(tmp_path, small_bundle):
+    assert run_fold(small_bundle, tmp_path, tensorboard=True) == 0
+    assert list((tmp_path / "fold_0" / "tensorboard").glob("events.*"))
+
+
+def test_the_logged_config_of_a_fold_names_no_folder(tmp_path, small_bundle):
+    run_fold(small_bundle, tmp_path)
+    text = (tmp_path / "fold_0" / "executed_config.json").read_text()
+    assert str(tmp_path) not in text
+    assert str(small_bundle.root.parent) not in text
+    assert json.loads(text)["image_size"] == 32

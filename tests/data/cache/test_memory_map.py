@@ -1,0 +1,354 @@
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import shutil
+import signal
+import stat
+import time
+from collections.abc import Callable, Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from monai.data import DataLoader
+from monai.transforms import Compose, RandFlipd
+
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.data.cache.memory_map import MemoryMappedDataset, RowStore
+from medmamba_monai.images.read import ReadImaged
+from medmamba_monai.images.resize import ResizeImaged
+
+fork = multiprocessing.get_context("fork")
+SHAPE = (1, 5, 4)
+
+
+class Draw:
+    """Makes an image of an item's number and notes in a file that it did."""
+
+    def __init__(self, log: Path, seconds: float = 0) -> None:
+        self.log, self.seconds = log, seconds
+
+    def __repr__(self) -> str:
+        return "Draw()"
+
+    def __call__(self, item: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        with self.log.open("a") as stream:
+            stream.write(f"{item['image']}\n")
+        time.sleep(self.seconds)
+        return {**item, "image": picture(item["image"]), "made": "by the transform"}
+
+    def count(self) -> int:
+        return len(self.log.read_text().splitlines())
+
+
+class Give:
+    """Puts what is made of an item's number in its place."""
+
+    def __init__(self, make_image: Callable[[int], Any]) -> None:
+        self.make_image = make_image
+
+    def __repr__(self) -> str:
+        return "Give()"
+
+    def __call__(self, item: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        return {**item, "image": self.make_image(item["image"])}
+
+
+def picture(number: int) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(number).integers(0, 256, SHAPE, dtype=np.uint8))
+
+
+def items(numbers: range) -> list[dict[Hashable, Any]]:
+    return [{"id": f"n{number}", "image": number, "label": number % 2, "row": number} for number in numbers]
+
+
+@pytest.fixture
+def draw(tmp_path: Path) -> Draw:
+    return Draw(tmp_path / "drawn.txt")
+
+
+def make(folder: Path, transform: Any, numbers: range = range(8), **changes: Any) -> MemoryMappedDataset:
+    options: dict[str, Any] = {"identity": "folds 1", "num_rows": 8} | changes
+    return MemoryMappedDataset(items(numbers), transform, folder, **options)
+
+
+def check_all(dataset: MemoryMappedDataset) -> None:
+    for index in range(len(dataset)):
+        assert torch.equal(dataset[index]["image"], picture(dataset.data[index]["image"]))
+
+
+def file_of(dataset: MemoryMappedDataset, name: str = "images.npy") -> Path:
+    return dataset.store.folder / name
+
+
+def test_every_image_is_decoded_once(tmp_path: Path, draw: Draw) -> None:
+    dataset = make(tmp_path, draw)
+    check_all(dataset)
+    assert draw.count() == 9, "the first one twice: it tells the shape"
+    check_all(dataset)
+    assert draw.count() == 9
+
+
+def test_items_keep_their_other_entries(tmp_path: Path, draw: Draw) -> None:
+    dataset = make(tmp_path, draw)
+    for _ in range(2):
+        item = dataset[3]
+        assert {key: item[key] for key in item if key != "image"} == {"id": "n3", "label": 1, "row": 3}
+
+
+def test_tensors_are_plain_and_the_callers_own(tmp_path: Path, draw: Draw) -> None:
+    dataset = make(tmp_path, draw)
+    for _ in range(3):
+        image = dataset[0]["image"]
+        assert type(image) is torch.Tensor
+        image.zero_()
+    assert torch.equal(dataset[0]["image"], picture(0))
+
+
+def test_parts_and_folds_share_one_store(tmp_path: Path, draw: Draw) -> None:
+    check_all(make(tmp_path, draw))
+    before = draw.count()
+    for part in (range(2, 5), range(4, 8), range(7, -1, -1)):
+        dataset = make(tmp_path, draw, part)
+        before += 1  # its first image, for the shape
+        check_all(dataset)
+        assert draw.count() == before
+    assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 1
+
+
+def test_without_rows_the_positions_count(tmp_path: Path, draw: Draw) -> None:
+    data = [{"image": number} for number in range(3)]
+    dataset = MemoryMappedDataset(data, draw, tmp_path, identity="x")
+    assert torch.equal(dataset[-1]["image"], dataset[2]["image"])
+    assert [len(part) for part in (dataset, dataset[1:])] == [3, 2]
+    assert torch.equal(dataset[1:][0]["image"], picture(1))
+
+
+@pytest.mark.parametrize("change", [{"identity": "folds 2"}, {"num_rows": 9}])
+def test_another_identity_is_another_store(tmp_path: Path, draw: Draw, change: dict[str, Any]) -> None:
+    assert file_of(make(tmp_path, draw)) != file_of(make(tmp_path, draw, **change))
+
+
+def test_a_row_of_another_item_is_not_taken(tmp_path: Path, draw: Draw) -> None:
+    check_all(make(tmp_path, draw))
+    swapped = [{**item, "row": 7 - item["row"]} for item in items(range(8))]
+    check_all(MemoryMappedDataset(swapped, draw, tmp_path, identity="folds 1", num_rows=8))
+
+
+def test_a_torn_row_is_decoded_again(tmp_path: Path, draw: Draw) -> None:
+    dataset = make(tmp_path, draw)
+    check_all(dataset)
+    before = draw.count()
+    with file_of(dataset).open("r+b") as stream:
+        stream.seek(-21, os.SEEK_END)  # the last of row 6, the first of row 7 is next
+        stream.write(bytes(11))
+    check_all(dataset)
+    assert draw.count() == before + 2
+    check_all(dataset)
+    assert draw.count() == before + 2
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def replace(path: Path) -> None:
+    np.save(path.with_suffix(""), np.zeros((8, 3), np.uint8))
+
+
+def spoil(path: Path) -> None:
+    path.write_bytes(b"no array")
+
+
+@pytest.mark.parametrize("name", ["images.npy", "checksums.npy"])
+@pytest.mark.parametrize("damage", [Path.unlink, cut, replace, spoil])
+def test_a_short_or_foreign_file_is_made_anew(
+    tmp_path: Path, draw: Draw, name: str, damage: Callable[[Path], None]
+) -> None:
+    check_all(make(tmp_path, draw))
+    damage(file_of(make(tmp_path, draw), name))
+    check_all(make(tmp_path, draw))
+    before = draw.count()
+    check_all(make(tmp_path, draw))
+    assert draw.count() == before + 1
+
+
+def test_a_folder_that_is_deleted_meanwhile_costs_nothing_but_time(
+    tmp_path: Path, draw: Draw, caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset = make(tmp_path / "stores", draw)
+    assert dataset[0]["label"] == 0
+    shutil.rmtree(tmp_path / "stores")
+    check_all(dataset)
+    check_all(dataset)  # the first one, which was still mapped, is written now
+    before = draw.count()
+    check_all(dataset)
+    assert draw.count() == before
+    assert not caplog.records
+
+
+def test_a_store_that_is_deleted_before_its_first_read_is_made_anew(tmp_path: Path, draw: Draw) -> None:
+    dataset = make(tmp_path / "stores", draw)
+    shutil.rmtree(tmp_path / "stores")
+    check_all(dataset)
+    before = draw.count()
+    check_all(dataset)
+    assert draw.count() == before
+
+
+def test_a_store_that_cannot_be_made_anew_costs_nothing_but_time(
+    tmp_path: Path, draw: Draw, caplog: pytest.LogCaptureFixture
+) -> None:
+    dataset = make(tmp_path / "stores", draw)
+    shutil.rmtree(tmp_path / "stores")
+    (tmp_path / "stores").touch()
+    check_all(dataset)
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "these images are decoded again" in caplog.text
+
+
+def test_other_options_of_the_transform_are_another_store(tmp_path: Path, draw: Draw) -> None:
+    class DrawDarker(Draw):
+        def __repr__(self) -> str:
+            return "Draw(darker)"
+
+    assert file_of(make(tmp_path, draw)) != file_of(make(tmp_path, DrawDarker(draw.log)))
+
+
+def test_a_transform_that_does_not_tell_its_options_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="<lambda> does not tell its options: give it a __repr__"):
+        make(tmp_path, lambda item: item)
+
+
+def test_only_its_owner_can_read_a_store(tmp_path: Path, draw: Draw) -> None:
+    dataset = make(tmp_path, draw)
+    dataset.store.folder.chmod(0o755)
+    make(tmp_path, draw)
+    assert stat.S_IMODE(dataset.store.folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file_of(dataset, name).stat().st_mode) for name in ("images.npy", "checksums.npy")} == {0o600}
+
+
+def test_a_store_of_another_user_is_refused(tmp_path: Path, draw: Draw, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path, draw)
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(UserError, match=r"belongs to another user \(number \d+\); name another folder"):
+        make(tmp_path, draw)
+
+
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
+def test_workers_fill_the_store(tmp_path: Path, method: str) -> None:
+    for number in range(4):
+        image = np.full((6, 6), 40 * number, np.uint8)
+        np.savez(tmp_path / f"{number}.npz", images=image[None])
+    data = [{"id": str(n), "image": f"{tmp_path}/{n}.npz#images[0]", "row": n} for n in range(4)]
+    transform = Compose([ReadImaged("image", channels=1), ResizeImaged("image", (3, 3))])
+    dataset = MemoryMappedDataset(data, transform, tmp_path / "stores", identity="x")
+    loader = DataLoader(dataset, batch_size=2, num_workers=1, multiprocessing_context=method)
+    batches = [batch["image"] for batch in loader]
+    assert torch.equal(torch.cat(batches)[:, 0, 1, 1], torch.tensor([0, 40, 80, 120], dtype=torch.uint8))
+    for path in tmp_path.glob("*.npz"):
+        path.unlink()
+    assert [int(dataset[index]["image"].max()) for index in range(4)] == [0, 40, 80, 120]
+
+
+def fill(folder: Path, draw: Draw, numbers: range, ready: Any) -> None:
+    dataset = make(folder, draw, numbers)
+    ready.wait()
+    check_all(dataset)
+    check_all(dataset)
+
+
+@pytest.mark.parametrize("orders", [(range(8), range(8)), (range(8), range(7, -1, -1))], ids=["same", "opposite"])
+def test_processes_fill_the_same_rows_at_once(tmp_path: Path, draw: Draw, orders: tuple[range, range]) -> None:
+    ready = fork.Barrier(2)
+    processes = [fork.Process(target=fill, args=(tmp_path, draw, order, ready)) for order in orders]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0, 0]
+    before = draw.count()
+    check_all(make(tmp_path, draw))
+    assert draw.count() == before + 1
+
+
+def rewrite_for_ever(store: RowStore) -> None:
+    while True:
+        store.write(0, np.full(store.shape, 7, np.uint8), 1)
+        store.write(0, np.full(store.shape, 9, np.uint8), 1)
+
+
+def test_a_process_killed_while_it_writes_leaves_no_wrong_row(tmp_path: Path) -> None:
+    store = RowStore(tmp_path, "x", 2, (3, 400, 400))
+    for _ in range(3):
+        process = fork.Process(target=rewrite_for_ever, args=(store,))
+        process.start()
+        for _ in range(20):  # while it writes, and what is left after the kill
+            pixels = store.read(0, 1)
+            assert pixels is None or (pixels == pixels.flat[0]).all()
+        os.kill(process.pid or 0, signal.SIGKILL)
+        process.join()
+        pixels = store.read(0, 1)
+        assert pixels is None or (pixels == pixels.flat[0]).all()
+    store.write(0, np.full(store.shape, 3, np.uint8), 1)
+    read = store.read(0, 1)
+    assert read is not None
+    assert (read == 3).all()
+
+
+def test_a_store_can_be_pickled_before_and_after_its_use(tmp_path: Path) -> None:
+    store = RowStore(tmp_path, "x", 2, (3,))
+    store.write(1, np.array([1, 2, 3], np.uint8), 5)
+    assert store.read(1, 5) is not None
+    again = pickle.loads(pickle.dumps(store))
+    assert again.read(1, 5).tolist() == [1, 2, 3]
+    assert again.read(1, 6) is None
+
+
+def test_a_store_says_what_it_holds_and_takes_room_as_it_is_filled(tmp_path: Path) -> None:
+    assert RowStore.missing_bytes(tmp_path, "folds 1", 100, (1000, 1000)) == 100 * 1_000_008
+    store = RowStore(tmp_path, "folds 1", 100, (1000, 1000))
+    assert '"identity": "folds 1"' in (store.folder / "store.json").read_text()
+    assert RowStore.missing_bytes(tmp_path, "folds 1", 100, (1000, 1000)) > 99_000_000
+
+
+def test_a_store_that_does_not_fit_is_refused(tmp_path: Path, draw: Draw) -> None:
+    with pytest.raises(UserError, match=r"the store of decoded images needs .* GiB in .*, where .* are free"):
+        make(tmp_path, draw, num_rows=2**50)
+    assert not list(tmp_path.glob("*/images.npy"))
+
+
+@pytest.mark.parametrize("image", [torch.zeros(SHAPE), np.zeros(SHAPE, np.uint8)])
+def test_another_type_names_the_image(tmp_path: Path, image: Any) -> None:
+    with pytest.raises(UserError, match=r"n0 \(0\): the transform gives a .*, but what is kept .* ToUint8d"):
+        make(tmp_path, Give(lambda number: image))
+
+
+def test_another_shape_names_the_image(tmp_path: Path) -> None:
+    dataset = make(tmp_path, Give(lambda number: torch.zeros(number // 3, 2, dtype=torch.uint8)))
+    with pytest.raises(UserError, match=r"n5 \(5\): .* shape \(1, 2\), but for the first image \(0, 2\); resize"):
+        dataset[5]
+
+
+def test_random_transforms_are_refused(tmp_path: Path, draw: Draw) -> None:
+    with pytest.raises(UserError, match="RandFlipd is random"):
+        make(tmp_path, Compose([draw, Compose([RandFlipd("image")])]))
+
+
+@pytest.mark.parametrize(
+    ("numbers", "change", "said"),
+    [
+        (range(8), {"identity": ""}, "identity: a store on disk needs"),
+        (range(0), {}, "there are no items"),
+        (range(8), {"num_rows": 7}, "n7: row 7 is outside of the store, which has 7 rows"),
+    ],
+)
+def test_what_cannot_be_stored_is_refused(
+    tmp_path: Path, draw: Draw, numbers: range, change: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UserError, match=said):
+        make(tmp_path, draw, numbers, **change)

@@ -1,0 +1,316 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image
+
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.data.propose.card import Options, Proposal, propose_card
+from medmamba_monai.data.propose.layout import Labels
+from tests.helpers.small_images import draw, write_dicom, write_table
+
+
+def proposed(images: Path, labels: Labels | None = None, **options: Any) -> Proposal:
+    return propose_card("mine", images, labels or Labels(), Options(**options))
+
+
+def draw_classes(folder: Path, names: tuple[str, ...] = ("benign", "malignant"), mode: str = "L") -> Path:
+    for label, name in enumerate(names):
+        for index in range(3):
+            draw(folder / name / f"{index}.png", 10 * label + index, mode=mode)
+    return folder
+
+
+def test_a_folder_per_class(tmp_path: Path) -> None:
+    card = proposed(draw_classes(tmp_path)).card
+    assert (card.task, card.channels, card.spatial_dims, card.image_size) == ("binary", 1, 2, 224)
+    assert card.class_names == ("benign", "malignant")
+    assert card.expected_counts["all"].classes == {"benign": 3, "malignant": 3}
+    assert card.reading.arguments() == {}
+
+
+def test_color_and_more_classes(tmp_path: Path) -> None:
+    card = proposed(draw_classes(tmp_path, ("a", "b", "c"), "RGB")).card
+    assert (card.task, card.channels) == ("multi-class", 3)
+
+
+def test_the_order_of_classes_is_what_the_user_says(tmp_path: Path) -> None:
+    draw_classes(tmp_path, ("mild", "normal", "severe"))
+    card = proposed(tmp_path, ordinal=True, classes=["normal", "mild", "severe"]).card
+    assert (card.task, card.class_names) == ("ordinal", ("normal", "mild", "severe"))
+    with pytest.raises(UserError, match="--ordinal: say the order of 'mild', 'normal', 'severe' with --classes"):
+        proposed(tmp_path, ordinal=True)
+    with pytest.raises(UserError, match="--classes: names 'normal', 'mild', the images have"):
+        proposed(tmp_path, classes=["normal", "mild"])
+
+
+def test_folders_of_splits_are_never_classes(tmp_path: Path) -> None:
+    for name in ("train_set", "test_set"):
+        draw_classes(tmp_path / name)
+    assert proposed(tmp_path).card.layout.split_folders == {"train": "train_set", "test": "test_set"}
+    draw(tmp_path / "unlabelled" / "x.png", 1)
+    with pytest.raises(UserError, match="some of which name an official split; keep one folder for each"):
+        proposed(tmp_path)
+
+
+@pytest.mark.parametrize("ordinal", [False, True])
+def test_numbers_are_ordered_by_their_value(tmp_path: Path, ordinal: bool) -> None:
+    draw_classes(tmp_path, ("10", "2", "-1"))
+    assert proposed(tmp_path, ordinal=ordinal).card.class_names == ("-1", "2", "10")
+
+
+def test_a_class_may_be_called_test(tmp_path: Path) -> None:
+    assert proposed(draw_classes(tmp_path, ("control", "test"))).card.class_names == ("control", "test")
+
+
+def test_a_set_that_would_be_darker_for_its_depth_is_refused(tmp_path: Path) -> None:
+    draw_classes(tmp_path)
+    Image.fromarray(np.array([[0, 4095]], np.uint16)).save(tmp_path / "benign" / "deep.png")
+    with pytest.raises(UserError, match=r"files can hold different ranges \(0 to 255: 6, 0 to 65535: 1 files\)"):
+        proposed(tmp_path)
+
+
+def test_pictures_of_one_series_uid_are_no_volume(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        for index in range(3):
+            write_dicom(tmp_path / name / "patient" / f"{index}.dcm", index, series="1.2.3")
+    assert proposed(tmp_path).card.spatial_dims == 2
+
+
+def test_a_wrapped_folder_is_suggested(tmp_path: Path) -> None:
+    draw_classes(tmp_path / "Chest data")
+    with pytest.raises(UserError, match=r"Did you mean --images .*/Chest data\?"):
+        proposed(tmp_path)
+
+
+def test_pictures_of_different_bit_depths_keep_their_own_range(tmp_path: Path) -> None:
+    draw_classes(tmp_path)
+    Image.fromarray(np.array([[0, 65535]], np.uint16)).save(tmp_path / "benign" / "deep.png")
+    proposal = proposed(tmp_path)
+    assert proposal.card.reading.arguments() == {}
+    assert any("each is scaled by the full range of its own type" in remark for remark in proposal.remarks)
+
+
+def test_pictures_among_scans_are_refused(tmp_path: Path) -> None:
+    draw_classes(tmp_path)
+    write_dicom(tmp_path / "benign" / "x.dcm", 1)
+    with pytest.raises(UserError, match=r"holds picture \(.*\) and DICOM \(.*\), whose values have different units"):
+        proposed(tmp_path)
+
+
+def test_a_patient_that_some_files_do_not_name_is_an_error(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        for index in range(4):
+            write_dicom(tmp_path / name / f"{index}.dcm", index, patient="" if index == 3 else f"P{index}")
+    with pytest.raises(UserError, match=r"3\.dcm: has no PatientID, as have 1 others of 8; .*--group-tag none"):
+        proposed(tmp_path)
+    assert proposed(tmp_path, group_tag="none").card.layout.group_tag is None
+
+
+def test_a_localizer_among_volumes_is_an_error(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        for scan in range(2):
+            for place in range(3):
+                path = tmp_path / name / f"scan{scan}" / f"{place}.dcm"
+                write_dicom(path, place, series=f"1.2.{scan + 1}{ord(name)}", position=place)
+    write_dicom(tmp_path / "a" / "localizer" / "0.dcm", 9)
+    with pytest.raises(UserError, match=r"localizer/0\.dcm: is the only slice in its folder, as are 0 others"):
+        proposed(tmp_path)
+    assert proposed(tmp_path, spatial_dims=2).card.spatial_dims == 2
+
+
+@pytest.mark.parametrize("value", ["nan", "N/A", ""])
+def test_a_missing_label_is_no_class(tmp_path: Path, value: str) -> None:
+    for index in range(3):
+        draw(tmp_path / f"{index}.png", index)
+    table = write_table(tmp_path / "labels.csv", f"file,kind\n0.png,a\n1.png,b\n2.png,{value}\n")
+    with pytest.raises(UserError, match=f"line 4: kind is '{value}', which is no class"):
+        proposed(tmp_path, Labels(table=table, image_column="file", label_column=("kind",)))
+
+
+def test_no_finding_is_no_label_when_said(tmp_path: Path) -> None:
+    for index in range(3):
+        draw(tmp_path / f"{index}.png", index)
+    table = write_table(tmp_path / "labels.csv", "file,found\n0.png,a|b\n1.png,No Finding\n2.png,b\n")
+    labels = Labels(table, "file", ("found",), label_separator="|", no_label=("No Finding",))
+    assert proposed(tmp_path, labels).card.class_names == ("a", "b")
+
+
+def test_tables_in_other_encodings(tmp_path: Path) -> None:
+    for index in range(2):
+        draw(tmp_path / f"{index}.png", index)
+    table = tmp_path / "labels.csv"
+    table.write_bytes("file,kind\n0.png,gutartig\n1.png,bösartig\n".encode("latin-1"))
+    labels = {"table": table, "image_column": "file", "label_column": ("kind",)}
+    assert proposed(tmp_path, Labels(**labels, encoding="latin-1")).card.class_names == ("bösartig", "gutartig")
+    table.write_bytes("\ufefffile,kind\n".encode("utf-16-le"))
+    with pytest.raises(UserError, match="is not text in utf-8-sig; pass --encoding"):
+        proposed(tmp_path, Labels(**labels))
+    table.write_bytes(b"PK\x03\x04")
+    with pytest.raises(UserError, match="is an Excel file; save it as CSV"):
+        proposed(tmp_path, Labels(**labels))
+
+
+@pytest.mark.parametrize("pattern", ["(", "abc"])
+def test_a_pattern_without_a_group_is_refused(tmp_path: Path, pattern: str) -> None:
+    with pytest.raises(UserError, match=r"group_pattern: (is no regular|must have exactly one pair)"):
+        proposed(draw_classes(tmp_path), Labels(group_pattern=pattern))
+
+
+def test_split_folders_are_an_official_split(tmp_path: Path) -> None:
+    draw_classes(tmp_path / "Train")
+    draw_classes(tmp_path / "test")
+    proposal = proposed(tmp_path)
+    assert proposal.card.official_test
+    assert {sample.split for sample in proposal.found.samples} == {"train", "test"}
+
+
+def test_a_table_beside_the_images(tmp_path: Path) -> None:
+    for index in range(4):
+        draw(tmp_path / "images" / f"im{index}.png", index)
+    rows = "im0;p1;train;2\nim1;p1;train;10\nim2;p2;val;2\nim3;p3;test;10\n"
+    table = write_table(tmp_path / "labels.csv", "name;patient;set;grade\n" + rows)
+    columns = {"image_column": "name", "label_column": ("grade",), "group_column": "patient", "split_column": "set"}
+    proposal = proposed(tmp_path / "images", Labels(table=table, **columns))
+    layout = proposal.card.layout
+    assert (layout.path, layout.image_folder, layout.image_suffix, layout.separator) == (
+        "labels.csv",
+        "images",
+        ".png",
+        ";",
+    )
+    assert proposal.card.class_names == ("2", "10")
+    assert proposal.dataset_dir == tmp_path
+    assert sorted(sample.group for sample in proposal.found.samples) == ["p1", "p1", "p2", "p3"]
+
+
+def test_several_labels(tmp_path: Path) -> None:
+    for index in range(3):
+        draw(tmp_path / f"{index}.png", index)
+    table = write_table(tmp_path / "labels.csv", "file,found\n0.png,a|b\n1.png,\n2.png,b\n")
+    labels = Labels(table=table, image_column="file", label_column=("found",), label_separator="|")
+    proposal = proposed(tmp_path, labels)
+    assert proposal.card.task == "multi-label"
+    assert [sample.label for sample in proposal.found.samples] == [(1, 1), (0, 0), (0, 1)]
+
+
+def test_dicom_tells_patients_modality_and_range(tmp_path: Path) -> None:
+    for label, name in enumerate(("sick", "well")):
+        for index in range(3):
+            write_dicom(tmp_path / name / f"{index}.dcm", 10 * label + index, patient=f"Doe^{index}")
+    proposal = proposed(tmp_path)
+    assert (proposal.card.modality, proposal.card.layout.group_tag) == ("CT", "PatientID")
+    assert {sample.group for sample in proposal.found.samples} == {"Doe^0", "Doe^1", "Doe^2"}
+    assert "Doe" not in proposal.card.model_dump_json() + " ".join(proposal.remarks)
+
+
+def test_volumes_are_seen(tmp_path: Path) -> None:
+    for label, name in enumerate(("a", "b")):
+        (tmp_path / name).mkdir()
+        for index in range(2):
+            values = np.random.default_rng(10 * label + index).normal(size=(6, 5, 4)).astype(np.float32)
+            nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), tmp_path / name / f"{index}.nii.gz")
+    card = proposed(tmp_path).card
+    assert (card.spatial_dims, card.image_size) == (3, 64)
+    low, high = card.reading.intensity_range
+    assert low < -2 < 2 < high
+    assert card.reading.clip
+
+
+def test_series_folders_are_seen(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        for scan in range(2):
+            for place in range(3):
+                path = tmp_path / name / f"scan{scan}" / f"{place}.dcm"
+                write_dicom(path, place, series=f"1.2.{scan + 1}{len(name)}", position=place)
+    assert proposed(tmp_path).card.spatial_dims == 3
+
+
+def test_twelve_bits_in_sixteen_get_a_range(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        values = np.linspace(0, 4095, 64).astype(np.uint16).reshape(8, 8)
+        Image.fromarray(values).save(tmp_path / name / "x.png")
+    assert proposed(tmp_path).card.reading.intensity_range == (0, 4095)
+    given = proposed(tmp_path, reading={"intensity_range": [0, 2000], "clip": True}).card
+    assert given.reading.intensity_range == (0, 2000)
+
+
+def test_images_of_every_class_are_opened(tmp_path: Path) -> None:
+    for name, top in (("a", 100), ("b", 1000)):
+        (tmp_path / name).mkdir()
+        for index in range(150):
+            Image.fromarray(np.array([[0, top + index]], np.uint16)).save(tmp_path / name / f"{index:03d}.png")
+    assert proposed(tmp_path).card.reading.intensity_range == (0, 1149)
+
+
+def test_windows_in_some_files_only_get_one_range(tmp_path: Path) -> None:
+    for label, name in enumerate(("a", "b")):
+        for index in range(3):
+            window = {"WindowCenter": 40, "WindowWidth": 400} if name == "a" else {}
+            write_dicom(tmp_path / name / f"1.2.{label}.{index}", 10 * label + index, patient=f"P{index}", **window)
+    proposal = proposed(tmp_path)
+    assert proposal.card.reading.clip
+    assert proposal.card.layout.group_tag == "PatientID"
+    assert any("3 of 6 images have a DICOM window of their own" in remark for remark in proposal.remarks)
+
+
+def test_a_given_window_takes_the_place_of_a_range(tmp_path: Path) -> None:
+    for label, name in enumerate(("a", "b")):
+        for index in range(3):
+            write_dicom(tmp_path / name / f"{index}.dcm", 10 * label + index)
+    assert proposed(tmp_path, reading={"window": [40, 400]}).card.reading.arguments() == {"window": [40, 400]}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"reading": {"background": 300}}, "background"),
+        ({"reading": {"window": [40, -1]}}, "the width must be above 0"),
+        ({"reading": {"intensity_range": [float("nan"), 1]}}, "intensity_range"),
+        ({"image_size": 0}, "image_size"),
+        ({"title": "$1"}, "must not begin with"),
+    ],
+)
+def test_what_makes_no_sense_is_said(tmp_path: Path, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        proposed(draw_classes(tmp_path), **options)
+
+
+def test_class_folders_that_would_run_as_code_are_refused(tmp_path: Path) -> None:
+    draw_classes(tmp_path, ("$__import__('os')", "b"))
+    with pytest.raises(UserError, match=r"classes\.0\.name: must not begin with \$"):
+        proposed(tmp_path)
+
+
+def test_labels_that_differ_in_case_only_are_refused(tmp_path: Path) -> None:
+    for index in range(2):
+        draw(tmp_path / f"{index}.png", index)
+    table = write_table(tmp_path / "labels.csv", "file,kind\n0.png,Yes\n1.png,yes\n")
+    with pytest.raises(UserError, match="names and aliases must differ"):
+        proposed(tmp_path, Labels(table=table, image_column="file", label_column=("kind",)))
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ({}, "it needs one folder of images for each class, or"),
+        ({"group_column": "patient"}, r"--group_column: names a column, so pass the table too"),
+        ({"table": Path("none.csv")}, r"--table none\.csv: there is no such file"),
+    ],
+)
+def test_labels_that_are_not_there(tmp_path: Path, labels: dict[str, Any], said: str) -> None:
+    draw(tmp_path / "1.png", 1)
+    with pytest.raises(UserError, match=said):
+        proposed(tmp_path, Labels(**labels))
+
+
+def test_a_folder_without_images(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no image that can be read"):
+        proposed(tmp_path)
+    with pytest.raises(UserError, match="there is no such folder"):
+        proposed(tmp_path / "none")

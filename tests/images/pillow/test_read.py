@@ -1,0 +1,389 @@
+from __future__ import annotations
+
+import contextlib
+import struct
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.images import ReadImage
+from medmamba_monai.images.read import describe_image, number_of_frames
+from tests.helpers.image_bytes import chunk, png, saved, tiff
+
+GRAY = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
+COLOR = np.stack([GRAY, GRAY + 1, GRAY + 2], axis=-1)
+RED, GREEN = (255, 0, 0), (0, 255, 0)
+U16 = np.array([[0, 257, 65535]], np.uint16)  # 0, 1 and 255 on the scale of 8 bits
+RGB16 = np.array([[[0, 257, 65535], [0x1234, 0x00FF, 0xFF00]]], np.uint16)
+RGB16_SHOWN = [[[0, 1, 255], [18, 1, 254]]]  # 4660 / 257 = 18.1, 255 / 257 = 0.99, 65280 / 257 = 254.0
+PALETTE = chunk(b"PLTE", bytes([*RED, *GREEN]))
+GRAY_PALETTE = chunk(b"PLTE", bytes([10, 10, 10, 200, 200, 200]))
+
+
+def big(array: np.ndarray) -> bytes:
+    return array.astype(array.dtype.newbyteorder(">")).tobytes()
+
+
+def one_color(mode: str, color: object, kind: str, **options: object) -> bytes:
+    return saved(Image.new(mode, (8, 8), color), kind, **options)
+
+
+def tiff12() -> bytes:
+    return tiff(np.array([[0x00, 0x0F, 0xFF]], np.uint8), bits=12, columns=2)
+
+
+# name: content of the file, options, rows of gray or (rows, columns, 3) of color
+RIGHT: dict[str, tuple[bytes | Callable[[], bytes], dict[str, object], object]] = {
+    "PNG 1-bit": (png(1, 0, b"\x40"), {}, [[0, 255], [0, 255]]),
+    "PNG 2-bit": (png(2, 0, b"\x60"), {}, [[85, 170], [85, 170]]),
+    "PNG 4-bit": (png(4, 0, b"\x1f"), {}, [[17, 255], [17, 255]]),
+    "PNG 16-bit": (png(16, 0, big(U16), (3, 1)), {}, [[0, 1, 255]]),
+    "PNG 16-bit rounded": (png(16, 0, b"\x12\x34", (1, 1)), {}, [[18]]),
+    "PNG 16-bit range": (png(16, 0, b"\x00\x64\x00\x78", (2, 1)), {"intensity_range": (100, 120)}, [[0, 255]]),
+    "PNG 16-bit image": (png(16, 0, b"\x00\x64\x00\x78", (2, 1)), {"intensity_range": "image"}, [[0, 255]]),
+    "PNG 16-bit window": (png(16, 0, b"\x00\x64\x00\x78", (2, 1)), {"window": (120, 40)}, [[0, 128]]),
+    "PNG 16-bit RGB": (png(16, 2, big(RGB16), (2, 1)), {}, RGB16_SHOWN),
+    "PNG 16-bit gray, opaque": (png(16, 4, b"\x01\x01\xff\xff", (1, 1)), {}, [[1]]),
+    "PNG 16-bit gray, alpha": (png(16, 4, b"\xff\xff\x7f\xff", (1, 1)), {"background": 0}, [[127]]),
+    "PNG 16-bit RGB, alpha": (
+        png(16, 6, b"\xff\xff\0\0\0\xff\x80\x00", (1, 1)),
+        {"background": (0, 255, 0)},
+        [[[128, 127, 0]]],
+    ),
+    "PNG 16-bit one transparent": (
+        png(16, 0, b"\x12\x34\x12\x35", (2, 1), chunk(b"tRNS", b"\x12\x34")),
+        {"background": 255},
+        [[255, 18]],
+    ),
+    "PNG 16-bit RGB one transparent": (
+        png(16, 2, big(RGB16), (2, 1), chunk(b"tRNS", big(RGB16[0, 1]))),
+        {"background": 7},
+        [[[0, 1, 255], [7, 7, 7]]],
+    ),
+    "PNG 1-bit one transparent": (png(1, 0, b"\x40", extra=chunk(b"tRNS", b"\0\1")), {"background": 9}, [[0, 9]] * 2),
+    "PNG 2-bit one transparent": (png(2, 0, b"\x60", extra=chunk(b"tRNS", b"\0\1")), {"background": 9}, [[9, 170]] * 2),
+    "PNG 4-bit one transparent": (png(4, 0, b"\x1f", extra=chunk(b"tRNS", b"\0\1")), {"background": 9}, [[9, 255]] * 2),
+    "PNG 8-bit one transparent": (
+        lambda: saved(Image.fromarray(GRAY), "PNG", transparency=40),
+        {"background": 9},
+        [[0, 9, 80], [120, 160, 200]],
+    ),
+    "PNG palette": (png(1, 3, b"\x40", extra=PALETTE), {}, [[RED, GREEN]] * 2),
+    "PNG palette of grays": (png(8, 3, b"\0\1", extra=GRAY_PALETTE), {}, [[10, 200]] * 2),
+    "PNG palette half transparent": (
+        png(8, 3, b"\0\1", extra=PALETTE + chunk(b"tRNS", b"\x80")),
+        {"background": (0, 0, 255)},
+        [[(128, 0, 127), GREEN]] * 2,
+    ),
+    "PNG interlaced 16-bit": (png(16, 0, b"\x01\x01", (1, 1), interlace=1), {}, [[1]]),
+    "PNG RGBA opaque": (lambda: one_color("RGBA", (1, 2, 3, 255), "PNG"), {}, np.full((8, 8, 3), [1, 2, 3])),
+    "PNG RGBA": (
+        lambda: one_color("RGBA", (200, 100, 0, 51), "PNG"),
+        {"background": (0, 0, 100)},
+        np.full((8, 8, 3), [40, 20, 80]),
+    ),
+    "PNG LA": (lambda: one_color("LA", (200, 51), "PNG"), {"background": 100}, np.full((8, 8), 120)),
+    "PNG LA on color": (
+        lambda: one_color("LA", (200, 51), "PNG"),
+        {"background": (100, 0, 0)},
+        np.full((8, 8, 3), [120, 40, 40]),
+    ),
+    "APNG frame": (
+        lambda: saved(Image.new("L", (1, 1), 5), "PNG", save_all=True, append_images=[Image.new("L", (1, 1), 7)]),
+        {"frame": 1},
+        [[7]],
+    ),
+    "BMP 1-bit": (lambda: saved(Image.fromarray(GRAY > 90), "BMP"), {}, [[0, 0, 0], [255, 255, 255]]),
+    "BMP of 32 bits": (lambda: one_color("RGBA", (1, 2, 3, 0), "BMP"), {}, np.full((8, 8, 3), [1, 2, 3])),
+    "BMP palette": (lambda: one_color("P", 0, "BMP"), {}, np.zeros((8, 8))),
+    "JPEG CMYK": (lambda: one_color("CMYK", (255, 0, 0, 0), "JPEG"), {}, np.full((8, 8, 3), [0, 255, 255])),
+    "JPEG CMYK black": (lambda: one_color("CMYK", (0, 0, 0, 255), "JPEG"), {}, np.zeros((8, 8))),
+    "JPEG gray": (lambda: one_color("L", 77, "JPEG"), {}, np.full((8, 8), 77)),
+    "MPO": (
+        lambda: saved(Image.new("L", (8, 8), 77), "MPO", save_all=True, append_images=[Image.new("L", (8, 8), 9)]),
+        {},
+        np.full((8, 8), 77),
+    ),
+    "GIF": (lambda: one_color("P", 0, "GIF"), {}, np.zeros((8, 8))),
+    "GIF gray one transparent": (
+        lambda: saved(Image.fromarray(GRAY), "GIF", transparency=40),
+        {"background": 9},
+        [[0, 9, 80], [120, 160, 200]],
+    ),
+    "GIF frame": (
+        lambda: saved(Image.new("L", (1, 1), 5), "GIF", save_all=True, append_images=[Image.new("L", (1, 1), 7)]),
+        {"frame": 1},
+        [[7]],
+    ),
+    "WebP": (lambda: one_color("RGB", (1, 2, 3), "WEBP", lossless=True), {}, np.full((8, 8, 3), [1, 2, 3])),
+    "WebP alpha": (
+        lambda: one_color("RGBA", (200, 100, 0, 51), "WEBP", lossless=True, exact=True),
+        {"background": 0},
+        np.full((8, 8, 3), [40, 20, 0]),
+    ),
+    "WebP frame": (
+        lambda: saved(
+            Image.new("RGB", (8, 8), (5, 5, 5)),
+            "WEBP",
+            save_all=True,
+            lossless=True,
+            append_images=[Image.new("RGB", (8, 8), (9, 9, 9))],
+        ),
+        {"frame": 1},
+        np.full((8, 8), 9),
+    ),
+    "TIFF 8-bit": (tiff(GRAY), {}, GRAY),
+    "TIFF 8-bit white is zero": (tiff(GRAY, photometric=0), {}, 255 - GRAY),
+    "TIFF 1-bit": (lambda: saved(Image.fromarray(GRAY > 90), "TIFF"), {}, [[0, 0, 0], [255, 255, 255]]),
+    "TIFF signed bytes": (tiff(np.array([[-128, 127]], np.int8)), {}, [[0, 255]]),
+    "TIFF 12-bit": (tiff12(), {}, [[0, 255]]),
+    "TIFF 16-bit white is zero": (tiff(U16, photometric=0), {}, [[255, 254, 0]]),
+    "TIFF 16-bit RGBA": (
+        tiff(np.array([[[65535, 0, 0, 0x8000]]], np.uint16), photometric=2, extra=2),
+        {"background": 0},
+        [[[128, 0, 0]]],
+    ),
+    "TIFF CMYK": (lambda: one_color("CMYK", (255, 0, 0, 0), "TIFF"), {}, np.full((8, 8, 3), [0, 255, 255])),
+    "TIFF YCbCr": (lambda: one_color("YCbCr", (76, 85, 255), "TIFF"), {}, np.full((8, 8, 3), [254, 0, 0])),
+    "TIFF palette": (lambda: one_color("P", 0, "TIFF"), {}, np.zeros((8, 8))),
+    "TIFF page": (
+        lambda: saved(Image.new("L", (1, 1), 5), "TIFF", save_all=True, append_images=[Image.new("L", (1, 1), 7)]),
+        {"frame": 1},
+        [[7]],
+    ),
+    "TIFF 32-bit unsigned": (
+        tiff(np.array([[0, 2**32 - 1]], np.uint32)),
+        {"intensity_range": (0, 2**32 - 1)},
+        [[0, 255]],
+    ),
+}
+for order in "<>":
+    for deflate in (False, True):
+        what, options = f"{order}{' deflated' if deflate else ''}", {"order": order, "deflate": deflate}
+        floats, signed = np.array([[-1.0, 0, 3]], np.float32), np.array([[-32768, -32511, 32767]], np.int16)
+        RIGHT |= {
+            f"TIFF 16-bit {what}": (tiff(U16, **options), {}, [[0, 1, 255]]),
+            f"TIFF 16-bit RGB {what}": (tiff(RGB16, photometric=2, **options), {}, RGB16_SHOWN),
+            f"TIFF signed 16-bit {what}": (tiff(signed, **options), {}, [[0, 1, 255]]),
+            f"TIFF signed 32-bit {what}": (
+                tiff(signed.astype(np.int32), **options),
+                {"intensity_range": (-32768, 32767)},
+                [[0, 1, 255]],
+            ),
+            f"TIFF float {what}": (tiff(floats, **options), {"intensity_range": (-1, 4)}, [[0, 51, 204]]),
+        }
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_pixels_are_what_a_person_sees(tmp_path: Path, name: str) -> None:
+    content, options, expected = RIGHT[name]
+    path = tmp_path / "no suffix"
+    path.write_bytes(content if isinstance(content, bytes) else content())
+    pixels = np.asarray(expected)
+    color = pixels.ndim == 3
+    image = ReadImage(3 if color else 1, **options)(path)
+    np.testing.assert_array_equal(image, np.moveaxis(pixels, -1, 0) if color else pixels[None])
+
+
+def lab() -> bytes:
+    return saved(Image.new("LAB", (2, 2)), "TIFF")
+
+
+def cmyk_without_mark() -> bytes:
+    content = one_color("CMYK", (255, 0, 0, 0), "JPEG")
+    place = content.index(b"\xff\xee")
+    return content[:place] + content[place + 2 + int.from_bytes(content[place + 2 : place + 4], "big") :]
+
+
+def small_first_frame() -> bytes:
+    content = bytearray(one_color("P", 1, "GIF"))
+    content[6:8] = struct.pack("<H", 12)  # of the picture; the frame keeps its 8 columns
+    return bytes(content)
+
+
+REFUSED: dict[str, tuple[bytes | Callable[[], bytes], str]] = {
+    "PNG LA": (lambda: one_color("LA", (1, 2), "PNG"), "64 pixels are transparent; declare background"),
+    "PNG RGBA": (lambda: one_color("RGBA", (1, 1, 1, 2), "PNG"), "64 pixels are transparent"),
+    "PNG one transparent": (lambda: saved(Image.fromarray(GRAY), "PNG", transparency=40), "1 pixels are transparent"),
+    "PNG palette too short": (png(8, 3, b"\0\5", extra=PALETTE), "uses color 5 of a palette of 2"),
+    "APNG": (
+        lambda: saved(Image.new("L", (2, 2)), "PNG", save_all=True, append_images=[Image.new("L", (2, 2), 9)]),
+        r"has 2 frames; choose one with frame=0, or .*#frame\[0\]",
+    ),
+    "TIFF pages": (
+        lambda: saved(Image.new("L", (2, 2)), "TIFF", save_all=True, append_images=[Image.new("L", (2, 2))] * 2),
+        "has 3 frames",
+    ),
+    "GIF frames": (
+        lambda: saved(Image.new("L", (2, 2)), "GIF", save_all=True, append_images=[Image.new("L", (2, 2), 9)]),
+        "has 2 frames",
+    ),
+    "GIF small first frame": (small_first_frame, "first frame does not cover the picture"),
+    "TIFF float": (
+        tiff(np.array([[0.25, 1.5]], np.float32)),
+        r"float32 values from 0\.25 to 1\.5 \(TIFF, 32-bit floating point gray\); .*intensity_range=\(0\.25, 1\.5\)",
+    ),
+    "TIFF NaN": (tiff(np.array([[0, np.nan]], np.float32)), "1 values are NaN or infinite; declare fill_non_finite"),
+    "TIFF double": (tiff(np.array([[0.0, 1]], np.float64)), "unknown pixel mode"),
+    "TIFF float white is zero": (tiff(np.zeros((1, 1), np.float32), photometric=0), "smallest is white"),
+    "JPEG CMYK of unknown sense": (cmyk_without_mark, "CMYK colors that may be inverted"),
+    "TIFF of ImageJ": (
+        lambda: saved(Image.new("L", (2, 2)), "TIFF", tiffinfo={270: "ImageJ=1.53t\nimages=7\nslices=7\n"}),
+        "ImageJ wrote 7 images, of which 1 can be read",
+    ),
+    "TIFF LAB": (lab, "LAB colors"),
+    "TIFF 16-bit CMYK": (tiff(np.zeros((1, 1, 4), np.uint16), photometric=5), "16-bit CMYK"),
+    "TIFF 16-bit planes": (tiff(RGB16, photometric=2, planar=2), "separate planes"),
+    "TIFF 16-bit multiplied": (tiff(np.zeros((1, 1, 4), np.uint16), photometric=2, extra=1), "multiplied by"),
+    "truncated TIFF": (tiff(np.zeros((99, 99), np.uint8))[:-9], "damaged"),
+    "truncated GIF": (lambda: saved(Image.effect_noise((64, 64), 9), "GIF")[:-99], "damaged"),
+    "truncated WebP": (lambda: saved(Image.effect_noise((64, 64), 9).convert("RGB"), "WEBP")[:-99], "damaged"),
+    "truncated BMP": (lambda: one_color("RGB", RED, "BMP")[:-9], "damaged"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("lenient", [False, True])
+def test_what_is_open_or_damaged_is_an_error(
+    tmp_path: Path, name: str, lenient: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content, said = REFUSED[name]
+    path = tmp_path / "a.bin"
+    path.write_bytes(content if isinstance(content, bytes) else content())
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", lenient)
+    with pytest.raises(UserError, match=said) as caught:
+        ReadImage(channels=3)(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert lenient == ImageFile.LOAD_TRUNCATED_IMAGES
+
+
+TURNED = {
+    1: [[0, 40, 80], [120, 160, 200]],
+    2: [[80, 40, 0], [200, 160, 120]],
+    3: [[200, 160, 120], [80, 40, 0]],
+    4: [[120, 160, 200], [0, 40, 80]],
+    5: [[0, 120], [40, 160], [80, 200]],
+    6: [[120, 0], [160, 40], [200, 80]],
+    7: [[200, 80], [160, 40], [120, 0]],
+    8: [[80, 200], [40, 160], [0, 120]],
+}
+
+
+@pytest.mark.parametrize("orientation", TURNED)
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "deflated TIFF"])
+def test_image_is_turned_upright_once(tmp_path: Path, kind: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"PNG": {}, "JPEG": {"quality": 100}, "WEBP": {"lossless": True}, "TIFF": {}}
+    settings = options.get(kind, {"compression": "tiff_adobe_deflate"})
+    blocks = Image.fromarray(GRAY).resize((48, 32), Image.Resampling.NEAREST)
+    blocks.save(tmp_path / "a", kind.split()[-1], exif=exif, **settings)
+    image = ReadImage(channels=1)(tmp_path / "a")[0, 8::16, 8::16]
+    np.testing.assert_allclose(image, TURNED[orientation], atol=1)
+
+
+def test_unknown_orientation_turns_nothing(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 9
+    Image.fromarray(GRAY).save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(ReadImage(channels=1)(tmp_path / "a.png"), GRAY[None])
+
+
+def test_alpha_is_turned_with_the_colors(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pixels = np.stack([GRAY, np.where(GRAY == 40, 0, 255).astype(np.uint8)], axis=-1)
+    Image.fromarray(pixels, "LA").save(tmp_path / "a.png", exif=exif)
+    image = ReadImage(channels=1, background=9)(tmp_path / "a.png")
+    np.testing.assert_array_equal(image, [[[120, 0], [160, 9], [200, 80]]])
+
+
+def test_deep_pixels_of_a_turned_tiff(tmp_path: Path) -> None:
+    content = bytearray(tiff(RGB16, photometric=2, planar=1))
+    place = content.index(struct.pack("<HHI", 284, 3, 1))
+    content[place : place + 2] = struct.pack("<H", 274)  # makes of planar configuration 1 an orientation
+    content[place + 8] = 3
+    fields = struct.unpack_from("<H", content, 8)[0]
+    entries = sorted(bytes(content[10 + 12 * i : 22 + 12 * i]) for i in range(fields))
+    content[10 : 10 + 12 * fields] = b"".join(sorted(entries, key=lambda entry: struct.unpack("<H", entry[:2])))
+    (tmp_path / "a.tif").write_bytes(content)
+    np.testing.assert_array_equal(
+        ReadImage(channels=3)(tmp_path / "a.tif"), np.moveaxis(np.array(RGB16_SHOWN)[:, ::-1], -1, 0)
+    )
+
+
+def test_truncated_jpeg_is_an_error_even_where_others_are_lenient(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    (tmp_path / "a.jpg").write_bytes(saved(Image.effect_noise((64, 64), 9), "JPEG")[:-40])
+
+    def is_refused(_: int) -> bool:
+        with pytest.raises(UserError, match="truncated"):
+            ReadImage(channels=1)(tmp_path / "a.jpg")
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(is_refused, range(16)))
+    assert ImageFile.LOAD_TRUNCATED_IMAGES
+
+
+def test_raised_bound_goes_beyond_that_of_pillow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2)
+    Image.fromarray(GRAY).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(ReadImage(channels=1)(tmp_path / "a.png"), GRAY[None])
+
+
+def test_animation_of_16_bits_is_an_error(tmp_path: Path) -> None:
+    control = chunk(b"acTL", struct.pack(">II", 2, 0)) + chunk(
+        b"fcTL", struct.pack(">5I2H2B", 0, 2, 1, 0, 0, 1, 1, 0, 0)
+    )
+    (tmp_path / "a.png").write_bytes(png(16, 2, big(RGB16), (2, 1), control))
+    with pytest.raises(UserError, match=r"a\.png: is animated in 16 bits"):
+        ReadImage(channels=3, frame=0)(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "TIFF", "WEBP"])
+def test_named_frame(tmp_path: Path, kind: str) -> None:
+    frames = [Image.new("RGB", (4, 4), (value, 0, 0)) for value in (0, 255, 0)]
+    frames[0].save(tmp_path / "a", kind, save_all=True, append_images=frames[1:])
+    image = ReadImage(channels=3, frame="all")(f"{tmp_path / 'a'}#frame[1]")
+    assert image[0].min() > 250
+    assert number_of_frames(tmp_path / "a") == 3
+    with pytest.raises(UserError, match=r"has no frame 3; it has 3 frames"):
+        ReadImage(channels=3)(f"{tmp_path / 'a'}#frame[3]")
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "channels", "nominal"),
+    [
+        (png(16, 0, big(U16), (3, 1)), "PNG, 16-bit gray", 1, (0, 65535)),
+        (png(16, 2, big(RGB16), (2, 1)), "PNG, 16-bit RGB", 3, (0, 65535)),
+        (png(8, 3, b"\0\1", extra=GRAY_PALETTE), "PNG, 8-bit palette", 1, (0, 255)),
+        (tiff(np.array([[0.5]], np.float32)), "TIFF, 32-bit floating point gray", 1, None),
+        (tiff(np.array([[5, -5]], np.int16)), "TIFF, 16-bit signed gray", 1, (-32768, 32767)),
+    ],
+)
+def test_facts_need_no_declaration(
+    tmp_path: Path, content: bytes, kind: str, channels: int, nominal: tuple[float, float] | None
+) -> None:
+    (tmp_path / "a").write_bytes(content)
+    facts = describe_image(tmp_path / "a")
+    assert (facts.kind, facts.channels, facts.nominal) == (kind, channels, nominal)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF", "WEBP", "BMP", "JPEG"])
+def test_damage_anywhere_raises_nothing_but_user_errors(tmp_path: Path, kind: str) -> None:
+    whole = saved(Image.effect_noise((16, 16), 50), kind)
+    read, generator = ReadImage(channels=3, background=0), np.random.default_rng(0)
+    for _ in range(150):
+        content = bytearray(whole[: generator.integers(4, len(whole) + 1)])
+        content[generator.integers(4, len(content))] ^= 1 << generator.integers(8)
+        (tmp_path / "a").write_bytes(content)
+        with contextlib.suppress(UserError):
+            read(tmp_path / "a")

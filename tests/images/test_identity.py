@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pytest
+from monai.transforms import Compose, EnsureTyped
+
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.images import (
+    ConvertImage,
+    ConvertImaged,
+    ReadImage,
+    ReadImaged,
+    ResizeImage,
+    ResizeImaged,
+    ToUint8d,
+)
+from medmamba_monai.images import identity as module
+from medmamba_monai.images.identity import transform_identity
+from medmamba_monai.images.read import READING_VERSION
+
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"spatial_dims": 3},
+    {"dtype": "float32"},
+    {"intensity_range": (100, 150)},
+    {"window": (40, 400)},
+    {"clip": True},
+    {"background": 0},
+    {"frame": "all"},
+    {"fill_non_finite": 0},
+    {"max_pixels": 9},
+    {"max_bytes": 9},
+]
+
+
+def test_every_option_of_reading_counts() -> None:
+    for kind in (lambda **options: ReadImage(1, **options), lambda **options: ReadImaged("image", 1, **options)):
+        assert len({transform_identity(kind(**options)) for options in OPTIONS}) == len(OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (ReadImaged("image", 1), ReadImaged("image", 3)),
+        (ReadImaged("image", 1), ReadImaged("picture", 1)),
+        (ResizeImage((8, 8)), ResizeImage((8, 9))),
+        (ResizeImaged("image", (8, 8)), ResizeImaged("image", (8, 9))),
+        (ConvertImage(1), ConvertImage(3)),
+        (ConvertImaged("image", 1), ConvertImaged("image", 3)),
+        (ToUint8d("image"), ToUint8d("picture")),
+        ([ToUint8d("image"), ConvertImage(1)], [ConvertImage(1), ToUint8d("image")]),
+        (None, ToUint8d("image")),
+    ],
+)
+def test_other_transforms_have_another_identity(one: Any, other: Any) -> None:
+    assert transform_identity(one) != transform_identity(other)
+
+
+def test_a_composition_is_what_it_is_made_of() -> None:
+    parts = [ReadImaged("image", 1), ResizeImaged("image", (8, 8))]
+    assert transform_identity(Compose([parts[0], Compose(parts[1])])) == transform_identity(parts)
+
+
+def test_the_rules_of_reading_and_the_decoders_count() -> None:
+    found = transform_identity(None).split("; ")
+    assert found[0] == f"reading {READING_VERSION}"
+    assert {f"{name} {version(name)}" for name in ("pillow", "pydicom", "nibabel", "torch")} <= set(found)
+
+
+def test_another_version_of_a_decoder_is_another_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = transform_identity(None)
+    monkeypatch.setattr(module, "version", lambda name: "99")
+    module._versions.cache_clear()
+    after = transform_identity(None)
+    module._versions.cache_clear()
+    assert before != after
+
+
+class Scale:
+    """Tells its options."""
+
+    def __init__(self, factors: np.ndarray) -> None:
+        self.factors = factors
+
+    def __repr__(self) -> str:
+        return f"Scale({self.factors})"
+
+
+@pytest.mark.parametrize(
+    ("part", "name"),
+    [
+        (lambda item: item, "<lambda>"),
+        (EnsureTyped("image"), "EnsureTyped"),
+        (Scale(np.arange(9999)), "Scale"),
+    ],
+)
+def test_what_does_not_tell_its_options_is_refused(part: Any, name: str) -> None:
+    with pytest.raises(UserError, match=f"{name} does not tell its options: give it a __repr__"):
+        transform_identity(Compose([ToUint8d("image"), part]))
+    assert transform_identity(Scale(np.arange(3))).startswith("Scale([0 1 2]); ")
+
+
+@pytest.mark.slow
+def test_another_process_finds_the_same_identity() -> None:
+    code = (
+        "from medmamba_monai.images import ReadImaged; from medmamba_monai.images.identity import transform_identity;"
+        "print(transform_identity(ReadImaged('image', 1, window=(40, 400))))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert found.strip() == transform_identity(ReadImaged("image", 1, window=(40, 400)))

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image
+
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.images import ReadImage
+from medmamba_monai.images.kinds import looks_like_dicom
+from medmamba_monai.images.read import READABLE_SUFFIXES, is_image_file, number_of_frames
+from tests.helpers.dicom_files import write
+
+GRAY = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
+
+
+@pytest.mark.parametrize("suffix", READABLE_SUFFIXES)
+def test_suffixes_are_lower_case_and_known(tmp_path: Path, suffix: str) -> None:
+    assert suffix == suffix.lower()
+    (tmp_path / f"A{suffix.upper()}").touch()
+    assert is_image_file(tmp_path / f"A{suffix.upper()}")
+
+
+@pytest.mark.parametrize("name", ["IM000001", "1.2.840.113619.2.5", "12"])
+def test_dicom_needs_no_suffix(tmp_path: Path, name: str) -> None:
+    assert is_image_file(write(tmp_path / name, GRAY))
+    (tmp_path / name).write_bytes(b"text")
+    assert not is_image_file(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.dcm", "a.png", "IM000001"])
+def test_dicom_is_known_by_its_content(tmp_path: Path, name: str) -> None:
+    assert looks_like_dicom(write(tmp_path / name, GRAY))
+    assert not looks_like_dicom(tmp_path)
+    assert not looks_like_dicom(tmp_path / "missing.dcm")
+    assert not looks_like_dicom(write(tmp_path / "DICOMDIR", GRAY))
+    (tmp_path / name).write_bytes(b"text")
+    assert not looks_like_dicom(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "DICOMDIR", "notes.txt", "archive.tar.gz", "a.img", "folder.png"])
+def test_other_files_are_no_images(tmp_path: Path, name: str) -> None:
+    if name == "folder.png":
+        (tmp_path / name).mkdir()
+    else:
+        write(tmp_path / name, GRAY)
+    assert not is_image_file(tmp_path / name)
+    assert not is_image_file(tmp_path / "missing.png")
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".dcm", ".nii.gz", ""])
+def test_content_decides_and_not_the_suffix(tmp_path: Path, suffix: str) -> None:
+    Image.fromarray(GRAY).save(tmp_path / f"a{suffix}", "PNG")
+    np.testing.assert_array_equal(ReadImage(channels=1)(tmp_path / f"a{suffix}"), GRAY[None])
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"PK\3\4", "is a zip archive; unpack it"),
+        (b"%PDF-1.7", "is a PDF document"),
+        (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+        (b"\x89HDF\r\n", "HDF5"),
+        (b"NRRD0004", "NRRD"),
+        (b"ObjectType = Image", "MetaImage"),
+        (b"RIFF\0\0\0\0WAVE", "is damaged or no PNG"),
+        (b"", "is empty"),
+    ],
+)
+def test_other_content_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(UserError, match=said) as caught:
+        ReadImage(channels=1)(tmp_path / "a.png")
+    assert str(caught.value).startswith(f"{tmp_path / 'a.png'}: ")
+
+
+def test_picture_is_no_volume(tmp_path: Path) -> None:
+    Image.fromarray(GRAY).save(tmp_path / "a.png")
+    with pytest.raises(UserError, match="is a flat picture; volumes are read from"):
+        ReadImage(channels=1, spatial_dims=3)(tmp_path / "a.png")
+
+
+def test_single_files_and_folders_have_one_frame(tmp_path: Path) -> None:
+    Image.fromarray(GRAY).save(tmp_path / "a.png")
+    nibabel.save(nibabel.Nifti1Image(GRAY, np.eye(4)), tmp_path / "a.nii")
+    write(tmp_path / "a.dcm", GRAY)
+    assert [number_of_frames(tmp_path / name) for name in ("a.png", "a.nii", "a.dcm", "")] == [1, 1, 1, 1]

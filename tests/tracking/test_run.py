@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ignite.engine import Events
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from monai.handlers import StatsHandler
+
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.tracking import TrackedRun
+from medmamba_monai.tracking.journal import read_lines
+from medmamba_monai.tracking.run import end_status
+from medmamba_monai.training import TrackTraining
+from tests.helpers.small_bundle import SmallBundle
+from tests.helpers.small_training import SmallTraining
+
+
+@pytest.fixture
+def uri(small_bundle: SmallBundle, tmp_path: Path) -> str:
+    shutil.copy(small_bundle.store, tmp_path / "mlruns.db")
+    return f"sqlite:///{tmp_path}/mlruns.db"
+
+
+def tracked(folder: Path, uri: str, epochs: int = 2, resume: bool = True, **options: Any) -> SmallTraining:
+    """A small training whose run is logged, with `StatsHandler` as in the bundles."""
+    training = SmallTraining(folder, epochs=epochs, resume=resume)
+    run = TrackedRun(folder, uri, "phantom", "small", resume=resume)
+    tags = {"dataset": "phantom"}
+    handler = TrackTraining(run, {"epochs": epochs, "depths": [1, 1]}, tags, training.evaluator, **options)
+    handler.attach(training.trainer)
+    StatsHandler(output_transform=lambda output: output["loss"]).attach(training.trainer)
+    return training
+
+
+def run_of(folder: Path, uri: str) -> Run:
+    return MlflowClient(uri).get_run(TrackedRun(folder, uri, "phantom", "small").run_id)
+
+
+def crash_with(training: SmallTraining, error: BaseException, event: Events) -> None:
+    def crash(engine):
+        raise error
+
+    training.trainer.add_event_handler(event, crash)
+
+
+def test_parameters_tags_and_the_best_epoch_are_logged(tmp_path, uri):
+    training = tracked(tmp_path / "run", uri)
+    training.run()
+    run, state = run_of(tmp_path / "run", uri), training.evaluator.state
+    assert (run.info.status, run.info.run_name) == ("FINISHED", "small")
+    assert run.data.params == {"epochs": "2", "depths": "[1, 1]"}
+    assert run.data.tags["dataset"] == "phantom"
+    assert run.data.metrics["best/epoch"] == state.best_metric_epoch
+    assert run.data.metrics["best/val_auc"] == state.best_metric
+
+
+def test_every_epoch_has_its_metrics(tmp_path, uri):
+    training = tracked(tmp_path / "run", uri, epochs=3)
+    training.run()
+    client, run = MlflowClient(uri), run_of(tmp_path / "run", uri)
+    for key in ("validation/auc", "learning_rate", "epoch_seconds", "images_per_second"):
+        history = client.get_metric_history(run.info.run_id, key)
+        assert [metric.step for metric in history] == [1, 2, 3]
+        assert all(metric.value >= 0 for metric in history)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "event"),
+    [
+        (ValueError("x"), "FAILED", Events.EPOCH_COMPLETED),
+        (UserError("x"), "FAILED", Events.ITERATION_COMPLETED),
+        (RuntimeError("x"), "FAILED", Events.STARTED),
+        (KeyboardInterrupt(), "KILLED", Events.ITERATION_COMPLETED),
+        (SystemExit(), "KILLED", Events.EPOCH_STARTED),
+    ],
+)
+def test_the_status_tells_how_a_run_ended(tmp_path, uri, error, status, event):
+    training = tracked(tmp_path / "run", uri)
+    crash_with(training, error, event)
+    with pytest.raises(type(error)):
+        training.run()
+    assert run_of(tmp_path / "run", uri).info.status == status
+
+
+def test_a_resumed_run_goes_on_as_the_same_run(tmp_path, uri):
+    first = tracked(tmp_path / "run", uri, epochs=3)
+    crash_with(first, KeyboardInterrupt(), Events.EPOCH_STARTED(once=2))
+    with pytest.raises(KeyboardInterrupt):
+        first.run()
+    killed = run_of(tmp_path / "run", uri)
+    tracked(tmp_path / "run", uri, epochs=3).run()
+    finished = run_of(tmp_path / "run", uri)
+    assert (killed.info.status, finished.info.status) == ("KILLED", "FINISHED")
+    assert killed.info.run_id == finished.info.run_id
+    history = MlflowClient(uri).get_metric_history(finished.info.run_id, "validation/auc")
+    assert [metric.step for metric in history] == [1, 2, 3]
+
+
+def test_a_training_from_the_start_is_another_run(tmp_path, uri):
+    tracked(tmp_path / "run", uri, epochs=2).run()
+    before = run_of(tmp_path / "run", uri)
+    tracked(tmp_path / "run", uri, epochs=1, resume=False).run()
+    after = run_of(tmp_path / "run", uri)
+    assert before.info.run_id != after.info.run_id
+    assert after.data.params["epochs"] == "1"
+    assert len(MlflowClient(uri).get_metric_history(after.info.run_id, "validation/auc")) == 1
+    assert MlflowClient(uri).get_run(before.info.run_id).info.status == "FINISHED"
+
+
+def test_weights_are_logged_where_they_exist(tmp_path, uri):
+    directory = tmp_path / "run"
+    files = (directory / "model.safetensors", directory / "no_such.safetensors")
+    tracked(directory, uri, artifacts=files).run()
+    run_id = run_of(directory, uri).info.run_id
+    assert [file.path for file in MlflowClient(uri).list_artifacts(run_id, "weights")] == ["weights/model.safetensors"]
+
+
+def test_a_run_that_an_evaluation_follows_stays_running(tmp_path, uri):
+    tracked(tmp_path / "run", uri, finish=False).run()
+    assert run_of(tmp_path / "run", uri).info.status == "RUNNING"
+
+
+def test_without_an_address_everything_stays_in_the_folder(tmp_path):
+    training = tracked(tmp_path / "run", "")
+    training.run()
+    operations = [line["op"] for line in read_lines(tmp_path / "run" / "tracking.jsonl")]
+    assert operations[:2] == ["start", "status"]
+    assert operations.count("metrics") >= 2
+    assert not (tmp_path / "run" / "mlflow.json").exists()
+
+
+def test_a_run_that_failed_before_it_started_is_there_all_the_same(tmp_path, uri):
+    TrackedRun(tmp_path / "run", uri, "phantom", "small").finish("FAILED")
+    assert run_of(tmp_path / "run", uri).info.status == "FAILED"
+
+
+def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path, uri):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write"):
+        TrackedRun(tmp_path / "file" / "run", uri, "phantom", "small")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(None, "FINISHED"), (KeyboardInterrupt(), "KILLED"), (SystemExit(2), "KILLED"), (RuntimeError(), "FAILED")],
+)
+def test_end_status(error, status):
+    assert end_status(error) == status

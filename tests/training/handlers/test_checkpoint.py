@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import resource
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import torch
+from ignite.engine import Events
+from monai.engines import Trainer
+
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.training.guards import TrainingDiverged
+from medmamba_monai.training.handlers.checkpoint import ResumableCheckpoint, checkpoint_files
+from tests.helpers.small_training import SmallTraining
+
+
+class Stopped(Exception):
+    pass
+
+
+def stop_after(training: SmallTraining, epoch: int) -> None:
+    """End the process's work like a crash that comes right after the checkpoint of an epoch."""
+
+    def crash(engine):
+        raise Stopped
+
+    training.trainer.add_event_handler(Events.EPOCH_COMPLETED(once=epoch), crash)
+    with pytest.raises(Stopped):
+        training.run()
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_resumed_training_ends_with_bit_identical_weights(tmp_path, num_workers, epoch):
+    straight = SmallTraining(tmp_path / "straight", num_workers=num_workers).run()
+    stop_after(SmallTraining(tmp_path / "resumed", num_workers=num_workers), epoch)
+    assert same(SmallTraining(tmp_path / "resumed", num_workers=num_workers).run(), straight)
+
+
+def test_without_restoring_the_weights_differ(tmp_path):
+    straight = SmallTraining(tmp_path / "straight").run()
+    stop_after(SmallTraining(tmp_path / "other"), 1)
+    fresh = SmallTraining(tmp_path / "other", epochs=2, resume=False).run()
+    assert not same(fresh, straight)
+
+
+def test_best_weights_follow_the_validation_and_survive_a_resume(tmp_path):
+    stop_after(SmallTraining(tmp_path), 2)
+    training = SmallTraining(tmp_path)
+    training.run()
+    state = training.evaluator.state
+    straight = SmallTraining(tmp_path / "straight")
+    straight.run()
+    assert (state.best_metric, state.best_metric_epoch) == (
+        straight.evaluator.state.best_metric,
+        straight.evaluator.state.best_metric_epoch,
+    )
+    best = torch.load(tmp_path / "model.pt", weights_only=True)
+    assert same(best, torch.load(tmp_path / "straight" / "model.pt", weights_only=True))
+
+
+def test_the_last_two_checkpoints_remain(tmp_path):
+    SmallTraining(tmp_path, epochs=4).run()
+    names = [path.name for path in checkpoint_files(tmp_path / "checkpoints")]
+    assert names == ["checkpoint_epoch=0003.pt", "checkpoint_epoch=0004.pt"]
+
+
+def test_a_finished_training_runs_no_further_epoch(tmp_path):
+    SmallTraining(tmp_path).run()
+    again = SmallTraining(tmp_path)
+    again.run()
+    assert again.losses == []
+    assert again.trainer.state.epoch == 3
+
+
+def test_more_epochs_go_on_from_the_last(tmp_path):
+    SmallTraining(tmp_path, epochs=2).run()
+    longer = SmallTraining(tmp_path, epochs=3)
+    assert same(longer.run(), SmallTraining(tmp_path / "straight", epochs=3).run())
+
+
+def test_a_spent_patience_stays_spent(tmp_path):
+    first = SmallTraining(tmp_path, epochs=30, patience=1)
+    first.run()
+    assert first.trainer.state.epoch < 30
+    again = SmallTraining(tmp_path, epochs=30, patience=1)
+    again.run()
+    assert again.losses == []
+
+
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, caplog):
+    straight = SmallTraining(tmp_path / "straight").run()
+    stop_after(SmallTraining(tmp_path), 2)
+    newest = checkpoint_files(tmp_path / "checkpoints")[-1]
+    newest.write_bytes(newest.read_bytes()[:1000])
+    assert same(SmallTraining(tmp_path).run(), straight)
+    assert "cannot be read" in caplog.text
+
+
+def test_only_damaged_checkpoints_are_an_error(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "checkpoint_epoch=0001.pt").write_bytes(b"nonsense")
+    with pytest.raises(UserError, match="delete them, or pass --resume False"):
+        SmallTraining(tmp_path).run()
+
+
+def test_other_settings_are_refused(tmp_path):
+    SmallTraining(tmp_path, epochs=1, settings={"image_size": 16}).run()
+    with pytest.raises(UserError, match="image_size 16, but 32 is configured"):
+        SmallTraining(tmp_path, epochs=2, settings={"image_size": 32}).run()
+
+
+def test_not_resuming_starts_afresh_and_removes_the_old_checkpoints(tmp_path):
+    SmallTraining(tmp_path, epochs=3).run()
+    fresh = SmallTraining(tmp_path, epochs=1, resume=False)
+    fresh.run()
+    assert [path.name for path in checkpoint_files(tmp_path / "checkpoints")] == ["checkpoint_epoch=0001.pt"]
+
+
+def test_a_full_disk_leaves_the_last_checkpoint_whole(tmp_path):
+    SmallTraining(tmp_path, epochs=1).run()
+    before = checkpoint_files(tmp_path / "checkpoints")[0].read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(UserError, match="Free space"):
+            SmallTraining(tmp_path, epochs=2).run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    files = list((tmp_path / "checkpoints").iterdir())
+    assert [path.read_bytes() for path in files] == [before]
+
+
+class Spoil:
+    """Makes a weight NaN after the validation."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def attach(self, engine: Trainer) -> None:
+        engine.add_event_handler(Events.EPOCH_COMPLETED(once=self.epoch), self)
+
+    def __call__(self, engine: Trainer) -> None:
+        engine.network.head.bias.data[0] = float("nan")
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    with pytest.raises(TrainingDiverged, match=r"head\.bias holds NaN or infinity after epoch 2"):
+        SmallTraining(tmp_path, handlers=(Spoil(2),)).run()
+    assert [path.name for path in checkpoint_files(tmp_path / "checkpoints")] == ["checkpoint_epoch=0001.pt"]
+
+
+def test_without_any_validation_the_last_weights_are_kept(tmp_path, caplog):
+    weights = SmallTraining(tmp_path, epochs=2, val_interval=3).run()
+    assert same(torch.load(tmp_path / "model.pt", weights_only=True), weights)
+    assert "no validation ran" in caplog.text
+
+
+def test_an_empty_checkpoint_falls_back_too(tmp_path, caplog):
+    straight = SmallTraining(tmp_path / "straight").run()
+    stop_after(SmallTraining(tmp_path), 2)
+    checkpoint_files(tmp_path / "checkpoints")[-1].write_bytes(b"")
+    assert same(SmallTraining(tmp_path).run(), straight)
+
+
+def test_checkpoint_is_read_without_pickled_objects(tmp_path):
+    SmallTraining(tmp_path, epochs=1, settings={"depths": [1, 1], "seed": 0}).run()
+    path: Path = checkpoint_files(tmp_path / "checkpoints")[0]
+    content = torch.load(path, weights_only=True)
+    assert content["epoch"] == 1
+    assert content["settings"] == {"depths": [1, 1], "seed": 0}
+
+
+def test_the_validated_network_is_what_is_kept_and_the_trained_one_goes_on(tmp_path):
+    training = SmallTraining(tmp_path / "own", epochs=1)
+    average = deepcopy(training.network)
+    with torch.no_grad():
+        for weight in average.parameters():
+            weight.fill_(0.25)
+    stateful = {"network": training.network}
+    best = tmp_path / "model.pt"
+    kept = ResumableCheckpoint(tmp_path / "kept", best, stateful, training.evaluator, validated=average)
+    kept.attach(training.trainer)
+    trained = training.run()
+    assert same(torch.load(best, weights_only=True), average.state_dict())
+    (path,) = checkpoint_files(tmp_path / "kept")
+    assert same(torch.load(path, weights_only=True)["stateful"]["network"], trained)
