@@ -24,7 +24,7 @@ from medmamba_monai.cli.demo import SMALL_MEDMAMBA, find_dataset
 from medmamba_monai.core.errors import ends_with_user_errors
 from medmamba_monai.core.files import write_json
 from medmamba_monai.cross_validation import compare_runs
-from medmamba_monai.data import prepare
+from medmamba_monai.data import prepare_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS: dict[str, dict[str, Any]] = {
@@ -54,7 +54,7 @@ def _measure(options: argparse.Namespace) -> None:
     name, dataset_dir = find_dataset(ROOT)
     bundle = options.folder.resolve() / "bundle"
     generate_bundle(ROOT / "data_lists" / name / "card.json", bundle)
-    prepare(bundle / "configs" / "card.json", dataset_dir, bundle / "folds.json", download=False)
+    prepare_dataset(bundle / "configs" / "card.json", dataset_dir, bundle / "folds.json", download=False)
     store = f"sqlite:///{options.folder.resolve()}/mlruns.db"
     began = time.time()
     for title, changes in MODELS.items():

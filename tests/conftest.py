@@ -60,7 +60,7 @@ def shared_by_workers(factory: pytest.TempPathFactory, name: str) -> Iterator[tu
 @pytest.fixture(scope="session")
 def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
     """A copied bundle with generated images in two folds, and an empty MLflow store."""
-    from medmamba_monai.data import prepare, write_phantom
+    from medmamba_monai.data import prepare_dataset, write_phantom
     from medmamba_monai.tracking.mlflow_store import connect
 
     with shared_by_workers(tmp_path_factory, "small_bundle") as (folder, to_make):
@@ -70,7 +70,7 @@ def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
             shutil.copytree(ROOT / "bundles" / "phantom", found.root, ignore=unwanted)
             write_phantom(found.dataset_dir, num_train=40, num_test=20, image_size=32)
             card = found.root / "configs" / "card.json"
-            prepare(card, found.dataset_dir, found.data_list, num_folds=2, allow_count_mismatch=True)
+            prepare_dataset(card, found.dataset_dir, found.data_list, num_folds=2, allow_count_mismatch=True)
             connect(f"sqlite:///{found.store}")
     return found
 

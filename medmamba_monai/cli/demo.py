@@ -48,12 +48,12 @@ def _demo(root: Path, network: str) -> None:
     import monai.bundle
 
     from medmamba_monai.cards import load_card
-    from medmamba_monai.data import prepare
+    from medmamba_monai.data import prepare_dataset
 
     name, dataset_dir = find_dataset(root)
     bundle = _bundle(root, name)
     data_list = bundle / "output" / "demo" / "folds.json"
-    prepare(load_card(bundle / "configs" / "card.json"), dataset_dir, data_list, download=False)
+    prepare_dataset(load_card(bundle / "configs" / "card.json"), dataset_dir, data_list, download=False)
     sizes = SMALL_MEDMAMBA if network == "medmamba" else {}
     listed = ", ".join(f"{key} {value}" for key, value in {**sizes, **SETTINGS}.items())
     print(f"\nDemo: {network}, {listed}.\n", flush=True)

@@ -6,7 +6,7 @@ from medmamba_monai.data.find.locations import default_dataset_dir, default_fold
 from medmamba_monai.data.folds.fold_list import PREPARE_COMMAND, FoldList, read_fold_list
 from medmamba_monai.data.folds.make import Folds, Sample, join_groups, make_folds
 from medmamba_monai.data.phantom import write_phantom
-from medmamba_monai.data.prepare.prepare import prepare
+from medmamba_monai.data.prepare.prepare import prepare_dataset
 
 __all__ = [
     "PREPARE_COMMAND",
@@ -23,7 +23,7 @@ __all__ = [
     "join_groups",
     "list_images",
     "make_folds",
-    "prepare",
+    "prepare_dataset",
     "read_fold_list",
     "write_phantom",
 ]

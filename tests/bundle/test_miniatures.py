@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from medmamba_monai.cards.card import DatasetCard
-from medmamba_monai.data import prepare
+from medmamba_monai.data import prepare_dataset
 from medmamba_monai.data.folds.fold_list import FoldList
 from tests.helpers.miniatures import (
     FETAL_TRAINING_PATIENTS,
@@ -34,7 +34,7 @@ def made_of(variant: str, folder: Path) -> tuple[DatasetCard, FoldList]:
     card, data = miniature_card(variant.split(":")[0]), folder / "data"
     data.mkdir()
     VARIANTS[variant](data)
-    return card, prepare(
+    return card, prepare_dataset(
         card, data, folder / "lists" / "folds.json", num_folds=3, allow_count_mismatch=True, download=False
     )
 

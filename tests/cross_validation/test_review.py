@@ -25,7 +25,7 @@ from medmamba_monai.cross_validation import CrossValidation, review_again
 from medmamba_monai.cross_validation.review import CrossValidationReview
 from medmamba_monai.cross_validation.review_options import check_review_options, images_left_out
 from medmamba_monai.cross_validation.summary import CrossValidationSummary
-from medmamba_monai.data import prepare
+from medmamba_monai.data import prepare_dataset
 from medmamba_monai.evaluation import Predictions, all_metrics, write_predictions
 from tests.helpers.small_bundle import SmallBundle
 from tests.helpers.small_data import folder_card, npz_content, small_card, write_npz
@@ -261,7 +261,7 @@ def test_options_are_checked_before_anything_is_trained(tmp_path):
 
 def finished_folds(card: DatasetCard, data: Path, output: Path) -> CrossValidationSummary:
     """Folds whose predictions were never trained: no journal, no best epoch."""
-    made = prepare(card, data, output / "folds.json", num_folds=3, download=False, allow_count_mismatch=True)
+    made = prepare_dataset(card, data, output / "folds.json", num_folds=3, download=False, allow_count_mismatch=True)
     generator = np.random.default_rng(0)
     for fold in range(made.num_folds):
         items = [(item, part) for part, found in made.parts(fold).items() if part != "train" for item in found]

@@ -11,7 +11,7 @@ import pytest
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.cross_validation.review_inputs import case_images, class_balance, read_history
-from medmamba_monai.data import FoldList, prepare
+from medmamba_monai.data import FoldList, prepare_dataset
 from medmamba_monai.evaluation.results.mistakes import Case
 from medmamba_monai.tracking.journal import Journal
 from tests.helpers.small_data import folder_card, npz_content, small_card, write_npz
@@ -24,7 +24,7 @@ def case(name: str) -> Case:
 @pytest.fixture
 def fold_list(tmp_path: Path) -> FoldList:
     write_npz(tmp_path)
-    return prepare(small_card(), tmp_path, tmp_path / "folds.json", num_folds=3, download=False)
+    return prepare_dataset(small_card(), tmp_path, tmp_path / "folds.json", num_folds=3, download=False)
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def volumes(tmp_path: Path) -> tuple[FoldList, dict[Path, np.ndarray]]:
         written[path] = np.random.default_rng(index).integers(0, 256, (4, 5, 6), dtype=np.uint8)
         nibabel.save(nibabel.Nifti1Image(written[path], np.eye(4)), path)
     card = folder_card(spatial_dims=3)
-    return prepare(card, tmp_path / "images", tmp_path / "folds.json", num_folds=3), written
+    return prepare_dataset(card, tmp_path / "images", tmp_path / "folds.json", num_folds=3), written
 
 
 def test_a_history_has_every_epoch_once_in_order(tmp_path):
@@ -102,7 +102,7 @@ def test_a_color_image_has_its_channels_last(tmp_path):
         for split, count in (("train", 20), ("val", 10), ("test", 8))
     }
     write_npz(tmp_path, **arrays)
-    made = prepare(small_card(channels=3), tmp_path, tmp_path / "folds.json", num_folds=3, download=False)
+    made = prepare_dataset(small_card(channels=3), tmp_path, tmp_path / "folds.json", num_folds=3, download=False)
     item = made.parts(0)["test"][2]
     (image,) = case_images(made, [case(item["id"])])
     assert any(np.array_equal(image, array) for array in arrays["test_images"])

@@ -15,7 +15,7 @@ from sklearn import metrics as sk
 
 from medmamba_monai.cards import load_card
 from medmamba_monai.cross_validation.summary import CrossValidationSummary
-from medmamba_monai.data import prepare, read_fold_list
+from medmamba_monai.data import prepare_dataset, read_fold_list
 from medmamba_monai.evaluation import METRICS, Predictions, write_predictions
 from medmamba_monai.tracking import TrackedRun
 from medmamba_monai.tracking.journal import read_lines
@@ -102,7 +102,7 @@ def pooled(small_bundle: SmallBundle, folder: Path, finished: tuple[int, ...]) -
     card = load_card(small_bundle.root / "configs" / "card.json")
     card = card.model_copy(update={"layout": card.layout.model_copy(update={"split_folders": {}})})
     images = small_bundle.dataset_dir / "train"
-    fold_list = prepare(card, images, folder / "folds.json", num_folds=2, allow_count_mismatch=True)
+    fold_list = prepare_dataset(card, images, folder / "folds.json", num_folds=2, allow_count_mismatch=True)
     generator = np.random.default_rng(0)
     for fold in finished:
         items = [(part, item) for part in ("validation", "test") for item in fold_list.parts(fold)[part]]

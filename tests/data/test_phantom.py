@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from medmamba_monai.cards import load_card
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.data import prepare, write_phantom
+from medmamba_monai.data import prepare_dataset, write_phantom
 from medmamba_monai.data.phantom import CLASS_NAMES
 
 CARD = Path(__file__).resolve().parents[2] / "data_lists" / "phantom" / "card.json"
@@ -40,7 +40,7 @@ def sharpest_ridge(images: Pixels) -> Pixels:
 
 
 def test_card_describes_what_is_written(phantom: Path, tmp_path: Path) -> None:
-    made = prepare(load_card(CARD), phantom, tmp_path / "folds.json")
+    made = prepare_dataset(load_card(CARD), phantom, tmp_path / "folds.json")
     assert (len(made.training), len(made.test)) == (600, 200)
     assert made.protocol == "official-test"
 

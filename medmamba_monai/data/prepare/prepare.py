@@ -22,7 +22,7 @@ from medmamba_monai.data.prepare.report import REPORT_NAME, describe, prepare_re
 from medmamba_monai.images.read import ReadImage
 
 
-def prepare(
+def prepare_dataset(
     card: DatasetCard | str | Path,
     dataset_dir: str | Path,
     data_list: str | Path,

@@ -12,7 +12,7 @@ from monai.data import load_decathlon_datalist
 from PIL import Image
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.data import FoldList, prepare, read_fold_list
+from medmamba_monai.data import FoldList, prepare_dataset, read_fold_list
 from tests.helpers.small_data import folder_card, md5, npz_content, small_card, write_npz
 
 
@@ -21,7 +21,7 @@ def made(tmp_path: Path) -> FoldList:
     """The list of a small npz with an official test split."""
     (tmp_path / "data").mkdir()
     write_npz(tmp_path / "data")
-    return prepare(small_card(), tmp_path / "data", tmp_path / "folds.json")
+    return prepare_dataset(small_card(), tmp_path / "data", tmp_path / "folds.json")
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def made_of_files(tmp_path: Path) -> FoldList:
         for index in range(30):
             pixels = generator.integers(0, 256, (6, 8), dtype=np.uint8)
             Image.fromarray(pixels).save(tmp_path / "data" / name / f"{index}.png")
-    return prepare(folder_card(), tmp_path / "data", tmp_path / "folds.json")
+    return prepare_dataset(folder_card(), tmp_path / "data", tmp_path / "folds.json")
 
 
 def edit(made: FoldList, change: Callable[[dict[str, Any]], None]) -> None:
@@ -226,7 +226,7 @@ def test_without_groups_no_item_has_one(made: FoldList) -> None:
 
 def test_with_groups_every_item_has_one_and_alone_it_is_its_own(tmp_path: Path) -> None:
     write_npz(tmp_path, train_images=with_copies())
-    made = prepare(small_card(), tmp_path, tmp_path / "folds.json", num_folds=3)
+    made = prepare_dataset(small_card(), tmp_path, tmp_path / "folds.json", num_folds=3)
     assert made.has_groups
     items = [item for part in made.parts(0).values() for item in part]
     known = {item.id: item.group for item in (*made.training, *made.test)}

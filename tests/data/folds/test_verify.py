@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.data import FoldList, prepare, read_fold_list
+from medmamba_monai.data import FoldList, prepare_dataset, read_fold_list
 from tests.helpers.small_data import folder_card
 from tests.helpers.small_images import draw, write_dicom
 
@@ -21,7 +21,7 @@ def volumes(tmp_path: Path) -> FoldList:
             folder, series = tmp_path / "data" / name / f"scan{scan}", f"1.2.{scan + 3}"
             for place in range(2):
                 write_dicom(folder / f"{place}.dcm", 100 * label + 10 * scan + place, series=series, position=place)
-    return prepare(folder_card(spatial_dims=3), tmp_path / "data", tmp_path / "folds.json", num_folds=2)
+    return prepare_dataset(folder_card(spatial_dims=3), tmp_path / "data", tmp_path / "folds.json", num_folds=2)
 
 
 def test_a_slice_that_came_later_is_an_error(volumes: FoldList) -> None:
@@ -48,7 +48,7 @@ def test_the_pixels_of_a_nifti_pair_are_looked_at(tmp_path: Path) -> None:
             (tmp_path / "data" / name).mkdir(parents=True, exist_ok=True)
             values = np.random.default_rng(number + 100 * (name == "cat")).integers(0, 256, (4, 4, 4), dtype=np.uint8)
             nibabel.save(nibabel.Nifti1Pair(values, np.eye(4)), tmp_path / "data" / name / f"{number}.img")
-    made = prepare(folder_card(spatial_dims=3), tmp_path / "data", tmp_path / "folds.json", num_folds=2)
+    made = prepare_dataset(folder_card(spatial_dims=3), tmp_path / "data", tmp_path / "folds.json", num_folds=2)
     shutil.copy(tmp_path / "data" / "cat" / "1.img", tmp_path / "data" / "cat" / "2.img")
     with pytest.raises(UserError, match=r"cat/2\.img: has MD5"):
         read_fold_list(made.path, made.dataset_dir)
@@ -60,5 +60,5 @@ def test_a_number_sign_in_a_file_name_starts_no_frame(tmp_path: Path) -> None:
             draw(tmp_path / "data" / name / f"a#{number}.png", 10 * label + number)
     (tmp_path / "notes").write_text("no image")
     (tmp_path / "data" / "cat" / "a").symlink_to(tmp_path / "notes")
-    made = prepare(folder_card(), tmp_path / "data", tmp_path / "folds.json", num_folds=2)
+    made = prepare_dataset(folder_card(), tmp_path / "data", tmp_path / "folds.json", num_folds=2)
     assert read_fold_list(made.path, made.dataset_dir) == made

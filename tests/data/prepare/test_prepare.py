@@ -14,7 +14,7 @@ from PIL import Image
 
 from medmamba_monai.cards import load_card
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.data import prepare, read_fold_list
+from medmamba_monai.data import prepare_dataset, read_fold_list
 from tests.helpers.small_data import LocalServer, folder_card, md5, npz_content, small_card, write_npz
 from tests.helpers.small_images import write_dicom
 
@@ -39,7 +39,7 @@ def report(path: Path) -> dict[str, Any]:
 
 
 def test_real_pneumoniamnist(real_data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    made = prepare(LISTS / "pneumoniamnist" / "card.json", real_data_dir, tmp_path / "folds.json")
+    made = prepare_dataset(LISTS / "pneumoniamnist" / "card.json", real_data_dir, tmp_path / "folds.json")
     assert (len(made.training), len(made.test), made.count_mismatch) == (5232, 624, ())
     assert read_fold_list(tmp_path / "folds.json", real_data_dir) == made
     per_fold = report(tmp_path)["images_per_fold_and_class"].values()
@@ -48,7 +48,7 @@ def test_real_pneumoniamnist(real_data_dir: Path, tmp_path: Path, capsys: pytest
 
 
 def test_real_copies_share_a_fold(real_data_dir: Path, tmp_path: Path) -> None:
-    made = prepare(LISTS / "pneumoniamnist" / "card.json", real_data_dir, tmp_path / "folds.json")
+    made = prepare_dataset(LISTS / "pneumoniamnist" / "card.json", real_data_dir, tmp_path / "folds.json")
     fold = {item.id: item.fold for item in made.training}
     for copies in report(tmp_path)["duplicates"]["across_official_splits"]:
         assert len({fold[name] for name in copies}) == 1
@@ -57,20 +57,20 @@ def test_real_copies_share_a_fold(real_data_dir: Path, tmp_path: Path) -> None:
 
 def test_same_list_is_left_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_npz(tmp_path)
-    prepare(small_card(), tmp_path, tmp_path / "lists" / "folds.json")
+    prepare_dataset(small_card(), tmp_path, tmp_path / "lists" / "folds.json")
     before = (tmp_path / "lists" / "folds.json").stat().st_mtime_ns
-    prepare(small_card(), tmp_path, tmp_path / "lists" / "folds.json")
+    prepare_dataset(small_card(), tmp_path, tmp_path / "lists" / "folds.json")
     assert (tmp_path / "lists" / "folds.json").stat().st_mtime_ns == before
     assert "is there already, with the same folds" in capsys.readouterr().out
 
 
 def test_other_list_is_replaced_only_when_asked(tmp_path: Path) -> None:
     write_npz(tmp_path)
-    first = prepare(small_card(), tmp_path, tmp_path / "folds.json")
+    first = prepare_dataset(small_card(), tmp_path, tmp_path / "folds.json")
     with pytest.raises(UserError, match=r"folds\.json: holds other folds .*--overwrite True"):
-        prepare(small_card(), tmp_path, tmp_path / "folds.json", seed=1)
+        prepare_dataset(small_card(), tmp_path, tmp_path / "folds.json", seed=1)
     assert read_fold_list(tmp_path / "folds.json", tmp_path).digest == first.digest
-    second = prepare(small_card(), tmp_path, tmp_path / "folds.json", seed=1, overwrite=True)
+    second = prepare_dataset(small_card(), tmp_path, tmp_path / "folds.json", seed=1, overwrite=True)
     assert read_fold_list(tmp_path / "folds.json", tmp_path).digest == second.digest != first.digest
 
 
@@ -94,7 +94,7 @@ def test_other_list_is_replaced_only_when_asked(tmp_path: Path) -> None:
 def test_wrong_npz_is_one_clear_error(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
     write_npz(tmp_path, **changes)
     with pytest.raises(UserError, match=said) as caught:
-        prepare(small_card(), tmp_path, tmp_path / "folds.json")
+        prepare_dataset(small_card(), tmp_path, tmp_path / "folds.json")
     assert "mini.npz" in str(caught.value)
     assert not (tmp_path / "folds.json").exists()
 
@@ -103,13 +103,13 @@ def test_truncated_npz_is_one_clear_error(tmp_path: Path) -> None:
     path = write_npz(tmp_path)
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(UserError, match=r"mini\.npz: is not a complete npz file"):
-        prepare(small_card(), tmp_path, tmp_path / "folds.json")
+        prepare_dataset(small_card(), tmp_path, tmp_path / "folds.json")
 
 
 def test_npz_with_another_checksum_is_an_error(tmp_path: Path) -> None:
     write_npz(tmp_path)
     with pytest.raises(UserError, match=r"mini\.npz: MD5 is .*, published is 0000"):
-        prepare(small_card(files=[{"path": "mini.npz", "md5": "0" * 32}]), tmp_path, tmp_path / "folds.json")
+        prepare_dataset(small_card(files=[{"path": "mini.npz", "md5": "0" * 32}]), tmp_path, tmp_path / "folds.json")
 
 
 def test_counts_that_differ_are_printed_and_refused(tmp_path: Path) -> None:
@@ -117,12 +117,12 @@ def test_counts_that_differ_are_printed_and_refused(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match=r"validation, images: expected 10, found 4\n.*validation, cat: expected 5, found"
     ):
-        prepare(small_card(), tmp_path, tmp_path / "folds.json")
+        prepare_dataset(small_card(), tmp_path, tmp_path / "folds.json")
 
 
 def test_allowed_counts_are_recorded(tmp_path: Path) -> None:
     write_npz(tmp_path, val_images=npz_content()["val_images"][:4], val_labels=npz_content()["val_labels"][:4])
-    prepare(small_card(), tmp_path, tmp_path / "folds.json", allow_count_mismatch=True)
+    prepare_dataset(small_card(), tmp_path, tmp_path / "folds.json", allow_count_mismatch=True)
     recorded = read_fold_list(tmp_path / "folds.json", tmp_path).count_mismatch
     assert recorded[0] == "validation, images: expected 10, found 4"
     assert report(tmp_path)["count_mismatch"] == list(recorded)
@@ -136,16 +136,16 @@ def test_largest_images_are_used(tmp_path: Path, capsys: pytest.CaptureFixture[s
     write_npz(tmp_path)
     write_npz(tmp_path, "mini_16.npz", **large)
     card = small_card(files=[{"path": "mini.npz", "image_size": 8}, {"path": "mini_16.npz", "image_size": 16}])
-    made = prepare(card, tmp_path, tmp_path / "folds.json")
+    made = prepare_dataset(card, tmp_path, tmp_path / "folds.json")
     assert made.sources[0].path == "mini_16.npz"
     assert f"data: {tmp_path / 'mini_16.npz'}" in capsys.readouterr().out
-    chosen = prepare(card, tmp_path, tmp_path / "small.json", source_file="mini.npz")
+    chosen = prepare_dataset(card, tmp_path, tmp_path / "small.json", source_file="mini.npz")
     assert chosen.sources[0].path == "mini.npz"
 
 
 def test_source_file_that_the_card_does_not_list_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"source_file: the card of mini lists mini\.npz; found 'other\.npz'"):
-        prepare(small_card(), tmp_path, tmp_path / "folds.json", source_file="other.npz")
+        prepare_dataset(small_card(), tmp_path, tmp_path / "folds.json", source_file="other.npz")
 
 
 def test_missing_file_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,31 +157,33 @@ def test_missing_file_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         threading.Thread(target=server.serve_forever, args=(0.01,)).start()
         url = f"http://127.0.0.1:{server.server_port}/mini.npz"
         card = small_card(files=[{"path": "mini.npz", "url": url, "md5": md5(path)}])
-        prepare(card, tmp_path / "data", tmp_path / "folds.json")
+        prepare_dataset(card, tmp_path / "data", tmp_path / "folds.json")
         server.shutdown()
     assert (tmp_path / "data" / "mini.npz").read_bytes() == path.read_bytes()
 
 
 def test_missing_file_without_a_link_says_how_to_obtain_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"mini\.npz: does not exist\. Ask nobody\."):
-        prepare(small_card(), tmp_path, tmp_path / "folds.json")
+        prepare_dataset(small_card(), tmp_path, tmp_path / "folds.json")
 
 
 def test_nothing_is_downloaded_when_told_not_to(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"pneumoniamnist\.npz: does not exist\. Download pneumoniamnist"):
-        prepare(load_card(LISTS / "pneumoniamnist" / "card.json"), tmp_path, tmp_path / "f.json", download=False)
+        prepare_dataset(
+            load_card(LISTS / "pneumoniamnist" / "card.json"), tmp_path, tmp_path / "f.json", download=False
+        )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_dataset_folder_is_not_written_to(tmp_path: Path) -> None:
     data = draw_classes(tmp_path / "data")
     before = sorted(data.rglob("*"))
-    prepare(folder_card(), data, tmp_path / "lists" / "folds.json")
+    prepare_dataset(folder_card(), data, tmp_path / "lists" / "folds.json")
     assert sorted(data.rglob("*")) == before
 
 
 def test_class_folders_without_a_split(tmp_path: Path) -> None:
-    made = prepare(folder_card(), draw_classes(tmp_path / "data"), tmp_path / "folds.json", num_folds=2)
+    made = prepare_dataset(folder_card(), draw_classes(tmp_path / "data"), tmp_path / "folds.json", num_folds=2)
     assert made.protocol == "cross-validation"
     assert {item.label for item in made.training if item.image.startswith("dog/")} == {1}
     assert len(made.sources) == 20
@@ -191,7 +193,7 @@ def test_class_folders_with_a_split(tmp_path: Path) -> None:
     draw_classes(tmp_path / "data" / "training")
     draw_classes(tmp_path / "data" / "testing", count=2)
     layout = {"kind": "folders", "split_folders": {"train": "training", "test": "testing"}}
-    made = prepare(folder_card(layout=layout), tmp_path / "data", tmp_path / "folds.json")
+    made = prepare_dataset(folder_card(layout=layout), tmp_path / "data", tmp_path / "folds.json")
     assert made.protocol == "official-test"
     assert [item.id for item in made.test] == [f"test-{index:05d}" for index in range(4)]
     assert made.test[3].image == "testing/dog/1.png"
@@ -204,7 +206,7 @@ def test_an_official_test_folder_without_images_is_an_error(tmp_path: Path) -> N
         image.unlink()
     layout = {"kind": "folders", "split_folders": {"train": "training", "test": "testing"}}
     with pytest.raises(UserError, match=r"testing/cat: holds no images\. Ask nobody\."):
-        prepare(folder_card(layout=layout), tmp_path / "data", tmp_path / "folds.json")
+        prepare_dataset(folder_card(layout=layout), tmp_path / "data", tmp_path / "folds.json")
 
 
 def test_copies_are_reported_and_share_a_fold(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -212,7 +214,7 @@ def test_copies_are_reported_and_share_a_fold(tmp_path: Path, capsys: pytest.Cap
     for index in range(5):
         draw(data / "cat" / f"copy-{index}.png", seed=3)
     draw(data / "dog" / "other-label.png", seed=4)
-    made = prepare(folder_card(), data, tmp_path / "folds.json", num_folds=3)
+    made = prepare_dataset(folder_card(), data, tmp_path / "folds.json", num_folds=3)
     copies = report(tmp_path)["duplicates"]
     assert (copies["pictures"], copies["images"], len(copies["across_classes"])) == (2, 8, 1)
     assert len({item.fold for item in made.training if item.group == made.training[3].group}) == 1
@@ -223,7 +225,7 @@ def test_copies_in_test_and_training_are_reported(tmp_path: Path, capsys: pytest
     images = npz_content()["test_images"].copy()
     images[2] = npz_content()["train_images"][5]
     write_npz(tmp_path, test_images=images)
-    prepare(small_card(), tmp_path, tmp_path / "folds.json")
+    prepare_dataset(small_card(), tmp_path, tmp_path / "folds.json")
     assert report(tmp_path)["duplicates"]["in_test_and_training"] == [["train-00005", "test-00002"]]
     assert "so the test flatters" in capsys.readouterr().out
 
@@ -233,7 +235,7 @@ def test_files_that_are_no_images_are_named(tmp_path: Path, capsys: pytest.Captu
     (data / "cat" / "Thumbs.db").write_bytes(b"")
     (data / "cat" / "._0.png").write_bytes(b"")
     draw(data / "cat" / ".ipynb_checkpoints" / "0-checkpoint.png", 1)
-    prepare(folder_card(), data, tmp_path / "folds.json", num_folds=2)
+    prepare_dataset(folder_card(), data, tmp_path / "folds.json", num_folds=2)
     assert report(tmp_path)["ignored_files"] == [
         "cat/._0.png",
         "cat/.ipynb_checkpoints/0-checkpoint.png",
@@ -247,7 +249,7 @@ def test_images_that_cannot_be_read_are_all_counted(tmp_path: Path) -> None:
     for index in range(12):
         (data / "cat" / f"broken-{index}.tif").write_bytes(b"II*\0")
     with pytest.raises(UserError, match=r"12 images cannot be used:\n.*broken-0\.tif: is damaged(.*\n)+and 2 more"):
-        prepare(folder_card(), data, tmp_path / "folds.json")
+        prepare_dataset(folder_card(), data, tmp_path / "folds.json")
 
 
 @pytest.mark.parametrize(
@@ -261,12 +263,12 @@ def test_image_outside_the_classes_is_an_error(tmp_path: Path, folder: str, said
     data = draw_classes(tmp_path / "data")
     draw(data / folder / "stray.png", 1)
     with pytest.raises(UserError, match=said):
-        prepare(folder_card(), data, tmp_path / "folds.json")
+        prepare_dataset(folder_card(), data, tmp_path / "folds.json")
 
 
 def test_missing_dataset_folder_says_how_to_obtain_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"data: does not exist\. Ask nobody\."):
-        prepare(folder_card(), tmp_path / "data", tmp_path / "folds.json")
+        prepare_dataset(folder_card(), tmp_path / "data", tmp_path / "folds.json")
 
 
 def test_link_out_of_the_dataset_is_an_error(tmp_path: Path) -> None:
@@ -274,25 +276,25 @@ def test_link_out_of_the_dataset_is_an_error(tmp_path: Path) -> None:
     draw(tmp_path / "outside.png", 1)
     (data / "cat" / "link.png").symlink_to(tmp_path / "outside.png")
     with pytest.raises(UserError, match=r"link\.png: is a link that leaves the dataset folder"):
-        prepare(folder_card(), data, tmp_path / "folds.json")
+        prepare_dataset(folder_card(), data, tmp_path / "folds.json")
 
 
 def test_list_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     write_npz(tmp_path)
     (tmp_path / "occupied").write_text("a file")
     with pytest.raises(UserError, match="cannot write"):
-        prepare(small_card(), tmp_path, tmp_path / "occupied" / "folds.json")
+        prepare_dataset(small_card(), tmp_path, tmp_path / "occupied" / "folds.json")
 
 
 def test_folder_for_the_list_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"data_list: .* is a folder; give the file to write"):
-        prepare(small_card(), tmp_path, tmp_path)
+        prepare_dataset(small_card(), tmp_path, tmp_path)
 
 
 def test_several_labels_for_one_image(tmp_path: Path) -> None:
     labels = np.array([[i % 2, i // 2 % 2] for i in range(20)], np.uint8)
     write_npz(tmp_path, train_labels=labels, val_labels=labels[:10], test_labels=labels[:8])
-    made = prepare(small_card(task="multi-label", expected_counts={}), tmp_path, tmp_path / "folds.json")
+    made = prepare_dataset(small_card(task="multi-label", expected_counts={}), tmp_path, tmp_path / "folds.json")
     again = read_fold_list(tmp_path / "folds.json", tmp_path)
     assert again == made
     assert again.training[1].label == (1, 0)
@@ -305,14 +307,14 @@ def test_a_link_is_followed_when_allowed(tmp_path: Path) -> None:
     data = draw_classes(tmp_path / "data")
     draw(tmp_path / "outside.png", 99)
     (data / "cat" / "link.png").symlink_to(tmp_path / "outside.png")
-    prepare(folder_card(), data, tmp_path / "folds.json", num_folds=2, allow_links=True)
+    prepare_dataset(folder_card(), data, tmp_path / "folds.json", num_folds=2, allow_links=True)
     assert len(read_fold_list(tmp_path / "folds.json", data).training) == 21
 
 
 def test_names_that_are_no_utf8_are_read(tmp_path: Path) -> None:
     data = draw_classes(tmp_path / "data")
     (data / "cat" / "0.png").rename(data / "cat" / "\udce90.png")
-    made = prepare(folder_card(), data, tmp_path / "folds.json", num_folds=2)
+    made = prepare_dataset(folder_card(), data, tmp_path / "folds.json", num_folds=2)
     again = read_fold_list(tmp_path / "folds.json", data)
     images = [item["image"] for part in again.parts(0).values() for item in part]
     assert made == again
@@ -322,7 +324,7 @@ def test_names_that_are_no_utf8_are_read(tmp_path: Path) -> None:
 def test_images_in_archives_are_unpacked(tmp_path: Path) -> None:
     draw_classes(tmp_path / "made")
     shutil.make_archive(str(tmp_path / "data" / "images"), "zip", tmp_path / "made")
-    made = prepare(folder_card(), tmp_path / "data", tmp_path / "folds.json", num_folds=2)
+    made = prepare_dataset(folder_card(), tmp_path / "data", tmp_path / "folds.json", num_folds=2)
     assert made.training[0].image == "images/cat/0.png"
 
 
@@ -331,7 +333,7 @@ def test_near_duplicates_are_reported_when_asked(tmp_path: Path, capsys: pytest.
     pixels = np.asarray(Image.open(data / "cat" / "3.png")).copy()
     pixels[0, 0] ^= 1
     Image.fromarray(pixels).save(data / "dog" / "nearly.png")
-    prepare(folder_card(), data, tmp_path / "folds.json", num_folds=2, near_duplicates=True)
+    prepare_dataset(folder_card(), data, tmp_path / "folds.json", num_folds=2, near_duplicates=True)
     assert report(tmp_path)["near_duplicates"]["pairs"] == 1
     assert "1 pairs of nearly the same pictures have different labels" in capsys.readouterr().out
 
@@ -341,7 +343,7 @@ def test_groups_of_patients_are_numbered_and_never_named(tmp_path: Path) -> None
         for index in range(6):
             draw(tmp_path / "data" / name / f"Mustermann{index // 2}_{index}.png", 100 * label + index)
     card = folder_card(layout={"kind": "folders", "group_pattern": r"^([A-Za-z]+\d)_"})
-    made = prepare(card, tmp_path / "data", tmp_path / "folds.json", num_folds=3)
+    made = prepare_dataset(card, tmp_path / "data", tmp_path / "folds.json", num_folds=3)
     assert {item.group for item in made.training} == {"group-00000", "group-00001", "group-00002"}
     assert report(tmp_path)["groups_across_classes"] == 3
     assert "Mustermann" not in (tmp_path / "prepare_report.json").read_text()
@@ -352,7 +354,7 @@ def test_blank_images_join_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[
     for name in ("cat", "dog"):
         for index in range(4):
             Image.new("L", (8, 6)).save(data / name / f"blank-{index}.png")
-    made = prepare(folder_card(), data, tmp_path / "folds.json", num_folds=2, near_duplicates=True)
+    made = prepare_dataset(folder_card(), data, tmp_path / "folds.json", num_folds=2, near_duplicates=True)
     assert {item.group for item in made.training} == {None}
     assert report(tmp_path)["near_duplicates"]["pairs"] == 0
     assert "warning: 8 images have one value everywhere" in capsys.readouterr().out
@@ -360,16 +362,16 @@ def test_blank_images_join_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_other_pixels_in_the_same_files_are_another_list(tmp_path: Path) -> None:
     data = draw_classes(tmp_path / "data")
-    first = prepare(folder_card(), data, tmp_path / "folds.json", num_folds=2)
+    first = prepare_dataset(folder_card(), data, tmp_path / "folds.json", num_folds=2)
     draw(data / "cat" / "0.png", seed=999)
-    second = prepare(folder_card(), data, tmp_path / "folds.json", num_folds=2, overwrite=True)
+    second = prepare_dataset(folder_card(), data, tmp_path / "folds.json", num_folds=2, overwrite=True)
     assert first.digest != second.digest
     assert first.images_digest != second.images_digest
 
 
 def test_a_bundle_that_reads_otherwise_than_prepare_is_an_error(tmp_path: Path) -> None:
     data = draw_classes(tmp_path / "data")
-    prepare(folder_card(), data, tmp_path / "folds.json", num_folds=2)
+    prepare_dataset(folder_card(), data, tmp_path / "folds.json", num_folds=2)
     read_fold_list(tmp_path / "folds.json", data, reading={"channels": 1, "spatial_dims": 2})
     with pytest.raises(UserError, match=r"was prepared with reading .* generate the bundle again from its card"):
         read_fold_list(tmp_path / "folds.json", data, reading={"channels": 1, "spatial_dims": 2, "clip": True})
@@ -377,8 +379,8 @@ def test_a_bundle_that_reads_otherwise_than_prepare_is_an_error(tmp_path: Path) 
 
 def test_what_is_asked_for_later_is_written_too(tmp_path: Path) -> None:
     data = draw_classes(tmp_path / "data")
-    prepare(folder_card(), data, tmp_path / "folds.json", num_folds=2)
-    prepare(folder_card(), data, tmp_path / "folds.json", num_folds=2, near_duplicates=True, allow_links=True)
+    prepare_dataset(folder_card(), data, tmp_path / "folds.json", num_folds=2)
+    prepare_dataset(folder_card(), data, tmp_path / "folds.json", num_folds=2, near_duplicates=True, allow_links=True)
     assert report(tmp_path)["near_duplicates"] is not None
     assert read_fold_list(tmp_path / "folds.json", data).allow_links
 
@@ -391,7 +393,7 @@ def test_an_official_test_set_that_is_not_there_is_an_error(tmp_path: Path) -> N
     splits = {"split_values": {"train": "train", "test": "test"}}
     card = folder_card(layout={"kind": "table", "path": "labels.csv", **columns, **splits})
     with pytest.raises(UserError, match="has an official test set, but no image of it was found"):
-        prepare(card, tmp_path / "data", tmp_path / "folds.json", num_folds=2)
+        prepare_dataset(card, tmp_path / "data", tmp_path / "folds.json", num_folds=2)
 
 
 def test_windows_in_some_files_only_are_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -399,7 +401,7 @@ def test_windows_in_some_files_only_are_a_warning(tmp_path: Path, capsys: pytest
         for index in range(6):
             window = {"WindowCenter": 40, "WindowWidth": 400} if name == "cat" else {}
             write_dicom(tmp_path / "data" / name / f"{index}.dcm", 10 * label + index, **window)
-    prepare(folder_card(), tmp_path / "data", tmp_path / "folds.json", num_folds=2)
+    prepare_dataset(folder_card(), tmp_path / "data", tmp_path / "folds.json", num_folds=2)
     said = capsys.readouterr().out
     assert "DICOM files are scaled by different windows" in said
     assert report(tmp_path)["windows_per_class"] == {"0": {"window 40, 400": 6}, "1": {"full range": 6}}
