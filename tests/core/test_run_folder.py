@@ -1,0 +1,70 @@
+"""The names of a run's files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from medmamba_monai.core.run_folder import RunFolder
+
+NAMES = {
+    "lock": ".lock",
+    "journal": "tracking.jsonl",
+    "mlflow_state": "mlflow.json",
+    "figures": "figures",
+    "report": "report.html",
+    "checkpoints": "checkpoints",
+    "weights": "model.pt",
+    "safetensors": "model.safetensors",
+    "tensorboard": "tensorboard",
+    "predictions": "predictions.csv",
+    "image_files": "files.csv",
+    "metrics": "metrics.json",
+    "job": "job.json",
+    "log": "log.txt",
+    "executed_config": "executed_config.json",
+    "training": "training.json",
+    "result": "result.json",
+    "settings": "settings.json",
+    "description": "description.json",
+    "summary": "summary.json",
+    "summary_text": "summary.md",
+    "review": "review.json",
+    "review_table": "review.csv",
+    "comparison": "comparison.json",
+    "comparison_text": "comparison.md",
+}
+"""Folders of earlier versions hold these names, and must stay readable."""
+
+
+@pytest.mark.parametrize(("attribute", "name"), NAMES.items())
+def test_names_on_disk_stay(attribute: str, name: str) -> None:
+    assert getattr(RunFolder("run"), attribute) == Path("run") / name
+
+
+def test_every_property_is_a_name_that_is_held() -> None:
+    properties = {name for name, value in vars(RunFolder).items() if isinstance(value, property)}
+    assert properties == NAMES.keys() | {"test_time_augmentation"}
+
+
+def test_folds_and_tables() -> None:
+    folder = RunFolder(Path("run"))
+    assert folder.fold(3).predictions == Path("run/fold_3/predictions.csv")
+    assert folder.fold(0).test_time_augmentation.metrics == Path("run/fold_0/tta/metrics.json")
+    assert folder.summary_table("classes") == Path("run/summary_classes.csv")
+    assert folder.combined_predictions("pooled") == Path("run/pooled_predictions.csv")
+
+
+def test_a_folder_is_a_path_and_equals_itself() -> None:
+    assert os.fspath(RunFolder("run")) == "run"
+    assert Path(RunFolder("run")) == Path("run")
+    assert len({RunFolder("run"), RunFolder(Path("run"))}) == 1
+
+
+def test_nothing_is_made_on_disk(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    assert [getattr(folder, name) for name in NAMES]
+    assert folder.fold(1).log.parent.name == "fold_1"
+    assert not list(tmp_path.iterdir())
