@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import torch
 from monai.handlers import IgniteMetricHandler
 from monai.metrics import CumulativeIterationMetric
+
+from medmamba_monai.evaluation.metrics.catalogue import find_metric
 
 
 def probabilities_and_labels(output: Sequence[Mapping[str, Any]]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -43,19 +46,23 @@ class EpochScore(IgniteMetricHandler):
     """A score computed once an epoch from all samples, not averaged over batches.
 
     Averages per batch are wrong for AUC and for every macro metric. This gathers (probabilities, labels) of all
-    batches and all processes, also where their numbers of samples differ, and calls a function of
-    `medmamba_monai.evaluation.metrics.paper`.
+    batches and all processes, also where their numbers of samples differ, and computes a metric of them.
 
     Args:
-        score: function of probabilities (samples, classes) and labels (samples,), of a multi-label task
-            (samples, classes), that returns a number; ``functools.partial(metrics.auc, task=...)`` for another task
-            than multi-class.
+        metric: name of a metric in the catalogue, such as ``auc`` or ``log_loss``; or a function of probabilities
+            (samples, classes) and labels (samples,), of a multi-label task (samples, classes), that returns a number.
+        task: the dataset's task, which decides how the metric is computed.
         output_transform: what makes (probabilities, labels) of ``engine.state.output``.
+
+    Raises:
+        UserError: the task has no metric of this name.
     """
 
     def __init__(
         self,
-        score: Callable[[np.ndarray, np.ndarray], float],
+        metric: str | Callable[[np.ndarray, np.ndarray], float],
+        task: str = "multi-class",
         output_transform: Callable[[Any], Any] = probabilities_and_labels,
     ) -> None:
+        score = functools.partial(find_metric(metric, task).compute, task=task) if isinstance(metric, str) else metric
         super().__init__(metric_fn=_GatheredScore(score), output_transform=output_transform)

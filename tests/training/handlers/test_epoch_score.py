@@ -93,3 +93,16 @@ def _score(rank: int, rendezvous: str, folder: str) -> None:
     found = engine.run([several_labels(part) for part in rows]).metrics["auc"]
     Path(folder, f"{rank}.txt").write_text(repr(float(found)))
     torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("name", ["auc", "accuracy", "log_loss"])
+def test_a_metric_is_found_by_its_name(name):
+    expected = getattr(metrics, name)(PROBABILITIES.double().numpy(), LABELS, "multi-class")
+    assert score_of(name, (4, 4, 3)) == expected
+
+
+def test_a_metric_that_a_task_does_not_have_is_refused_before_the_first_epoch():
+    with pytest.raises(UserError, match="a multi-label task has no metric 'kappa': choose one of accuracy, "):
+        EpochScore("kappa", "multi-label")
+    with pytest.raises(UserError, match="unknown task 'regression'"):
+        EpochScore("auc", "regression")
