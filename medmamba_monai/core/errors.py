@@ -22,7 +22,8 @@ class UserError(ValueError):
 
 
 _IN_WORKER = re.compile(
-    r"Original Traceback.*^medmamba_monai\.errors\.UserError: (?P<message>.+?)\s*(\n\nThe above exception|\Z)",
+    rf"Original Traceback.*^{re.escape(UserError.__module__)}\.UserError: (?P<message>.+?)\s*"
+    r"(\n\nThe above exception|\Z)",
     re.DOTALL | re.MULTILINE,
 )
 
@@ -61,8 +62,10 @@ def ends_with_user_errors(main: Callable[_Arguments, int]) -> Callable[_Argument
     def explained(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> int:
         try:
             return main(*args, **kwargs)
-        except UserError as error:
-            print(error_message(error), file=sys.stderr)
+        except Exception as error:
+            if (known := find_user_error(error)) is None:
+                raise
+            print(error_message(known), file=sys.stderr)
             return 2
 
     return explained

@@ -94,3 +94,24 @@ def test_a_command_prints_what_the_user_can_fix_and_returns_2(capsys):
 
     assert (main(1), main(-1)) == (1, 2)
     assert capsys.readouterr().err == "error: code: is negative; give another\n"
+
+
+def test_a_command_finds_what_the_user_can_fix_also_when_wrapped(capsys):
+    @ends_with_user_errors
+    def main() -> int:
+        try:
+            raise UserError("fold: is 7; give 0 to 4")
+        except UserError as error:
+            raise RuntimeError("Failed to evaluate expression") from error
+
+    assert main() == 2
+    assert capsys.readouterr().err == "error: fold: is 7; give 0 to 4\n"
+
+
+def test_a_command_raises_its_bugs():
+    @ends_with_user_errors
+    def main() -> int:
+        raise KeyError("bug")
+
+    with pytest.raises(KeyError):
+        main()
