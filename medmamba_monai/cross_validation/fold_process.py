@@ -26,7 +26,7 @@ from medmamba_monai.core.errors import error_message, find_user_error
 from medmamba_monai.core.files import write_json
 from medmamba_monai.tracking.private_values import without_private_values
 from medmamba_monai.tracking.run import TrackedRun, end_status
-from medmamba_monai.training.guards import TrainingDiverged
+from medmamba_monai.training.handlers.finite_loss import TrainingDiverged
 
 EXIT_USER_ERROR = 2
 EXIT_KILLED = 130

@@ -26,8 +26,8 @@ from medmamba_monai.networks import NETWORKS
 from medmamba_monai.tracking.environment import environment_tags
 from medmamba_monai.tracking.mlflow_store import check_tracking_uri
 from medmamba_monai.tracking.run import TrackedRun, end_status
-from medmamba_monai.training.guards import check_options
 from medmamba_monai.training.handlers.progress import format_seconds
+from medmamba_monai.training.options import check_options
 
 FREE_TO_CHANGE = (
     "dataset_dir",

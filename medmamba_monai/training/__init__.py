@@ -1,21 +1,29 @@
 """The parts of a training that MONAI lacks; what the bundles' configs name."""
 
 from medmamba_monai.core.errors import explain_user_errors
-from medmamba_monai.training.distributed import SyncBuffers, local_device, start_distributed
-from medmamba_monai.training.ensemble import EnsembleLoader, ensemble_items, ensemble_networks, fold_weights
-from medmamba_monai.training.guards import FiniteLoss, TrainingDiverged, check_options, resolve_device
-from medmamba_monai.training.handlers.checkpoint import ResumableCheckpoint
+from medmamba_monai.training.device import resolve_device
+from medmamba_monai.training.distributed import local_device, start_distributed
+from medmamba_monai.training.ensemble import ensemble_items, ensemble_networks, fold_weights
 from medmamba_monai.training.handlers.early_stop import EarlyStop
+from medmamba_monai.training.handlers.ensemble_loader import EnsembleLoader
 from medmamba_monai.training.handlers.epoch_score import EpochScore
-from medmamba_monai.training.handlers.evaluation_report import EvaluationReport, InferenceWriter, evaluation_items
+from medmamba_monai.training.handlers.epoch_seeding import EpochSeeding
+from medmamba_monai.training.handlers.evaluation_report import EvaluationReport, evaluation_items
+from medmamba_monai.training.handlers.finite_loss import FiniteLoss, TrainingDiverged
+from medmamba_monai.training.handlers.inference_writer import InferenceWriter
+from medmamba_monai.training.handlers.iteration_schedule import IterationSchedule
 from medmamba_monai.training.handlers.progress import EpochProgress
+from medmamba_monai.training.handlers.resumable_checkpoint import ResumableCheckpoint
+from medmamba_monai.training.handlers.sync_buffers import SyncBuffers
 from medmamba_monai.training.handlers.track_training import TrackTraining
 from medmamba_monai.training.handlers.weight_average import WeightAverage
+from medmamba_monai.training.handlers.weights_loader import WeightsLoader
 from medmamba_monai.training.inferers import AverageViews, view_inferer
 from medmamba_monai.training.losses import FocalLoss, MultiLabelFocalLoss, class_weights, positive_weights
-from medmamba_monai.training.optimizers import IterationSchedule, parameter_groups
-from medmamba_monai.training.seeding import EpochSeeding, derive_seed, seed_everything
-from medmamba_monai.training.weights import WeightsLoader, load_weights, save_weights, unwrap
+from medmamba_monai.training.optimizers import parameter_groups
+from medmamba_monai.training.options import check_options
+from medmamba_monai.training.seeding import derive_seed, seed_everything
+from medmamba_monai.training.weights import load_weights, save_weights, unwrap
 
 __all__ = [
     "AverageViews",

@@ -1,4 +1,4 @@
-"""The few lines that a bundle's multi-GPU overlay needs."""
+"""Processes of one training on several GPUs, as torchrun starts them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import os
 
 import torch
 import torch.distributed as dist
-from ignite.engine import Engine, Events
-from torch import nn
 
 from medmamba_monai.core.errors import UserError
 
@@ -44,26 +42,3 @@ def start_distributed() -> None:
             raise UserError(f"local rank {rank} has no GPU: lower --nproc_per_node to {torch.cuda.device_count()}")
         torch.cuda.set_device(rank)
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-
-
-class SyncBuffers:
-    """Give every process the buffers (BatchNorm statistics) of the first one at the end of each epoch.
-
-    Each process counts its own statistics; without this, each would validate a slightly different network. Attach it
-    to the trainer before `ValidationHandler`.
-
-    Args:
-        network: the network, wrapped or not.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        self.network = network
-
-    def attach(self, engine: Engine) -> None:
-        """Attach to a trainer."""
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
-
-    def __call__(self, engine: Engine) -> None:
-        """Broadcast from the first process."""
-        for buffer in self.network.buffers():
-            dist.broadcast(buffer, src=0)

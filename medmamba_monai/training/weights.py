@@ -10,7 +10,6 @@ from typing import Any
 
 import safetensors
 import torch
-from ignite.engine import Engine, Events
 from safetensors.torch import load_file
 from safetensors.torch import save as serialize_safetensors
 from torch import nn
@@ -158,26 +157,3 @@ def _difference(own: dict[str, Any], found: dict[str, Any], state: dict[str, tor
         f"--{key} {as_option(architecture[key])}" for key in ("depths", "channels") if key in architecture
     )
     return f"The file holds a MedMamba with {architecture}; for the bundle's network pass {options}"
-
-
-class WeightsLoader:
-    """Load weights when an engine starts; the handler form of `load_weights`.
-
-    Args:
-        network: where they go.
-        path: the file.
-        expected: see `load_weights`.
-    """
-
-    def __init__(self, network: nn.Module, path: str | Path, expected: dict[str, Any] | None = None) -> None:
-        self.network = network
-        self.path = Path(path)
-        self.expected = expected
-
-    def attach(self, engine: Engine) -> None:
-        """Attach to any engine."""
-        engine.add_event_handler(Events.STARTED, self)
-
-    def __call__(self, engine: Engine) -> None:
-        """Load the weights."""
-        load_weights(self.network, self.path, self.expected)

@@ -15,8 +15,8 @@ from monai.engines import Evaluator, Trainer
 from torch import nn
 
 from medmamba_monai.core.errors import UserError, first_line
-from medmamba_monai.training.guards import TrainingDiverged
 from medmamba_monai.training.handlers.early_stop import EarlyStop
+from medmamba_monai.training.handlers.finite_loss import TrainingDiverged
 from medmamba_monai.training.weights import UNREADABLE, save_weights, unwrap, write_torch
 
 FORMAT = 1

@@ -10,8 +10,8 @@ from ignite.engine import Events
 from monai.engines import Trainer
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.training.guards import TrainingDiverged
-from medmamba_monai.training.handlers.checkpoint import ResumableCheckpoint, checkpoint_files
+from medmamba_monai.training.handlers.finite_loss import TrainingDiverged
+from medmamba_monai.training.handlers.resumable_checkpoint import ResumableCheckpoint, checkpoint_files
 from tests.helpers.small_training import SmallTraining
 
 
