@@ -12,9 +12,11 @@ import sys
 import warnings
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from medmamba_monai.core.errors import error_message, find_user_error
+import typer
+
+from medmamba_monai.core.errors import error_message
 
 SETTINGS: dict[str, Any] = {"image_size": 64, "epochs": 4}
 """Small images and few epochs, so that five folds train in minutes on two cores."""
@@ -23,25 +25,18 @@ SMALL_MEDMAMBA: dict[str, Any] = {"depths": [1, 1, 2, 1], "channels": [32, 64, 1
 """A MedMamba of a million parameters."""
 
 
-def main(network: str = "medmamba") -> int:
-    """Run the demo in the current folder; returns 0, or 2 for what the user can fix.
+def demo(
+    network: Annotated[str, typer.Option(help="Another network on the same folds, such as resnet18.")] = "medmamba",
+) -> None:
+    """Cross-validate a small MedMamba on chest X-rays.
 
-    Args:
-        network: ``medmamba`` for a small one of its own, or another of `medmamba_monai.networks.NETWORKS` on the same
-            folds.
+    Data, five folds, their review and MLflow runs are made in the current folder. Killed and started again, it goes on
+    where it was.
     """
     warnings.filterwarnings("ignore", module=r"monai\.|torch\.")
     for name in ("monai.bundle.workflows", "monai.bundle.scripts"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    try:
-        _demo(Path.cwd(), network)
-    except Exception as error:
-        known = find_user_error(error)
-        if known is None:
-            raise
-        print(error_message(known), file=sys.stderr)
-        return 2
-    return 0
+    _demo(Path.cwd(), network)
 
 
 def _demo(root: Path, network: str) -> None:
@@ -112,4 +107,6 @@ def _bundle(root: Path, name: str) -> Path:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from medmamba_monai.cli.main import main
+
+    sys.exit(main(["demo", *sys.argv[1:]]))

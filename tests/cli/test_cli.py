@@ -69,10 +69,8 @@ def test_a_review_or_comparison_that_cannot_be_is_a_clear_error(tmp_path, monkey
 
 @pytest.mark.parametrize("arguments", [[], ["no_such_command"], ["send"], ["review"], ["compare"]])
 def test_a_wrong_command_line_shows_the_usage(arguments, capsys):
-    with pytest.raises(SystemExit) as caught:
-        main(arguments)
-    assert caught.value.code == 2
-    assert "usage: medmamba-monai" in capsys.readouterr().err
+    assert main(arguments) == 2
+    assert "Usage: medmamba-monai" in capsys.readouterr().err
 
 
 def test_the_console_script_is_this_command():

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from medmamba_monai.cards import load_card
-from medmamba_monai.cli import demo, main
+from medmamba_monai.cli import demo
+from medmamba_monai.cli.main import main
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,5 +67,5 @@ def test_damaged_data_are_one_clear_error(tmp_path, monkeypatch, capsys):
     (tmp_path / "pneumoniamnist.npz").write_bytes(b"not a zip")
     monkeypatch.setenv("MEDMAMBA_DATA_DIR", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    assert demo.main() == 2
+    assert main(["demo"]) == 2
     assert "pneumoniamnist.npz" in capsys.readouterr().err

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from medmamba_monai.cards.card import DatasetCard, check_card, comparable
 from medmamba_monai.core.errors import UserError
@@ -39,26 +39,26 @@ class Options:
     """What a user may say of the images; None is found out by looking.
 
     Attributes:
-        title: name for readers.
-        modality: what made the images.
+        title: Name of the dataset for readers.
+        modality: What made the images, such as X-ray.
         spatial_dims: 2 for images, 3 for volumes.
         channels: 1 for gray, 3 for color.
-        image_size: side in pixels that the network is given.
-        classes: the classes in label order; sorted by name by default.
-        ordinal: whether the classes have an order.
-        group_tag: DICOM tag of what belongs together, ``none`` for no grouping; by default ``PatientID``.
-        allow_links: whether links may lead out of the folder of images.
-        reading: fields of the card's ``reading`` that go before what is found.
+        image_size: Side in pixels that the network is given.
+        classes: Classes in label order; of two, the second is the positive one. By default sorted by name.
+        ordinal: The classes have an order.
+        group_tag: DICOM tag of what stays in one fold; ``none`` for no grouping. By default ``PatientID``.
+        allow_links: Links may lead out of the folder of images.
+        reading: Fields of the card's ``reading`` that go before what is found.
     """
 
     title: str | None = None
     modality: str | None = None
-    spatial_dims: int | None = None
-    channels: int | None = None
+    spatial_dims: Literal[2, 3] | None = None
+    channels: Literal[1, 3] | None = None
     image_size: int | None = None
     classes: Sequence[str] = ()
     ordinal: bool = False
-    group_tag: str | None = None
+    group_tag: Literal["PatientID", "StudyInstanceUID", "SeriesInstanceUID", "none"] | None = None
     allow_links: bool = False
     reading: dict[str, Any] = field(default_factory=dict)
 

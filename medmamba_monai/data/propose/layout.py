@@ -28,16 +28,16 @@ class Labels:
     """What a user says of the labels.
 
     Attributes:
-        table: a table with a row for each image; None for a folder per class.
-        image_column: its column of file names or paths.
-        label_column: its column of classes; several of them hold 0 and 1 for each class.
-        label_separator: what stands between several labels of one image.
-        group_column: its column of patients.
-        split_column: its column of official splits.
-        separator: what stands between its cells; None to look.
-        encoding: of its text.
-        no_label: multi-label: what stands for no label at all, such as ``No Finding``.
-        group_pattern: what of an image's path below its class folder names its patient.
+        table: CSV file with a row for each image, in place of a folder for each class.
+        image_column: Column of the table with the file names or paths.
+        label_column: Column of the classes; several columns of 0 and 1: several labels for one image.
+        label_separator: What stands between the labels in one cell, where an image may have several.
+        group_column: Column of patients: one patient stays in one fold.
+        split_column: Column of the official split: train, validation, test.
+        separator: What stands between the cells of the table; by default found by looking.
+        encoding: Encoding of the table's text, such as latin-1 or utf-16.
+        no_label: What stands for no label at all, such as 'No Finding', where an image may have several.
+        group_pattern: Regular expression whose parentheses match the patient in the path below a class folder.
     """
 
     table: Path | None = None

@@ -1,0 +1,36 @@
+"""``medmamba-monai compare``: cross-validations on the same folds beside one another."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medmamba_monai.cli.bootstrap_options import Resamples, Seed
+
+_RUNS = "Names or ids of parent runs, one for each model; several seeds of one model with commas between."
+
+
+def compare(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...", help=_RUNS)],
+    tracking_uri: Annotated[
+        str, typer.Option(envvar="MLFLOW_TRACKING_URI", help="The store that holds them.")
+    ] = "sqlite:///mlruns.db",
+    titles: Annotated[
+        list[str] | None, typer.Option(metavar="TITLE...", help="Titles of the models, for readers.")
+    ] = None,
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Folder for the files; by default output/comparisons/NAMES.")
+    ] = None,
+    resamples: Resamples = 2000,
+    seed: Seed = 0,
+) -> None:
+    """Compare cross-validations on the same folds, with tests."""
+    from medmamba_monai.cross_validation import compare_runs
+
+    titles = titles or []
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", "_vs_".join(titles or runs))[:100]
+    directory = output_dir or Path("output") / "comparisons" / name
+    print(compare_runs(runs, tracking_uri, directory, titles=titles, resamples=resamples, seed=seed))

@@ -1,0 +1,25 @@
+"""``medmamba-monai review``: figures, intervals and report once more."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medmamba_monai.cli.bootstrap_options import Resamples, Seed
+
+_FOLDER = "Folder of the cross-validation, such as output/first."
+_IMAGES = "Show images of mistakes; by default where the store is a local file. What was sent already stays there."
+
+
+def review(
+    directory: Annotated[Path, typer.Argument(metavar="FOLDER", help=_FOLDER)],
+    resamples: Resamples = 2000,
+    seed: Seed = 0,
+    images: Annotated[bool | None, typer.Option("--images/--no-images", help=_IMAGES)] = None,
+) -> None:
+    """Review a cross-validation again, from its predictions alone."""
+    from medmamba_monai.cross_validation import review_again
+
+    print(f"report {review_again(directory, resamples=resamples, seed=seed, with_images=images)}")
