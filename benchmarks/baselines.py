@@ -30,8 +30,8 @@ from benchmarks.machine import default_threads, describe_machine
 from benchmarks.networks import NUM_CLASSES, Job, step_of
 from benchmarks.report import add_common_options, markdown_table, new_result, save_result, time_table
 from benchmarks.timing import Times, interleave, time_call, time_entries
-from medmamba_monai.core.errors import UserError, ends_with_user_errors, first_line
-from medmamba_monai.core.memory import available_memory
+from medmamba_monai.core.errors import UserError, ends_with_user_errors, get_first_line
+from medmamba_monai.core.memory import measure_available_memory
 from medmamba_monai.networks.registry import NETWORKS, build_network
 
 NAMES = [name for name in NETWORKS if name != "medmamba"]
@@ -210,7 +210,7 @@ def want_of_memory(error: Exception) -> str | None:
     if isinstance(error, BrokenProcessPool):
         return "its process was ended, most likely for want of memory"
     if isinstance(error, MemoryError) or re.search("allocate memory|(out of|not enough) memory|bad_alloc", str(error)):
-        return f"it does not fit in memory ({first_line(error)})"
+        return f"it does not fit in memory ({get_first_line(error)})"
     return None
 
 
@@ -266,7 +266,7 @@ def _build(name: str, image_size: int) -> nn.Module:
 
 def _measure_here(measure: Callable[[Job], float], job: Job, threads: int) -> float:
     torch.set_num_threads(threads)
-    _limit_memory(available_memory())
+    _limit_memory(measure_available_memory())
     return measure(job)
 
 

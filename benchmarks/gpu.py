@@ -42,12 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {reason}", file=sys.stderr)
         return 2
     from benchmarks import gpu_parts
-    from medmamba_monai.core.errors import UserError, error_message
+    from medmamba_monai.core.errors import UserError, format_error
 
     try:
         return gpu_parts.run_parts(options)
     except UserError as error:
-        print(error_message(error), file=sys.stderr)
+        print(format_error(error), file=sys.stderr)
         return 2
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from benchmarks.accuracy import Shape, make_inputs, relative_error, scan, scan_and_gradients
 from benchmarks.report import milliseconds, text_table
 from benchmarks.timing import interleave, time_entries
-from medmamba_monai.core.errors import first_line
+from medmamba_monai.core.errors import get_first_line
 
 MODULE = "medmamba_monai.selective_scan.triton.launch"
 UNCHANGED, FACTORS = "as chosen", (0.5, 2.0)
@@ -92,7 +92,7 @@ def _sweep(
         try:
             errors = [relative_error(value, true) for value, true in zip(run(change), truth, strict=True)]
         except Exception as error:  # noqa: BLE001 - compilers of kernels raise errors of many kinds
-            failed.append({"task": task, "name": name, "failed": first_line(error)})
+            failed.append({"task": task, "name": name, "failed": get_first_line(error)})
             continue
         if max(errors) <= AGREEMENT:
             steps[name] = lambda change=change: run(change)

@@ -14,7 +14,7 @@ from torch.nn import functional
 from benchmarks.memory import peak_cuda_memory
 from benchmarks.networks import NUM_CLASSES, Job, build_network, build_step
 from benchmarks.timing import interleave, time_entries
-from medmamba_monai.core.errors import first_line
+from medmamba_monai.core.errors import get_first_line
 
 
 def measure_networks(jobs: Sequence[Job], rounds: int, baseline: str, task: str) -> list[dict[str, Any]]:
@@ -33,7 +33,7 @@ def measure_networks(jobs: Sequence[Job], rounds: int, baseline: str, task: str)
             step = build_step(job)
             step()
         except Exception as error:  # noqa: BLE001 - compilers of kernels raise errors of many kinds
-            entries.append({"task": task, "name": job.title, "failed": first_line(error)})
+            entries.append({"task": task, "name": job.title, "failed": get_first_line(error)})
         else:
             steps[job.title] = step
         release(device)

@@ -26,7 +26,7 @@ from benchmarks.report import bar_table, load_result, megabytes, milliseconds, n
 from benchmarks.scan import ACCURACY_CHANNELS, scan_step, stage_shapes
 from benchmarks.timing import interleave, time_entries
 from medmamba_monai import medmamba_tiny
-from medmamba_monai.core.errors import UserError, first_line
+from medmamba_monai.core.errors import UserError, get_first_line
 from medmamba_monai.selective_scan.backends import import_failure
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,8 +51,8 @@ def run_parts(options: argparse.Namespace) -> int:
                 found = part()
             except Exception as error:  # noqa: BLE001 - one part must not take the others with it
                 failed = True
-                print(f"failed: {first_line(error)}")
-                result["failed"][name] = first_line(error)
+                print(f"failed: {get_first_line(error)}")
+                result["failed"][name] = get_first_line(error)
             else:
                 result["failed"].pop(name, None)
                 stamp = {"date": datetime.now(timezone.utc).isoformat(timespec="seconds"), **git_revision()}

@@ -45,7 +45,7 @@ from medmamba_monai.cli.demo import SETTINGS, SMALL_MEDMAMBA
 from medmamba_monai.core.errors import ends_with_user_errors
 from medmamba_monai.data.cache.dataset import cached_dataset
 from medmamba_monai.images.convert import ConvertImaged
-from medmamba_monai.images.npz import npz_array
+from medmamba_monai.images.npz import read_npz_array
 from medmamba_monai.images.read import ReadImaged
 from medmamba_monai.images.resize import ResizeImaged
 
@@ -126,7 +126,7 @@ def sources(options: argparse.Namespace, folder: Path) -> list[Source]:
     if not files:
         print(f"{REAL} is left out: name the folder of pneumoniamnist.npz with --data or in MEDMAMBA_DATA_DIR")
         return [made]
-    count = len(npz_array(files[0], "train_images"))
+    count = len(read_npz_array(files[0], "train_images"))
     data = [{"image": f"{files[0].absolute()}#train_images[{row}]", "row": row} for row in range(count)]
     chosen = data[: options.images if options.quick else None]
     return [made, Source(REAL, chosen, 1, SETTINGS["image_size"], "demo", 64)]

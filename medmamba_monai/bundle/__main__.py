@@ -11,7 +11,7 @@ from pathlib import Path
 from medmamba_monai.bundle.build import generate_bundle
 from medmamba_monai.bundle.overview import datasets_table, replace_table
 from medmamba_monai.cards import card_schema, load_card
-from medmamba_monai.core.errors import UserError, error_message
+from medmamba_monai.core.errors import UserError, format_error
 from medmamba_monai.core.files import write_text
 
 
@@ -37,5 +37,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
     except UserError as problem:
-        print(error_message(problem), file=sys.stderr)
+        print(format_error(problem), file=sys.stderr)
         sys.exit(2)

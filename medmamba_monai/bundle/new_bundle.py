@@ -9,7 +9,7 @@ from medmamba_monai.bundle.build import generate_bundle
 from medmamba_monai.cards import DatasetCard, card_schema
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_json, write_text
-from medmamba_monai.core.names import shown
+from medmamba_monai.core.names import format_path
 from medmamba_monai.data.folds.make import largest_number_of_folds, make_folds
 from medmamba_monai.data.propose.card import Options, Proposal, propose_card
 from medmamba_monai.data.propose.layout import Labels
@@ -52,7 +52,7 @@ def new_bundle(name: str, images: Path, labels: Labels, options: Options, root: 
     write_json(card_file, _content(proposal.card))
     write_text(root / "data_lists" / "card.schema.json", card_schema())
     generate_bundle(card_file, bundle)
-    print(*map(shown, _summary(proposal, card_file, bundle, commands).splitlines()), sep="\n")
+    print(*map(format_path, _summary(proposal, card_file, bundle, commands).splitlines()), sep="\n")
     return bundle
 
 

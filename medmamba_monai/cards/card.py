@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from medmamba_monai.cards.layouts import FoldersLayout, NpzLayout, RelativePath, Split, Strict, TableLayout
-from medmamba_monai.core.documents import read_document, validation_summary
+from medmamba_monai.core.documents import read_document, summarize_validation_error
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.images.intensity import Rules
 
@@ -265,7 +265,7 @@ def check_card(content: dict[str, Any], where: str) -> DatasetCard:
     try:
         return DatasetCard.model_validate(content)
     except ValidationError as error:
-        raise UserError(f"{where}: {validation_summary(error)}") from error
+        raise UserError(f"{where}: {summarize_validation_error(error)}") from error
 
 
 def card_schema() -> str:

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from medmamba_monai.core.errors import error_message
+from medmamba_monai.core.errors import format_error
 
 SETTINGS: dict[str, Any] = {"image_size": 64, "epochs": 4}
 """Small images and few epochs, so that five folds train in minutes on two cores."""
@@ -83,7 +83,7 @@ def find_dataset(root: Path) -> tuple[str, Path]:
         download(file.url, root / "data" / file.path, file.md5)
         return "pneumoniamnist", root / "data"
     except DownloadError as error:
-        print(error_message(error))
+        print(format_error(error))
         print("Data: no X-rays without a connection, so the demo runs on a GENERATED phantom dataset instead.")
         return "phantom", write_phantom(root / "data" / "phantom")
 

@@ -14,7 +14,7 @@ from medmamba_monai.core.errors import UserError
 VARIABLE = "MEDMAMBA_CACHE_DIR"
 
 
-def cache_dir() -> Path:
+def get_cache_dir() -> Path:
     """The folder for unpacked arrays and decoded images; what is in it may be deleted whenever nothing runs.
 
     Returns:
@@ -27,7 +27,7 @@ def cache_dir() -> Path:
     return (base if base.is_absolute() else Path.home() / ".cache") / "medmamba_monai"
 
 
-def free_space(folder: Path) -> int:
+def measure_free_space(folder: Path) -> int:
     """Bytes that this user may still write into a folder, which need not exist yet.
 
     Raises:
@@ -36,7 +36,7 @@ def free_space(folder: Path) -> int:
     try:
         return shutil.disk_usage(_existing(folder)).free
     except OSError as error:
-        raise UserError(f"{folder}: cannot be used ({error.strerror}); {how_to_choose()}") from error
+        raise UserError(f"{folder}: cannot be used ({error.strerror}); {suggest_other_folder()}") from error
 
 
 def is_writable(folder: Path) -> bool:
@@ -56,9 +56,10 @@ def require_space(folder: Path, needed: int, what: str) -> None:
     Raises:
         UserError: it does not fit.
     """
-    if (free := free_space(folder)) < needed:
+    if (free := measure_free_space(folder)) < needed:
         raise UserError(
-            f"{what} needs {size_text(needed)} in {folder}, where {size_text(free)} are free; {how_to_choose()}"
+            f"{what} needs {format_size(needed)} in {folder}, where {format_size(free)} are free; "
+            f"{suggest_other_folder()}"
         )
 
 
@@ -75,7 +76,7 @@ def lock_file(path: Path) -> AcquireReturnProxy:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return FileLock(path).acquire()
     except OSError as error:
-        raise UserError(f"{path.parent}: cannot be written ({error.strerror}); {how_to_choose()}") from error
+        raise UserError(f"{path.parent}: cannot be written ({error.strerror}); {suggest_other_folder()}") from error
 
 
 def make_private(folder: Path) -> None:
@@ -90,7 +91,7 @@ def make_private(folder: Path) -> None:
         if folder.stat().st_mode & 0o077:
             folder.chmod(0o700)
     except OSError as error:
-        raise UserError(f"{folder}: cannot be written ({error.strerror}); {how_to_choose()}") from error
+        raise UserError(f"{folder}: cannot be written ({error.strerror}); {suggest_other_folder()}") from error
 
 
 def check_owner(folder: Path) -> None:
@@ -105,12 +106,12 @@ def check_owner(folder: Path) -> None:
             raise UserError(f"{folder}: belongs to another user (number {owner}); name another folder in {VARIABLE}")
 
 
-def how_to_choose() -> str:
+def suggest_other_folder() -> str:
     """What a user can do about a cache folder, for messages."""
     return f"free space, or name another folder in {VARIABLE}"
 
 
-def size_text(size: float) -> str:
+def format_size(size: float) -> str:
     """Write a number of bytes with a unit of which there is at least one, e.g. ``147.0 KiB``."""
     for unit in ("bytes", "KiB", "MiB"):
         if size < 1024:

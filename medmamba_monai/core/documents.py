@@ -36,16 +36,16 @@ def read_document(path: Path, model: type[Model], extra: dict[str, Any] | None =
     except ValueError as error:
         raise UserError(f"{path}: is not JSON: {error}") from error
     except RecursionError as error:
-        raise UserError(f"{path}: is nested too deeply to be what it should be; get it again") from error
+        raise UserError(f"{path}: is nested too deeply to be what it should be; download it again") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: must hold one JSON object, found a {type(content).__name__}")
     try:
         return model.model_validate({**content, **(extra or {})})
     except ValidationError as error:
-        raise UserError(f"{path}: {validation_summary(error)}") from error
+        raise UserError(f"{path}: {summarize_validation_error(error)}") from error
 
 
-def validation_summary(error: ValidationError) -> str:
+def summarize_validation_error(error: ValidationError) -> str:
     """What does not fit, in one line: fields, values and why."""
     details = error.errors(include_url=False)
     lines = [_one_line(detail["loc"], detail["msg"], detail["input"]) for detail in details[:_SHOWN_ERRORS]]
@@ -96,7 +96,7 @@ def is_hidden(path: PurePath) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
 
 
-def inside(folder: Path, relative: str, allow_links: bool = False) -> Path:
+def join_inside(folder: Path, relative: str, allow_links: bool = False) -> Path:
     """Join a relative path to a folder and make sure that it does not lead out of it.
 
     Args:

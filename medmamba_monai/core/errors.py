@@ -45,12 +45,12 @@ def find_user_error(error: BaseException | None) -> UserError | None:
     return None
 
 
-def first_line(error: BaseException) -> str:
+def get_first_line(error: BaseException) -> str:
     """The first line of an exception's message, or its kind where it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def error_message(error: UserError) -> str:
+def format_error(error: UserError) -> str:
     """The message for people."""
     return f"error: {error}"
 
@@ -65,7 +65,7 @@ def ends_with_user_errors(main: Callable[_Arguments, int]) -> Callable[_Argument
         except Exception as error:
             if (known := find_user_error(error)) is None:
                 raise
-            print(error_message(known), file=sys.stderr)
+            print(format_error(known), file=sys.stderr)
             return 2
 
     return explained
@@ -84,4 +84,4 @@ def _print_user_error(kind: type[BaseException], error: BaseException, trace: Tr
     if known is None:
         sys.__excepthook__(kind, error, trace)
     else:
-        print(error_message(known), file=sys.stderr)
+        print(format_error(known), file=sys.stderr)

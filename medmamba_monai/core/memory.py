@@ -18,7 +18,7 @@ _VERSIONS = (
 )
 
 
-def available_memory(cgroups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
+def measure_available_memory(cgroups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
     """Bytes that can be taken without swapping.
 
     Args:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 _REFERENCE = re.compile(r"(?P<file>.+)#frame\[(?P<frame>\d+)\]", re.DOTALL)
 
 
-def shown(path: str | os.PathLike[str]) -> str:
+def format_path(path: str | os.PathLike[str]) -> str:
     r"""A path that any terminal and log can print.
 
     Bytes that are not UTF-8, and characters that are not printable, become escapes.

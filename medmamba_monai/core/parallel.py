@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def for_each_image(function: Callable[[Item], Result], items: Sequence[Item], what: str) -> list[Result]:
+def map_images(function: Callable[[Item], Result], items: Sequence[Item], what: str) -> list[Result]:
     """Call a function for every item, on all cores.
 
     Args:

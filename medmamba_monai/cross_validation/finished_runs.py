@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medmamba_monai.core.errors import UserError, first_line
+from medmamba_monai.core.errors import UserError, get_first_line
 from medmamba_monai.evaluation import Predictions, read_predictions
 from medmamba_monai.tracking.mlflow_store import PARENT_TAG, check_tracking_uri, connect, sqlite_path
 from medmamba_monai.tracking.private_values import without_credentials
@@ -68,7 +68,7 @@ def open_store(tracking_uri: str) -> MlflowClient:
     except (MlflowException, requests.RequestException, SQLAlchemyError, OSError) as error:
         shown = without_credentials(tracking_uri)
         raise UserError(
-            f"--tracking_uri {shown}: cannot be read ({first_line(error)[:200]}); is it running?"
+            f"--tracking_uri {shown}: cannot be read ({get_first_line(error)[:200]}); is it running?"
         ) from error
 
 
@@ -154,7 +154,8 @@ def _artifact(client: MlflowClient, run: Run, name: str, folder: Path) -> Path:
         return Path(client.download_artifacts(run.info.run_id, name, str(target)))
     except (MlflowException, OSError) as error:
         raise UserError(
-            f"{_shown(run)} has no {name} ({without_credentials(first_line(error))[:200]}); a run that was made before "
+            f"{_shown(run)} has no {name} ({without_credentials(get_first_line(error))[:200]}); a run that was "
+            "made before "
             "the review existed gets it by: medmamba-monai review FOLDER_OF_THE_CROSS_VALIDATION"
         ) from error
 

@@ -22,7 +22,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from monai.bundle import ConfigWorkflow
 
-from medmamba_monai.core.errors import error_message, find_user_error
+from medmamba_monai.core.errors import find_user_error, format_error
 from medmamba_monai.core.files import write_json
 from medmamba_monai.tracking.private_values import without_private_values
 from medmamba_monai.tracking.run import TrackedRun, end_status
@@ -126,7 +126,7 @@ def _exit_code(error: BaseException | None, log_file: logging.Handler) -> int:
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
         return EXIT_KILLED
     known = find_user_error(error)
-    text = error_message(known) if known else "".join(traceback.format_exception(error))
+    text = format_error(known) if known else "".join(traceback.format_exception(error))
     print(text, file=sys.stderr)
     log_file.handle(logging.makeLogRecord({"name": __name__, "levelname": "ERROR", "msg": text}))
     return 1 if known is None or isinstance(known, TrainingDiverged) else EXIT_USER_ERROR

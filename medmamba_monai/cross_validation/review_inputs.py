@@ -10,7 +10,7 @@ import numpy as np
 
 from medmamba_monai.cards import DatasetCard
 from medmamba_monai.data import FoldList
-from medmamba_monai.data.counts import count_table
+from medmamba_monai.data.counts import count_labels
 from medmamba_monai.evaluation.results.mistakes import Case
 from medmamba_monai.images import ReadImage
 from medmamba_monai.tracking.journal import read_lines
@@ -39,7 +39,7 @@ def class_balance(card: DatasetCard, fold_list: FoldList) -> dict[str, list[int]
     """How many images of each class are in each fold and in the test set, in label order."""
     rows = [(f"fold {item.fold}", item.label) for item in sorted(fold_list.training, key=lambda item: item.fold)]
     rows += [("test", item.label) for item in fold_list.test]
-    return {row: list(counts.values()) for row, counts in count_table(card, rows).items()}
+    return {row: list(counts.values()) for row, counts in count_labels(card, rows).items()}
 
 
 def case_images(fold_list: FoldList, cases: Sequence[Case]) -> list[np.ndarray]:

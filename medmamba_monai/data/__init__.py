@@ -1,7 +1,7 @@
 """Datasets: where their images are, who is in which fold, and what is kept between epochs."""
 
 from medmamba_monai.data.cache.dataset import cached_dataset, check_cache
-from medmamba_monai.data.find.download import DownloadError, download, file_md5
+from medmamba_monai.data.find.download import DownloadError, compute_md5, download
 from medmamba_monai.data.find.locations import default_dataset_dir, default_fold_list, list_images
 from medmamba_monai.data.folds.fold_list import PREPARE_COMMAND, FoldList, read_fold_list
 from medmamba_monai.data.folds.make import Folds, Sample, join_groups, make_folds
@@ -16,10 +16,10 @@ __all__ = [
     "Sample",
     "cached_dataset",
     "check_cache",
+    "compute_md5",
     "default_dataset_dir",
     "default_fold_list",
     "download",
-    "file_md5",
     "join_groups",
     "list_images",
     "make_folds",

@@ -13,16 +13,16 @@ from medmamba_monai.data.folds.make import Sample
 Label = int | tuple[int, ...]
 
 
-def labels_of(label: Label) -> list[int]:
+def list_labels(label: Label) -> list[int]:
     """The classes that an image has."""
     return [label] if isinstance(label, int) else [index for index, present in enumerate(label) if present]
 
 
-def count_table(card: DatasetCard, rows: Iterable[tuple[str, Label]]) -> dict[str, dict[str, int]]:
+def count_labels(card: DatasetCard, rows: Iterable[tuple[str, Label]]) -> dict[str, dict[str, int]]:
     """Images of each class in each row, rows in the order in which they come first."""
     counts: dict[str, Counter[int]] = {}
     for row, label in rows:
-        counts.setdefault(row, Counter()).update(labels_of(label))
+        counts.setdefault(row, Counter()).update(list_labels(label))
     return {row: {name: found[index] for index, name in enumerate(card.class_names)} for row, found in counts.items()}
 
 
@@ -61,7 +61,7 @@ def _differences(card: DatasetCard, counts: Mapping[Any, ExpectedCount], samples
     differences = []
     for split, expected in counts.items():
         chosen = [sample for sample in samples if split in (sample.split, "all")]
-        of_class = count_table(card, ((split, sample.label) for sample in chosen)).get(split, {})
+        of_class = count_labels(card, ((split, sample.label) for sample in chosen)).get(split, {})
         rows = {"images": expected.images} | (expected.classes or {})
         found = {"images": len(chosen)} | {name: of_class.get(name, 0) for name in expected.classes or {}}
         differences += [

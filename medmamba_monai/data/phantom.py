@@ -58,11 +58,11 @@ def _write(folder: Path, num_train: int, num_test: int, image_size: int, seed: i
         label = index % len(CLASS_NAMES)
         path = unfinished / split / CLASS_NAMES[label] / f"{index:05d}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(phantom_image(label, image_size, generator)).save(path)
+        Image.fromarray(draw_phantom(label, image_size, generator)).save(path)
     return unfinished.rename(folder)
 
 
-def phantom_image(label: int, image_size: int, generator: np.random.Generator) -> np.ndarray:
+def draw_phantom(label: int, image_size: int, generator: np.random.Generator) -> np.ndarray:
     """Draw one image.
 
     Args:

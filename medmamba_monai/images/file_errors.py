@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.names import shown
+from medmamba_monai.core.names import format_path
 
 BAD_CONTENT: tuple[type[Exception], ...] = (
     OSError,
@@ -29,7 +29,7 @@ BAD_CONTENT: tuple[type[Exception], ...] = (
 
 
 @contextlib.contextmanager
-def naming_file(path: Path, what: str, *more: type[Exception], quote: bool = True) -> Iterator[None]:
+def explain_file_errors(path: Path, what: str, *more: type[Exception], quote: bool = True) -> Iterator[None]:
     """Turn exceptions of the block into a `UserError` that names the file.
 
     Args:
@@ -38,7 +38,7 @@ def naming_file(path: Path, what: str, *more: type[Exception], quote: bool = Tru
         more: exceptions beside `BAD_CONTENT`.
         quote: whether to tell what the exception says, rather than its kind alone.
     """
-    name = shown(path)
+    name = format_path(path)
     try:
         yield
     except UserError:
@@ -50,8 +50,8 @@ def naming_file(path: Path, what: str, *more: type[Exception], quote: bool = Tru
     except MemoryError as error:
         raise UserError(f"{name}: does not fit into memory ({error})") from error
     except (*BAD_CONTENT, *more) as error:
-        said = shown(" ".join(str(error).split())) if quote else ""
+        said = format_path(" ".join(str(error).split())) if quote else ""
         reason = said or type(error).__name__
         raise UserError(
-            f"{name}: is damaged, or {what} of a rare kind ({reason}); get it again or convert it"
+            f"{name}: is damaged, or {what} of a rare kind ({reason}); download it again or convert it"
         ) from error

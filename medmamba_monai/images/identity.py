@@ -23,7 +23,7 @@ _VAGUE = re.compile(r" at 0x[0-9a-fA-F]+|\.\.\.")
 """What a text has that is another in the next process, or that leaves values out."""
 
 
-def transform_identity(transform: Transform) -> str:
+def identify_transform(transform: Transform) -> str:
     """A text that is another wherever a transform could make other pixels, and the same in every process.
 
     Args:

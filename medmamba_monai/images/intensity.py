@@ -61,7 +61,7 @@ def _check_background(value: object) -> None:
         raise UserError(f"background: must be 0 to 255, or three of them (red, green, blue), found {value!r}")
 
 
-def to_display(raw: RawImage, rules: Rules, name: str) -> tuple[np.ndarray, bool]:
+def scale_to_display(raw: RawImage, rules: Rules, name: str) -> tuple[np.ndarray, bool]:
     """Bring a decoded image to the scale 0 to 255.
 
     Args:
@@ -84,7 +84,7 @@ def to_display(raw: RawImage, rules: Rules, name: str) -> tuple[np.ndarray, bool
     return _on_background(shown, raw, rules.background, name)
 
 
-def windowed(values: np.ndarray, center: float, width: float, function: str = "LINEAR_EXACT") -> np.ndarray:
+def apply_window(values: np.ndarray, center: float, width: float, function: str = "LINEAR_EXACT") -> np.ndarray:
     """Apply a window by the formulas of DICOM PS3.3 C.11.2.1.2 and C.11.2.1.3.
 
     Args:
@@ -124,7 +124,7 @@ def _scaled(raw: RawImage, values: np.ndarray, rules: Rules, name: str) -> np.nd
     if rules.window is not None:
         if raw.color:
             raise UserError(f"{name}: is {raw.kind}; window {rules.window} is for gray values, remove one of the two")
-        return windowed(values, *rules.window)
+        return apply_window(values, *rules.window)
     if rules.intensity_range is None and raw.display is not None:
         return raw.display(values)
     low, high = _range(raw, values, rules, name)

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.names import FrameReference, shown
-from medmamba_monai.images.dicom.read import DICOM_SUFFIXES, dicom_frames, is_dicom, read_dicom
+from medmamba_monai.core.names import FrameReference, format_path
+from medmamba_monai.images.dicom.read import DICOM_SUFFIXES, count_dicom_frames, is_dicom, read_dicom
 from medmamba_monai.images.dicom.series import read_multiframe, read_series
-from medmamba_monai.images.nifti import NIFTI_SUFFIXES, is_nifti, nifti_frames, read_nifti
-from medmamba_monai.images.npz import NpzReference, npz_array
-from medmamba_monai.images.pillow.read import PICTURE_SUFFIXES, is_picture, picture_frames, read_picture
+from medmamba_monai.images.nifti import NIFTI_SUFFIXES, count_nifti_frames, is_nifti, read_nifti
+from medmamba_monai.images.npz import NpzReference, read_npz_array
+from medmamba_monai.images.pillow.read import PICTURE_SUFFIXES, count_picture_frames, is_picture, read_picture
 from medmamba_monai.images.raw_image import Frame, Limits, RawImage
 
 READABLE_SUFFIXES = (*PICTURE_SUFFIXES, *DICOM_SUFFIXES, *NIFTI_SUFFIXES)
@@ -54,18 +54,18 @@ def read_raw(source: str | os.PathLike[str], spatial_dims: int, frame: Frame, li
     kind = "DICOM" if folder else _kind(path)
     if kind == "DICOM" and spatial_dims == 3:
         if isinstance(frame, int):
-            raise UserError(f"{shown(path)}: frame {frame} is named, which is flat; set spatial_dims to 2")
+            raise UserError(f"{format_path(path)}: frame {frame} is named, which is flat; set spatial_dims to 2")
         return read_series(path, limits) if folder else read_multiframe(path, limits)
     if kind == "picture":
         if spatial_dims == 3:
-            raise UserError(f"{shown(path)}: is a flat picture; volumes are read from NIfTI, DICOM or npz files")
+            raise UserError(f"{format_path(path)}: is a flat picture; volumes are read from NIfTI, DICOM or npz files")
         return read_picture(path, frame, limits)
     if kind == "NIfTI":
         return read_nifti(path, spatial_dims, frame, limits)
     return read_dicom(path, frame, limits)
 
 
-def number_of_frames(path: str | os.PathLike[str]) -> int:
+def count_frames(path: str | os.PathLike[str]) -> int:
     """Frames of a file, from its headers; 1 for a single image or volume and for a folder.
 
     Raises:
@@ -73,7 +73,7 @@ def number_of_frames(path: str | os.PathLike[str]) -> int:
     """
     if Path(path).is_dir():
         return 1
-    counts = {"picture": picture_frames, "DICOM": dicom_frames, "NIfTI": nifti_frames}
+    counts = {"picture": count_picture_frames, "DICOM": count_dicom_frames, "NIfTI": count_nifti_frames}
     return counts[_kind(Path(path))](Path(path))
 
 
@@ -107,12 +107,13 @@ def _kind(path: Path) -> str:
     if is_nifti(path, head):
         return "NIfTI"
     if not head:
-        raise UserError(f"{shown(path)}: is empty; get it again")
+        raise UserError(f"{format_path(path)}: is empty; download it again")
     for signature, what in _OTHERS.items():
         if head.startswith(signature):
-            raise UserError(f"{shown(path)}: is {what}")
+            raise UserError(f"{format_path(path)}: is {what}")
     raise UserError(
-        f"{shown(path)}: is damaged or no PNG, JPEG, BMP, TIFF, GIF, WebP, DICOM or NIfTI file; get it again or "
+        f"{format_path(path)}: is damaged or no PNG, JPEG, BMP, TIFF, GIF, WebP, DICOM or NIfTI file; download "
+        "it again or "
         "convert it"
     )
 
@@ -121,14 +122,14 @@ def _checked_head(path: Path) -> bytes:
     try:
         return _head(path)
     except IsADirectoryError as error:
-        raise UserError(f"{shown(path)}: is a folder, not an image") from error
+        raise UserError(f"{format_path(path)}: is a folder, not an image") from error
     except FileNotFoundError as error:
-        raise UserError(f"{shown(path)}: does not exist") from error
+        raise UserError(f"{format_path(path)}: does not exist") from error
     except PermissionError as error:
         what = "is a folder, not an image" if path.is_dir() else "may not be read; change its permissions"
-        raise UserError(f"{shown(path)}: {what}") from error
+        raise UserError(f"{format_path(path)}: {what}") from error
     except (OSError, ValueError) as error:
-        raise UserError(f"{shown(path)}: cannot be read ({error})") from error
+        raise UserError(f"{format_path(path)}: cannot be read ({error})") from error
 
 
 def _head(path: Path) -> bytes:
@@ -137,19 +138,19 @@ def _head(path: Path) -> bytes:
 
 
 def _from_npz(reference: NpzReference, spatial_dims: int, limits: Limits) -> RawImage:
-    array = npz_array(reference.file, reference.key)
+    array = read_npz_array(reference.file, reference.key)
     if not 0 <= reference.index < len(array):
         raise UserError(
-            f"{shown(str(reference))}: the array holds {len(array)} images; run prepare again for this file"
+            f"{format_path(str(reference))}: the array holds {len(array)} images; run prepare again for this file"
         )
     values = array[reference.index]
     color = values.ndim == spatial_dims + 1 and values.shape[-1] == 3
     if values.dtype.kind not in "iuf" or not (color or values.ndim == spatial_dims):
         raise UserError(
-            f"{shown(str(reference))}: shape {values.shape} of {values.dtype} is neither gray nor RGB in "
+            f"{format_path(str(reference))}: shape {values.shape} of {values.dtype} is neither gray nor RGB in "
             f"{spatial_dims} dimensions"
         )
-    limits.check(shown(str(reference)), values.shape[:spatial_dims], values.dtype.itemsize * (3 if color else 1))
+    limits.check(format_path(str(reference)), values.shape[:spatial_dims], values.dtype.itemsize * (3 if color else 1))
     kind, nominal, has_default = f"npz, {values.dtype}", _full_range(values.dtype), values.dtype == np.uint8
     return RawImage(np.array(values, order="C"), kind, color, nominal, has_default)
 

@@ -17,8 +17,8 @@ from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.names import shown
-from medmamba_monai.images.file_errors import naming_file
+from medmamba_monai.core.names import format_path
+from medmamba_monai.images.file_errors import explain_file_errors
 from medmamba_monai.images.raw_image import Frame, Limits, RawImage, choose_frame
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz", ".hdr")
@@ -36,13 +36,13 @@ def is_nifti(path: Path, head: bytes) -> bool:
     return _header_class(head) is not None or (path.suffix.lower() == ".img" and path.with_suffix(".hdr").is_file())
 
 
-def nifti_frames(path: Path) -> int:
+def count_nifti_frames(path: Path) -> int:
     """Length of the fourth axis, from the header.
 
     Raises:
         UserError: the file is damaged or no NIfTI.
     """
-    with naming_file(path, "a NIfTI image", *_NOT_NIFTI):
+    with explain_file_errors(path, "a NIfTI image", *_NOT_NIFTI):
         return _frames(_header(path))
 
 
@@ -65,8 +65,8 @@ def read_nifti(path: Path, spatial_dims: int, frame: Frame, limits: Limits) -> R
     Raises:
         UserError: it is damaged, too large, tells no orientation, or has other dimensions.
     """
-    name = shown(path)
-    with naming_file(path, "a NIfTI image", *_NOT_NIFTI):
+    name = format_path(path)
+    with explain_file_errors(path, "a NIfTI image", *_NOT_NIFTI):
         header = _header(path)
         _check_header(header, name, limits)
         index = choose_frame(name, _frames(header), frame)
@@ -97,7 +97,7 @@ def _header(path: Path) -> nibabel.Nifti1Header:
     kind = _header_class(head)
     if kind is None:
         what = "a gzip file that holds" if packed else "a file that is"
-        raise UserError(f"{shown(path)}: is {what} no NIfTI image; convert it to NIfTI")
+        raise UserError(f"{format_path(path)}: is {what} no NIfTI image; convert it to NIfTI")
     size = 348 if kind is nibabel.Nifti1Header else 540
     return kind.from_fileobj(io.BytesIO(head[:size]), check=True)
 
@@ -121,7 +121,7 @@ def _check_header(header: nibabel.Nifti1Header, name: str, limits: Limits) -> No
     if dtype.kind not in "iuf" and dtype.names is None:
         raise UserError(f"{name}: has values of type {dtype}, which is not supported; convert it")
     if header["vox_offset"] > _MAX_OFFSET:
-        raise UserError(f"{name}: its voxels begin at byte {header['vox_offset']:g}; get it again")
+        raise UserError(f"{name}: its voxels begin at byte {header['vox_offset']:g}; download it again")
 
 
 def _image(path: Path, header: nibabel.Nifti1Header, limits: Limits, name: str) -> Any:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.lib import format as npy
 from tqdm import tqdm
 
-from medmamba_monai.core.disk import cache_dir, lock_file, make_private, require_space, size_text
+from medmamba_monai.core.disk import format_size, get_cache_dir, lock_file, make_private, require_space
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import replace_atomically
 
@@ -90,14 +90,14 @@ class _Header:
         return np.asarray(np.memmap(path, self.dtype, "r", offset, self.shape, order))  # type: ignore[call-overload]
 
 
-def npz_array(
+def read_npz_array(
     path: str | Path, key: str, *, max_bytes: int = MAX_BYTES, in_memory_bytes: int = IN_MEMORY_BYTES
 ) -> np.ndarray:
     """Return one array of an npz file, read-only and kept for the life of the process.
 
     An npz file decompresses the whole array at every access, so it is unpacked once; again when the file has changed.
     A small array is kept in memory. A large one is mapped: straight from the npz file where it is stored there without
-    compression, else from a copy in :func:`~medmamba_monai.core.disk.cache_dir`, which the first of all processes
+    compression, else from a copy in :func:`~medmamba_monai.core.disk.get_cache_dir`, which the first of all processes
     writes and each process compares once with the file's checksum (what is mapped straight is not compared).
 
     Args:
@@ -119,7 +119,7 @@ def npz_array(
     except UserError:
         raise
     except KeyError as error:
-        raise UserError(f"{path}: has no array {key!r}; it has {', '.join(npz_keys(path))}") from error
+        raise UserError(f"{path}: has no array {key!r}; it has {', '.join(list_npz_arrays(path))}") from error
     except FileNotFoundError as error:
         raise UserError(f"{path}: does not exist; run prepare to find or download it") from error
     except MemoryError as error:
@@ -128,7 +128,7 @@ def npz_array(
         raise _damaged(path, error) from error
 
 
-def npz_keys(path: str | Path) -> list[str]:
+def list_npz_arrays(path: str | Path) -> list[str]:
     """Return the names of the arrays in an npz file.
 
     Raises:
@@ -181,8 +181,8 @@ def _check_header(path: Path, key: str, header: _Header, member: zipfile.ZipInfo
         )
     if header.nbytes > max_bytes:
         raise UserError(
-            f"{path}: array {key!r} of shape {header.shape} would take {size_text(header.nbytes)}, more than the "
-            f"{size_text(max_bytes)} that are unpacked; split it, or scale its images down"
+            f"{path}: array {key!r} of shape {header.shape} would take {format_size(header.nbytes)}, more than the "
+            f"{format_size(max_bytes)} that are unpacked; split it, or scale its images down"
         )
     held = member.file_size - header.length
     if header.nbytes != held or min(header.shape, default=0) < 0:
@@ -202,7 +202,7 @@ def _content_offset(path: Path, member: zipfile.ZipInfo) -> int:
 def _copy_path(path: Path, key: str, member: zipfile.ZipInfo) -> Path:
     """The name of a copy: the array's part, which finds the copies of earlier versions, then the content's."""
     array = hashlib.sha256(f"{path.absolute()}\0{key}".encode()).hexdigest()
-    return cache_dir() / "npz" / f"{array[:32]}-{member.file_size:x}-{member.CRC:08x}.npy"
+    return get_cache_dir() / "npz" / f"{array[:32]}-{member.file_size:x}-{member.CRC:08x}.npy"
 
 
 def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, what: str) -> Path:
@@ -215,7 +215,7 @@ def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, w
             return target
         _remove_others(target)
         require_space(target.parent, member.file_size, what)
-        logger.info(f"{what} is unpacked once, {size_text(member.file_size)}, into {target.parent}")
+        logger.info(f"{what} is unpacked once, {format_size(member.file_size)}, into {target.parent}")
         with replace_atomically(target) as temporary:
             temporary.chmod(0o600)
             _copy_member(archive, member, temporary)

@@ -39,7 +39,7 @@ class Limits:
             UserError: an axis is empty, or there are more pixels or bytes than allowed.
         """
         if min(size) < 1:
-            raise UserError(f"{name}: has the size {_size(size)}; get it again")
+            raise UserError(f"{name}: has the size {_size(size)}; download it again")
         if math.prod(size) > self.pixels:
             raise UserError(f"{name}: is too large to decode ({_size(size)}); crop it, or raise max_pixels if meant")
         if math.prod(size) * bytes_per_pixel > self.bytes:
@@ -52,7 +52,9 @@ class Limits:
     def too_long(self, name: str, bound: int | None = None) -> UserError:
         """The error for more bytes than allowed, or than a bound."""
         if bound is not None and bound < self.bytes:
-            return UserError(f"{name}: expands to {bound} bytes and more, which its header does not tell; get it again")
+            return UserError(
+                f"{name}: expands to {bound} bytes and more, which its header does not tell; download it again"
+            )
         return UserError(f"{name}: expands to more than {self.bytes} bytes; crop it, or raise max_bytes if meant")
 
 
@@ -143,7 +145,7 @@ class ImageFacts:
     needs_range: bool = False
 
 
-def facts_of(raw: RawImage) -> ImageFacts:
+def describe_raw_image(raw: RawImage) -> ImageFacts:
     """Look at a decoded image."""
     visible = raw.visible_values()
     usable = raw.has_default and raw.nominal is not None if raw.display is None else raw.display.usable

@@ -16,10 +16,18 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform, Transform
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.names import shown
-from medmamba_monai.images.intensity import Background, IntensityRange, Rules, to_display
-from medmamba_monai.images.kinds import READABLE_SUFFIXES, is_image_file, number_of_frames, read_raw
-from medmamba_monai.images.raw_image import MAX_BYTES, MAX_PIXELS, Frame, ImageFacts, Limits, RawImage, facts_of
+from medmamba_monai.core.names import format_path
+from medmamba_monai.images.intensity import Background, IntensityRange, Rules, scale_to_display
+from medmamba_monai.images.kinds import READABLE_SUFFIXES, count_frames, is_image_file, read_raw
+from medmamba_monai.images.raw_image import (
+    MAX_BYTES,
+    MAX_PIXELS,
+    Frame,
+    ImageFacts,
+    Limits,
+    RawImage,
+    describe_raw_image,
+)
 
 __all__ = [
     "READABLE_SUFFIXES",
@@ -27,9 +35,9 @@ __all__ = [
     "ImageFacts",
     "ReadImage",
     "ReadImaged",
+    "count_frames",
     "describe_image",
     "is_image_file",
-    "number_of_frames",
 ]
 
 
@@ -123,17 +131,17 @@ class ReadImage(Transform):
             UserError: as when called.
         """
         raw = self._raw(source)
-        return self._tensor(raw, source), facts_of(raw)
+        return self._tensor(raw, source), describe_raw_image(raw)
 
     def _raw(self, source: str | os.PathLike[str]) -> RawImage:
         return read_raw(source, self.spatial_dims, self.frame, self.limits)
 
     def _tensor(self, raw: RawImage, source: str | os.PathLike[str]) -> torch.Tensor:
-        values, color = to_display(raw, self.rules, shown(source))
+        values, color = scale_to_display(raw, self.rules, format_path(source))
         if self.dtype == "uint8" and values.dtype != np.uint8:
             values = np.rint(values)
         planes = np.moveaxis(values, -1, 0) if color else values[None]
-        return torch.from_numpy(self._as_declared(planes, shown(source)).astype(self.dtype))
+        return torch.from_numpy(self._as_declared(planes, format_path(source)).astype(self.dtype))
 
     def _as_declared(self, planes: np.ndarray, name: str) -> np.ndarray:
         if len(planes) == self.channels:
@@ -198,7 +206,7 @@ def describe_image(
     Raises:
         UserError: the file cannot be read.
     """
-    return facts_of(read_raw(source, spatial_dims, "first", Limits(max_pixels, max_bytes)))
+    return describe_raw_image(read_raw(source, spatial_dims, "first", Limits(max_pixels, max_bytes)))
 
 
 def _check_choice(option: str, value: object, allowed: tuple[object, ...], words: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from medmamba_monai.core.errors import UserError, first_line
+from medmamba_monai.core.errors import UserError, get_first_line
 from medmamba_monai.core.files import write_json
 from medmamba_monai.tracking.journal import split_complete
 from medmamba_monai.tracking.private_values import without_credentials
@@ -153,7 +153,7 @@ class JournalSender:
             self._retry_at = time.monotonic() + 60
             logger.warning(
                 f"MLflow at {without_credentials(self.state['tracking_uri'])} did not take {self.pending()} entries "
-                f"({first_line(error)[:200]}). Training goes on; they are kept in {self.directory}. "
+                f"({get_first_line(error)[:200]}). Training goes on; they are kept in {self.directory}. "
                 f"Send them later: medmamba-monai send {self.directory}"
             )
             return False

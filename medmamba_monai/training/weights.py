@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialize_safetensors
 from torch import nn
 
-from medmamba_monai.core.errors import UserError, first_line
+from medmamba_monai.core.errors import UserError, get_first_line
 from medmamba_monai.core.files import write_bytes
 from medmamba_monai.networks import architecture_of
 
@@ -90,7 +90,7 @@ def read_description(path: str | Path) -> dict[str, Any]:
         with safetensors.safe_open(safe_path, framework="pt") as file:
             return dict(json.loads((file.metadata() or {}).get(_METADATA_KEY, "{}")))
     except UNREADABLE as error:
-        raise UserError(f"{safe_path} cannot be read as weights: {first_line(error)}") from error
+        raise UserError(f"{safe_path} cannot be read as weights: {get_first_line(error)}") from error
 
 
 def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
@@ -107,7 +107,7 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
             return dict(load_file(path))
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except UNREADABLE as error:
-        raise UserError(f"{path} cannot be read as weights: {first_line(error)}") from error
+        raise UserError(f"{path} cannot be read as weights: {get_first_line(error)}") from error
 
 
 def load_weights(network: nn.Module, path: str | Path, expected: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from benchmarks.baselines import (
     want_of_memory,
 )
 from benchmarks.networks import Job
-from medmamba_monai.core.memory import available_memory
+from medmamba_monai.core.memory import measure_available_memory
 from medmamba_monai.networks import MedMamba
 from medmamba_monai.networks.baselines import BASELINES
 from medmamba_monai.networks.registry import build_network
@@ -87,7 +87,7 @@ def test_multiply_adds_are_the_published_ones(name: str) -> None:
 
 
 def take_more_than_there_is(job: Job) -> float:
-    return float(torch.empty(available_memory() + 2**30, dtype=torch.uint8).numel())
+    return float(torch.empty(measure_available_memory() + 2**30, dtype=torch.uint8).numel())
 
 
 @pytest.mark.slow

@@ -276,7 +276,7 @@ def test_inference_in_workers_says_the_same(refusal, cross_validated, tmp_path, 
     (tmp_path / "images" / "empty.png").touch()
     weights = cross_validated / "output" / "fold_0" / "model.pt"
     message = infer(refusal, tmp_path / "images", weights, num_workers=num_workers)
-    assert message.strip() == f"error: {tmp_path}/images/empty.png: is empty; get it again"
+    assert message.strip() == f"error: {tmp_path}/images/empty.png: is empty; download it again"
 
 
 def test_inference_without_images(refusal, tmp_path):

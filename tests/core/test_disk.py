@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from medmamba_monai.core.disk import (
-    cache_dir,
     check_owner,
-    free_space,
+    format_size,
+    get_cache_dir,
     is_writable,
     lock_file,
     make_private,
+    measure_free_space,
     require_space,
-    size_text,
 )
 from medmamba_monai.core.errors import UserError
 
@@ -36,17 +36,17 @@ def test_the_most_specific_variable_names_the_folder(
         monkeypatch.delenv(name, raising=False)
     for name, value in (variables | {"HOME": "/home/her"}).items():
         monkeypatch.setenv(name, value)
-    assert cache_dir() == Path(folder)
+    assert get_cache_dir() == Path(folder)
 
 
 def test_a_relative_folder_is_that_of_the_process_that_asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MEDMAMBA_CACHE_DIR", "cache")
-    assert cache_dir() == tmp_path / "cache"
+    assert get_cache_dir() == tmp_path / "cache"
 
 
 def test_space_is_known_before_the_folder_exists(tmp_path: Path) -> None:
-    assert free_space(tmp_path / "none" / "yet") > 0
+    assert measure_free_space(tmp_path / "none" / "yet") > 0
     require_space(tmp_path / "none" / "yet", 1, "a byte")
 
 
@@ -77,7 +77,7 @@ def test_a_lock_that_cannot_be_made_says_where(tmp_path: Path) -> None:
     ("size", "text"), [(0, "0 bytes"), (1023, "1023 bytes"), (150528, "147.0 KiB"), (2**40, "1,024.0 GiB")]
 )
 def test_sizes_have_a_unit(size: int, text: str) -> None:
-    assert size_text(size) == text
+    assert format_size(size) == text
 
 
 def test_a_folder_is_made_private(tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ from torch.utils.data import DataLoader, Dataset
 from medmamba_monai.core.errors import (
     UserError,
     ends_with_user_errors,
-    error_message,
     explain_user_errors,
     find_user_error,
-    first_line,
+    format_error,
+    get_first_line,
 )
 
 SCRIPT = """
@@ -54,7 +54,7 @@ class Fails(Dataset):
 
     def __getitem__(self, index: int) -> None:
         try:
-            raise UserError("a.png: is truncated;\nget it again")
+            raise UserError("a.png: is truncated;\ndownload it again")
         except UserError as error:
             if not self.wrapped:
                 raise
@@ -73,7 +73,7 @@ def raised_by(loader: DataLoader) -> BaseException:
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_the_message_of_a_worker_arrives_without_its_traceback(num_workers, wrapped):
     error = raised_by(DataLoader(Fails(wrapped), num_workers=num_workers))
-    assert error_message(find_user_error(error)) == "error: a.png: is truncated;\nget it again"
+    assert format_error(find_user_error(error)) == "error: a.png: is truncated;\ndownload it again"
 
 
 def test_a_bug_in_a_worker_is_no_user_error():
@@ -81,8 +81,8 @@ def test_a_bug_in_a_worker_is_no_user_error():
 
 
 def test_an_exception_without_a_message_is_named_by_its_kind():
-    assert first_line(EOFError()) == "EOFError"
-    assert first_line(ValueError("one\ntwo")) == "one"
+    assert get_first_line(EOFError()) == "EOFError"
+    assert get_first_line(ValueError("one\ntwo")) == "one"
 
 
 def test_a_command_prints_what_the_user_can_fix_and_returns_2(capsys):

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.names import FrameReference, shown
+from medmamba_monai.core.names import FrameReference, format_path
 from medmamba_monai.images import ReadImage
 
 
@@ -25,8 +25,8 @@ from medmamba_monai.images import ReadImage
     ],
 )
 def test_every_name_can_be_printed(path: str, expected: str) -> None:
-    assert shown(path) == expected
-    shown(path).encode("utf-8")
+    assert format_path(path) == expected
+    format_path(path).encode("utf-8")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from medmamba_monai.core.parallel import for_each_image
+from medmamba_monai.core.parallel import map_images
 
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="needs two cores: with one there is one thread")
@@ -16,9 +16,9 @@ def test_results_come_in_the_order_of_the_items_from_several_threads() -> None:
         both.wait()
         return item * 2
 
-    assert for_each_image(look, [3, 1, 2, 5], "look") == [6, 2, 4, 10]
+    assert map_images(look, [3, 1, 2, 5], "look") == [6, 2, 4, 10]
 
 
 def test_an_exception_ends_it() -> None:
     with pytest.raises(ZeroDivisionError):
-        for_each_image(lambda item: 1 // item, [1, 0], "look")
+        map_images(lambda item: 1 // item, [1, 0], "look")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.data.counts import check_counts, count_table, labels_of
+from medmamba_monai.data.counts import check_counts, count_labels, list_labels
 from medmamba_monai.data.folds.make import Sample
 from tests.helpers.small_data import small_card
 
@@ -39,5 +39,5 @@ def test_allowed_differences_are_returned() -> None:
 
 def test_of_several_labels_each_counts() -> None:
     rows = [("train", (1, 1)), ("train", (0, 1)), ("test", (0, 0))]
-    assert count_table(CARD, rows) == {"train": {"cat": 1, "dog": 2}, "test": {"cat": 0, "dog": 0}}
-    assert labels_of((0, 1, 1)) == [1, 2]
+    assert count_labels(CARD, rows) == {"train": {"cat": 1, "dog": 2}, "test": {"cat": 0, "dog": 0}}
+    assert list_labels((0, 1, 1)) == [1, 2]

@@ -20,7 +20,7 @@ from medmamba_monai.images import (
     ToUint8d,
 )
 from medmamba_monai.images import identity as module
-from medmamba_monai.images.identity import transform_identity
+from medmamba_monai.images.identity import identify_transform
 from medmamba_monai.images.read import READING_VERSION
 
 OPTIONS: list[dict[str, Any]] = [
@@ -40,7 +40,7 @@ OPTIONS: list[dict[str, Any]] = [
 
 def test_every_option_of_reading_counts() -> None:
     for kind in (lambda **options: ReadImage(1, **options), lambda **options: ReadImaged("image", 1, **options)):
-        assert len({transform_identity(kind(**options)) for options in OPTIONS}) == len(OPTIONS)
+        assert len({identify_transform(kind(**options)) for options in OPTIONS}) == len(OPTIONS)
 
 
 @pytest.mark.parametrize(
@@ -58,25 +58,25 @@ def test_every_option_of_reading_counts() -> None:
     ],
 )
 def test_other_transforms_have_another_identity(one: Any, other: Any) -> None:
-    assert transform_identity(one) != transform_identity(other)
+    assert identify_transform(one) != identify_transform(other)
 
 
 def test_a_composition_is_what_it_is_made_of() -> None:
     parts = [ReadImaged("image", 1), ResizeImaged("image", (8, 8))]
-    assert transform_identity(Compose([parts[0], Compose(parts[1])])) == transform_identity(parts)
+    assert identify_transform(Compose([parts[0], Compose(parts[1])])) == identify_transform(parts)
 
 
 def test_the_rules_of_reading_and_the_decoders_count() -> None:
-    found = transform_identity(None).split("; ")
+    found = identify_transform(None).split("; ")
     assert found[0] == f"reading {READING_VERSION}"
     assert {f"{name} {version(name)}" for name in ("pillow", "pydicom", "nibabel", "torch")} <= set(found)
 
 
 def test_another_version_of_a_decoder_is_another_identity(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = transform_identity(None)
+    before = identify_transform(None)
     monkeypatch.setattr(module, "version", lambda name: "99")
     module._versions.cache_clear()
-    after = transform_identity(None)
+    after = identify_transform(None)
     module._versions.cache_clear()
     assert before != after
 
@@ -101,15 +101,15 @@ class Scale:
 )
 def test_what_does_not_tell_its_options_is_refused(part: Any, name: str) -> None:
     with pytest.raises(UserError, match=f"{name} does not tell its options: give it a __repr__"):
-        transform_identity(Compose([ToUint8d("image"), part]))
-    assert transform_identity(Scale(np.arange(3))).startswith("Scale([0 1 2]); ")
+        identify_transform(Compose([ToUint8d("image"), part]))
+    assert identify_transform(Scale(np.arange(3))).startswith("Scale([0 1 2]); ")
 
 
 @pytest.mark.slow
 def test_another_process_finds_the_same_identity() -> None:
     code = (
-        "from medmamba_monai.images import ReadImaged; from medmamba_monai.images.identity import transform_identity;"
-        "print(transform_identity(ReadImaged('image', 1, window=(40, 400))))"
+        "from medmamba_monai.images import ReadImaged; from medmamba_monai.images.identity import identify_transform;"
+        "print(identify_transform(ReadImaged('image', 1, window=(40, 400))))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert found.strip() == transform_identity(ReadImaged("image", 1, window=(40, 400)))
+    assert found.strip() == identify_transform(ReadImaged("image", 1, window=(40, 400)))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.images.intensity import Rules, to_display, windowed
+from medmamba_monai.images.intensity import Rules, apply_window, scale_to_display
 from medmamba_monai.images.raw_image import RawImage
 
 DEEP = np.array([[0, 100, 4095]], np.uint16)
@@ -12,7 +12,7 @@ FULL = (0.0, 65535.0)
 
 
 def shown(raw: RawImage, **rules: object) -> list[list[float]]:
-    return to_display(raw, Rules(**rules), "a.png")[0].tolist()
+    return scale_to_display(raw, Rules(**rules), "a.png")[0].tolist()
 
 
 @pytest.mark.parametrize(
@@ -64,12 +64,12 @@ def test_window_of_colors_is_an_error() -> None:
     ],
 )
 def test_windows_are_those_of_dicom(function: str, expected: list[float]) -> None:
-    np.testing.assert_allclose(windowed(np.arange(-3, 4), 0, 4, function), expected, atol=0.01)
+    np.testing.assert_allclose(apply_window(np.arange(-3, 4), 0, 4, function), expected, atol=0.01)
 
 
 def test_sigmoid_far_away_does_not_overflow() -> None:
     with np.errstate(over="raise"):
-        np.testing.assert_allclose(windowed(np.array([-1e6, 1e6]), 0, 1, "SIGMOID"), [0, 255], atol=1e-9)
+        np.testing.assert_allclose(apply_window(np.array([-1e6, 1e6]), 0, 1, "SIGMOID"), [0, 255], atol=1e-9)
 
 
 def test_own_display_is_used_unless_a_rule_is_declared() -> None:

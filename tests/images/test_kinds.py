@@ -10,7 +10,7 @@ from PIL import Image
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.images import ReadImage
 from medmamba_monai.images.kinds import looks_like_dicom
-from medmamba_monai.images.read import READABLE_SUFFIXES, is_image_file, number_of_frames
+from medmamba_monai.images.read import READABLE_SUFFIXES, count_frames, is_image_file
 from tests.helpers.dicom_files import write
 
 GRAY = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
@@ -86,4 +86,4 @@ def test_single_files_and_folders_have_one_frame(tmp_path: Path) -> None:
     Image.fromarray(GRAY).save(tmp_path / "a.png")
     nibabel.save(nibabel.Nifti1Image(GRAY, np.eye(4)), tmp_path / "a.nii")
     write(tmp_path / "a.dcm", GRAY)
-    assert [number_of_frames(tmp_path / name) for name in ("a.png", "a.nii", "a.dcm", "")] == [1, 1, 1, 1]
+    assert [count_frames(tmp_path / name) for name in ("a.png", "a.nii", "a.dcm", "")] == [1, 1, 1, 1]

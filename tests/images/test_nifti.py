@@ -10,7 +10,7 @@ import pytest
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.images import ReadImage
-from medmamba_monai.images.read import describe_image, number_of_frames
+from medmamba_monai.images.read import count_frames, describe_image
 
 VOLUME = np.arange(24, dtype=np.uint8).reshape(2, 3, 4) * 10
 LPS = np.diag([-1.0, -1, 1, 1])
@@ -151,7 +151,7 @@ def test_fourth_axis(tmp_path: Path) -> None:
         ReadImage(1, 3)(two)
     np.testing.assert_array_equal(ReadImage(1, 3, frame=1)(two), VOLUME[None] + 1)
     np.testing.assert_array_equal(ReadImage(1, 3)(f"{two}#frame[1]"), VOLUME[None] + 1)
-    assert [number_of_frames(one), number_of_frames(two)] == [1, 2]
+    assert [count_frames(one), count_frames(two)] == [1, 2]
 
 
 def test_fill_for_what_is_not_finite(tmp_path: Path) -> None:

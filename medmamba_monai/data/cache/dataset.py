@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from monai.data import CacheDataset, Dataset
 
-from medmamba_monai.core.disk import cache_dir, free_space, how_to_choose, is_writable, size_text
+from medmamba_monai.core.disk import format_size, get_cache_dir, is_writable, measure_free_space, suggest_other_folder
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.memory import available_memory
-from medmamba_monai.data.cache.memory_map import Item, MemoryMappedDataset, RowStore, store_identity
+from medmamba_monai.core.memory import measure_available_memory
+from medmamba_monai.data.cache.memory_map import Item, MemoryMappedDataset, RowStore, identify_store
 from medmamba_monai.images.identity import Transform
 
 logger = logging.getLogger("medmamba_monai.data")
@@ -65,9 +65,9 @@ def cached_dataset(
             and processes and is there again at the next run. ``none``. A number from 0 to 1: that part of the images in
             memory. ``auto``: ``memory`` where it takes no more than ``memory_share`` of what is available; else
             ``disk`` where all ``num_rows`` fit; else the part of the images that fits into the share.
-        directory: folder for stores on disk; by default ``images`` in :func:`~medmamba_monai.core.disk.cache_dir`.
+        directory: folder for stores on disk; by default ``images`` in :func:`~medmamba_monai.core.disk.get_cache_dir`.
         identity: which images they are, such as a digest of their files' checksums; what the transform makes of them
-            is told by the transform itself, see :func:`~medmamba_monai.data.cache.memory_map.store_identity`. Without
+            is told by the transform itself, see :func:`~medmamba_monai.data.cache.memory_map.identify_store`. Without
             one nothing is kept on disk.
         num_rows: number of images that share the store on disk, where items have a ``row`` of their own.
         key: entry that holds the image.
@@ -90,10 +90,10 @@ def cached_dataset(
         raise UserError(f"memory_share: must be above 0 and at most 1, found {memory_share!r}")
     if wish in ("none", 0.0) or not len(data):
         return Dataset(data, transform)
-    folder = cache_dir() / "images" if directory is None else Path(directory)
+    folder = get_cache_dir() / "images" if directory is None else Path(directory)
     image, size = _measure(data, transform, key)
     obstacle = _obstacle(image, transform, folder, identity, len(data) if num_rows is None else num_rows)
-    memory = available_memory() if available is None else available
+    memory = measure_available_memory() if available is None else available
     needs = _Needs(name, len(data), size, memory, f"a memory-mapped store in {folder}", obstacle)
     choice, why = needs.choose(memory_share) if wish == "auto" else needs.require(wish)
     logger.info(why)
@@ -120,7 +120,7 @@ class _Needs:
 
     @property
     def _facts(self) -> str:
-        return f"{self.name}: {self.images:,} images of {size_text(self.item_bytes)} are {size_text(self._total)}"
+        return f"{self.name}: {self.images:,} images of {format_size(self.item_bytes)} are {format_size(self._total)}"
 
     def _rate_within(self, budget: float) -> float:
         """The part that fits, rounded down to a hundredth."""
@@ -128,7 +128,7 @@ class _Needs:
 
     def choose(self, share: float) -> tuple[str | float, str]:
         """The first of memory, disk and a part in memory that fits, and a line that says why."""
-        limit = f"{share:.0%} of the {size_text(self.available)} of memory available"
+        limit = f"{share:.0%} of the {format_size(self.available)} of memory available"
         if self._total <= share * self.available:
             return "memory", f"{self._facts}, within {limit}: all are kept in memory"
         if not self.obstacle:
@@ -145,7 +145,7 @@ class _Needs:
             return wish, f"{self._facts}: {self.place}, as chosen"
         rate = 1.0 if wish == "memory" else float(wish)
         if rate * self._total > self.available:
-            found = f"{size_text(self.available)} of memory are available"
+            found = f"{format_size(self.available)} of memory are available"
             raise UserError(f"cache {wish!r}: {self._facts}, but {found}; {self._alternatives()}")
         return wish, f"{self._facts}: {rate:.0%} of them are kept in memory, as chosen"
 
@@ -181,12 +181,12 @@ def _obstacle(image: Any, transform: Transform, folder: Path, identity: str, num
     if not isinstance(image, torch.Tensor) or image.dtype != torch.uint8:
         return "they are no uint8 tensors"
     if not is_writable(folder):
-        return f"{folder} cannot be written; {how_to_choose()}"
+        return f"{folder} cannot be written; {suggest_other_folder()}"
     try:
-        missing = RowStore.missing_bytes(folder, store_identity(identity, transform), num_rows, image.shape)
+        missing = RowStore.missing_bytes(folder, identify_store(identity, transform), num_rows, image.shape)
     except UserError as error:
         return str(error)
-    if missing <= (free := free_space(folder)):
+    if missing <= (free := measure_free_space(folder)):
         return ""
-    there = f"in {folder}, where {size_text(free)} are free; {how_to_choose()}"
-    return f"all {num_rows:,} need {size_text(missing)} {there}"
+    there = f"in {folder}, where {format_size(free)} are free; {suggest_other_folder()}"
+    return f"all {num_rows:,} need {format_size(missing)} {there}"

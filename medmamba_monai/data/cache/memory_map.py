@@ -30,7 +30,7 @@ from numpy.lib.format import open_memmap
 from medmamba_monai.core.disk import check_owner, lock_file, make_private, require_space
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import replace_atomically, write_json
-from medmamba_monai.images.identity import Transform, transform_identity
+from medmamba_monai.images.identity import Transform, identify_transform
 
 logger = logging.getLogger("medmamba_monai.data")
 
@@ -167,7 +167,7 @@ class MemoryMappedDataset(Dataset):
         transform: deterministic; makes of the image a uint8 tensor of one shape for all items.
         directory: folder for stores.
         identity: which images they are, such as a digest of their files' checksums. With what the transform says of
-            itself, see `store_identity`, it decides which store is used.
+            itself, see `identify_store`, it decides which store is used.
         num_rows: number of images that share the store; by default the length of ``data``.
         key: entry that holds the image.
 
@@ -191,7 +191,7 @@ class MemoryMappedDataset(Dataset):
         num_rows = len(data) if num_rows is None else num_rows
         check_deterministic(self.transform)
         _check_rows(data, identity, num_rows)
-        whole = store_identity(identity, self.transform)
+        whole = identify_store(identity, self.transform)
         self.store = RowStore(directory, whole, num_rows, self._decode(0).shape)
 
     def _transform(self, index: int) -> dict[str, Any]:
@@ -233,13 +233,13 @@ def check_deterministic(transform: Compose) -> None:
             )
 
 
-def store_identity(identity: str, transform: Transform) -> str:
+def identify_store(identity: str, transform: Transform) -> str:
     """All that decides what the rows of a store hold: the images, and how they are decoded.
 
     Raises:
         UserError: a part of the transform does not tell its options.
     """
-    return f"{identity}; {transform_identity(transform)}"
+    return f"{identity}; {identify_transform(transform)}"
 
 
 def _description(identity: str, num_rows: int, shape: Sequence[int]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from medmamba_monai.core.documents import is_hidden
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.names import shown
+from medmamba_monai.core.names import format_path
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 
@@ -53,7 +53,7 @@ def unpack_new(archives: Iterable[Path]) -> list[Path]:
     return list(_unpack_all(archives, _MAX_DEPTH))
 
 
-def archives_in(folder: Path, below: bool = False) -> list[Path]:
+def list_archives(folder: Path, below: bool = False) -> list[Path]:
     """The archives in a folder, sorted.
 
     Args:
@@ -65,7 +65,7 @@ def archives_in(folder: Path, below: bool = False) -> list[Path]:
     return sorted(path for path in files if path.is_file() and not is_hidden(path.relative_to(folder)))
 
 
-def bare_name(archive: str) -> str:
+def strip_archive_suffix(archive: str) -> str:
     """The name of an archive without its suffix: that of the folder that it is unpacked to."""
     suffix = max((end for end in SUFFIXES if archive.lower().endswith(end)), key=len)
     return archive[: -len(suffix)]
@@ -75,12 +75,12 @@ def _unpack_all(archives: Iterable[Path], depth: int) -> Iterator[Path]:
     for archive in archives:
         if depth == 0:
             raise UserError(f"{archive}: is the {_MAX_DEPTH}th archive within archives; unpack it by hand")
-        target = archive.with_name(bare_name(archive.name))
+        target = archive.with_name(strip_archive_suffix(archive.name))
         if not target.exists():
-            print(f"unpacking {shown(archive)}", flush=True)
+            print(f"unpacking {format_path(archive)}", flush=True)
             yield _unpack(archive, target)
         if target.is_dir():
-            yield from _unpack_all(archives_in(target, below=True), depth - 1)
+            yield from _unpack_all(list_archives(target, below=True), depth - 1)
 
 
 def _unpack(archive: Path, target: Path) -> Path:
@@ -99,7 +99,9 @@ def _unpack(archive: Path, target: Path) -> Path:
             f"{archive}: cannot be unpacked to {target} ({error.strerror or error}); unpack it by hand"
         ) from error
     except _DAMAGED as error:
-        raise UserError(f"{archive}: is damaged or encrypted ({error}); get it again, or unpack it by hand") from error
+        raise UserError(
+            f"{archive}: is damaged or encrypted ({error}); download it again, or unpack it by hand"
+        ) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 

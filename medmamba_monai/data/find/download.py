@@ -22,7 +22,7 @@ _CHUNK = 1 << 16
 _TIMEOUT_SECONDS = (10, 60)  # to connect, between two pieces
 
 
-def file_md5(path: str | Path) -> str:
+def compute_md5(path: str | Path) -> str:
     """Return the MD5 of a file as hex; a file that did not change is read once per process."""
     path = Path(path)
     status = path.stat()
@@ -44,7 +44,7 @@ def check_md5(path: Path, md5: str | None) -> None:
     Raises:
         UserError: they differ; names the file and both values.
     """
-    if md5 is not None and (found := file_md5(path)) != md5:
+    if md5 is not None and (found := compute_md5(path)) != md5:
         raise UserError(
             f"{path}: MD5 is {found}, published is {md5}: the file is damaged or another version. "
             "Move it away and run the same command again to download it"
@@ -117,7 +117,7 @@ def _copy(response: requests.Response, stream: BinaryIO, start: int) -> None:
 
 
 def _check_part(part: Path, md5: str | None, url: str) -> None:
-    if md5 is not None and (found := file_md5(part)) != md5:
+    if md5 is not None and (found := compute_md5(part)) != md5:
         part.unlink()
         raise UserError(
             f"{url}: what arrived has MD5 {found}, published is {md5}; it is deleted. Run the same command again; "

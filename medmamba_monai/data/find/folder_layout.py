@@ -10,13 +10,20 @@ from pathlib import Path, PurePosixPath
 
 from medmamba_monai.cards.card import DatasetCard, comparable
 from medmamba_monai.cards.layouts import FoldersLayout, Split
-from medmamba_monai.core.documents import inside, is_hidden, path_to_text, text_to_path
+from medmamba_monai.core.documents import is_hidden, join_inside, path_to_text, text_to_path
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.names import shown
-from medmamba_monai.data.find.found import FoundData, FoundImage, NotFoundError, as_samples, files_of, listed
+from medmamba_monai.core.names import format_path
+from medmamba_monai.data.find.found import (
+    FoundData,
+    FoundImage,
+    NotFoundError,
+    collect_files,
+    number_samples,
+    quote_names,
+)
 from medmamba_monai.data.find.group_tables import read_groups
 from medmamba_monai.data.find.image_files import ImageFile, list_image_files
-from medmamba_monai.images.dicom.tags import group_by_tag
+from medmamba_monai.images.dicom.tags import read_group
 from medmamba_monai.images.read import is_image_file
 
 _MAX_DEPTH = 5
@@ -57,7 +64,7 @@ def find_folders(card: DatasetCard, layout: FoldersLayout, dataset_dir: Path, al
     groups, tables = _groups(layout, placed, dataset_dir, allow_links)
     images = [FoundImage(p.image.text, p.image.files, p.label, p.split, groups[p.image.text]) for p in placed]
     images.sort(key=lambda image: (image.split or "", image.text))
-    return FoundData(as_samples(images), (*files_of(images), *tables), tuple(ignored))
+    return FoundData(number_samples(images), (*collect_files(images), *tables), tuple(ignored))
 
 
 def _split_roots(
@@ -79,7 +86,7 @@ def _existing(root: Path, relative: str, allow_links: bool) -> Path:
         path = path / (names[0] if names else part)
     if not path.is_dir():
         raise NotFoundError(f"{path}: does not exist, but the card has a split in it")
-    return inside(root, path_to_text(path.relative_to(root)), allow_links)
+    return join_inside(root, path_to_text(path.relative_to(root)), allow_links)
 
 
 def _root(card: DatasetCard, dataset_dir: Path, wanted: list[str], known: Callable[[str], int | None]) -> Path:
@@ -91,14 +98,15 @@ def _root(card: DatasetCard, dataset_dir: Path, wanted: list[str], known: Callab
     complete = [folder for folder, count in found.items() if count == len(wanted)]
     if len(complete) > 1:
         raise UserError(
-            f"{complete[0]} and {complete[1]} both have the folders {listed(wanted)}: pass one of them as --dataset_dir"
+            f"{complete[0]} and {complete[1]} both have the folders {quote_names(wanted)}: pass one of them as "
+            "--dataset_dir"
         )
     if complete:
         return complete[0]
     best = max(found, key=lambda folder: found[folder])
     kind = NotFoundError if found[best] == 0 else UserError
     raise kind(
-        f"{best}: has the folders {listed(folders[best])}, the card has {listed(wanted)}; "
+        f"{best}: has the folders {quote_names(folders[best])}, the card has {quote_names(wanted)}; "
         f"rename, move or add what differs. {card.how_to_obtain}"
     )
 
@@ -122,8 +130,8 @@ def _class_folders(card: DatasetCard, root: Path) -> list[tuple[int, Path]]:
     absent = sorted(set(range(card.num_classes)) - set(labels))
     if holding or absent:
         raise UserError(
-            f"{root}: has the folders {listed([folder.name for folder in folders])}, the card has the classes "
-            f"{listed(card.class_names)}; rename, move or add what differs"
+            f"{root}: has the folders {quote_names([folder.name for folder in folders])}, the card has the classes "
+            f"{quote_names(card.class_names)}; rename, move or add what differs"
         )
     return [(label, folder) for label, folder in labelled if label is not None]
 
@@ -152,7 +160,7 @@ def _groups(
         files = tuple(path_to_text(path.relative_to(dataset_dir)) for path in table.files)
         return table.by_image([place.image for place in placed], dataset_dir), files
     if (tag := layout.group_tag) is not None:
-        return {p.image.text: group_by_tag(dataset_dir / text_to_path(p.image.files[0]), tag) for p in placed}, ()
+        return {p.image.text: read_group(dataset_dir / text_to_path(p.image.files[0]), tag) for p in placed}, ()
     if layout.group_pattern is not None:
         pattern = re.compile(layout.group_pattern)
         return {place.image.text: _matched(pattern, place, dataset_dir) for place in placed}, ()
@@ -169,6 +177,6 @@ def _matched(pattern: re.Pattern[str], place: _Placed, dataset_dir: Path) -> str
     match = pattern.search(path.relative_to(place.folder).as_posix())
     if match is None or not match[1]:
         raise UserError(
-            f"{shown(path)}: group_pattern {pattern.pattern!r} finds no group in its name; correct name or card"
+            f"{format_path(path)}: group_pattern {pattern.pattern!r} finds no group in its name; correct name or card"
         )
     return match[1]

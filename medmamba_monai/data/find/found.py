@@ -45,7 +45,7 @@ class FoundImage:
     group: str | None
 
 
-def as_samples(images: Sequence[FoundImage]) -> tuple[Sample, ...]:
+def number_samples(images: Sequence[FoundImage]) -> tuple[Sample, ...]:
     """Give each image its id: its split and its number in the order of the paths, never the path itself."""
     counts: dict[Split | None, int] = {}
     samples = []
@@ -56,12 +56,12 @@ def as_samples(images: Sequence[FoundImage]) -> tuple[Sample, ...]:
     return tuple(samples)
 
 
-def files_of(images: Sequence[FoundImage]) -> tuple[str, ...]:
+def collect_files(images: Sequence[FoundImage]) -> tuple[str, ...]:
     """The files of the images, each once, in order."""
     return tuple(dict.fromkeys(file for image in images for file in image.files))
 
 
-def listed(names: Sequence[str], shown: int = 20) -> str:
+def quote_names(names: Sequence[str], shown: int = 20) -> str:
     """Names in quotes for a message, not more than a screen holds."""
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return (", ".join(repr(name) for name in names[:shown]) + more) or "none"

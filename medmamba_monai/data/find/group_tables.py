@@ -10,10 +10,10 @@ from pathlib import Path
 from medmamba_monai.cards.layouts import SPLIT_SPELLINGS, GroupTable
 from medmamba_monai.core.documents import text_to_path
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.names import shown
+from medmamba_monai.core.names import format_path
 from medmamba_monai.data.find.found import SHORT
 from medmamba_monai.data.find.image_files import ImageFile
-from medmamba_monai.data.find.image_index import ImageIndex, same_name
+from medmamba_monai.data.find.image_index import ImageIndex, normalize_name
 from medmamba_monai.data.find.tables import Row, find_file, read_table
 
 _SHORT = {spelling: SHORT[split] for split, spellings in SPLIT_SPELLINGS.items() for spelling in spellings}
@@ -34,7 +34,7 @@ class Groups:
     files: tuple[Path, ...]
 
     def by_position(self) -> dict[str, str]:
-        """The group of each image of an npz file, by `position_key`.
+        """The group of each image of an npz file, by `make_position_key`.
 
         Raises:
             UserError: a row names no place, or an image is in two groups.
@@ -56,12 +56,12 @@ class Groups:
             for image in index.find_copies(row.where, row[str(self.table.image_column)]):
                 _add(found, image.text, row, group)
         if missing := next((image for image in images if image.text not in found), None):
-            name = shown(dataset_dir / text_to_path(missing.text))
+            name = format_path(dataset_dir / text_to_path(missing.text))
             raise UserError(f"{self.files[0]}: has no row for {name}; complete it")
         return found
 
 
-def position_key(split: str, index: int) -> str:
+def make_position_key(split: str, index: int) -> str:
     """What an image of an npz file is called: its split and its number."""
     return f"{split}-{index:05d}"
 
@@ -95,7 +95,7 @@ def _position(table: GroupTable, row: Row) -> str:
     split, index = row[str(table.split_column)].casefold(), row[str(table.index_column)]
     if split not in _SHORT or not index.isdecimal():
         raise UserError(f"{row.where}: split {split!r} and index {index!r} are not a split and a whole number")
-    return position_key(_SHORT[split], int(index))
+    return make_position_key(_SHORT[split], int(index))
 
 
 def _named(table: GroupTable, row: Row) -> str:
@@ -120,10 +120,10 @@ def _joined(table: GroupTable, dataset_dir: Path, allow_links: bool) -> tuple[Ca
     for row in read_table(path, [join.key_column, join.group_column], join.separator, table.encoding):
         if not row[join.group_column]:
             raise UserError(f"{row.where}: has no {join.group_column}; complete it")
-        _add(second, same_name(row[join.key_column]), row, row[join.group_column])
+        _add(second, normalize_name(row[join.key_column]), row, row[join.group_column])
 
     def group(row: Row, value: str) -> str:
-        if (key := same_name(value)) not in second:
+        if (key := normalize_name(value)) not in second:
             raise UserError(f"{row.where}: {value!r} is not in {path}; complete it")
         return second[key]
 

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medmamba_monai.core.documents import inside, is_hidden, path_to_text
+from medmamba_monai.core.documents import is_hidden, join_inside, path_to_text
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.names import FrameReference, shown
+from medmamba_monai.core.names import FrameReference, format_path
 from medmamba_monai.images.kinds import looks_like_dicom
-from medmamba_monai.images.read import is_image_file, number_of_frames
+from medmamba_monai.images.read import count_frames, is_image_file
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,12 @@ def list_image_files(
     others: list[str] = []
     for parent, paths in _by_folder(dataset_dir, folder, allow_links):
         hidden = is_hidden(parent.relative_to(dataset_dir))
-        readable = [] if hidden else readable_files(paths)
+        readable = [] if hidden else select_image_files(paths)
         texts = {path: path_to_text(path.relative_to(dataset_dir)) for path in paths}
         pixels = _pixels_of_headers(readable, paths)
         others += [texts[path] for path in sorted(set(paths) - set(readable) - set(pixels.values()))]
         for path in (*readable, *pixels.values()):
-            inside(dataset_dir, texts[path], allow_links)
+            join_inside(dataset_dir, texts[path], allow_links)
         if spatial_dims == 3 and _is_series(readable):
             text = path_to_text(parent.relative_to(dataset_dir))
             images.append(ImageFile(text, tuple(texts[path] for path in readable)))
@@ -92,7 +92,7 @@ def _by_folder(dataset_dir: Path, folder: Path, allow_links: bool) -> Iterator[t
     for place, folders, names in os.walk(folder, followlinks=True):
         parent, real = Path(place), os.path.realpath(place)
         if parent.is_symlink() and parent != folder:
-            inside(dataset_dir, path_to_text(parent.relative_to(dataset_dir)), allow_links)
+            join_inside(dataset_dir, path_to_text(parent.relative_to(dataset_dir)), allow_links)
         if real in seen:
             folders.clear()
             continue
@@ -101,7 +101,7 @@ def _by_folder(dataset_dir: Path, folder: Path, allow_links: bool) -> Iterator[t
         yield parent, [path for path in map(parent.joinpath, sorted(names)) if path.is_file()]
 
 
-def readable_files(paths: Iterable[Path]) -> list[Path]:
+def select_image_files(paths: Iterable[Path]) -> list[Path]:
     """Those of the files of a folder that are images, without hidden ones."""
     return [path for path in paths if not is_hidden(Path(path.name)) and is_image_file(path)]
 
@@ -115,18 +115,18 @@ def _pixels_of_headers(readable: Sequence[Path], paths: Sequence[Path]) -> dict[
 
 def _is_series(paths: Sequence[Path]) -> bool:
     slices = [path for path in paths if looks_like_dicom(path)]
-    if len(slices) < 2 or any(number_of_frames(path) > 1 for path in slices[:2]):
+    if len(slices) < 2 or any(count_frames(path) > 1 for path in slices[:2]):
         return False
     if len(slices) < len(paths):
         odd = next(path for path in paths if path not in slices)
         raise UserError(
-            f"{shown(odd)}: lies among {len(slices)} DICOM slices; a series needs a folder of its own: move it"
+            f"{format_path(odd)}: lies among {len(slices)} DICOM slices; a series needs a folder of its own: move it"
         )
     return True
 
 
 def _of(path: Path, files: tuple[str, ...], every_frame: bool) -> list[ImageFile]:
-    frames = number_of_frames(path) if every_frame else 1
+    frames = count_frames(path) if every_frame else 1
     if frames == 1:
         return [ImageFile(files[0], files)]
     return [ImageFile(str(FrameReference(files[0], index)), files) for index in range(frames)]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from medmamba_monai.core.documents import text_to_path
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.names import shown
-from medmamba_monai.data.find.download import file_md5
+from medmamba_monai.core.names import format_path
+from medmamba_monai.data.find.download import compute_md5
 from medmamba_monai.data.find.image_files import ImageFile
 from medmamba_monai.images.read import READABLE_SUFFIXES
 
@@ -107,16 +107,16 @@ class ImageIndex:
 
     def _identical(self, where: str, paths: list[str]) -> list[str]:
         if len(paths) > 1 and len(set(map(self._content, paths))) > 1:
-            first, second = (shown(self.dataset_dir / path) for path in paths[:2])
+            first, second = (format_path(self.dataset_dir / path) for path in paths[:2])
             raise UserError(f"{where}: fits {first} and {second}, which differ; give the path in the table")
         return paths
 
     def _content(self, path: str) -> tuple[str, ...]:
         files = self._images[path][0].files
-        return tuple(file_md5(self.dataset_dir / text_to_path(file)) for file in files)
+        return tuple(compute_md5(self.dataset_dir / text_to_path(file)) for file in files)
 
 
-def same_name(name: str) -> str:
+def normalize_name(name: str) -> str:
     r"""What two names of one image have in common: all but case, ``\`` for ``/`` and the suffix of an image file."""
     return _folded(_without_suffix(_plain(name)))
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from medmamba_monai.cards.card import DataFile, DatasetCard
-from medmamba_monai.core.documents import inside, is_hidden, path_to_text, text_to_path
-from medmamba_monai.core.names import shown
-from medmamba_monai.data.find.archives import SUFFIXES, archives_in, bare_name, unpack_new
-from medmamba_monai.data.find.download import download, file_md5
+from medmamba_monai.core.documents import is_hidden, join_inside, path_to_text, text_to_path
+from medmamba_monai.core.names import format_path
+from medmamba_monai.data.find.archives import SUFFIXES, list_archives, strip_archive_suffix, unpack_new
+from medmamba_monai.data.find.download import compute_md5, download
 from medmamba_monai.data.find.folder_layout import find_folders
 from medmamba_monai.data.find.found import FoundData, NotFoundError
 from medmamba_monai.data.find.npz_layout import choose_file, find_npz
@@ -61,16 +61,16 @@ def _found(
             file = _to_fetch(card, dataset_dir, source_file, allow_links) if fetch else None
             if file is None:
                 raise
-            _fetch(file, inside(dataset_dir, file.path, allow_links))
+            _fetch(file, join_inside(dataset_dir, file.path, allow_links))
     return _found(card, dataset_dir, source_file, fetch, allow_links, unpack)
 
 
 def _fetch(file: DataFile, path: Path) -> None:
     size = f" ({file.bytes / 1e6:.1f} MB)" if file.bytes else ""
-    print(f"{shown(path)} is not there: downloading {file.url}{size}", flush=True)
+    print(f"{format_path(path)} is not there: downloading {file.url}{size}", flush=True)
     download(str(file.url), path, file.md5)
     if file.md5 is None:
-        print(f"{shown(path)} has MD5 {file_md5(path)}; the card names none to compare it with")
+        print(f"{format_path(path)} has MD5 {compute_md5(path)}; the card names none to compare it with")
 
 
 def _archives(card: DatasetCard, dataset_dir: Path, allow_links: bool) -> list[Path]:
@@ -81,16 +81,18 @@ def _archives(card: DatasetCard, dataset_dir: Path, allow_links: bool) -> list[P
     if names:
         found = [path for name in names for path in _named(dataset_dir, name, allow_links)]
     else:
-        found = [path for folder in _folders(card, dataset_dir, allow_links) for path in archives_in(folder)]
+        found = [path for folder in _folders(card, dataset_dir, allow_links) for path in list_archives(folder)]
     texts = dict.fromkeys(path_to_text(path.relative_to(dataset_dir)) for path in found)
-    return [inside(dataset_dir, text, allow_links) for text in texts]
+    return [join_inside(dataset_dir, text, allow_links) for text in texts]
 
 
 def _named(dataset_dir: Path, name: str, allow_links: bool) -> list[Path]:
     if (path := find_file(dataset_dir, name, allow_links)) is not None:
         return [path]
-    version = re.compile(re.escape(bare_name(Path(text_to_path(name)).name)) + r"([\W_].*)?", re.IGNORECASE | re.DOTALL)
-    return [path for path in archives_in(dataset_dir) if version.fullmatch(bare_name(path.name))]
+    version = re.compile(
+        re.escape(strip_archive_suffix(Path(text_to_path(name)).name)) + r"([\W_].*)?", re.IGNORECASE | re.DOTALL
+    )
+    return [path for path in list_archives(dataset_dir) if version.fullmatch(strip_archive_suffix(path.name))]
 
 
 def _folders(card: DatasetCard, dataset_dir: Path, allow_links: bool) -> Iterator[Path]:
@@ -99,7 +101,7 @@ def _folders(card: DatasetCard, dataset_dir: Path, allow_links: bool) -> Iterato
     yield from _only_folder(dataset_dir)
     if card.layout.kind != "table":
         return
-    folder = inside(dataset_dir, card.layout.image_folder, allow_links)
+    folder = join_inside(dataset_dir, card.layout.image_folder, allow_links)
     table = find_file(dataset_dir, card.layout.path, allow_links)
     if folder == dataset_dir and table is not None:
         folder = table.parent
@@ -129,11 +131,11 @@ def _to_fetch(card: DatasetCard, dataset_dir: Path, source_file: str | None, all
         wanted = [choose_file(card, dataset_dir, source_file, allow_links)]
     else:
         wanted = [file for file in card.files if source_file in (None, file.path)]
-    missing = [file for file in wanted if not inside(dataset_dir, file.path, allow_links).exists()]
+    missing = [file for file in wanted if not join_inside(dataset_dir, file.path, allow_links).exists()]
     return next((file for file in missing if file.url is not None), None)
 
 
-def without_leaks(card: DatasetCard, found: FoundData) -> FoundData:
+def drop_leaks(card: DatasetCard, found: FoundData) -> FoundData:
     """Leave out training images of a group of the official test set, where the card says so."""
     table = None if card.layout.kind == "table" else card.layout.group_table
     if table is None or not table.drop_leaks:

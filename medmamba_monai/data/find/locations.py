@@ -9,8 +9,8 @@ from pathlib import Path
 
 from medmamba_monai.core.documents import text_to_path
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.names import shown
-from medmamba_monai.core.parallel import for_each_image
+from medmamba_monai.core.names import format_path
+from medmamba_monai.core.parallel import map_images
 from medmamba_monai.data.find.image_files import list_image_files
 from medmamba_monai.images.read import READABLE_SUFFIXES
 
@@ -79,7 +79,7 @@ def list_images(
     if not listing.images:
         raise UserError(f"--dataset_dir {root}: holds no image; readable are {', '.join(READABLE_SUFFIXES)}")
     if listing.others:
-        logger.warning(f"{len(listing.others)} files in {shown(root)} are no readable images and are left out")
+        logger.warning(f"{len(listing.others)} files in {format_path(root)} are no readable images and are left out")
     paths = [text_to_path(image.text) for image in listing.images]
     items = [
         {"id": f"image-{number:05d}", "image": str((root / path).absolute()), "file": path}
@@ -98,7 +98,7 @@ def _readable(items: list[dict[str, str]], read: Callable[[str], object]) -> lis
             return str(error)
         return ""
 
-    problems = for_each_image(problem, items, "check")
+    problems = map_images(problem, items, "check")
     for text in filter(None, problems):
         logger.warning(f"left out: {text}")
     kept = [item for item, text in zip(items, problems, strict=True) if not text]

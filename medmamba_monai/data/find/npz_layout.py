@@ -9,14 +9,14 @@ import numpy as np
 
 from medmamba_monai.cards.card import DataFile, DatasetCard
 from medmamba_monai.cards.layouts import NpzLayout, Split
-from medmamba_monai.core.documents import inside, path_to_text
+from medmamba_monai.core.documents import join_inside, path_to_text
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.names import shown
-from medmamba_monai.data.find.download import check_md5, file_md5
+from medmamba_monai.core.names import format_path
+from medmamba_monai.data.find.download import check_md5, compute_md5
 from medmamba_monai.data.find.found import SHORT, FoundData, NotFoundError
-from medmamba_monai.data.find.group_tables import Groups, position_key, read_groups
+from medmamba_monai.data.find.group_tables import Groups, make_position_key, read_groups
 from medmamba_monai.data.folds.make import Sample
-from medmamba_monai.images.npz import npz_array
+from medmamba_monai.images.npz import read_npz_array
 
 _SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
@@ -38,14 +38,14 @@ def find_npz(
         UserError: the file is damaged or does not fit the card.
     """
     file = choose_file(card, dataset_dir, source_file, allow_links)
-    path = inside(dataset_dir, file.path, allow_links)
+    path = join_inside(dataset_dir, file.path, allow_links)
     if not path.exists():
         raise NotFoundError(f"{path}: does not exist. {card.how_to_obtain}")
-    print(f"data: {shown(path)}")
+    print(f"data: {format_path(path)}")
     groups = read_groups(layout.group_table, dataset_dir, allow_links) if layout.group_table else None
     group_of = _group_reader(groups, path)
     samples = [sample for split in _SPLITS for sample in _samples(card, file, path, split, group_of)]
-    if file_md5(path) not in file.other_md5.values():
+    if compute_md5(path) not in file.other_md5.values():
         check_md5(path, file.md5)
     tables = [path_to_text(table.relative_to(dataset_dir)) for table in (groups.files if groups else ())]
     return FoundData(tuple(samples), (file.path, *tables))
@@ -59,7 +59,7 @@ def choose_file(card: DatasetCard, dataset_dir: Path, source_file: str | None, a
             options = ", ".join(file.path for file in card.files)
             raise UserError(f"source_file: the card of {card.name} lists {options}; found {source_file!r}; choose one")
         return named[0]
-    present = [file for file in card.files if inside(dataset_dir, file.path, allow_links).exists()]
+    present = [file for file in card.files if join_inside(dataset_dir, file.path, allow_links).exists()]
     return max(present, key=lambda file: file.image_size or 0, default=card.files[0])
 
 
@@ -69,7 +69,7 @@ def _group_reader(groups: Groups | None, path: Path) -> Callable[[str, int], str
     by_position, table = groups.by_position(), groups.files[0]
 
     def group_of(split: str, index: int) -> str:
-        if (group := by_position.get(position_key(split, index))) is None:
+        if (group := by_position.get(make_position_key(split, index))) is None:
             raise UserError(f"{table}: has no row for {split} {index}, which is in {path}; complete it")
         return group
 
@@ -80,9 +80,9 @@ def _samples(
     card: DatasetCard, file: DataFile, path: Path, split: Split, group_of: Callable[[str, int], str | None]
 ) -> Iterator[Sample]:
     short = SHORT[split]
-    key, images = f"{short}_images", npz_array(path, f"{short}_images")
+    key, images = f"{short}_images", read_npz_array(path, f"{short}_images")
     _check_images(card, file, images, f"{path}: {key}")
-    labels = _check_labels(card, len(images), npz_array(path, f"{short}_labels"), f"{path}: {short}_labels")
+    labels = _check_labels(card, len(images), read_npz_array(path, f"{short}_labels"), f"{path}: {short}_labels")
     for index, label in enumerate(labels):
         value = int(label) if label.ndim == 0 else tuple(map(int, label))
         yield Sample(f"{short}-{index:05d}", f"{file.path}#{key}[{index}]", value, split, group_of(short, index))

@@ -7,14 +7,21 @@ from pathlib import Path
 
 from medmamba_monai.cards.card import DatasetCard, comparable
 from medmamba_monai.cards.layouts import Split, TableLayout
-from medmamba_monai.core.documents import inside, path_to_text, text_to_path
+from medmamba_monai.core.documents import join_inside, path_to_text, text_to_path
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.names import shown
-from medmamba_monai.data.find.found import FoundData, FoundImage, NotFoundError, as_samples, files_of, listed
+from medmamba_monai.core.names import format_path
+from medmamba_monai.data.find.found import (
+    FoundData,
+    FoundImage,
+    NotFoundError,
+    collect_files,
+    number_samples,
+    quote_names,
+)
 from medmamba_monai.data.find.image_files import ImageFile, list_image_files
 from medmamba_monai.data.find.image_index import ImageIndex
 from medmamba_monai.data.find.tables import Row, find_file, read_table
-from medmamba_monai.images.dicom.tags import group_by_tag
+from medmamba_monai.images.dicom.tags import read_group
 
 _SHOWN = 5
 
@@ -35,21 +42,21 @@ def find_table(card: DatasetCard, layout: TableLayout, dataset_dir: Path, allow_
     table = find_file(dataset_dir, layout.path, allow_links) if dataset_dir.is_dir() else None
     if table is None:
         raise NotFoundError(f"{dataset_dir}: has no {layout.path}. {card.how_to_obtain}")
-    print(f"data: {shown(table)}")
+    print(f"data: {format_path(table)}")
     rows = read_table(table, _columns(layout), layout.separator, layout.encoding)
     kept = [row for row in rows if not _is_skipped(layout, row)]
-    folder = inside(dataset_dir, layout.image_folder, allow_links)
+    folder = join_inside(dataset_dir, layout.image_folder, allow_links)
     listing = list_image_files(dataset_dir, folder, card.spatial_dims, card.reading.frame == "all", allow_links)
     index = ImageIndex(listing.images, dataset_dir, table.parent)
     found = _by_image(card, layout, kept, index)
     images = sorted(found, key=lambda image: (image.split or "", image.text))
     used = {image.text for image in images}
     unused = [image.text for image in listing.images if image.text not in used and not index.is_copy(image, used)]
-    remarks = [f"{len(rows) - len(kept)} rows of the table are left out: {listed(layout.skip_labels)}"]
+    remarks = [f"{len(rows) - len(kept)} rows of the table are left out: {quote_names(layout.skip_labels)}"]
     others = tuple(text for text in listing.others if dataset_dir / text_to_path(text) != table)
     return FoundData(
-        samples=as_samples(images),
-        files=(*files_of(images), path_to_text(table.relative_to(dataset_dir))),
+        samples=number_samples(images),
+        files=(*collect_files(images), path_to_text(table.relative_to(dataset_dir))),
         ignored=(*unused, *others),
         remarks=tuple(remarks if len(kept) < len(rows) else ()),
     )
@@ -86,7 +93,7 @@ def _missing(
 ) -> UserError:
     names = [row[layout.image_column] + layout.image_suffix for row in missing]
     return NotFoundError(
-        f"{len(missing)} of {count} images of the table are not below {dataset_dir}: {listed(names, _SHOWN)}. "
+        f"{len(missing)} of {count} images of the table are not below {dataset_dir}: {quote_names(names, _SHOWN)}. "
         f"{card.how_to_obtain}"
     )
 
@@ -99,7 +106,7 @@ def _group(
     layout: TableLayout, row: Row, image: ImageFile, images: Sequence[ImageFile], dataset_dir: Path
 ) -> str | None:
     if layout.group_tag is not None:
-        return group_by_tag(dataset_dir / text_to_path(image.files[0]), layout.group_tag)
+        return read_group(dataset_dir / text_to_path(image.files[0]), layout.group_tag)
     if layout.group_column is None:
         return image.source if len(images) > 1 else None  # frames of one file
     if not row[layout.group_column]:
@@ -113,7 +120,7 @@ def _split(layout: TableLayout, row: Row) -> Split | None:
     meanings = {comparable(value): split for value, split in layout.split_values.items()}
     value = row[layout.split_column]
     if comparable(value) not in meanings:
-        raise UserError(f"{row.where}: {layout.split_column} is {value!r}, the card knows {listed([*meanings])}")
+        raise UserError(f"{row.where}: {layout.split_column} is {value!r}, the card knows {quote_names([*meanings])}")
     return meanings[comparable(value)]
 
 
@@ -133,7 +140,8 @@ def _class(card: DatasetCard, row: Row, value: str) -> int:
     label = card.label_of(value)
     if label is None:
         raise UserError(
-            f"{row.where}: {value!r} is no class of the card, which has {listed(card.class_names)}; correct the table, "
+            f"{row.where}: {value!r} is no class of the card, which has {quote_names(card.class_names)}; "
+            "correct the table, "
             "or add an alias to the card"
         )
     return label

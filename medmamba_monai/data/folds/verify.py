@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medmamba_monai.core.documents import inside, path_to_text, text_to_path
+from medmamba_monai.core.documents import join_inside, path_to_text, text_to_path
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.names import FrameReference, shown
-from medmamba_monai.data.find.download import file_md5
-from medmamba_monai.data.find.image_files import readable_files
-from medmamba_monai.images.npz import NpzReference, npz_array
+from medmamba_monai.core.names import FrameReference, format_path
+from medmamba_monai.data.find.download import compute_md5
+from medmamba_monai.data.find.image_files import select_image_files
+from medmamba_monai.images.npz import NpzReference, read_npz_array
 
 if TYPE_CHECKING:
     from medmamba_monai.data.folds.fold_list import FoldList, Source
@@ -23,7 +23,7 @@ def verify_sources(folds: FoldList) -> None:
     Raises:
         UserError: a file is missing, has other content, leaves the dataset folder, or is new in a folder of slices.
     """
-    places = [inside(folds.dataset_dir, name, folds.allow_links) for name in sorted(set(_files(folds)))]
+    places = [join_inside(folds.dataset_dir, name, folds.allow_links) for name in sorted(set(_files(folds)))]
     for source in folds.sources:
         _verify_source(folds, source)
     listed = {source.path for source in folds.sources}
@@ -43,7 +43,7 @@ def verify_npz_labels(folds: FoldList) -> None:
         if reference is None:
             continue
         path, key = folds.dataset_dir / text_to_path(reference.file), reference.key.replace("_images", "_labels")
-        labels = npz_array(path, key)
+        labels = read_npz_array(path, key)
         found = labels[reference.index].ravel().tolist() if reference.index < len(labels) else "no such image"
         if found != ([item.label] if isinstance(item.label, int) else list(item.label)):
             raise UserError(
@@ -59,11 +59,11 @@ def _files(folds: FoldList) -> Iterable[str]:
 
 
 def _verify_source(folds: FoldList, source: Source) -> None:
-    file = inside(folds.dataset_dir, source.path, folds.allow_links)
+    file = join_inside(folds.dataset_dir, source.path, folds.allow_links)
     if not file.is_file():
         raise UserError(f"{file}: is in {folds.path}, but does not exist; set dataset_dir, or run prepare again")
     size = file.stat().st_size
-    found = f"{size} bytes" if size != source.bytes else f"MD5 {file_md5(file)}"
+    found = f"{size} bytes" if size != source.bytes else f"MD5 {compute_md5(file)}"
     expected = f"{source.bytes} bytes" if size != source.bytes else f"MD5 {source.md5}"
     if found != expected:
         raise UserError(f"{file}: has {found}, {folds.path} was made for {expected}; restore it, or run prepare again")
@@ -71,9 +71,10 @@ def _verify_source(folds: FoldList, source: Source) -> None:
 
 def _verify_series(folds: FoldList, folder: Path, listed: set[str]) -> None:
     """A slice that comes later changes the volume, though no file of the list changes; one that goes is missing."""
-    for file in readable_files(sorted(folder.iterdir())):
+    for file in select_image_files(sorted(folder.iterdir())):
         if path_to_text(file.relative_to(folds.dataset_dir)) not in listed:
             raise UserError(
-                f"{shown(file)}: is new in a folder of slices, {folds.path} was made without it; move it away, or run "
+                f"{format_path(file)}: is new in a folder of slices, {folds.path} was made without it; move it "
+                "away, or run "
                 "prepare again"
             )

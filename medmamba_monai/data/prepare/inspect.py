@@ -13,10 +13,10 @@ import torch
 
 from medmamba_monai.core.documents import text_to_path
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.parallel import for_each_image
-from medmamba_monai.data.counts import labels_of
+from medmamba_monai.core.parallel import map_images
+from medmamba_monai.data.counts import list_labels
 from medmamba_monai.data.folds.make import Sample
-from medmamba_monai.data.prepare.near_duplicates import fingerprint, near_duplicates
+from medmamba_monai.data.prepare.near_duplicates import compute_fingerprint, find_near_duplicates
 from medmamba_monai.images.read import ImageFacts
 
 OWN_WINDOW = ("window", "VOI LUT")
@@ -92,9 +92,9 @@ def inspect_images(
         size = " x ".join(str(length) for length in pixels.shape[1:])
         digest = hashlib.blake2b(size.encode() + pixels.numpy().tobytes(), digest_size=16).digest()
         blank = bool((pixels == pixels.flatten()[0]).all())
-        return Look(size, digest, facts, fingerprint(pixels) if look_for_near else None, blank)
+        return Look(size, digest, facts, compute_fingerprint(pixels) if look_for_near else None, blank)
 
-    looks = for_each_image(look, samples, "decode")
+    looks = map_images(look, samples, "decode")
     _raise_errors([look.error for look in looks if look.error])
     return _inspection(samples, looks, look_for_near)
 
@@ -105,12 +105,12 @@ def _inspection(samples: Sequence[Sample], looks: Sequence[Look], look_for_near:
     near = None
     if look_for_near:
         prints = torch.stack([look.print for look in looks if look.print is not None])
-        pairs = near_duplicates(prints, skip=torch.tensor([look.blank for look in looks]))
+        pairs = find_near_duplicates(prints, skip=torch.tensor([look.blank for look in looks]))
         near = tuple((samples[a].id, samples[b].id) for a, b in pairs if looks[a].pixels != looks[b].pixels)
     return Inspection(
         sizes=dict(Counter(look.size for look in looks)),
         kinds=dict(Counter(fact.kind for fact in facts)),
-        stored_range=stored_range(facts),
+        stored_range=find_stored_range(facts),
         nominal_range=next(iter(nominal)) if len(nominal) == 1 else None,
         windows=_windows(samples, looks),
         depths=len(nominal),
@@ -120,7 +120,7 @@ def _inspection(samples: Sequence[Sample], looks: Sequence[Look], look_for_near:
     )
 
 
-def stored_range(facts: Iterable[ImageFacts]) -> tuple[float, float]:
+def find_stored_range(facts: Iterable[ImageFacts]) -> tuple[float, float]:
     """Smallest and largest stored value of all images that have a finite one; zeros where none has."""
     finite = [(fact.minimum, fact.maximum) for fact in facts if math.isfinite(fact.minimum + fact.maximum)]
     return (min(low for low, _ in finite), max(high for _, high in finite)) if finite else (0.0, 0.0)
@@ -140,7 +140,7 @@ def _windows(samples: Sequence[Sample], looks: Iterable[Look]) -> dict[str, dict
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for sample, look in zip(samples, looks, strict=True):
         if look.facts is not None and look.facts.kind.startswith("DICOM"):
-            label = " ".join(map(str, labels_of(sample.label))) or "no label"
+            label = " ".join(map(str, list_labels(sample.label))) or "no label"
             counts[label][look.facts.display] += 1
     return {label: dict(found.most_common()) for label, found in counts.items()}
 

@@ -17,7 +17,7 @@ MAX_PAIRS = 1_000_000
 _BLOCK = 4096
 
 
-def fingerprint(pixels: torch.Tensor) -> torch.Tensor:
+def compute_fingerprint(pixels: torch.Tensor) -> torch.Tensor:
     """Fingerprint of a picture: a difference hash.
 
     Args:
@@ -33,13 +33,13 @@ def fingerprint(pixels: torch.Tensor) -> torch.Tensor:
     return torch.where(small[:, 1:] > small[:, :-1], 1, -1).to(torch.int8).reshape(-1)
 
 
-def near_duplicates(prints: torch.Tensor, skip: torch.Tensor | None = None) -> list[tuple[int, int]]:
+def find_near_duplicates(prints: torch.Tensor, skip: torch.Tensor | None = None) -> list[tuple[int, int]]:
     """Pairs of pictures whose fingerprints hardly differ.
 
     Every pair is compared, in blocks of a matrix product: 100,000 pictures take a minute or two.
 
     Args:
-        prints: (pictures, `BITS`), from `fingerprint`.
+        prints: (pictures, `BITS`), from `compute_fingerprint`.
         skip: (pictures,) true for pictures that are compared with none, such as blank ones.
 
     Returns:

@@ -11,14 +11,14 @@ from medmamba_monai.cards.card import DatasetCard, load_card
 from medmamba_monai.core.documents import text_to_path
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_json
-from medmamba_monai.core.names import shown
+from medmamba_monai.core.names import format_path
 from medmamba_monai.data.counts import check_counts
-from medmamba_monai.data.find.download import file_md5
-from medmamba_monai.data.find.layouts import find_data, without_leaks
+from medmamba_monai.data.find.download import compute_md5
+from medmamba_monai.data.find.layouts import drop_leaks, find_data
 from medmamba_monai.data.folds.fold_list import FoldList, Source, build_fold_list, read_fold_list
 from medmamba_monai.data.folds.make import join_groups, make_folds
 from medmamba_monai.data.prepare.inspect import inspect_images
-from medmamba_monai.data.prepare.report import REPORT_NAME, describe, prepare_report
+from medmamba_monai.data.prepare.report import REPORT_NAME, build_report, describe_report
 from medmamba_monai.images.read import ReadImage
 
 
@@ -72,30 +72,30 @@ def prepare_dataset(
     read = ReadImage(card.channels, card.spatial_dims, **card.reading.arguments())
     groups = len({sample.group for sample in found.samples} - {None})
     inspection = inspect_images(found.samples, dataset_dir, read.read_with_facts, near_duplicates)
-    found = without_leaks(card, replace(found, samples=tuple(join_groups(found.samples, inspection.duplicates))))
+    found = drop_leaks(card, replace(found, samples=tuple(join_groups(found.samples, inspection.duplicates))))
     samples = found.samples
     folds = make_folds(samples, num_folds, seed, card.class_names)
     sources = _sources(found.files, dataset_dir)
     made = build_fold_list(card, samples, folds, sources, dataset_dir, data_list, mismatch, allow_links)
-    report = prepare_report(card, made, found, inspection, groups)
-    print(*map(shown, describe(card, report).splitlines()), sep="\n", flush=True)
+    report = build_report(card, made, found, inspection, groups)
+    print(*map(format_path, describe_report(card, report).splitlines()), sep="\n", flush=True)
     _save(made, report, overwrite)
     return made
 
 
 def _sources(files: Iterable[str], dataset_dir: Path) -> list[Source]:
     paths = ((file, dataset_dir / text_to_path(file)) for file in files)
-    return [Source(path=file, bytes=path.stat().st_size, md5=file_md5(path)) for file, path in paths]
+    return [Source(path=file, bytes=path.stat().st_size, md5=compute_md5(path)) for file, path in paths]
 
 
 def _save(made: FoldList, report: dict[str, Any], overwrite: bool) -> None:
     unchanged = made.path.exists() and not overwrite and _is_same(made)
     write_json(made.path.with_name(REPORT_NAME), report)
     if unchanged:
-        print(f"{shown(made.path)} is there already, with the same folds: left as it is; wrote {REPORT_NAME}")
+        print(f"{format_path(made.path)} is there already, with the same folds: left as it is; wrote {REPORT_NAME}")
         return
     made.write()
-    print(f"wrote {shown(made.path)} and {REPORT_NAME}")
+    print(f"wrote {format_path(made.path)} and {REPORT_NAME}")
 
 
 def _is_same(made: FoldList) -> bool:

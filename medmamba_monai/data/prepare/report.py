@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from medmamba_monai.cards.card import DatasetCard
-from medmamba_monai.data.counts import count_table, labels_of
+from medmamba_monai.data.counts import count_labels, list_labels
 from medmamba_monai.data.find.found import FoundData
 from medmamba_monai.data.folds.fold_list import FoldList
 from medmamba_monai.data.folds.make import Sample
@@ -16,7 +16,7 @@ from medmamba_monai.data.prepare.inspect import OWN_WINDOW, Inspection, uses_lit
 REPORT_NAME = "prepare_report.json"
 
 
-def prepare_report(
+def build_report(
     card: DatasetCard, folds: FoldList, found: FoundData, inspection: Inspection, groups: int
 ) -> dict[str, Any]:
     """Put together what was found.
@@ -33,14 +33,14 @@ def prepare_report(
     """
     samples = found.samples
     folds_and_labels = [(f"fold {item.fold}", item.label) for item in sorted(folds.training, key=lambda i: i.fold)]
-    per_fold = count_table(card, folds_and_labels)
+    per_fold = count_labels(card, folds_and_labels)
     return {
         "name": card.name,
         "digest": folds.digest,
         "protocol": folds.protocol,
         "images": len(samples),
         "images_per_split": _per_split(samples),
-        "images_per_split_and_class": count_table(card, ((s.split or "all", s.label) for s in samples)),
+        "images_per_split_and_class": count_labels(card, ((s.split or "all", s.label) for s in samples)),
         "images_per_fold_and_class": per_fold,
         "largest_imbalance_of_folds": _imbalance(card, folds, per_fold),
         "image_sizes": inspection.sizes,
@@ -51,7 +51,7 @@ def prepare_report(
         "different_depths": inspection.depths,
         "blank_images": inspection.blank,
         "groups": groups,
-        "groups_across_classes": _across(samples, lambda sample: str(labels_of(sample.label))) if groups else 0,
+        "groups_across_classes": _across(samples, lambda sample: str(list_labels(sample.label))) if groups else 0,
         "groups_across_official_splits": _across(samples, lambda sample: str(sample.split)),
         "groups_in_test_and_training": _across(samples, lambda sample: str(sample.split == "test")),
         "duplicates": _duplicates(samples, inspection.duplicates),
@@ -117,7 +117,7 @@ def _near(samples: Sequence[Sample], pairs: Sequence[tuple[str, str]]) -> dict[s
     return {"pairs": len(pairs), "in_test_and_training": test, "across_classes": classes, "all": list(pairs)}
 
 
-def describe(card: DatasetCard, report: dict[str, Any]) -> str:
+def describe_report(card: DatasetCard, report: dict[str, Any]) -> str:
     """The report in words, for the terminal."""
     copies, near = report["duplicates"], report["near_duplicates"]
     worst = report["largest_imbalance_of_folds"]
@@ -137,7 +137,7 @@ def describe(card: DatasetCard, report: dict[str, Any]) -> str:
         f"groups: {grouped if report['groups'] else nothing_known}",
         f"exact copies: {copies['images']} images show {copies['pictures']} pictures; they are kept in one fold",
         *([f"nearly the same: {near['pairs']} pairs of pictures, listed in {REPORT_NAME}"] if near else []),
-        *(f"warning: {warning}" for warning in warnings_of(report)),
+        *(f"warning: {warning}" for warning in collect_warnings(report)),
         *(f"known problem: {problem}" for problem in card.known_problems),
         f"digest {report['digest'][:12]}",
     ]
@@ -157,7 +157,7 @@ def _most(counts: dict[str, int], shown: int = 3) -> str:
     return ", ".join(f"{what} ({count})" for what, count in ordered[:shown]) + more
 
 
-def warnings_of(report: dict[str, Any]) -> list[str]:
+def collect_warnings(report: dict[str, Any]) -> list[str]:
     """One line for each thing that may make results better or worse than they should be."""
     copies, near = report["duplicates"], report["near_duplicates"] or {}
     found = {

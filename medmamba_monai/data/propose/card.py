@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from medmamba_monai.cards.card import DatasetCard, check_card, comparable
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.data.counts import labels_of
-from medmamba_monai.data.find.found import FoundData, listed
+from medmamba_monai.data.counts import list_labels
+from medmamba_monai.data.find.found import FoundData, quote_names
 from medmamba_monai.data.find.layouts import find_data
-from medmamba_monai.data.propose.first_look import FirstLook, look_at, modality_of, patient_tag
-from medmamba_monai.data.propose.layout import Labels, ProposedLayout, natural_order, propose_layout
+from medmamba_monai.data.propose.first_look import FirstLook, choose_patient_tag, look_at, read_modality
+from medmamba_monai.data.propose.layout import Labels, ProposedLayout, make_order_key, propose_layout
 from medmamba_monai.data.propose.reading import propose_reading, try_reading
 
 
@@ -81,7 +81,7 @@ def propose_card(name: str, images: Path, labels: Labels, options: Options) -> P
     look = look_at(images, options.spatial_dims, options.allow_links)
     remarks = list(look.remarks)
     reading = propose_reading(look, options.reading, remarks)
-    tag = None if labels.names_groups else patient_tag(look, options.group_tag, remarks)
+    tag = None if labels.names_groups else choose_patient_tag(look, options.group_tag, remarks)
     proposed = propose_layout(images, labels, tag)
     fields = _fields(name, look, proposed, options) | {"reading": reading}
     card = check_card(fields | {"how_to_obtain": "Correct the table, or --images."}, f"the card of {name}")
@@ -92,7 +92,7 @@ def propose_card(name: str, images: Path, labels: Labels, options: Options) -> P
     remarks += [f"labels: {proposed.reason}", f"order of the classes: {order}; --classes chooses another"]
     remarks += [*proposed.remarks, *found.remarks]
     if found.ignored:
-        remarks.append(f"{len(found.ignored)} files have no label and are left out: {listed(found.ignored, 5)}")
+        remarks.append(f"{len(found.ignored)} files have no label and are left out: {quote_names(found.ignored, 5)}")
     return Proposal(card, proposed.dataset_dir, found, tuple(remarks))
 
 
@@ -100,7 +100,7 @@ def _fields(name: str, look: FirstLook, proposed: ProposedLayout, options: Optio
     classes = _ordered(proposed.classes, options)
     size = 224 if look.spatial_dims == 2 else 64
     return {
-        **_description(name, options, modality_of(look)),
+        **_description(name, options, read_modality(look)),
         "spatial_dims": look.spatial_dims,
         "channels": options.channels or max(fact.channels for fact in look.facts),
         "image_size": size if options.image_size is None else options.image_size,
@@ -114,12 +114,12 @@ def _fields(name: str, look: FirstLook, proposed: ProposedLayout, options: Optio
 def _ordered(classes: Sequence[str], options: Options) -> Sequence[str]:
     """The classes in the order that a user gives, or as they are."""
     if not options.classes:
-        if options.ordinal and not all(natural_order(name)[0] == 0 for name in classes):
-            raise UserError(f"--ordinal: say the order of {listed(classes)} with --classes, the lowest first")
+        if options.ordinal and not all(make_order_key(name)[0] == 0 for name in classes):
+            raise UserError(f"--ordinal: say the order of {quote_names(classes)} with --classes, the lowest first")
         return classes
     if sorted(map(comparable, options.classes)) != sorted(map(comparable, classes)):
         raise UserError(
-            f"--classes: names {listed(options.classes)}, the images have {listed(classes)}; name each once"
+            f"--classes: names {quote_names(options.classes)}, the images have {quote_names(classes)}; name each once"
         )
     return [next(name for name in classes if comparable(name) == comparable(wanted)) for wanted in options.classes]
 
@@ -128,7 +128,7 @@ def _task(classes: Sequence[str], several: bool, ordinal: bool) -> str:
     if several:
         return "multi-label"
     if len(classes) < 2:
-        raise UserError(f"only the class {listed(classes)} was found; a classifier needs two or more")
+        raise UserError(f"only the class {quote_names(classes)} was found; a classifier needs two or more")
     return "binary" if len(classes) == 2 else "ordinal" if ordinal else "multi-class"
 
 
@@ -137,7 +137,7 @@ def _counts(card: DatasetCard, found: FoundData) -> dict[str, Any]:
     for sample in found.samples:
         split = counts.setdefault(sample.split or "all", {"images": 0, "classes": dict.fromkeys(card.class_names, 0)})
         split["images"] += 1
-        for label in labels_of(sample.label):
+        for label in list_labels(sample.label):
             split["classes"][card.class_names[label]] += 1
     return counts
 

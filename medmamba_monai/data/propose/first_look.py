@@ -133,14 +133,14 @@ def _refuse_mixtures(look: FirstLook, facts: Sequence[ImageFacts]) -> None:
         raise UserError(f"--images {look.folder}: holds {listed}, whose values have different units; keep one kind")
 
 
-def modality_of(look: FirstLook) -> str:
+def read_modality(look: FirstLook) -> str:
     """The DICOM codes of the modality, such as CT; nothing else that a file may say there."""
     files = [look.first_file(image) for image in look.opened[:20]]
     found = {read_tag(file, "Modality") for file in files if looks_like_dicom(file)}
     return ", ".join(sorted(code for code in found if _CODE.fullmatch(code))) or "medical"
 
 
-def patient_tag(look: FirstLook, wanted: str | None, remarks: list[str]) -> str | None:
+def choose_patient_tag(look: FirstLook, wanted: str | None, remarks: list[str]) -> str | None:
     """The tag that tells patients apart; its values are not shown.
 
     Args:

@@ -14,7 +14,7 @@ from medmamba_monai.cards.card import comparable
 from medmamba_monai.cards.layouts import SPLIT_SPELLINGS, Split
 from medmamba_monai.core.documents import is_hidden, path_to_text
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.data.find.found import listed
+from medmamba_monai.data.find.found import quote_names
 from medmamba_monai.data.find.image_files import list_image_files
 from medmamba_monai.data.find.tables import Row, read_table
 
@@ -102,16 +102,17 @@ def _folders(images: Path, labels: Labels, group_tag: str | None) -> ProposedLay
         names, empty = _folder_names(images / next(name for name, split in splits.items() if split == "train"))
     if len(names) < 2:
         raise UserError(
-            f"--images {images}: has the folders {listed(names)}; it needs one folder of images for each class, or "
+            f"--images {images}: has the folders {quote_names(names)}; it needs one folder of images for each "
+            "class, or "
             f"pass --table with the labels.{_hint(images, names)}"
         )
     if labels.group_pattern is not None:
         layout["group_pattern"] = labels.group_pattern
     elif group_tag is not None:
         layout["group_tag"] = group_tag
-    where = f"one folder per class ({listed(names)})" + (", below one folder per split" if splits else "")
-    remarks = (f"folders without images are no classes: {listed(empty)}",) if empty else ()
-    return ProposedLayout(layout, tuple(sorted(names, key=natural_order)), images, False, where, remarks)
+    where = f"one folder per class ({quote_names(names)})" + (", below one folder per split" if splits else "")
+    remarks = (f"folders without images are no classes: {quote_names(empty)}",) if empty else ()
+    return ProposedLayout(layout, tuple(sorted(names, key=make_order_key)), images, False, where, remarks)
 
 
 def _split_of(name: str) -> Split | None:
@@ -124,7 +125,7 @@ def _split_folders(images: Path, names: list[str], splits: dict[str, Split]) -> 
     others = [name for name in names if name not in splits]
     if others or len(set(splits.values())) < len(splits):
         raise UserError(
-            f"--images {images}: has the folders {listed(names)}, some of which name an official split; keep one "
+            f"--images {images}: has the folders {quote_names(names)}, some of which name an official split; keep one "
             "folder for each of train, validation and test and move the others away; if they are classes, rename them"
         )
     return {split: path_to_text(Path(name)) for split in SPLIT_SPELLINGS for name in names if splits[name] == split}
@@ -176,7 +177,7 @@ def _table(images: Path, labels: Labels, table: Path, group_tag: str | None) -> 
     }
     classes = _classes(table, rows, labels)
     several = len(labels.label_column) > 1 or labels.label_separator is not None
-    where = f"column {', '.join(map(repr, labels.label_column))} of {table.name} ({listed(classes)})"
+    where = f"column {', '.join(map(repr, labels.label_column))} of {table.name} ({quote_names(classes)})"
     kept = {key: value for key, value in layout.items() if value not in (None, "", [])}
     return ProposedLayout(kept, classes, dataset_dir, several, where)
 
@@ -222,7 +223,8 @@ def _splits(table: Path, rows: list[Row], column: str | None) -> dict[str, Any]:
     meanings = {value: split for value in values if (split := _split_of(value)) is not None}
     if unknown := [value for value in values if value not in meanings]:
         raise UserError(
-            f"--split_column {column}: {table} has {listed(unknown)}, understood are {listed([*SPLIT_SPELLINGS])}; "
+            f"--split_column {column}: {table} has {quote_names(unknown)}, understood are "
+            f"{quote_names([*SPLIT_SPELLINGS])}; "
             "rename them in the table"
         )
     return {"split_column": column, "split_values": meanings}
@@ -251,10 +253,10 @@ def _classes(table: Path, rows: list[Row], labels: Labels) -> tuple[str, ...]:
             classes[word] = None
     if len(classes) > _MAX_CLASSES:
         raise UserError(f"--label_column {column}: {table} has {len(classes)} different values there; is it the class?")
-    return tuple(sorted(classes, key=natural_order))
+    return tuple(sorted(classes, key=make_order_key))
 
 
-def natural_order(name: str) -> tuple[int, float, str]:
+def make_order_key(name: str) -> tuple[int, float, str]:
     """Numbers by their value and before all other names, which go by their letters."""
     try:
         value = float(name)

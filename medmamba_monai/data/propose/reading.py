@@ -7,9 +7,9 @@ from typing import Any
 
 from medmamba_monai.cards.card import DatasetCard
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.data.prepare.inspect import has_own_window, stored_range, uses_little
+from medmamba_monai.data.prepare.inspect import find_stored_range, has_own_window, uses_little
 from medmamba_monai.data.propose.first_look import FirstLook
-from medmamba_monai.images.kinds import number_of_frames
+from medmamba_monai.images.kinds import count_frames
 from medmamba_monai.images.read import ImageFacts, ReadImage
 
 _EIGHT_BITS = (0.0, 255.0)
@@ -44,7 +44,7 @@ def _range(look: FirstLook, remarks: list[str]) -> dict[str, Any]:
     windowed = sum(has_own_window(fact) for fact in look.facts)
     if windowed == len(look.facts):
         return {}
-    low, high = stored_range(look.facts)
+    low, high = find_stored_range(look.facts)
     if windowed:
         remarks.append(
             f"{windowed} of {len(look.facts)} images have a DICOM window of their own and the others none, so they "
@@ -70,7 +70,7 @@ def _needs_range(look: FirstLook, low: float, high: float) -> bool:
     if len(by_depth) == 1:
         return uses_little(low, high, next(iter(by_depth)))
     dicom = any(fact.kind.startswith("DICOM") for fact in look.facts)
-    dark = [full for full, facts in by_depth.items() if uses_little(*stored_range(facts), full)]
+    dark = [full for full, facts in by_depth.items() if uses_little(*find_stored_range(facts), full)]
     if dark or (dicom and _EIGHT_BITS in by_depth):
         counts = ", ".join(f"{full[0]:g} to {full[1]:g}: {len(facts)}" for full, facts in sorted(by_depth.items()))
         raise UserError(
@@ -104,5 +104,5 @@ def try_reading(card: DatasetCard, look: FirstLook) -> None:
     read = ReadImage(**card.reading_arguments())
     for image in look.opened:
         path = look.path(image)
-        several = card.reading.frame == "all" and number_of_frames(path) > 1
+        several = card.reading.frame == "all" and count_frames(path) > 1
         read(f"{path}#frame[0]" if several else str(path))

@@ -31,10 +31,10 @@ from pydicom.uid import (
 from pydicom.valuerep import VR
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.names import shown
+from medmamba_monai.core.names import format_path
 from medmamba_monai.images.dicom.codestreams import Codestream, read_codestream
-from medmamba_monai.images.dicom.values import raw_of
-from medmamba_monai.images.file_errors import naming_file
+from medmamba_monai.images.dicom.values import interpret_frame
+from medmamba_monai.images.file_errors import explain_file_errors
 from medmamba_monai.images.raw_image import Frame, Limits, RawImage, choose_frame
 
 DICOM_SUFFIXES = (".dcm", ".dicom", ".ima")
@@ -62,17 +62,17 @@ def is_dicom(head: bytes) -> bool:
     return head[128:132] == b"DICM" or _bare_syntax(head) is not None
 
 
-def dicom_frames(path: Path) -> int:
+def count_dicom_frames(path: Path) -> int:
     """Number of frames of a DICOM file, from its header.
 
     Raises:
         UserError: the file is damaged.
     """
-    with opened(path, Limits()) as (_, header):
-        return frames_of(header)
+    with open_dicom(path, Limits()) as (_, header):
+        return count_header_frames(header)
 
 
-def frames_of(header: FileDataset) -> int:
+def count_header_frames(header: FileDataset) -> int:
     """Number of frames that a header tells."""
     return int(header.get("NumberOfFrames") or 1)
 
@@ -93,19 +93,19 @@ def read_dicom(path: Path, frame: Frame, limits: Limits) -> RawImage:
         UserError: the file is damaged, too large, holds no pixels or several frames, or needs a decoder that is not
             installed.
     """
-    with opened(path, limits) as (stream, header):
-        check_image(stream, header, shown(path), 1, limits)
-        index = choose_frame(shown(path), frames_of(header), frame)
-        return raw_of(stored_values(stream, header, index, shown(path)), header, index, shown(path))
+    with open_dicom(path, limits) as (stream, header):
+        check_image(stream, header, format_path(path), 1, limits)
+        index = choose_frame(format_path(path), count_header_frames(header), frame)
+        return interpret_frame(decode_frame(stream, header, index, format_path(path)), header, index, format_path(path))
 
 
 @contextlib.contextmanager
-def opened(path: Path, limits: Limits, tags: Sequence[str] = _ATTRIBUTES) -> Iterator[tuple[BinaryIO, FileDataset]]:
+def open_dicom(path: Path, limits: Limits, tags: Sequence[str] = _ATTRIBUTES) -> Iterator[tuple[BinaryIO, FileDataset]]:
     """A file in plain DICOM format, where its pixels begin, and these tags of its header.
 
     Errors of pydicom become errors that name the file; what they quote could be a patient's name.
     """
-    with naming_file(path, "a DICOM file", *_PYDICOM_ERRORS, quote=False), path.open("rb") as file:
+    with explain_file_errors(path, "a DICOM file", *_PYDICOM_ERRORS, quote=False), path.open("rb") as file:
         stream = _plain_stream(file, path, limits)
         stream.seek(0)
         yield stream, dcmread(stream, stop_before_pixels=True, specific_tags=list(tags))
@@ -133,11 +133,11 @@ def check_image(stream: BinaryIO, header: FileDataset, name: str, frames: int, l
     if high is not None and bits is not None and high != bits - 1:
         raise UserError(f"{name}: its HighBit {high} with BitsStored {bits} is not supported; convert it")
     if header.file_meta.get("TransferSyntaxUID") is None:
-        raise UserError(f"{name}: does not tell its transfer syntax; get it again")
+        raise UserError(f"{name}: does not tell its transfer syntax; download it again")
     _decoder(header, name)
 
 
-def stored_values(stream: BinaryIO, header: FileDataset, index: int, name: str) -> np.ndarray:
+def decode_frame(stream: BinaryIO, header: FileDataset, index: int, name: str) -> np.ndarray:
     """Decode one frame.
 
     Returns:
@@ -153,7 +153,7 @@ def stored_values(stream: BinaryIO, header: FileDataset, index: int, name: str) 
         told = Codestream(header.Columns, header.Rows, header.SamplesPerPixel)
         if found != told:
             raise UserError(
-                f"{name}: its compressed image is {found or 'damaged'}, its header says {told}; get it again"
+                f"{name}: its compressed image is {found or 'damaged'}, its header says {told}; download it again"
             )
     stream.seek(0)
     try:
@@ -161,7 +161,7 @@ def stored_values(stream: BinaryIO, header: FileDataset, index: int, name: str) 
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise UserError(
-            f"{name}: its pixels ({syntax.name}) cannot be decoded ({reason}); get it again or convert it"
+            f"{name}: its pixels ({syntax.name}) cannot be decoded ({reason}); download it again or convert it"
         ) from error
 
 
@@ -188,7 +188,7 @@ def _encoded_frame(stream: BinaryIO, header: FileDataset, index: int) -> bytes:
     stream.seek(0)
     dcmread(stream, stop_before_pixels=True, specific_tags=["Rows"])
     stream.seek(12, io.SEEK_CUR)  # tag, VR and length of the pixels
-    return get_frame(stream, index, number_of_frames=frames_of(header))
+    return get_frame(stream, index, number_of_frames=count_header_frames(header))
 
 
 def _plain_stream(file: BinaryIO, path: Path, limits: Limits) -> BinaryIO:
@@ -199,12 +199,12 @@ def _plain_stream(file: BinaryIO, path: Path, limits: Limits) -> BinaryIO:
         if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
             return file
         file.seek(144 + meta.FileMetaInformationGroupLength)
-        return _inflated(file, shown(path), limits)
+        return _inflated(file, format_path(path), limits)
     syntax = _bare_syntax(head)
     if syntax is None:
         raise InvalidDicomError("neither DICM at byte 128 nor a known attribute at the start")
     if path.stat().st_size > limits.bytes:
-        raise limits.too_long(shown(path))
+        raise limits.too_long(format_path(path))
     return io.BytesIO(_start(syntax) + file.read())
 
 
@@ -231,7 +231,9 @@ def _pixel_bytes(header: FileDataset, name: str, limits: Limits) -> float:
     if "Rows" not in header:
         return 0
     limits.check(name, (header.Columns, header.Rows), header.BitsAllocated / 8)
-    values = header.Columns * header.Rows * int(header.get("SamplesPerPixel") or 1) * max(1, frames_of(header))
+    values = (
+        header.Columns * header.Rows * int(header.get("SamplesPerPixel") or 1) * max(1, count_header_frames(header))
+    )
     return values * max(header.BitsAllocated, 8) / 8
 
 

@@ -13,11 +13,18 @@ from nibabel.orientations import apply_orientation, io_orientation
 from pydicom.dataset import FileDataset
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.names import shown
-from medmamba_monai.images.dicom.read import DICOM_SUFFIXES, check_image, frames_of, is_dicom, opened, stored_values
-from medmamba_monai.images.dicom.values import code_of, functional, raw_of
+from medmamba_monai.core.names import format_path
+from medmamba_monai.images.dicom.read import (
+    DICOM_SUFFIXES,
+    check_image,
+    count_header_frames,
+    decode_frame,
+    is_dicom,
+    open_dicom,
+)
+from medmamba_monai.images.dicom.values import get_functional_group, interpret_frame, read_code
 from medmamba_monai.images.dicom.window import DifferingDisplays
-from medmamba_monai.images.file_errors import naming_file
+from medmamba_monai.images.file_errors import explain_file_errors
 from medmamba_monai.images.raw_image import Display, Limits, RawImage
 
 _MAX_COSINE_DIFFERENCE = 1e-3
@@ -69,14 +76,18 @@ def read_series(folder: Path, limits: Limits) -> RawImage:
     files = _one_series(folder, limits)
     slices, raws = [], []
     for path in files:
-        with opened(path, limits) as (stream, header):
-            if frames_of(header) > 1 and len(files) == 1:
+        with open_dicom(path, limits) as (stream, header):
+            if count_header_frames(header) > 1 and len(files) == 1:
                 return read_multiframe(path, limits)
-            if frames_of(header) > 1:
-                raise UserError(f"{shown(path)}: is a volume of its own, beside {len(files) - 1} files of its series")
-            check_image(stream, header, shown(path), len(files), limits)
-            slices.append(_slice(header, 0, shown(path)))
-            raws.append(raw_of(stored_values(stream, header, 0, shown(path)), header, 0, shown(path)))
+            if count_header_frames(header) > 1:
+                raise UserError(
+                    f"{format_path(path)}: is a volume of its own, beside {len(files) - 1} files of its series"
+                )
+            check_image(stream, header, format_path(path), len(files), limits)
+            slices.append(_slice(header, 0, format_path(path)))
+            raws.append(
+                interpret_frame(decode_frame(stream, header, 0, format_path(path)), header, 0, format_path(path))
+            )
     return _volume(slices, raws)
 
 
@@ -93,14 +104,16 @@ def read_multiframe(path: Path, limits: Limits) -> RawImage:
     Raises:
         UserError: it has one frame, or its frames have no positions or are not one regular stack.
     """
-    name = shown(path)
-    with opened(path, limits) as (stream, header):
-        frames = frames_of(header)
+    name = format_path(path)
+    with open_dicom(path, limits) as (stream, header):
+        frames = count_header_frames(header)
         check_image(stream, header, name, frames, limits)
         if frames == 1:
             raise UserError(f"{name}: is one slice; name the folder that holds all slices of its series")
         slices = [_slice(header, index, f"{name}#frame[{index}]") for index in range(frames)]
-        raws = [raw_of(stored_values(stream, header, index, name), header, index, name) for index in range(frames)]
+        raws = [
+            interpret_frame(decode_frame(stream, header, index, name), header, index, name) for index in range(frames)
+        ]
     return _volume(slices, raws)
 
 
@@ -109,38 +122,40 @@ def _one_series(folder: Path, limits: Limits) -> list[Path]:
     kinds: dict[str, str] = {}
     for path in sorted(folder.iterdir()):
         if path.is_file() and not path.name.startswith(".") and _looks_like_dicom(path):
-            with opened(path, limits) as (_, header):
+            with open_dicom(path, limits) as (_, header):
                 if "Rows" in header:
                     uid = str(header.get("SeriesInstanceUID") or "")
                     series[uid].append(path)
                     kinds.setdefault(
-                        uid, f"{code_of(header, 'Modality')}, {header.get('Rows')} x {header.get('Columns')}"
+                        uid, f"{read_code(header, 'Modality')}, {header.get('Rows')} x {header.get('Columns')}"
                     )
     if not series:
-        raise UserError(f"{shown(folder)}: is a folder without DICOM images")
+        raise UserError(f"{format_path(folder)}: is a folder without DICOM images")
     if len(series) > 1:
         listed = "; ".join(f"{len(files)} files ({kinds[uid]})" for uid, files in series.items())
-        raise UserError(f"{shown(folder)}: holds {len(series)} series: {listed}; put each into a folder of its own")
+        raise UserError(
+            f"{format_path(folder)}: holds {len(series)} series: {listed}; put each into a folder of its own"
+        )
     return next(iter(series.values()))
 
 
 def _looks_like_dicom(path: Path) -> bool:
     if path.name.lower() == "dicomdir":
         return False
-    with naming_file(path, "a DICOM file"), path.open("rb") as stream:
+    with explain_file_errors(path, "a DICOM file"), path.open("rb") as stream:
         return is_dicom(stream.read(_HEAD)) or path.name.lower().endswith(DICOM_SUFFIXES)
 
 
 def _slice(header: FileDataset, index: int, name: str) -> Slice:
-    plane = functional(header, index, "PlanePositionSequence") or header
-    turned = functional(header, index, "PlaneOrientationSequence") or header
+    plane = get_functional_group(header, index, "PlanePositionSequence") or header
+    turned = get_functional_group(header, index, "PlaneOrientationSequence") or header
     position, cosines = plane.get("ImagePositionPatient"), turned.get("ImageOrientationPatient")
     if position is None or cosines is None or len(position) != 3 or len(cosines) != 6:
         raise UserError(
             f"{name}: has no ImagePositionPatient or ImageOrientationPatient, without which the order and direction of "
             "slices are unknown; read its frames in 2 dimensions"
         )
-    if plane is header and frames_of(header) > 1:
+    if plane is header and count_header_frames(header) > 1:
         raise UserError(f"{name}: tells no position of its single frames; read them in 2 dimensions")
     directions = np.array(cosines, np.float64)
     return Slice(name, (header.Rows, header.Columns), directions[:3], directions[3:], np.array(position, np.float64))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.names import shown
-from medmamba_monai.images.dicom.read import opened
+from medmamba_monai.core.names import format_path
+from medmamba_monai.images.dicom.read import open_dicom
 from medmamba_monai.images.kinds import looks_like_dicom
 from medmamba_monai.images.raw_image import Limits
 
@@ -22,12 +22,12 @@ def read_tag(path: Path, tag: str) -> str:
         UserError: the file is missing, damaged or no DICOM.
     """
     if path.is_file() and not looks_like_dicom(path):
-        raise UserError(f"{shown(path)}: is no DICOM file, so it has no {tag}; move it away")
-    with opened(path, Limits(), [tag]) as (_, header):
+        raise UserError(f"{format_path(path)}: is no DICOM file, so it has no {tag}; move it away")
+    with open_dicom(path, Limits(), [tag]) as (_, header):
         return str(header.get(tag) or "").strip()
 
 
-def group_by_tag(path: Path, tag: str) -> str:
+def read_group(path: Path, tag: str) -> str:
     """The group that a file belongs to.
 
     Raises:
@@ -36,6 +36,7 @@ def group_by_tag(path: Path, tag: str) -> str:
     value = read_tag(path, tag)
     if not value:
         raise UserError(
-            f"{shown(path)}: has no {tag}, by which the card groups images; fill it in, or change the card's group_tag"
+            f"{format_path(path)}: has no {tag}, by which the card groups images; fill it in, or change the "
+            "card's group_tag"
         )
     return value

@@ -12,7 +12,7 @@ from pydicom.pixels import apply_color_lut
 from pydicom.uid import JPEG2000TransferSyntaxes
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.images.dicom.window import TableDisplay, WindowDisplay, looked_up
+from medmamba_monai.images.dicom.window import TableDisplay, WindowDisplay, look_up
 from medmamba_monai.images.raw_image import RawImage
 
 _CODE = re.compile(r"[A-Z_]+[0-9]*(_[0-9]+)?|PALETTE COLOR")
@@ -20,7 +20,7 @@ _YBR = ("YBR_FULL", "YBR_FULL_422")
 _YBR_OF_JPEG_2000 = ("YBR_ICT", "YBR_RCT")
 
 
-def raw_of(stored: np.ndarray, header: Dataset, index: int, name: str) -> RawImage:
+def interpret_frame(stored: np.ndarray, header: Dataset, index: int, name: str) -> RawImage:
     """Make an image of the stored numbers of one frame.
 
     Pixels with the file's padding value are marked, and shown black whatever the window.
@@ -38,17 +38,17 @@ def raw_of(stored: np.ndarray, header: Dataset, index: int, name: str) -> RawIma
     photometric = str(header.PhotometricInterpretation)
     if photometric == "PALETTE COLOR" or stored.ndim == 3:
         colors, bits = _colors(stored, header, photometric, name)
-        return RawImage(colors, kind_of(header), True, (0.0, 2.0**bits - 1), frames=frames)
+        return RawImage(colors, describe_kind(header), True, (0.0, 2.0**bits - 1), frames=frames)
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise UserError(
-            f"{name}: has one value a pixel, unlike {code_of(header, 'PhotometricInterpretation')}; convert it"
+            f"{name}: has one value a pixel, unlike {read_code(header, 'PhotometricInterpretation')}; convert it"
         )
     values, nominal = _rescaled(stored, header, index, name)
-    voi = functional(header, index, "FrameVOILUTSequence") or header
+    voi = get_functional_group(header, index, "FrameVOILUTSequence") or header
     display = _display(voi, nominal, _byte_order(header), name)
     return RawImage(
         values,
-        kind_of(header),
+        describe_kind(header),
         nominal=nominal,
         hidden=_padding(stored, header),
         inverted=photometric == "MONOCHROME1",
@@ -58,20 +58,20 @@ def raw_of(stored: np.ndarray, header: Dataset, index: int, name: str) -> RawIma
     )
 
 
-def kind_of(header: Dataset) -> str:
+def describe_kind(header: Dataset) -> str:
     """What a file is, such as "DICOM CT, 16-bit signed, MONOCHROME2"."""
     bits = header.get("BitsStored") or header.BitsAllocated
     sign = "signed" if header.get("PixelRepresentation") == 1 else "unsigned"
-    return f"DICOM {code_of(header, 'Modality')}, {bits}-bit {sign}, {code_of(header, 'PhotometricInterpretation')}"
+    return f"DICOM {read_code(header, 'Modality')}, {bits}-bit {sign}, {read_code(header, 'PhotometricInterpretation')}"
 
 
-def code_of(header: Dataset, keyword: str, default: str = "") -> str:
+def read_code(header: Dataset, keyword: str, default: str = "") -> str:
     """A coded value; of a damaged file it could be any text, which is not shown."""
     value = str(header.get(keyword) or default)
     return value if _CODE.fullmatch(value) else "of unknown kind"
 
 
-def functional(header: Dataset, index: int, sequence: str) -> Dataset | None:
+def get_functional_group(header: Dataset, index: int, sequence: str) -> Dataset | None:
     """An item of the functional groups of an enhanced multi-frame file: the frame's own, else the shared one."""
     own = header.get("PerFrameFunctionalGroupsSequence") or []
     shared = header.get("SharedFunctionalGroupsSequence") or []
@@ -99,7 +99,7 @@ def _display(
     center, width = _first(voi.get("WindowCenter")), _first(voi.get("WindowWidth"))
     if center is None or width is None:
         return None
-    return WindowDisplay(center, width, code_of(voi, "VOILUTFunction", "LINEAR").upper(), name)
+    return WindowDisplay(center, width, read_code(voi, "VOILUTFunction", "LINEAR").upper(), name)
 
 
 def _rescaled(
@@ -107,8 +107,8 @@ def _rescaled(
 ) -> tuple[np.ndarray, tuple[float, float] | None]:
     if tables := header.get("ModalityLUTSequence"):
         table, first, bits = _table(tables[0], header.PixelRepresentation == 1, _byte_order(header))
-        return looked_up(stored, table, first), (0.0, 2.0**bits - 1)
-    item = functional(header, index, "PixelValueTransformationSequence") or header
+        return look_up(stored, table, first), (0.0, 2.0**bits - 1)
+    item = get_functional_group(header, index, "PixelValueTransformationSequence") or header
     slope, intercept = _number(item, "RescaleSlope", 1.0), _number(item, "RescaleIntercept", 0.0)
     if slope == 0 or not math.isfinite(slope * intercept):
         raise UserError(f"{name}: its RescaleSlope {slope:g} and RescaleIntercept {intercept:g} have no meaning")
@@ -169,7 +169,7 @@ def _colors(stored: np.ndarray, header: Dataset, photometric: str, name: str) ->
     known = photometric == "RGB" or (photometric in _YBR and header.BitsStored == 8)
     known = known or (photometric in _YBR_OF_JPEG_2000 and syntax in JPEG2000TransferSyntaxes)
     if not known or stored.shape[-1] != 3 or stored.dtype.kind != "u":
-        raise UserError(f"{name}: has colors of a kind that is not supported ({kind_of(header)}); convert it")
+        raise UserError(f"{name}: has colors of a kind that is not supported ({describe_kind(header)}); convert it")
     return stored, header.BitsStored
 
 
@@ -179,4 +179,4 @@ def _palette_colors(stored: np.ndarray, header: Dataset, name: str) -> tuple[np.
     entries, first, bits = (int(part) for part in header.RedPaletteColorLookupTableDescriptor)
     first = first - 2**16 if header.PixelRepresentation == 1 and first >= 2**15 else first
     table = apply_color_lut(np.arange(first, first + (entries or 2**16)), header)[:, :3]
-    return looked_up(stored, table, first), bits
+    return look_up(stored, table, first), bits

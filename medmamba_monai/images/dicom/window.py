@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.images.intensity import windowed
+from medmamba_monai.images.intensity import apply_window
 
 _FUNCTIONS = {"LINEAR": 1.0, "LINEAR_EXACT": 0.0, "SIGMOID": 0.0}
 """The functions of a window and the least width of each."""
@@ -48,7 +48,7 @@ class WindowDisplay:
                 f"{self.name}: its window (center {self.center:g}, width {self.width:g}, {self.function}) has no "
                 "meaning; declare window or intensity_range"
             )
-        return windowed(values, self.center, self.width, self.function)
+        return apply_window(values, self.center, self.width, self.function)
 
     def __str__(self) -> str:
         return f"window {self.center:g}, {self.width:g}" + f", {self.function}" * (self.function != "LINEAR")
@@ -73,7 +73,7 @@ class TableDisplay:
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
         """From the file's units to 0 to 255."""
-        return looked_up(values, np.frombuffer(self.entries), self.first)
+        return look_up(values, np.frombuffer(self.entries), self.first)
 
     def __str__(self) -> str:
         return f"VOI LUT from {self.first} ({zlib.crc32(self.entries):08x})"
@@ -106,7 +106,7 @@ class DifferingDisplays:
         return "windows differ"
 
 
-def looked_up(values: np.ndarray, table: np.ndarray, first: int) -> np.ndarray:
+def look_up(values: np.ndarray, table: np.ndarray, first: int) -> np.ndarray:
     """Entries of a table for values, those beyond its ends by the last entry there."""
     places = np.clip(np.rint(values).astype(np.int64) - first, 0, len(table) - 1)
     return table[places]

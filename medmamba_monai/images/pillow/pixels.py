@@ -31,7 +31,7 @@ def is_deep(tiles: Sequence[Any]) -> bool:
     return raw_mode[-4:] in _HIGH_FIRST and not raw_mode.startswith(_NOT_DEEP)
 
 
-def tiles_of_low_bytes(tiles: Sequence[Any]) -> list[Any]:
+def select_low_bytes(tiles: Sequence[Any]) -> list[Any]:
     """Tiles that decode to the low bytes of 16-bit samples; of gray with alpha to both bytes of both."""
     return [_with_raw_mode(tile, _low(_raw_mode([tile]))) for tile in tiles]
 
@@ -44,13 +44,13 @@ def correct_tiles(image: Any) -> None:
     ]
 
 
-def pixels_of(image: Any, tiles: Sequence[Any], low: Image.Image | None, frames: int, name: str) -> RawImage:
+def extract_pixels(image: Any, tiles: Sequence[Any], low: Image.Image | None, frames: int, name: str) -> RawImage:
     """Numbers, colors and opacity of a loaded image.
 
     Args:
         image: the image, loaded.
         tiles: what it had to decode.
-        low: the same with the tiles of `tiles_of_low_bytes`, where `is_deep`.
+        low: the same with the tiles of `select_low_bytes`, where `is_deep`.
         frames: frames in its file.
         name: the file, for errors.
 
@@ -147,7 +147,7 @@ def _check_palette(image: Any, name: str) -> None:
     indices = np.asarray(image if image.mode == "P" else image.getchannel("P"))
     colors = len(image.getpalette() or ()) // 3
     if indices.size and indices.max() >= colors:
-        raise UserError(f"{name}: uses color {indices.max()} of a palette of {colors}; get it again")
+        raise UserError(f"{name}: uses color {indices.max()} of a palette of {colors}; download it again")
 
 
 def _numbers(image: Any) -> np.ndarray:

@@ -24,9 +24,9 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.names import shown
-from medmamba_monai.images.file_errors import naming_file
-from medmamba_monai.images.pillow.pixels import correct_tiles, is_deep, pixels_of, tiles_of_low_bytes
+from medmamba_monai.core.names import format_path
+from medmamba_monai.images.file_errors import explain_file_errors
+from medmamba_monai.images.pillow.pixels import correct_tiles, extract_pixels, is_deep, select_low_bytes
 from medmamba_monai.images.raw_image import Frame, Limits, RawImage, choose_frame
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp")
@@ -72,13 +72,13 @@ def is_picture(head: bytes) -> bool:
     return head.startswith(tuple(_PLUGINS))
 
 
-def picture_frames(path: Path) -> int:
+def count_picture_frames(path: Path) -> int:
     """Number of frames of a picture, from its headers.
 
     Raises:
         UserError: the file is damaged.
     """
-    with naming_file(path, "a picture", *_BOMBS), _complete_files_only(), path.open("rb") as stream:
+    with explain_file_errors(path, "a picture", *_BOMBS), _complete_files_only(), path.open("rb") as stream:
         return getattr(_open(stream), "n_frames", 1)
 
 
@@ -96,16 +96,18 @@ def read_picture(path: Path, frame: Frame, limits: Limits) -> RawImage:
     Raises:
         UserError: the file is damaged, too large, has several frames or a kind of pixels that is not supported.
     """
-    with naming_file(path, "a picture", *_BOMBS), _complete_files_only(), path.open("rb") as stream:
+    with explain_file_errors(path, "a picture", *_BOMBS), _complete_files_only(), path.open("rb") as stream:
         _check_sums(stream)
         image, frames = _at_frame(stream, path, frame, limits)
         tiles = list(image.tile)
         correct_tiles(image)
         image.load()
         if is_deep(tiles) and frames > 1 and isinstance(image, PngImageFile):
-            raise UserError(f"{shown(path)}: is animated in 16 bits, which is not supported; save its frames as PNG")
+            raise UserError(
+                f"{format_path(path)}: is animated in 16 bits, which is not supported; save its frames as PNG"
+            )
         low = _low_bytes(path, frame, limits) if is_deep(tiles) else None
-        raw = pixels_of(image, tiles, low, frames, shown(path))
+        raw = extract_pixels(image, tiles, low, frames, format_path(path))
         return _upright(raw, image)
 
 
@@ -144,24 +146,26 @@ def _check_sums(stream: IO[bytes]) -> None:
 
 def _at_frame(stream: IO[bytes], path: Path, frame: Frame, limits: Limits) -> tuple[Any, int]:
     image = _open(stream)
-    limits.check(shown(path), image.size, 8)
+    limits.check(format_path(path), image.size, 8)
     frames = getattr(image, "n_frames", 1)
-    index = choose_frame(shown(path), frames, frame)
+    index = choose_frame(format_path(path), frames, frame)
     if isinstance(image, GifImageFile) and image.tile and image.tile[0][1] != (0, 0, *image.size):
-        raise UserError(f"{shown(path)}: its first frame does not cover the picture; convert it to PNG")
+        raise UserError(f"{format_path(path)}: its first frame does not cover the picture; convert it to PNG")
     told = _IMAGEJ.match(str(image.tag_v2.get(_DESCRIPTION, ""))) if isinstance(image, TiffImageFile) else None
     if told and int(told[1]) > frames:
-        raise UserError(f"{shown(path)}: ImageJ wrote {told[1]} images, of which {frames} can be read; save as pages")
+        raise UserError(
+            f"{format_path(path)}: ImageJ wrote {told[1]} images, of which {frames} can be read; save as pages"
+        )
     if frames > 1:
         image.seek(index)
-        limits.check(shown(path), image.size, 8)
+        limits.check(format_path(path), image.size, 8)
     return image, frames
 
 
 def _low_bytes(path: Path, frame: Frame, limits: Limits) -> Image.Image:
     with path.open("rb") as stream:
         image, _ = _at_frame(stream, path, frame, limits)
-        image.tile = tiles_of_low_bytes(image.tile)
+        image.tile = select_low_bytes(image.tile)
         image.load()
     return image
 

@@ -14,7 +14,7 @@ from ignite.engine import Events
 from monai.engines import Evaluator, Trainer
 from torch import nn
 
-from medmamba_monai.core.errors import UserError, first_line
+from medmamba_monai.core.errors import UserError, get_first_line
 from medmamba_monai.training.handlers.early_stop import EarlyStop
 from medmamba_monai.training.handlers.finite_loss import TrainingDiverged
 from medmamba_monai.training.weights import UNREADABLE, save_weights, unwrap, write_torch
@@ -160,7 +160,7 @@ class ResumableCheckpoint:
             try:
                 content = torch.load(path, map_location="cpu", weights_only=True)
             except UNREADABLE as error:
-                self.logger.warning(f"{path} cannot be read ({first_line(error)}); trying the one before")
+                self.logger.warning(f"{path} cannot be read ({get_first_line(error)}); trying the one before")
                 problem = error
                 continue
             if content.get("format") != FORMAT:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.data.find.archives import archives_in, unpack_new
+from medmamba_monai.data.find.archives import list_archives, unpack_new
 
 
 def write_zip(path: Path, members: dict[str, bytes]) -> Path:
@@ -19,7 +19,7 @@ def write_zip(path: Path, members: dict[str, bytes]) -> Path:
 
 
 def unpack(folder: Path) -> list[Path]:
-    return unpack_new(archives_in(folder))
+    return unpack_new(list_archives(folder))
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -15,7 +15,7 @@ import requests
 import urllib3
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.data import download, file_md5
+from medmamba_monai.data import compute_md5, download
 from medmamba_monai.data.find.download import _copy
 from tests.helpers.small_data import LocalServer, md5
 
@@ -168,6 +168,6 @@ def test_folder_that_cannot_be_made_is_one_clear_error(server: FileServer, tmp_p
 def test_md5_follows_a_file_that_changes(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"one")
-    first = file_md5(path)
+    first = compute_md5(path)
     path.write_bytes(b"other")
-    assert (first, file_md5(path)) == ("f97c5d29941bfb1b2fdab0874906ab82", "795f3202b17cb6bc3d4b771d8c6c9eaf")
+    assert (first, compute_md5(path)) == ("f97c5d29941bfb1b2fdab0874906ab82", "795f3202b17cb6bc3d4b771d8c6c9eaf")

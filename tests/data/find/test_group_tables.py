@@ -7,7 +7,7 @@ import pytest
 
 from medmamba_monai.cards.layouts import GroupTable
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.data.find.group_tables import position_key, read_groups
+from medmamba_monai.data.find.group_tables import make_position_key, read_groups
 from medmamba_monai.data.find.image_files import ImageFile
 from tests.helpers.small_images import write_table
 
@@ -21,7 +21,7 @@ def table(**changes: Any) -> GroupTable:
 def test_a_pattern_takes_the_patient_out_of_a_file_name(tmp_path: Path) -> None:
     write_table(tmp_path / "map.csv", "split,index,image_id\ntrain,0,00000013_005.png\nVAL,7,00000014_000.png\n")
     groups = read_groups(table(group_pattern=r"^(\d+)_"), tmp_path)
-    assert groups.by_position() == {position_key("train", 0): "00000013", position_key("val", 7): "00000014"}
+    assert groups.by_position() == {make_position_key("train", 0): "00000013", make_position_key("val", 7): "00000014"}
 
 
 def test_a_second_table_knows_the_lesion(tmp_path: Path) -> None:

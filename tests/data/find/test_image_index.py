@@ -6,7 +6,7 @@ import pytest
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.data.find.image_files import ImageFile
-from medmamba_monai.data.find.image_index import ImageIndex, same_name
+from medmamba_monai.data.find.image_index import ImageIndex, normalize_name
 
 
 def found(folder: Path, name: str, *files: str, table_dir: str = ".") -> list[str]:
@@ -63,5 +63,5 @@ def test_a_linked_dataset_folder_has_two_absolute_paths(tmp_path: Path) -> None:
 
 
 def test_same_name_takes_nothing_but_case_and_suffix_away() -> None:
-    assert same_name("A\\ISIC_1.JPG") == same_name("a/isic_1")
-    assert len({same_name(name) for name in ("1", "a/1", "scan.1", "scan.2")}) == 4
+    assert normalize_name("A\\ISIC_1.JPG") == normalize_name("a/isic_1")
+    assert len({normalize_name(name) for name in ("1", "a/1", "scan.1", "scan.2")}) == 4

@@ -10,7 +10,7 @@ import pytest
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.data.find.found import FoundData
-from medmamba_monai.data.find.layouts import find_data, without_leaks
+from medmamba_monai.data.find.layouts import drop_leaks, find_data
 from tests.helpers.small_data import LocalServer, folder_card, md5, small_card
 from tests.helpers.small_images import draw, write_table
 
@@ -143,7 +143,7 @@ def test_training_images_of_a_tested_lesion_are_left_out_when_the_card_says_so(t
         splits = {"train": "train", "test": "test"}
         layout = {"kind": "folders", "split_folders": splits, "group_table": {**table, "drop_leaks": drop}}
         card = folder_card(layout=layout)
-        return without_leaks(card, find_data(card, tmp_path))
+        return drop_leaks(card, find_data(card, tmp_path))
 
     assert (len(kept(False).samples), len(kept(True).samples)) == (8, 7)
     assert "1 training images share a group with the official test set and are left out" in kept(True).remarks[0]

@@ -11,7 +11,7 @@ from medmamba_monai.data.find.found import FoundData
 from medmamba_monai.data.folds.fold_list import build_fold_list
 from medmamba_monai.data.folds.make import Sample, join_groups, make_folds
 from medmamba_monai.data.prepare.inspect import Inspection
-from medmamba_monai.data.prepare.report import describe, prepare_report, warnings_of
+from medmamba_monai.data.prepare.report import build_report, collect_warnings, describe_report
 from tests.helpers.small_data import folder_card
 
 NAMES = ("cat", "dog")
@@ -23,7 +23,7 @@ def report(samples: list[Sample], inspection: Inspection, remarks: tuple[str, ..
     folds = make_folds(grouped, 2, 0, NAMES)
     made = build_fold_list(card, grouped, folds, [], Path(), Path("folds.json"))
     groups = len({sample.group for sample in samples} - {None})
-    return prepare_report(card, made, FoundData(tuple(grouped), (), (), remarks), inspection, groups)
+    return build_report(card, made, FoundData(tuple(grouped), (), (), remarks), inspection, groups)
 
 
 def looked(stored: tuple[float, float] = (0, 255), nominal: tuple[float, float] = (0, 255), **more: Any) -> Inspection:
@@ -41,25 +41,25 @@ def test_groups_and_balance_are_told() -> None:
     made = report(pairs(groups=True), looked())
     assert (made["groups"], made["groups_across_classes"]) == (12, 12)
     assert made["largest_imbalance_of_folds"]["percentage_points"] == 0
-    said = describe(folder_card(known_problems=["It is noise."]), made)
+    said = describe_report(folder_card(known_problems=["It is noise."]), made)
     assert "groups: 12, each kept in one fold; 12 of them have images of several classes" in said
     assert "known problem: It is noise." in said
 
 
 def test_no_groups_are_said_to_be_a_risk() -> None:
-    said = describe(folder_card(), report(pairs(), looked()))
+    said = describe_report(folder_card(), report(pairs(), looked()))
     assert "groups: none given: images of one patient may be in several folds" in said
 
 
 def test_values_that_use_little_of_their_type_are_a_warning() -> None:
     made = report(pairs(), looked((0, 4095), (0, 65535)))
-    assert 'declare "reading": {"intensity_range": [0, 4095]} in the card' in warnings_of(made)[0]
-    assert warnings_of(report(pairs(), looked((0, 60000), (0, 65535)))) == []
+    assert 'declare "reading": {"intensity_range": [0, 4095]} in the card' in collect_warnings(made)[0]
+    assert collect_warnings(report(pairs(), looked((0, 60000), (0, 65535)))) == []
 
 
 def test_near_copies_and_remarks_are_told() -> None:
     inspection = looked(near=(("image-00000", "image-00001"), ("image-00002", "image-00004")))
-    said = warnings_of(report(pairs(), inspection, ("3 rows are left out",)))
+    said = collect_warnings(report(pairs(), inspection, ("3 rows are left out",)))
     assert said == [
         "1 pairs of nearly the same pictures have different labels, e.g. ('image-00000', 'image-00001')",
         "3 rows are left out",
@@ -83,10 +83,10 @@ def test_the_range_of_stored_values_is_that_of_all_images(tmp_path: Path) -> Non
 
 def test_windows_that_differ_between_classes_are_a_warning() -> None:
     mixed = {"0": {"window 40, 400": 12}, "1": {"window -600, 1500": 12}}
-    assert "which may give classes away" in warnings_of(report(pairs(), looked(windows=mixed)))[0]
+    assert "which may give classes away" in collect_warnings(report(pairs(), looked(windows=mixed)))[0]
     alike = {"0": {"window 40, 400": 10, "window 50, 350": 2}, "1": {"window 40, 400": 12}}
-    assert warnings_of(report(pairs(), looked((0, 100), (0, 65535), windows=alike))) == []
+    assert collect_warnings(report(pairs(), looked((0, 100), (0, 65535), windows=alike))) == []
 
 
 def test_different_depths_are_a_warning() -> None:
-    assert "files can hold different ranges of values" in warnings_of(report(pairs(), looked(depths=2)))[0]
+    assert "files can hold different ranges of values" in collect_warnings(report(pairs(), looked(depths=2)))[0]

@@ -23,7 +23,7 @@ from pydicom.uid import (
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.images import ReadImage
-from medmamba_monai.images.read import describe_image, is_image_file, number_of_frames
+from medmamba_monai.images.read import count_frames, describe_image, is_image_file
 from tests.helpers.dicom_files import dataset, item, longer, save, write
 
 U8 = np.array([[0, 10, 255]], np.uint8)
@@ -285,7 +285,7 @@ def test_frames_must_be_named(tmp_path: Path) -> None:
         ReadImage(channels=1)(path)
     assert ReadImage(channels=1, frame=1)(path).tolist() == [[[2, 2]]]
     assert ReadImage(channels=1)(f"{path}#frame[0]").tolist() == [[[1, 1]]]
-    assert number_of_frames(path) == 2
+    assert count_frames(path) == 2
 
 
 REFUSED: dict[str, tuple[np.ndarray | None, dict[str, object], str]] = {

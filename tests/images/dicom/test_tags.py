@@ -8,21 +8,21 @@ import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.images.dicom.tags import group_by_tag, read_tag
+from medmamba_monai.images.dicom.tags import read_group, read_tag
 from tests.helpers.dicom_files import dataset, longer, write
 from tests.helpers.small_images import draw, write_dicom
 
 
 def test_a_tag_is_read_without_blanks(tmp_path: Path) -> None:
     path = write_dicom(tmp_path / "a.dcm", 1, patient=" 0815 ")
-    assert (read_tag(path, "PatientID"), group_by_tag(path, "PatientID")) == ("0815", "0815")
+    assert (read_tag(path, "PatientID"), read_group(path, "PatientID")) == ("0815", "0815")
     assert read_tag(path, "StudyID") == ""
 
 
 def test_a_file_without_the_tag_has_no_group(tmp_path: Path) -> None:
     path = write_dicom(tmp_path / "a.dcm", 1, patient="")
     with pytest.raises(UserError, match=r"a\.dcm: has no PatientID, by which the card groups images"):
-        group_by_tag(path, "PatientID")
+        read_group(path, "PatientID")
 
 
 def test_another_file_is_an_error(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from PIL import Image, ImageFile
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.images import ReadImage
-from medmamba_monai.images.read import describe_image, number_of_frames
+from medmamba_monai.images.read import count_frames, describe_image
 from tests.helpers.image_bytes import chunk, png, saved, tiff
 
 GRAY = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
@@ -354,7 +354,7 @@ def test_named_frame(tmp_path: Path, kind: str) -> None:
     frames[0].save(tmp_path / "a", kind, save_all=True, append_images=frames[1:])
     image = ReadImage(channels=3, frame="all")(f"{tmp_path / 'a'}#frame[1]")
     assert image[0].min() > 250
-    assert number_of_frames(tmp_path / "a") == 3
+    assert count_frames(tmp_path / "a") == 3
     with pytest.raises(UserError, match=r"has no frame 3; it has 3 frames"):
         ReadImage(channels=3)(f"{tmp_path / 'a'}#frame[3]")
 
