@@ -1,5 +1,6 @@
 """Datasets: where their images are, who is in which fold, and what is kept between epochs."""
 
+from medmamba_monai.cards.card import load_card
 from medmamba_monai.data.cache.dataset import cached_dataset, check_cache
 from medmamba_monai.data.find.download import DownloadError, compute_md5, download
 from medmamba_monai.data.find.locations import default_dataset_dir, default_fold_list, list_images
@@ -22,6 +23,7 @@ __all__ = [
     "download",
     "join_groups",
     "list_images",
+    "load_card",
     "make_folds",
     "prepare_dataset",
     "read_fold_list",
