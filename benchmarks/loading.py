@@ -207,7 +207,7 @@ def training_step(source: Source) -> Callable[[], None]:
     """A training step of the source's network on images that are there already."""
     torch.manual_seed(0)
     small = MedMamba(2, 3, NUM_CLASSES, **SMALL_MEDMAMBA)
-    network = medmamba_tiny(NUM_CLASSES) if source.network == "MedMamba-T" else small
+    network = medmamba_tiny(num_classes=NUM_CLASSES) if source.network == "MedMamba-T" else small
     return step_of(network, Job("medmamba", source.image_size, source.training_batch, training=True))
 
 

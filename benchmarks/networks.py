@@ -129,8 +129,9 @@ def build_network(name: str, image_size: int = 224, num_classes: int = NUM_CLASS
     if base == "vit":
         return _vit(image_size, num_classes)
     if base == "medmamba-folded":
-        return networks.fold_batch_norm(medmamba_tiny(num_classes).eval())
-    return medmamba_tiny(num_classes, scan_backend="reference" if base == "medmamba-loop" else backend or "auto")
+        return networks.fold_batch_norm(medmamba_tiny(num_classes=num_classes).eval())
+    backend = "reference" if base == "medmamba-loop" else backend or "auto"
+    return medmamba_tiny(num_classes=num_classes, scan_backend=backend)
 
 
 def build_step(job: Job) -> Callable[[], None]:

@@ -6,9 +6,12 @@ import copy
 from typing import Any
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from medmamba_monai.networks.medmamba import MedMamba, SSConvSSM
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.networks.blocks import SSConvSSM
+from medmamba_monai.networks.medmamba import MedMamba
 
 
 def fold_batch_norm(network: MedMamba) -> MedMamba:
@@ -20,6 +23,9 @@ def fold_batch_norm(network: MedMamba) -> MedMamba:
 
     Args:
         network: a trained network, left as it is.
+
+    Raises:
+        UserError: the network was built with another ``norm``: only batch norms are fixed once they are trained.
 
     Returns:
         A copy in evaluation mode that gives the same logits up to rounding. Its state dict lacks the folded norms, so
@@ -35,7 +41,15 @@ def fold_batch_norm(network: MedMamba) -> MedMamba:
         if isinstance(block, SSConvSSM):
             branch: Any = block.conv_branch
             for convolution, norm in (("conv1", "norm2"), ("conv2", "norm3")):
-                fused = fuse_conv_bn_eval(branch.get_submodule(convolution), branch.get_submodule(norm))
-                branch.set_submodule(convolution, fused)
+                branch.set_submodule(convolution, _fold(branch.get_submodule(convolution), branch.get_submodule(norm)))
                 branch.set_submodule(norm, nn.Identity())
     return folded
+
+
+def _fold(convolution: Any, norm: nn.Module) -> nn.Module:
+    if not isinstance(norm, _BatchNorm) or norm.running_mean is None:
+        raise UserError(
+            f"only batch norms with running statistics can be folded, and this network has {type(norm).__name__}: "
+            "use it as it is, or train one with norm='batch'"
+        )
+    return fuse_conv_bn_eval(convolution, norm)

@@ -37,6 +37,7 @@ def build_network(
     channels: Sequence[int] | None = None,
     drop_path_rate: float | None = None,
     scan_backend: str = "auto",
+    exportable: bool = False,
 ) -> nn.Module:
     """Build a network with random weights; an option that it does not have is refused, not ignored.
 
@@ -54,6 +55,8 @@ def build_network(
             the network's own default. ``resnet18``, ``resnet50``, ``densenet121`` and ``vit_b16`` have none.
         scan_backend: how the scan of a MedMamba is computed, see
             :func:`medmamba_monai.selective_scan.check_backend`.
+        exportable: whether files made of a MedMamba load where this package is not installed, see
+            :meth:`MedMamba.set_exportable`; those of the other networks always do.
 
     Returns:
         The network in training mode, on the CPU. It maps images (B, in_channels, H, W) or volumes
@@ -80,7 +83,8 @@ def build_network(
         return build_baseline(name, spatial_dims, in_channels, num_classes, image_size, drop_path_rate)
     rate = {} if drop_path_rate is None else {"drop_path_rate": drop_path_rate}
     build = _MEDMAMBAS[name][1]
-    network = build(num_classes, spatial_dims, in_channels, scan_backend=scan_backend, **sizes, **rate)
+    scan = {"scan_backend": scan_backend, "exportable": exportable}
+    network = build(spatial_dims, in_channels, num_classes, **scan, **sizes, **rate)
     _check_size(name, network, image_size)
     return network
 

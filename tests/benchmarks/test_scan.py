@@ -48,7 +48,7 @@ def test_an_interrupt_writes_what_is_there(tiny_run, monkeypatch, capsys) -> Non
 
 
 def test_shapes_are_those_of_the_network() -> None:
-    shapes = stage_shapes(medmamba_tiny(2), image_size=224, batch=3)
+    shapes = stage_shapes(medmamba_tiny(num_classes=2), image_size=224, batch=3)
     assert [(shape.length, shape.channels, shape.rank) for shape in shapes] == [
         (3136, 96, 3),
         (784, 192, 6),

@@ -25,7 +25,8 @@ from medmamba_monai.networks import (
     medmamba_tiny,
     to_official_state_dict,
 )
-from medmamba_monai.networks.medmamba import SS2D, SSConvSSM, TokenMerging
+from medmamba_monai.networks.blocks import SS2D, SSConvSSM, TokenMerging
+from medmamba_monai.selective_scan import backends
 
 SMALL: dict[str, Any] = {"depths": (1, 2), "channels": (8, 16)}
 CASES = [
@@ -44,6 +45,7 @@ CASES = [
     ({"spatial_dims": 2, "in_channels": 2, "num_classes": 1, "patch_size": 2, "state_size": 4, **SMALL}, (2, 2, 9, 7)),
     ({"spatial_dims": 3, "in_channels": 1, "num_classes": 3, "patch_size": 2, **SMALL}, (2, 1, 8, 10, 9)),
     ({"spatial_dims": 3, "in_channels": 2, "num_classes": 4, "scan_backend": "torch", **SMALL}, (1, 2, 8, 8, 16)),
+    ({"spatial_dims": 3, "in_channels": 1, "num_classes": 2, "exportable": True, **SMALL}, (1, 1, 8, 8, 8)),
 ]
 
 
@@ -165,6 +167,10 @@ def test_smallest_input() -> None:
         ({"spatial_dims": 1}, "spatial_dims=1"),
         ({"in_channels": 0}, "in_channels got 0"),
         ({"num_classes": 2.0}, r"num_classes got 2\.0"),
+        ({"num_classes": -1}, r"num_classes got -1"),
+        ({"act": "reluu"}, r"act='reluu' is no activation layer of MONAI"),
+        ({"norm": "batchh"}, r"norm='batchh' is no normalization layer of MONAI for \[4, 8\] channels"),
+        ({"norm": ("group", {"num_groups": 3})}, r"num_groups.*must be divisible"),
         ({"depths": (1, 1, 1)}, r"depths=\(1, 1, 1\) and channels=\(8, 16\)"),
         ({"depths": (1, 0)}, "depths got 0"),
         ({"channels": (8, 15)}, "use even numbers"),
@@ -226,14 +232,32 @@ def test_checkpointing_changes_neither_gradients_nor_statistics() -> None:
     assert all(torch.equal(one, other) for one, other in zip(plain.buffers(), frugal.buffers(), strict=True))
 
 
-def test_checkpointing_stores_less_for_the_backward_pass() -> None:
-    def stored(net: MedMamba) -> int:
-        sizes: list[int] = []
-        with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(t.numel()) or t, lambda t: t):
-            net(torch.randn(1, 3, 32, 32))
-        return sum(sizes)
+def bytes_for_backward(net: MedMamba) -> int:
+    """Count what a forward pass keeps for the backward pass."""
+    sizes: list[int] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(t.nbytes) or t, lambda t: t):
+        net(torch.randn(1, 3, 32, 32))
+    return sum(sizes)
 
-    assert stored(small_net(use_checkpoint=True)) < 0.7 * stored(small_net())
+
+def test_checkpointing_stores_less_for_the_backward_pass() -> None:
+    net = small_net()
+    plain = bytes_for_backward(net)
+    net.set_grad_checkpointing()
+    assert bytes_for_backward(net) == bytes_for_backward(small_net(use_checkpoint=True)) < 0.7 * plain
+    net.set_grad_checkpointing(enable=False)
+    assert bytes_for_backward(net) == plain
+
+
+def test_the_torch_backend_by_name_saves_what_auto_saves_where_it_falls_back_to_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    by_name, exportable = (
+        bytes_for_backward(small_net(**o)) for o in ({"scan_backend": "torch"}, {"exportable": True})
+    )
+    monkeypatch.setattr(backends, "FASTEST_FIRST", ("torch",))
+    assert bytes_for_backward(small_net(scan_backend="auto")) == by_name
+    assert by_name < exportable / 2  # the plain operations keep every state
 
 
 def test_parameter_groups_spare_a_d_norms_and_biases() -> None:
@@ -254,10 +278,22 @@ def test_copies_give_the_same_logits(copied: Any) -> None:
     assert torch.equal(copied(net)(x), net(x))
 
 
-@pytest.mark.parametrize(("scan_backend", "holds_custom_operator"), [("auto", True), ("torch", False)])
-def test_torchscript_without_custom_operator(scan_backend: str, holds_custom_operator: bool) -> None:
-    scripted = torch.jit.script(small_net(scan_backend=scan_backend).eval())
-    assert ("medmamba_monai::" in str(scripted.inlined_graph)) == holds_custom_operator
+EXPORTABLE = [("auto", False), ("torch", False), ("auto", True), ("torch", True), ("numba", True)]
+
+
+@pytest.mark.parametrize(("scan_backend", "exportable"), EXPORTABLE)
+def test_torchscript_holds_a_custom_operator_unless_it_is_exportable(scan_backend: str, exportable: bool) -> None:
+    scripted = torch.jit.script(small_net(scan_backend=scan_backend, exportable=exportable).eval())
+    assert ("medmamba_monai::" in str(scripted.inlined_graph)) != exportable
+
+
+def test_a_network_becomes_exportable_and_goes_back() -> None:
+    net, x = small_net().eval(), torch.randn(1, 3, 16, 16)
+    logits = net(x)
+    for enable in (True, False):
+        net.set_exportable(enable)
+        torch.testing.assert_close(net(x), logits, rtol=1e-5, atol=1e-6)
+        assert ("medmamba_monai::" in str(torch.jit.script(net).inlined_graph)) != enable
 
 
 def test_torchscript_refuses_what_does_not_fit() -> None:
@@ -265,19 +301,19 @@ def test_torchscript_refuses_what_does_not_fit() -> None:
         torch.jit.script(small_net().eval())(torch.zeros(1, 3, 4, 4))
 
 
-@pytest.mark.parametrize(("scan_backend", "holds_custom_operator"), [("auto", True), ("torch", False)])
-def test_export(scan_backend: str, holds_custom_operator: bool) -> None:
-    net = small_net(scan_backend=scan_backend).eval()
+@pytest.mark.parametrize(("scan_backend", "exportable"), EXPORTABLE)
+def test_export(scan_backend: str, exportable: bool) -> None:
+    net = small_net(scan_backend=scan_backend, exportable=exportable).eval()
     batch = ({0: torch.export.Dim("batch", min=1)},)
     program = torch.export.export(net, (torch.randn(2, 3, 16, 16),), dynamic_shapes=batch)
     x = torch.randn(3, 3, 16, 16)
     assert torch.allclose(program.module()(x), net(x), rtol=1e-5, atol=1e-6)
-    assert ("medmamba_monai" in str(program.graph)) == holds_custom_operator
+    assert ("medmamba_monai" in str(program.graph)) != exportable
 
 
-@pytest.mark.parametrize("scan_backend", ["auto", "torch"])
-def test_autocast(scan_backend: str) -> None:
-    net, x = small_net(scan_backend=scan_backend, drop_path_rate=0.0), torch.randn(2, 3, 16, 16)
+@pytest.mark.parametrize("options", [{"scan_backend": "auto"}, {"scan_backend": "torch"}, {"exportable": True}])
+def test_autocast(options: dict[str, Any]) -> None:
+    net, x = small_net(drop_path_rate=0.0, **options), torch.randn(2, 3, 16, 16)
     with torch.autocast("cpu", torch.bfloat16):
         logits = net(x)
     logits.float().square().sum().backward()

@@ -104,7 +104,7 @@ def test_ckpt_export(config_file: str, meta_file: str, tmp_path: Path) -> None:
         ckpt_file=str(tmp_path / "model.pt"),
         meta_file=meta_file,
         config_file=config_file,
-        **{"network_def#scan_backend": "torch"},
+        **{"network_def#exportable": True},
     )
     x = torch.rand(2, 1, 16, 24)
     assert torch.allclose(torch.jit.load(tmp_path / "model.ts")(x), net(x), rtol=1e-4, atol=1e-6)
