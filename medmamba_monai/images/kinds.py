@@ -143,16 +143,30 @@ def _from_npz(reference: NpzReference, spatial_dims: int, limits: Limits) -> Raw
         raise UserError(
             f"{format_path(str(reference))}: the array holds {len(array)} images; run prepare again for this file"
         )
-    values = array[reference.index]
+    return describe_array(array[reference.index], format_path(str(reference)), spatial_dims, limits, "npz")
+
+
+def describe_array(values: np.ndarray, name: str, spatial_dims: int, limits: Limits, kind: str = "array") -> RawImage:
+    """Return an array as what a file would hold: its full range by its type, and no rule of intensity applied.
+
+    Args:
+        values: (rows, columns) or (rows, columns, 3); of 3 dimensions (x, y, z) or (x, y, z, 3). It is copied.
+        name: what it is called in messages.
+        spatial_dims: 2 or 3.
+        limits: what it may take.
+        kind: what it came from.
+
+    Raises:
+        UserError: it is neither gray nor RGB in these dimensions, or too large.
+    """
     color = values.ndim == spatial_dims + 1 and values.shape[-1] == 3
     if values.dtype.kind not in "iuf" or not (color or values.ndim == spatial_dims):
         raise UserError(
-            f"{format_path(str(reference))}: shape {values.shape} of {values.dtype} is neither gray nor RGB in "
-            f"{spatial_dims} dimensions"
+            f"{name}: shape {values.shape} of {values.dtype} is neither gray nor RGB in {spatial_dims} dimensions"
         )
-    limits.check(format_path(str(reference)), values.shape[:spatial_dims], values.dtype.itemsize * (3 if color else 1))
-    kind, nominal, has_default = f"npz, {values.dtype}", _full_range(values.dtype), values.dtype == np.uint8
-    return RawImage(np.array(values, order="C"), kind, color, nominal, has_default)
+    limits.check(name, values.shape[:spatial_dims], values.dtype.itemsize * (3 if color else 1))
+    nominal, has_default = _full_range(values.dtype), values.dtype == np.uint8
+    return RawImage(np.array(values, order="C"), f"{kind}, {values.dtype}", color, nominal, has_default)
 
 
 def _full_range(dtype: np.dtype) -> tuple[float, float] | None:

@@ -18,7 +18,7 @@ from monai.transforms import MapTransform, Transform
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
 from medmamba_monai.images.intensity import Background, IntensityRange, Rules, scale_to_display
-from medmamba_monai.images.kinds import READABLE_SUFFIXES, count_frames, is_image_file, read_raw
+from medmamba_monai.images.kinds import READABLE_SUFFIXES, count_frames, describe_array, is_image_file, read_raw
 from medmamba_monai.images.raw_image import (
     MAX_BYTES,
     MAX_PIXELS,
@@ -107,12 +107,13 @@ class ReadImage(Transform):
         options = f"{self.channels}, {self.spatial_dims}, {self.dtype!r}, frame={self.frame!r}"
         return f"ReadImage({options}, {self.rules}, {self.limits})"
 
-    def __call__(self, source: str | os.PathLike[str]) -> torch.Tensor:
+    def __call__(self, source: str | os.PathLike[str] | np.ndarray) -> torch.Tensor:
         """Read an image.
 
         Args:
             source: a PNG, JPEG, BMP, TIFF, GIF, WebP, DICOM or NIfTI file; ``path#frame[3]``;
-                ``file.npz#key[index]``; for 3 dimensions also a folder that holds one DICOM series.
+                ``file.npz#key[index]``; for 3 dimensions also a folder that holds one DICOM series. An array is taken
+                as what such a file holds: (rows, columns) or (x, y, z), with a last axis of 3 where it is RGB.
 
         Returns:
             Tensor of shape (channels, rows, columns), the first row the top row as a person sees it, or of shape
@@ -122,26 +123,29 @@ class ReadImage(Transform):
         Raises:
             UserError: the file cannot be read, or what is right for it must be declared.
         """
-        return self._tensor(self._raw(source), source)
+        raw, name = self._raw(source)
+        return self._tensor(raw, name)
 
-    def read_with_facts(self, source: str | os.PathLike[str]) -> tuple[torch.Tensor, ImageFacts]:
+    def read_with_facts(self, source: str | os.PathLike[str] | np.ndarray) -> tuple[torch.Tensor, ImageFacts]:
         """Like calling it, with what else is known of the image, decoded once.
 
         Raises:
             UserError: as when called.
         """
-        raw = self._raw(source)
-        return self._tensor(raw, source), describe_raw_image(raw)
+        raw, name = self._raw(source)
+        return self._tensor(raw, name), describe_raw_image(raw)
 
-    def _raw(self, source: str | os.PathLike[str]) -> RawImage:
-        return read_raw(source, self.spatial_dims, self.frame, self.limits)
+    def _raw(self, source: str | os.PathLike[str] | np.ndarray) -> tuple[RawImage, str]:
+        if isinstance(source, np.ndarray):
+            return describe_array(source, "an array", self.spatial_dims, self.limits), "an array"
+        return read_raw(source, self.spatial_dims, self.frame, self.limits), format_path(source)
 
-    def _tensor(self, raw: RawImage, source: str | os.PathLike[str]) -> torch.Tensor:
-        values, color = scale_to_display(raw, self.rules, format_path(source))
+    def _tensor(self, raw: RawImage, name: str) -> torch.Tensor:
+        values, color = scale_to_display(raw, self.rules, name)
         if self.dtype == "uint8" and values.dtype != np.uint8:
             values = np.rint(values)
         planes = np.moveaxis(values, -1, 0) if color else values[None]
-        return torch.from_numpy(self._as_declared(planes, format_path(source)).astype(self.dtype))
+        return torch.from_numpy(self._as_declared(planes, name).astype(self.dtype))
 
     def _as_declared(self, planes: np.ndarray, name: str) -> np.ndarray:
         if len(planes) == self.channels:

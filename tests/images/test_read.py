@@ -153,6 +153,24 @@ def test_wrong_npz_image_is_an_error(tmp_path: Path, images: np.ndarray, index: 
         ReadImage(channels=1)(f"{path}#val_images[{index}]")
 
 
+@pytest.mark.parametrize("image", [GRAY, COLOR, GRAY.astype(np.uint16) * 100, GRAY.astype(np.float32) / 7])
+def test_an_array_is_read_as_an_npz_file_that_holds_it(tmp_path: Path, image: np.ndarray) -> None:
+    read = ReadImage(channels=3, intensity_range=(0, 250), clip=True)
+    before = image.copy()
+    np.savez(tmp_path / "a.npz", images=image[None])
+    np.testing.assert_array_equal(read(image), read(f"{tmp_path}/a.npz#images[0]"))
+    np.testing.assert_array_equal(image, before)
+
+
+def test_an_array_of_another_shape_is_an_error() -> None:
+    with pytest.raises(
+        UserError, match=r"an array: shape \(2, 3, 4\) of uint8 is neither gray nor RGB in 2 dimensions"
+    ):
+        ReadImage(channels=1)(np.zeros((2, 3, 4), np.uint8))
+    with pytest.raises(UserError, match=r"an array: .*intensity_range"):
+        ReadImage(channels=1)(GRAY.astype(np.float32))
+
+
 def test_deep_npz_image_is_scaled_as_declared(tmp_path: Path) -> None:
     path = write_npz(tmp_path, val_images=np.full((10, 8, 8), 1000, np.uint16))
     assert ReadImage(1, intensity_range=(0, 2000))(f"{path}#val_images[0]").unique().tolist() == [128]
