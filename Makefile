@@ -4,15 +4,16 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt
 
-.PHONY: help demo test lint bundles benchmarks recipes clean-demo
+.PHONY: help demo test lint docs bundles benchmarks recipes clean-demo
 
 help:
 	@echo "make demo        set up, then five-fold MedMamba on chest X-rays, tracked in MLflow (5 minutes on two cores)"
 	@echo "make test        set up, then all tests"
 	@echo "make lint        ruff and mypy"
+	@echo "make docs        the documents as a site, docs/_build/html/index.html (Python 3.11 or later)"
 	@echo "make bundles     generate bundles/ again from the template and the cards"
-	@echo "make benchmarks  measure speed, memory and the scan's accuracy, and write the README's tables (an hour on two cores)"
-	@echo "make recipes     cross-validate networks and recipes, and write the README's comparison (an hour or two on two cores)"
+	@echo "make benchmarks  measure speed, memory and the scan's accuracy, and write the documents' tables (an hour on two cores)"
+	@echo "make recipes     cross-validate networks and recipes, and write the documents' comparison (an hour or two on two cores)"
 	@echo "make clean-demo  remove what the demo made, to run it from the start"
 
 $(VENV)/.installed: pyproject.toml constraints.txt
@@ -36,6 +37,10 @@ lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff format --check
 	$(VENV)/bin/mypy
 
+docs: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs docs/_build/html
+	@echo "built: docs/_build/html/index.html"
+
 bundles: $(VENV)/.installed
 	$(VENV)/bin/python -m medmamba_monai.bundle
 
@@ -45,12 +50,12 @@ benchmarks: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m benchmarks.baselines --json benchmarks/results/baselines.json
 	$(VENV)/bin/python -m benchmarks.loading --json benchmarks/results/loading.json
 	$(VENV)/bin/python -m benchmarks.growth --json benchmarks/results/growth.json --figure docs/images/growth
-	$(VENV)/bin/python -m benchmarks.readme
+	$(VENV)/bin/python -m benchmarks.pages
 
 recipes: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m benchmarks.recipes
 	$(VENV)/bin/python -m benchmarks.coverage --json benchmarks/results/coverage.json
-	$(VENV)/bin/python -m benchmarks.readme
+	$(VENV)/bin/python -m benchmarks.pages
 
 clean-demo:
 	rm -rf bundles/pneumoniamnist/output/demo bundles/phantom/output/demo

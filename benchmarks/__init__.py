@@ -1,4 +1,4 @@
-"""How fast, how lean, how exact and how good MedMamba is: the measurements behind the README's figures.
+"""How fast, how lean, how exact and how good MedMamba is: the measurements behind the documents' figures.
 
 ==================================  ========================================================================
 command                             what it measures
@@ -11,7 +11,7 @@ command                             what it measures
 ``python -m benchmarks.recipes``    cross-validations of networks and recipes, compared
 ``python -m benchmarks.coverage``   how often the intervals of the review hold, by simulation
 ``python -m benchmarks.gpu``        speed, memory and accuracy on a machine with a GPU, and the test suite
-``python -m benchmarks.readme``     the README's figures from ``benchmarks/results/*.json``
+``python -m benchmarks.pages``      the documents' figures from ``benchmarks/results/*.json``
 ==================================  ========================================================================
 
 All take ``--help``. The package is not installed: run it in the root of a clone.

@@ -76,7 +76,7 @@ def simulate(images: int, simulations: int, resamples: int) -> dict[str, dict[st
 
 
 def coverage_part(result: dict[str, Any]) -> str:
-    """Write the README's sentence."""
+    """Write the documents' sentence."""
     options, found = result["options"], result["coverage"]
     order = sorted(found, key=lambda name: -found[name]["coverage"])
     listed = ", ".join(f"{name.replace('_', ' ')} {100 * found[name]['coverage']:.1f}" for name in order)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from benchmarks.accuracy import Shape
-from benchmarks.gpu_ceilings import scan_exponentials
+from benchmarks.scan_work import scan_exponentials
 from benchmarks.timing import interleave
 
 ROUNDS, REPETITIONS = 20, 200_000

@@ -9,28 +9,20 @@ weights, flattens small sizes, so the slope between the two largest sizes is giv
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from benchmarks import memory
+from benchmarks.growth_figure import draw_growth
+from benchmarks.growth_tables import exponent_table, growth_table
 from benchmarks.machine import default_threads, describe_machine
 from benchmarks.networks import Job, available, build_step, load_libraries
-from benchmarks.report import (
-    add_common_options,
-    load_result,
-    megabytes,
-    milliseconds,
-    new_result,
-    save_result,
-    text_table,
-)
+from benchmarks.report import add_common_options, load_result, new_result, save_result
 from benchmarks.timing import interleave, time_entries
 from medmamba_monai.core.errors import ends_with_user_errors
 
@@ -49,7 +41,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     result = load_result(options.draw) if options.draw else run(options)
     print(f"\n{growth_table(result)}\n\n{exponent_table(result)}")
     if options.figure is not None:
-        from benchmarks.growth_figure import draw_growth
         from medmamba_monai.evaluation.figures.confusion import save_figure
 
         for path in save_figure(draw_growth(result), options.figure):
@@ -98,58 +89,6 @@ def memory_entry(job: Job, task: str, threads: int) -> dict[str, Any]:
     print(f"memory: {task}, {job.image_size} pixels, {job.title}", file=sys.stderr)
     peak = memory.peak_memory(partial(build_step, job), partial(load_libraries, job), threads)
     return {"task": task, "name": job.title, "image_size": job.image_size, "threads": threads, "bytes": peak}
-
-
-def series(entries: Sequence[dict[str, Any]], value: str) -> dict[tuple[str, str, int], dict[int, float]]:
-    """Group entries by (name, task, threads) into image size -> value."""
-    grouped: dict[tuple[str, str, int], dict[int, float]] = {}
-    for entry in entries:
-        grouped.setdefault((entry["name"], entry["task"], entry["threads"]), {})[entry["image_size"]] = entry[value]
-    return grouped
-
-
-def exponent(values: dict[int, float]) -> float | None:
-    """Fit the exponent in the number of pixels; None for fewer than two sizes."""
-    if len(values) < 2:
-        return None
-    pixels = [2 * math.log(size) for size in values]
-    return float(np.polyfit(pixels, np.log(list(values.values())), deg=1)[0])
-
-
-def growth_table(result: dict[str, Any]) -> str:
-    """Write times, then peaks, a column for each size."""
-    parts = []
-    for title, key, value, write in (
-        ("time", "times", "median", milliseconds),
-        ("peak memory", "memory", "bytes", megabytes),
-    ):
-        lines = series(result[key], value)
-        sizes = sorted({size for values in lines.values() for size in values})
-        rows = [
-            [f"{name}, {task}", str(threads), *(write(values[size]) if size in values else "-" for size in sizes)]
-            for (name, task, threads), values in sorted(lines.items(), key=lambda line: (line[0][1:], line[0][0]))
-        ]
-        parts.append(text_table([f"{title}, batch 1", "threads", *(f"{size} px" for size in sizes)], rows))
-    return "\n\n".join(parts)
-
-
-def exponent_table(result: dict[str, Any]) -> str:
-    """Write the exponents of time and memory: over all sizes, and between the two largest."""
-    times, peaks = series(result["times"], "median"), series(result["memory"], "bytes")
-    rows = []
-    for (name, task, threads), values in sorted(times.items(), key=lambda line: (line[0][1:], line[0][0])):
-        bytes_of = peaks.get((name, task, threads), {})
-        fits = [values, largest_two(values), bytes_of, largest_two(bytes_of)]
-        found = [exponent(fit) for fit in fits]
-        texts = ["-" if number is None else f"{number:.2f}" for number in found]
-        rows.append([f"{name}, {task}", str(threads), *texts])
-    titles = ["exponent in the number of pixels", "threads", "time", "largest two", "memory", "largest two"]
-    return text_table(titles, rows)
-
-
-def largest_two(values: dict[int, float]) -> dict[int, float]:
-    """Keep the two largest sizes."""
-    return {size: values[size] for size in sorted(values)[-2:]}
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.growth import series
+from benchmarks.growth_tables import series
 from medmamba_monai.evaluation.figures.confusion import FONT_SIZE
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Generate bundles: ``python -m medmamba_monai.bundle [name ...]`` in the repository root.
 
-Without names, all of them, the cards' schema and the README's table of datasets.
+Without names, all of them, the cards' schema and the documents' table of datasets.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 from medmamba_monai.bundle.build import generate_bundle
-from medmamba_monai.bundle.overview import datasets_table, replace_table
+from medmamba_monai.bundle.overview import DATASETS_BLOCK, DATASETS_PAGE, datasets_table
 from medmamba_monai.cards import card_schema, load_card
 from medmamba_monai.core.errors import UserError, format_error
 from medmamba_monai.core.files import write_text
+from medmamba_monai.core.marked_text import replace_block
 
 
 def main(names: list[str]) -> int:
@@ -25,11 +26,11 @@ def main(names: list[str]) -> int:
     known = {card.parent.name for card in cards}
     if missing := sorted(set(names) - known):
         raise UserError(f"no data_lists/{missing[0]}/card.json; run in the repository's root; known: {sorted(known)}")
-    readme = Path("README.md")
-    if not names and readme.is_file():
+    page = Path(DATASETS_PAGE)
+    if not names and page.is_file():
         write_text(Path("data_lists") / "card.schema.json", card_schema())
         table = datasets_table([load_card(card) for card in cards])
-        write_text(readme, replace_table(readme.read_text(encoding="utf-8"), table))
+        write_text(page, replace_block(page.read_text(encoding="utf-8"), DATASETS_BLOCK, table, DATASETS_PAGE))
     return 0
 
 

@@ -1,13 +1,13 @@
-"""The table of all datasets in the README, made of their cards."""
+"""The table of all datasets in the documents, made of their cards."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from medmamba_monai.cards import DatasetCard
-from medmamba_monai.core.errors import UserError
 
-BEGIN, END = "<!-- datasets -->", "<!-- /datasets -->"
+DATASETS_PAGE, DATASETS_BLOCK = "docs/reference/datasets.md", "datasets"
+"""The page with the table, below the root of the repository, and the name of the block that the table is."""
 
 _PROTOCOLS = {True: "official test", False: "cross-validation"}
 _TASKS = {"binary": "", "multi-class": "", "ordinal": ", ordered", "multi-label": " labels at once"}
@@ -27,7 +27,7 @@ def datasets_table(cards: Sequence[DatasetCard]) -> str:
 def _cells(card: DatasetCard) -> list[str]:
     classes = f"{card.num_classes}{_TASKS[card.task]}"
     return [
-        f"[{card.title}](bundles/{card.name}/docs/README.md)",
+        f"[{card.title}](../../bundles/{card.name}/docs/README.md)",
         card.modality + (", 3D" if card.spatial_dims == 3 else ""),
         classes,
         _images(card),
@@ -67,16 +67,3 @@ def _problems(card: DatasetCard) -> str:
 
 def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
-
-
-def replace_table(readme: str, table: str) -> str:
-    """The README with another table between its markers.
-
-    Raises:
-        UserError: it has no markers.
-    """
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise UserError(f"README.md has no lines {BEGIN} and {END}: put them where the table of datasets belongs")
-    return f"{before}{BEGIN}\n{table}\n{END}{after}"

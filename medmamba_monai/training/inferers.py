@@ -20,8 +20,8 @@ class AverageViews(Inferer):
     MONAI's `TestTimeAugmentation` does not fit: it draws its views at random, and takes one image at a time.
 
     Args:
-        views: transforms of an image (C, *spatial) that keep its size, such as MONAI's ``Flip`` and ``Rotate``. They
-            are applied to whole batches, so they must treat all channels alike and draw nothing at random.
+        views: transforms of an image ``(C, *spatial)`` that keep its size, such as MONAI's ``Flip`` and ``Rotate``.
+            They are applied to whole batches, so they must treat all channels alike and draw nothing at random.
         activation: what makes probabilities of the network's logits.
 
     Raises:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from benchmarks import growth, memory
-from benchmarks.growth import exponent, exponent_table, growth_table, largest_two, main, series
+from benchmarks.growth import main
 from benchmarks.growth_figure import draw_growth
+from benchmarks.growth_tables import exponent, exponent_table, growth_table, largest_two, series
 
 
 def made_result(sizes: tuple[int, ...] = (112, 224, 448)) -> dict[str, Any]:

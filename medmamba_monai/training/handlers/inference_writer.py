@@ -23,7 +23,8 @@ class InferenceWriter:
 
     Args:
         path: the CSV file: ``id``, ``predicted``, then one probability a class. What is predicted is the name of the
-            class, of a multi-label task those of the labels above 0.5, joined by ``; ``, and nothing if there is none.
+            class, of a multi-label task those of the labels above 0.5, joined by semicolons, and nothing if there is
+            none.
         class_names: names in label order.
         task: the dataset's task.
     """

@@ -12,12 +12,16 @@ from typing import Any, NamedTuple
 import pytest
 import torch
 
-from benchmarks import accuracy, gpu, gpu_launches, gpu_parts
+from benchmarks import accuracy
 from benchmarks.accuracy import Shape
-from benchmarks.gpu_bars import OTHER, OWN, gpu_bars
-from benchmarks.gpu_ceilings import Ceilings, measure_ceilings, scan_bytes, scan_exponentials, scan_limit
-from benchmarks.gpu_networks import measure_networks, train_in_bfloat16
+from benchmarks.gpu import __main__ as gpu
+from benchmarks.gpu import launches as gpu_launches
+from benchmarks.gpu import parts as gpu_parts
+from benchmarks.gpu.bars import OTHER, OWN, gpu_bars
+from benchmarks.gpu.ceilings import Ceilings, measure_ceilings, scan_limit
+from benchmarks.gpu.networks import measure_networks, train_in_bfloat16
 from benchmarks.networks import Job
+from benchmarks.scan_work import scan_bytes, scan_exponentials
 from medmamba_monai import MedMamba
 from medmamba_monai.core.errors import UserError
 
@@ -213,5 +217,5 @@ def test_the_triton_backend_takes_a_changed_configuration() -> None:
 
 
 def test_the_recipe_names_no_folder_of_a_machine() -> None:
-    assert "mamba-ssm 2.3.2.post1" in gpu.BUILD_RECIPE
-    assert "/" not in gpu.BUILD_RECIPE
+    assert "mamba-ssm 2.3.2.post1" in gpu_parts.BUILD_RECIPE
+    assert "/" not in gpu_parts.BUILD_RECIPE

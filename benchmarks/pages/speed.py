@@ -1,11 +1,11 @@
-"""The README's texts and tables of speed, each from one result; nothing in them is from anywhere else."""
+"""The documents' texts and tables of speed, each from one result; nothing in them is from anywhere else."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from benchmarks.baselines import table as baselines_table
-from benchmarks.growth import exponent, largest_two, series
+from benchmarks.growth_tables import exponent, largest_two, series
 from benchmarks.loading import BASELINE as UNCACHED
 from benchmarks.loading import TRAINING
 from benchmarks.model import BASELINE, FORWARD_1, FORWARD_8, LOOP, OWN, RECORDING_1, TRAINING_8
@@ -97,7 +97,7 @@ def growth_part(result: dict[str, Any]) -> str:
     }
     slopes = ", ".join(f"{name} {slope:.2f}" for name, slope in found.items() if slope is not None)
     sizes = sorted(result["options"]["sizes"])[-2:]
-    picture = "![Time and peak memory against the size of the image](docs/images/growth.svg)"
+    picture = "![Time and peak memory against the size of the image](../images/growth.svg)"
     between = f"between {sizes[0]} and {sizes[-1]} pixels"
     return (
         f"{picture}\n\nExponent of a training step's time in the number of pixels, {between} (1 is linear): {slopes}."

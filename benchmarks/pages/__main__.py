@@ -1,14 +1,14 @@
-"""Write the README's blocks of figures from ``benchmarks/results``: ``python -m benchmarks.readme``.
+"""Write the documents' blocks of figures from ``benchmarks/results``: ``python -m benchmarks.pages``.
 
 ==============  =================================================================================================
-between         what stands there, of the results that are in the folder, and of nothing else
+block           what stands there, of the results that are in the folder, and of nothing else
 ==============  =================================================================================================
-``benchmarks``  speed: ``model.json``, ``baselines.json``, ``scan.json``, ``growth.json``, ``loading.json`` and
-                ``gpu.json``
-``recipes``     how good networks and recipes are, and intervals: ``recipes.json`` and ``coverage.json``
+``speed``       ``model.json``, ``baselines.json``, ``scan.json``, ``growth.json``, ``loading.json`` and ``gpu.json``
+``comparison``  how good networks and recipes are, and intervals: ``recipes.json`` and ``coverage.json``
 ==============  =================================================================================================
 
-A block begins after ``<!-- NAME -->`` and ends before ``<!-- /NAME -->``. One without a result is left as it is.
+The block NAME stands in ``docs/reference/NAME.md``, after ``<!-- NAME -->`` and before ``<!-- /NAME -->``. One
+without a result is left as it is.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.coverage import coverage_part
-from benchmarks.readme_recipes import recipes_part
-from benchmarks.readme_speed import baselines_part, gpu_part, growth_part, loading_part, model_part, scan_part
+from benchmarks.pages.comparison import recipes_part
+from benchmarks.pages.speed import baselines_part, gpu_part, growth_part, loading_part, model_part, scan_part
 from benchmarks.report import RESULTS, load_result
 from medmamba_monai.core.errors import UserError, ends_with_user_errors
 from medmamba_monai.core.files import write_text
+from medmamba_monai.core.marked_text import replace_block
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+PAGES = Path(__file__).resolve().parents[2] / "docs" / "reference"
 BLOCKS: dict[str, dict[str, Callable[[dict[str, Any]], str]]] = {
-    "benchmarks": {
+    "speed": {
         "model": model_part,
         "baselines": baselines_part,
         "scan": scan_part,
@@ -36,7 +37,7 @@ BLOCKS: dict[str, dict[str, Callable[[dict[str, Any]], str]]] = {
         "loading": loading_part,
         "gpu": gpu_part,
     },
-    "recipes": {"recipes": recipes_part, "coverage": coverage_part},
+    "comparison": {"recipes": recipes_part, "coverage": coverage_part},
 }
 """Names of results by the block that they stand in, in order, with what writes them."""
 
@@ -44,16 +45,16 @@ BLOCKS: dict[str, dict[str, Callable[[dict[str, Any]], str]]] = {
 @ends_with_user_errors
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the blocks, or print them with ``--print``; returns 0, or 2 for what the user can fix."""
-    parser = argparse.ArgumentParser("python -m benchmarks.readme", description=__doc__)
+    parser = argparse.ArgumentParser("python -m benchmarks.pages", description=__doc__)
     parser.add_argument("--results", type=Path, default=RESULTS, metavar="FOLDER")
-    parser.add_argument("--readme", type=Path, default=README, metavar="FILE")
+    parser.add_argument("--pages", type=Path, default=PAGES, metavar="FOLDER")
     parser.add_argument("--print", action="store_true", help="write no file")
     options = parser.parse_args(arguments)
     blocks = render(load_results(options.results))
     if options.print:
         print("\n\n".join(blocks.values()))
     else:
-        write_blocks(options.readme, blocks)
+        write_blocks(options.pages, blocks)
     return 0
 
 
@@ -86,42 +87,19 @@ def render(results: dict[str, dict[str, Any]]) -> dict[str, str]:
     return blocks
 
 
-def write_blocks(readme: Path, blocks: dict[str, str]) -> None:
-    """Write blocks into a README, all or none.
+def write_blocks(folder: Path, blocks: dict[str, str]) -> None:
+    """Write each block into its page, all or none.
 
     Raises:
         UserError: there are no markers for one of them.
     """
-    text = readme.read_text(encoding="utf-8")
-    for name, block in blocks.items():
-        text = replace_block(text, name, block)
-    write_text(readme, text)
-
-
-def find_block(text: str, name: str) -> str | None:
-    """Return what stands between the markers of a block, None if they are not there."""
-    begin, end = markers(name)
-    if begin not in text or end not in text:
-        return None
-    return text.partition(begin)[2].partition(end)[0].strip("\n")
-
-
-def replace_block(text: str, name: str, block: str) -> str:
-    """Return a README with a new block.
-
-    Raises:
-        UserError: there are no markers.
-    """
-    begin, end = markers(name)
-    if find_block(text, name) is None:
-        raise UserError(f"the README has no lines {begin} and {end}: put them where the block belongs")
-    before, _, rest = text.partition(begin)
-    return f"{before}{begin}\n{block}\n{end}{rest.partition(end)[2]}"
-
-
-def markers(name: str) -> tuple[str, str]:
-    """Return the lines before and after a block."""
-    return f"<!-- {name} -->", f"<!-- /{name} -->"
+    pages = {name: folder / f"{name}.md" for name in blocks}
+    texts = {
+        name: replace_block(page.read_text(encoding="utf-8"), name, blocks[name], str(page))
+        for name, page in pages.items()
+    }
+    for name, page in pages.items():
+        write_text(page, texts[name])
 
 
 if __name__ == "__main__":

@@ -27,12 +27,6 @@ from pathlib import Path
 REQUIRED = ("torch", "monai", "numpy", "tqdm", "triton", "transformers", "pytest")
 BATCHES = (1, 8, 64, 256)
 STEPS = 200
-BUILD_RECIPE = """\
-mamba_ssm's kernel does not import here, so the comparison with it is left out. To build it without a connection, from
-the sdist of mamba-ssm 2.3.2.post1, with wheel, ninja, packaging and setuptools installed:
-  1. unpack it and cut the list of architectures in its setup.py to this GPU's (sm_90 on Hopper): 2 minutes, not 8
-  2. MAMBA_FORCE_BUILD=TRUE MAX_JOBS=10 pip install --no-build-isolation --no-deps FOLDER_OF_THE_SDIST
-The extension module selective_scan_cuda alone is enough."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,11 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if (reason := why_not_here()) is not None:
         print(f"error: {reason}", file=sys.stderr)
         return 2
-    from benchmarks import gpu_parts
+    from benchmarks.gpu.parts import run_parts
     from medmamba_monai.core.errors import UserError, format_error
 
     try:
-        return gpu_parts.run_parts(options)
+        return run_parts(options)
     except UserError as error:
         print(format_error(error), file=sys.stderr)
         return 2

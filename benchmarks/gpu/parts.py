@@ -15,11 +15,10 @@ import torch
 
 from benchmarks import accuracy
 from benchmarks.accuracy import Shape
-from benchmarks.gpu import BUILD_RECIPE
-from benchmarks.gpu_bars import gpu_bars
-from benchmarks.gpu_ceilings import Ceilings, measure_ceilings, scan_limit
-from benchmarks.gpu_launches import launches_can_change, sweep_launches
-from benchmarks.gpu_networks import measure_networks, train_in_bfloat16
+from benchmarks.gpu.bars import gpu_bars
+from benchmarks.gpu.ceilings import Ceilings, measure_ceilings, scan_limit
+from benchmarks.gpu.launches import launches_can_change, sweep_launches
+from benchmarks.gpu.networks import measure_networks, train_in_bfloat16
 from benchmarks.machine import describe_machine, git_revision
 from benchmarks.networks import Job, available, title_of
 from benchmarks.report import bar_table, load_result, megabytes, milliseconds, new_result, save_result, text_table
@@ -29,12 +28,18 @@ from medmamba_monai import medmamba_tiny
 from medmamba_monai.core.errors import UserError, get_first_line
 from medmamba_monai.selective_scan.backends import import_failure
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PER_TOKEN_LOOP = "reference"
 LARGEST_BATCH_OF_TORCH = 8
 """The ``torch`` backend is a fallback, slow and hungry; larger batches would take the time of all others."""
 SCAN_BATCH, TRAINING_BATCH = 64, 64
 TEST_SECONDS, LAST_LINES = 3000, 15
+BUILD_RECIPE = """\
+mamba_ssm's kernel does not import here, so the comparison with it is left out. To build it without a connection, from
+the sdist of mamba-ssm 2.3.2.post1, with wheel, ninja, packaging and setuptools installed:
+  1. unpack it and cut the list of architectures in its setup.py to this GPU's (sm_90 on Hopper): 2 minutes, not 8
+  2. MAMBA_FORCE_BUILD=TRUE MAX_JOBS=10 pip install --no-build-isolation --no-deps FOLDER_OF_THE_SDIST
+The extension module selective_scan_cuda alone is enough."""
 
 Part = Callable[[], Any]
 

@@ -1,4 +1,4 @@
-"""The README's comparison of networks and recipes, from the result of ``benchmarks.recipes`` and from nothing else."""
+"""The documents' comparison of networks and recipes, from the result of ``benchmarks.recipes`` alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from medmamba_monai.evaluation.reports.comparison_text import holm_note
 from medmamba_monai.evaluation.reports.review_tables import TITLES, shown, shown_spread
 from medmamba_monai.evaluation.results.comparison import COMPARED
 
-CARDS = Path(__file__).resolve().parents[1] / "data_lists"
+CARDS = Path(__file__).resolve().parents[2] / "data_lists"
 
 
 def recipes_part(result: dict[str, Any]) -> str:

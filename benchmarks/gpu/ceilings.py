@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 
 from benchmarks.accuracy import Shape
+from benchmarks.scan_work import scan_bytes, scan_exponentials
 from benchmarks.timing import interleave
 
 COPY_BYTES, MATMUL_EDGE, EXPONENTIALS = 2**30, 8192, 2**22
@@ -42,7 +43,7 @@ def measure_ceilings(device: str, scale: float = 1.0, rounds: int = 10) -> Ceili
     def exponentiate() -> object:
         if not by_triton:
             return torch.exp2(numbers, out=powers)
-        from benchmarks.gpu_exponentials import exponentiate_in_registers
+        from benchmarks.gpu.exponentials import exponentiate_in_registers
 
         return exponentiate_in_registers(numbers, powers, EXPONENTIALS_IN_A_ROW)
 
@@ -57,30 +58,6 @@ def measure_ceilings(device: str, scale: float = 1.0, rounds: int = 10) -> Ceili
         exponentials_per_second=count / best["powers"],
         exponentials_by="triton" if by_triton else "torch",
     )
-
-
-def scan_bytes(shape: Shape, training: bool) -> int:
-    """Bytes that a scan must move if it reads its inputs and writes its results once, float32.
-
-    Training is forward and backward: the backward pass reads the inputs and the gradient of y again and writes
-    gradients of the inputs' sizes. States that a backend saves between the two are its own choice and do not count.
-    """
-    directions, tokens = 2 * len(shape.spatial), shape.batch * shape.length
-    maps = tokens * shape.channels
-    projected = tokens * directions * (shape.rank + 2 * shape.state_size)
-    parameters = directions * shape.channels * (shape.rank + shape.state_size + 2)
-    forward = 2 * maps + projected + parameters
-    backward = 3 * maps + 2 * projected + 2 * parameters
-    return 4 * (forward + backward if training else forward)
-
-
-def scan_exponentials(shape: Shape, training: bool) -> int:
-    """Exponentials that a scan must compute: one a state update, and one a step size for the softplus.
-
-    Training is forward and backward, and the backward pass recomputes them once.
-    """
-    steps = shape.updates // shape.state_size
-    return (2 if training else 1) * (shape.updates + steps)
 
 
 def scan_limit(shape: Shape, training: bool, ceilings: Ceilings) -> float:

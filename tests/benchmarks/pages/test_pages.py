@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from benchmarks.model import BASELINE, FORWARD_1, LOOP, OWN, RECORDING_1, TRAINING_8
-from benchmarks.readme import BLOCKS, README, find_block, load_results, main, render, replace_block
+from benchmarks.pages.__main__ import BLOCKS, PAGES, load_results, main, render
 from benchmarks.report import RESULTS
 from benchmarks.timing import Times, time_entries
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.marked_text import find_block
 from tests.helpers.machine import MACHINE
 
-EMPTY = "<!-- benchmarks -->\n<!-- /benchmarks -->"
+EMPTY = "<!-- speed -->\n<!-- /speed -->"
 
 
 def model_result(**changes: Any) -> dict[str, Any]:
@@ -29,16 +30,17 @@ def write(folder: Path, result: dict[str, Any]) -> None:
 
 
 def speed(**results: dict[str, Any]) -> str:
-    return render(results)["benchmarks"]
+    return render(results)["speed"]
 
 
 @pytest.mark.parametrize("name", BLOCKS)
-def test_the_readme_holds_what_the_results_say(name: str) -> None:
-    block, rendered = find_block(README.read_text(encoding="utf-8"), name), render(load_results(RESULTS))
+def test_the_documents_hold_what_the_results_say(name: str) -> None:
+    page = (PAGES / f"{name}.md").read_text(encoding="utf-8")
+    block, rendered = find_block(page, name), render(load_results(RESULTS))
     if name in rendered:
-        assert block == rendered[name], "run `python -m benchmarks.readme`"
+        assert block == rendered[name], "run `python -m benchmarks.pages`"
     else:
-        assert not block, f"the README has figures between the markers {name}, but there is no result of them"
+        assert not block, f"{name}.md has figures between its markers, but there is no result of them"
 
 
 def test_the_table_has_medians_ratios_and_memory() -> None:
@@ -78,7 +80,7 @@ def test_the_exponent_of_the_largest_sizes_is_told() -> None:
         for size in (224, 448, 896)
     ]
     block = speed(growth={"options": {"threads": [1, 2], "sizes": [224, 448, 896]}, "times": times})
-    assert "docs/images/growth.svg" in block
+    assert "../images/growth.svg" in block
     assert "between 448 and 896 pixels (1 is linear): MedMamba-T 1.00." in block
 
 
@@ -114,27 +116,23 @@ def test_the_baselines_stand_behind_the_model() -> None:
     assert second.endswith("commit 0123456789, torch 2.13.0.")
 
 
-def test_the_block_is_replaced_and_the_rest_is_not() -> None:
-    text = f"before\n{EMPTY}\nbetween\n<!-- recipes -->\nold\n<!-- /recipes -->\nafter\n"
-    assert replace_block(text, "recipes", "new") == text.replace("old", "new")
-    assert find_block(replace_block(text, "benchmarks", "new"), "benchmarks") == "new"
-
-
-def test_the_command_writes_the_readme(tmp_path: Path) -> None:
+def test_the_command_writes_the_page(tmp_path: Path) -> None:
     write(tmp_path, model_result())
-    readme = tmp_path / "README.md"
-    readme.write_text(f"# Title\n{EMPTY}\n")
-    assert main(["--results", str(tmp_path), "--readme", str(readme)]) == 0
-    assert find_block(readme.read_text(), "benchmarks") == render(load_results(tmp_path))["benchmarks"]
+    page = tmp_path / "speed.md"
+    page.write_text(f"# Title\n{EMPTY}\n")
+    assert main(["--results", str(tmp_path), "--pages", str(tmp_path)]) == 0
+    assert find_block(page.read_text(), "speed") == render(load_results(tmp_path))["speed"]
+
+
+def test_a_page_without_markers_is_an_error(tmp_path: Path, capsys) -> None:
+    write(tmp_path, model_result())
+    (tmp_path / "speed.md").write_text("# Title\n")
+    assert main(["--results", str(tmp_path), "--pages", str(tmp_path)]) == 2
+    assert "speed.md has no lines <!-- speed -->" in capsys.readouterr().err
 
 
 def test_only_blocks_with_a_result_are_rendered() -> None:
-    assert list(render({"model": model_result()})) == ["benchmarks"]
-
-
-def test_markers_must_be_there() -> None:
-    with pytest.raises(UserError, match="no lines <!-- recipes -->"):
-        replace_block(EMPTY, "recipes", "block")
+    assert list(render({"model": model_result()})) == ["speed"]
 
 
 def test_results_must_be_there(tmp_path: Path, capsys) -> None:

@@ -1,4 +1,4 @@
-"""The README's comparison says what the comparison itself says."""
+"""The documents' comparison says what the comparison itself says."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from benchmarks.readme import render
+from benchmarks.pages.__main__ import render
 from medmamba_monai.evaluation.predictions import ensemble
 from medmamba_monai.evaluation.reports.comparison_text import comparison_json, correction_note, sentences
 from medmamba_monai.evaluation.results.comparison import Comparison, Model, compare
@@ -36,7 +36,7 @@ def comparison() -> Comparison:
 def block(comparison: Comparison, **options: Any) -> str:
     settings = {"image_size": 64, "epochs": 6, "seeds": 2, "jobs": 2, "dataset": "pneumoniamnist"} | options
     result = {"machine": MACHINE, "options": settings, "comparison": comparison_json(comparison), "interrupted": False}
-    return render({"recipes": json.loads(json.dumps(result))})["recipes"]
+    return render({"recipes": json.loads(json.dumps(result))})["comparison"]
 
 
 def cells(text: str, name: str) -> list[str]:
@@ -93,5 +93,5 @@ def test_an_interval_that_there_is_not_is_not_shown(comparison: Comparison) -> N
     content = comparison_json(comparison)
     content["intervals"]["MedMamba"]["auc"] = {"no_interval": "a class is missing"}
     options = {"image_size": 64, "epochs": 6, "dataset": "pneumoniamnist"}
-    text = render({"recipes": {"machine": MACHINE, "options": options, "comparison": content}})["recipes"]
+    text = render({"recipes": {"machine": MACHINE, "options": options, "comparison": content}})["comparison"]
     assert cells(text, "MedMamba")[1].endswith(" (no interval)")
