@@ -14,7 +14,8 @@ from medmamba_monai.evaluation.reports.comparison import comparison_markdown, co
 from medmamba_monai.evaluation.reports.comparison_text import comparison_values, sentences
 from medmamba_monai.evaluation.results.comparison import Comparison, Model, compare
 from medmamba_monai.evaluation.results.review import RESAMPLES, check_bootstrap
-from medmamba_monai.tracking.environment import environment_tags
+from medmamba_monai.tracking.dataset import RunDataset
+from medmamba_monai.tracking.environment import describe_environment
 from medmamba_monai.tracking.run import TrackedRun
 
 _MUST_AGREE = ("dataset", "fold_digest", "task", "combination", "class_names")
@@ -119,7 +120,8 @@ def _log(
     experiment_name: str,
 ) -> str | None:
     name = " vs ".join(model.name for model in comparison.models)
-    run = TrackedRun(output_dir, tracking_uri, experiment_name, f"comparison: {name}", resume=False)
+    dataset = RunDataset(runs[0].dataset, runs[0].fold_digest, "comparison")
+    run = TrackedRun(output_dir, tracking_uri, experiment_name, f"comparison: {name}", resume=False, dataset=dataset)
     run.start()
     run.journal.log_params(
         {
@@ -135,7 +137,7 @@ def _log(
         "result": " ".join(sentences(comparison)),
         "mlflow.note.content": comparison_markdown(comparison),
     }
-    run.journal.set_tags({**environment_tags("cpu"), **tags})
+    run.journal.set_tags({**describe_environment("cpu"), **tags})
     run.journal.log_summary(comparison_values(comparison))
     for path in files:
         run.journal.log_artifact(path, "figures" if path.parent != output_dir else "")

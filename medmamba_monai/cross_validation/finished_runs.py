@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from medmamba_monai.core.errors import UserError, get_first_line
 from medmamba_monai.evaluation import Predictions, read_predictions
-from medmamba_monai.tracking.mlflow_store import PARENT_TAG, check_tracking_uri, connect, sqlite_path
-from medmamba_monai.tracking.private_values import without_credentials
+from medmamba_monai.tracking.mlflow_store import PARENT_TAG, check_tracking_uri, connect, parse_sqlite_path
+from medmamba_monai.tracking.private_values import hide_credentials
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -58,7 +58,7 @@ def open_store(tracking_uri: str) -> MlflowClient:
     from sqlalchemy.exc import SQLAlchemyError
 
     uri = check_tracking_uri(tracking_uri)
-    database = sqlite_path(uri)
+    database = parse_sqlite_path(uri)
     if database is not None and not database.is_file():
         raise UserError(f"--tracking_uri {tracking_uri}: there is no {database}; run in its folder, or name the store")
     try:
@@ -66,7 +66,7 @@ def open_store(tracking_uri: str) -> MlflowClient:
         client.search_experiments(max_results=1)
         return client
     except (MlflowException, requests.RequestException, SQLAlchemyError, OSError) as error:
-        shown = without_credentials(tracking_uri)
+        shown = hide_credentials(tracking_uri)
         raise UserError(
             f"--tracking_uri {shown}: cannot be read ({get_first_line(error)[:200]}); is it running?"
         ) from error
@@ -154,7 +154,7 @@ def _artifact(client: MlflowClient, run: Run, name: str, folder: Path) -> Path:
         return Path(client.download_artifacts(run.info.run_id, name, str(target)))
     except (MlflowException, OSError) as error:
         raise UserError(
-            f"{_shown(run)} has no {name} ({without_credentials(get_first_line(error))[:200]}); a run that was "
+            f"{_shown(run)} has no {name} ({hide_credentials(get_first_line(error))[:200]}); a run that was "
             "made before "
             "the review existed gets it by: medmamba-monai review FOLDER_OF_THE_CROSS_VALIDATION"
         ) from error

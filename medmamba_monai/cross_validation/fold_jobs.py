@@ -1,4 +1,4 @@
-"""Several folds at a time, each in a process and on a device of its own."""
+"""Processes of several folds at a time, each on a device of its own."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from medmamba_monai.core.files import write_json
+from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.cross_validation.fold_process import EXIT_USER_ERROR
 
 logger = logging.getLogger("medmamba_monai.training")
@@ -69,14 +70,14 @@ def run_jobs(waiting: list[FoldJob], slots: int, on_end: Callable[[FoldJob, int]
 
 
 def _start(job: FoldJob, slot: int, slots: int) -> subprocess.Popen[bytes]:
-    job_file = job.directory / "job.json"
+    job_file = RunFolder(job.directory).job
     write_json(job_file, job.content)
     command = [sys.executable, "-m", "medmamba_monai.cross_validation", str(job_file)]
-    return subprocess.Popen(command, env={**os.environ, "PYTHONUNBUFFERED": "1", **_share_of_machine(slot, slots)})
+    return subprocess.Popen(command, env={**os.environ, "PYTHONUNBUFFERED": "1", **_share_machine(slot, slots)})
 
 
-def _share_of_machine(slot: int, slots: int) -> dict[str, str]:
-    """A GPU for each process where there are several; on the CPU an equal share of the cores."""
+def _share_machine(slot: int, slots: int) -> dict[str, str]:
+    """Return variables that give a process a GPU where there are several, or on the CPU its share of the cores."""
     if slots == 1:
         return {}
     if torch.cuda.is_available():

@@ -1,4 +1,4 @@
-"""What the process of one fold does: train, evaluate the best weights, leave a result.
+"""The process of one fold: it trains, evaluates the best weights and leaves a result.
 
 Started by the cross-validation as ``python -m medmamba_monai.cross_validation job.json``, one process a fold, so
 that no cache, thread pool or random state of one fold reaches another.
@@ -24,8 +24,9 @@ from monai.bundle import ConfigWorkflow
 
 from medmamba_monai.core.errors import find_user_error, format_error
 from medmamba_monai.core.files import write_json
-from medmamba_monai.tracking.private_values import without_private_values
-from medmamba_monai.tracking.run import TrackedRun, end_status
+from medmamba_monai.core.run_folder import RunFolder
+from medmamba_monai.tracking.private_values import hide_private_values
+from medmamba_monai.tracking.run import TrackedRun, choose_end_status
 from medmamba_monai.training.handlers.finite_loss import TrainingDiverged
 
 EXIT_USER_ERROR = 2
@@ -39,33 +40,33 @@ def main(job_file: str) -> int:
     _end_with_parent()
     for number in _STOP_SIGNALS:
         signal.signal(number, _interrupt)
-    output_dir = Path(job["overrides"]["output_dir"])
-    lock = FileLock(output_dir / ".lock")
+    folder = RunFolder(job["overrides"]["output_dir"])
+    lock = FileLock(folder.lock)
     try:
         with lock.acquire(timeout=0):
-            return _run_and_record(job, output_dir)
+            return _run_and_record(job, folder)
     except Timeout:
-        print(f"error: {output_dir} is in use by another process; wait for it, or stop it", file=sys.stderr)
+        print(f"error: {folder.path} is in use by another process; wait for it, or stop it", file=sys.stderr)
         return EXIT_USER_ERROR
 
 
-def _run_and_record(job: dict[str, Any], output_dir: Path) -> int:
-    log_file = logging.FileHandler(output_dir / "log.txt")
+def _run_and_record(job: dict[str, Any], folder: RunFolder) -> int:
+    log_file = logging.FileHandler(folder.log)
     log_file.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s: %(message)s"))
     error: BaseException | None = None
     try:
-        _train(job, output_dir, log_file)
-        _evaluate(job, output_dir)
+        _train(job, folder, log_file)
+        _evaluate(job, folder)
     except BaseException as caught:  # noqa: BLE001 - whatever ended the fold is recorded as its status and exit code
         error = caught
-    tracked_run(job).finish(end_status(error))
+    open_fold_run(job).finish(choose_end_status(error))
     return _exit_code(error, log_file)
 
 
-def _train(job: dict[str, Any], output_dir: Path, log_file: logging.Handler) -> None:
+def _train(job: dict[str, Any], folder: RunFolder, log_file: logging.Handler) -> None:
     workflow = _workflow(job, job["config_files"], "training")
     logging.getLogger().addHandler(log_file)
-    write_json(output_dir / "executed_config.json", without_private_values(workflow.parser.get()))
+    write_json(folder.executed_config, hide_private_values(workflow.parser.get()))
     began = time.time()
     _run(workflow)
     trainer = workflow.parser.get_parsed_content("train#trainer", instantiate=True)
@@ -75,18 +76,18 @@ def _train(job: dict[str, Any], output_dir: Path, log_file: logging.Handler) -> 
         "best_epoch": evaluator.state.best_metric_epoch,
         "seconds": time.time() - began,
     }
-    write_json(output_dir / "training.json", summary)
+    write_json(folder.training, summary)
 
 
-def _evaluate(job: dict[str, Any], output_dir: Path) -> None:
+def _evaluate(job: dict[str, Any], folder: RunFolder) -> None:
     gc.collect()  # the cached images of the training
     print(f"fold {job['fold']}: evaluating the weights of the best epoch", flush=True)
     _run(_workflow(job, [*job["config_files"], *job["evaluate_files"]], "evaluating"))
-    training = json.loads((output_dir / "training.json").read_text())
-    metrics = json.loads((output_dir / "metrics.json").read_text())
-    run = tracked_run(job)
-    run.journal.log_artifact(output_dir / "executed_config.json")
-    write_json(output_dir / "result.json", {"fold": job["fold"], **training, "metrics": metrics})
+    training = json.loads(folder.training.read_text(encoding="utf-8"))
+    metrics = json.loads(folder.metrics.read_text(encoding="utf-8"))
+    run = open_fold_run(job)
+    run.journal.log_artifact(folder.executed_config)
+    write_json(folder.result, {"fold": job["fold"], **training, "metrics": metrics})
 
 
 def _workflow(job: dict[str, Any], config_files: list[str], run_id: str) -> ConfigWorkflow:
@@ -108,8 +109,8 @@ def _run(workflow: ConfigWorkflow) -> None:
     workflow.finalize()
 
 
-def tracked_run(job: dict[str, Any]) -> TrackedRun:
-    """The tracked run of a job's fold, as its training and its evaluation log to it."""
+def open_fold_run(job: dict[str, Any]) -> TrackedRun:
+    """Open the tracked run of a job's fold, to which its training and its evaluation log."""
     overrides = job["overrides"]
     return TrackedRun(
         directory=overrides["output_dir"],

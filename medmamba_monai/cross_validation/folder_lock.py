@@ -1,4 +1,4 @@
-"""One process at a time in the folder of a cross-validation."""
+"""The lock that lets one process at a time work in the folder of a cross-validation."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from filelock import AcquireReturnProxy, FileLock, Timeout
 
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.run_folder import RunFolder
 
 
 def lock_folder(directory: Path) -> AcquireReturnProxy:
@@ -16,7 +17,7 @@ def lock_folder(directory: Path) -> AcquireReturnProxy:
         UserError: it is in use, or cannot be written.
     """
     try:
-        return FileLock(directory / ".lock").acquire(timeout=0)
+        return FileLock(RunFolder(directory).lock).acquire(timeout=0)
     except Timeout:
         raise UserError(f"{directory} is in use: this cross-validation is running already") from None
     except OSError as error:

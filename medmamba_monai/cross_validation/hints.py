@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from medmamba_monai.tracking.private_values import without_private_values
+from medmamba_monai.tracking.private_values import hide_private_values
 from medmamba_monai.training.handlers.progress import format_seconds
 from medmamba_monai.training.weights import as_option
 
@@ -29,7 +29,7 @@ def command_again(
         names = [name if inside else Path(name).name for name, inside in zip(config_files, within, strict=True)]
         options.append(f"--config_files {as_option(names)}")
     if overrides:
-        options.append(f"--overrides {as_option(without_private_values(overrides))}")
+        options.append(f"--overrides {as_option(hide_private_values(overrides))}")
     head = "python -m monai.bundle run cross_validation --config_file configs/cross_validation.json"
     return " \\\n    ".join([head, *options])
 

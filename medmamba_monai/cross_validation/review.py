@@ -20,7 +20,7 @@ from medmamba_monai.evaluation.reports.review_tables import review_csv, review_j
 from medmamba_monai.evaluation.results.mistakes import Case, confident_mistakes, least_certain
 from medmamba_monai.evaluation.results.review import Review, review_folds
 from medmamba_monai.evaluation.statistics.resampling import Interval
-from medmamba_monai.tracking.environment import package_versions
+from medmamba_monai.tracking.environment import read_package_versions
 from medmamba_monai.tracking.run import TrackedRun
 
 CASES = 12
@@ -94,7 +94,7 @@ class CrossValidationReview:
             protocol=fold_list.protocol,
             num_folds=fold_list.num_folds,
             command=command,
-            versions=package_versions(),
+            versions=read_package_versions(),
             missing={fold: self.summary.failures.get(fold, "not finished") for fold in self.summary.test.missing},
             details={**details, "fold digest": fold_list.digest[:12]},
             curves=self._curve_pictures(),

@@ -15,7 +15,7 @@ from medmamba_monai.cross_validation.review import CrossValidationReview
 from medmamba_monai.cross_validation.review_options import check_review_options, images_left_out
 from medmamba_monai.cross_validation.summary import CrossValidationSummary
 from medmamba_monai.data import read_fold_list
-from medmamba_monai.tracking.run import TrackedRun, reopened_run
+from medmamba_monai.tracking.run import TrackedRun, reopen_run
 
 DESCRIPTION = "description.json"
 """File in the folder of a cross-validation that says what it is of, so that it can be reviewed again."""
@@ -81,7 +81,7 @@ def review_again(directory: Path, **options: Any) -> Path:
         )
     with lock_folder(directory):
         saved = json.loads(path.read_text(encoding="utf-8"))
-        run = reopened_run(directory)
+        run = reopen_run(directory)
         note = images_left_out(chosen["with_images"], run.tracking_uri)
         summary = _read_summary(directory, saved, verify=not note)
         summary.write()

@@ -7,7 +7,7 @@ from typing import Any
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.evaluation.results.review import RESAMPLES, check_bootstrap
-from medmamba_monai.tracking.mlflow_store import sqlite_path
+from medmamba_monai.tracking.mlflow_store import parse_sqlite_path
 
 REVIEW_OPTIONS: dict[str, Any] = {"resamples": RESAMPLES, "seed": 0, "with_images": None}
 """What a review does where nobody says otherwise; for the images see `images_left_out`."""
@@ -36,7 +36,7 @@ def images_left_out(with_images: bool | None, tracking_uri: str) -> str:
         tracking_uri: where results go; empty for nowhere.
     """
     if with_images is None:
-        local = not tracking_uri or sqlite_path(tracking_uri) is not None
+        local = not tracking_uri or parse_sqlite_path(tracking_uri) is not None
         reason = "Images were left out, as the results go to a tracking server; --report_images True shows them."
         return "" if local else reason
     return "" if with_images else "Images were left out, as asked for."

@@ -31,7 +31,7 @@ from medmamba_monai.evaluation import (
     text_table,
     write_predictions,
 )
-from medmamba_monai.tracking.environment import package_versions
+from medmamba_monai.tracking.environment import read_package_versions
 from medmamba_monai.tracking.run import TrackedRun
 
 
@@ -127,7 +127,7 @@ class CrossValidationSummary:
             protocol=self.fold_list.protocol,
             command=command,
             details={**details, "fold digest": self.fold_list.digest},
-            versions=package_versions(),
+            versions=read_package_versions(),
             known_problems=self.card.known_problems,
         )
         run.journal.set_tags({"mlflow.note.content": run_note(description, [self.test, self.validation])})

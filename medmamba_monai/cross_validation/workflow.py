@@ -14,7 +14,7 @@ from medmamba_monai.cards import load_card
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_json
 from medmamba_monai.cross_validation.fold_jobs import FoldJob, run_jobs
-from medmamba_monai.cross_validation.fold_process import EXIT_KILLED, tracked_run
+from medmamba_monai.cross_validation.fold_process import EXIT_KILLED, open_fold_run
 from medmamba_monai.cross_validation.folder_lock import lock_folder
 from medmamba_monai.cross_validation.hints import command_again, where_to_look
 from medmamba_monai.cross_validation.recipes import PAPER, recipe_files, recipe_names
@@ -23,9 +23,10 @@ from medmamba_monai.cross_validation.review_options import check_review_options
 from medmamba_monai.cross_validation.summary import CrossValidationSummary
 from medmamba_monai.data import read_fold_list
 from medmamba_monai.networks import NETWORKS
-from medmamba_monai.tracking.environment import environment_tags
+from medmamba_monai.tracking.dataset import RunDataset
+from medmamba_monai.tracking.environment import describe_environment
 from medmamba_monai.tracking.mlflow_store import check_tracking_uri
-from medmamba_monai.tracking.run import TrackedRun, end_status
+from medmamba_monai.tracking.run import TrackedRun, choose_end_status
 from medmamba_monai.training.handlers.progress import format_seconds
 from medmamba_monai.training.options import check_options
 
@@ -112,6 +113,7 @@ class CrossValidation:
             experiment_name=self.parameters["experiment_name"],
             run_name=self.parameters["run_name"],
             resume=not self._starts_afresh,
+            dataset=RunDataset(self.card.name, self.fold_list.digest, "cross-validation"),
         )
 
     def run(self) -> None:
@@ -142,7 +144,7 @@ class CrossValidation:
             self._run_folds()
             self._summarize(time.time() - began)
         except BaseException as error:
-            self.run_handle.finish(end_status(error))
+            self.run_handle.finish(choose_end_status(error))
             if isinstance(error, KeyboardInterrupt):
                 print("stopped; start the same command again to go on where it was", flush=True)
                 sys.exit(EXIT_KILLED)
@@ -161,7 +163,7 @@ class CrossValidation:
             "protocol": self.fold_list.protocol,
             "count_mismatch": "; ".join(self.fold_list.count_mismatch) or "none",
         }
-        run.journal.set_tags({**environment_tags(self.parameters["device"]), **tags})
+        run.journal.set_tags({**describe_environment(self.parameters["device"]), **tags})
         run.send()
 
     def _run_folds(self) -> None:
@@ -179,7 +181,7 @@ class CrossValidation:
         reason = f"killed by signal {-code}" if code < 0 else "stopped" if killed else f"exit code {code}"
         self.failures[job.fold] = reason
         if code < 0:
-            tracked_run(job.content).finish("KILLED")
+            open_fold_run(job.content).finish("KILLED")
         print(f"fold {job.fold} did not finish ({reason}); its log: {job.directory / 'log.txt'}", flush=True)
 
     def _summarize(self, seconds: float) -> None:

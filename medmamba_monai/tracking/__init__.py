@@ -1,6 +1,7 @@
 """Runs in MLflow, written to a local journal first; knows nothing of training."""
 
-from medmamba_monai.tracking.mlflow_store import send_pending
+from medmamba_monai.tracking.dataset import RunDataset
+from medmamba_monai.tracking.journal_sender import send_pending
 from medmamba_monai.tracking.run import TrackedRun
 
-__all__ = ["TrackedRun", "send_pending"]
+__all__ = ["RunDataset", "TrackedRun", "send_pending"]

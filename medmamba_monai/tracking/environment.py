@@ -23,7 +23,7 @@ PACKAGES = (
 )
 
 
-def environment_tags(device: str | torch.device) -> dict[str, str]:
+def describe_environment(device: str | torch.device) -> dict[str, str]:
     """Tags that say with what a run was made.
 
     Args:
@@ -32,17 +32,17 @@ def environment_tags(device: str | torch.device) -> dict[str, str]:
     Returns:
         Versions of Python and the packages, the git commit of the code where there is one, the device's name.
     """
-    commit = git_commit()
+    commit = read_git_commit()
     return {
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
-        **{f"version.{name}": text for name, text in package_versions().items()},
-        "device": device_name(torch.device(device)),
+        **{f"version.{name}": text for name, text in read_package_versions().items()},
+        "device": describe_device(torch.device(device)),
         **({"mlflow.source.git.commit": commit} if commit else {}),
     }
 
 
-def package_versions() -> dict[str, str]:
+def read_package_versions() -> dict[str, str]:
     """Installed versions of the packages that matter."""
     found = {}
     for name in PACKAGES:
@@ -53,14 +53,14 @@ def package_versions() -> dict[str, str]:
     return found
 
 
-def device_name(device: torch.device) -> str:
+def describe_device(device: torch.device) -> str:
     """The GPU's name, or the number of CPU cores and torch threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{device.type}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
 
 
-def git_commit() -> str | None:
+def read_git_commit() -> str | None:
     """Commit of the checkout that this package is in, with ``-dirty`` if files differ; None outside a checkout."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():

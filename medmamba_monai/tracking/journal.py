@@ -1,4 +1,4 @@
-"""What a run logs, in a local file first: nothing is lost when the tracking server is away."""
+"""The journal of a run: everything it logs, in a local file first, so that nothing is lost while a server is away."""
 
 from __future__ import annotations
 
@@ -7,36 +7,48 @@ import os
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.run_folder import RunFolder
+from medmamba_monai.tracking.dataset import RunDataset
 
 
 class Journal:
     """An append-only file of everything one run logs, one JSON object a line.
 
     Lines are ``{"op": ..., "time": milliseconds since 1970, ...}`` with the operations ``start`` (name, parent),
-    ``params``, ``tags``, ``metrics`` (values, step), ``artifact`` (path relative to the run's folder, folder in the
-    store) and ``status`` (RUNNING, FINISHED, FAILED or KILLED). What a repeated epoch logs again is not written twice,
-    and a parameter that changed when training went on becomes the tag ``changed.<name>``. A second ``start`` begins
-    another run, which knows nothing of the first.
+    ``params``, ``tags``, ``dataset`` (name, digest, context), ``metrics`` (values, step), ``artifact`` (path relative
+    to the run's folder, folder in the store) and ``status`` (RUNNING, FINISHED, FAILED or KILLED). What a repeated step
+    logs again is not written twice, and a parameter that changed when the run went on becomes the tag
+    ``changed.<name>``. A second ``start`` begins another run, which knows nothing of the first.
+
+    The file is ``tracking.jsonl`` in the run's folder. It is read when something is first logged or asked.
 
     Args:
-        directory: the run's folder; the file is ``tracking.jsonl`` in it.
+        directory: the run's folder.
     """
 
     def __init__(self, directory: str | Path) -> None:
         self.directory = Path(directory)
-        self.path = self.directory / "tracking.jsonl"
-        self._lock = threading.Lock()
-        self._params: dict[str, str] = {}
-        self._metrics: dict[tuple[str, int], float] = {}
-        self.status: str | None = None
-        self.started = False
-        self._drop_partial_line()
-        for line in read_lines(self.path):
-            self._remember(line)
+        self.path = RunFolder(directory).journal
+        self._lock = threading.RLock()
+        self._is_read = False
+        self._forget()
+
+    @property
+    def status(self) -> str | None:
+        """The status logged last; None where there is none."""
+        self._read()
+        return self._status
+
+    @property
+    def started(self) -> bool:
+        """Whether a run was begun."""
+        self._read()
+        return self._started
 
     def start(self, name: str, parent: str | None = None, afresh: bool = False) -> None:
         """Begin a run, or go on with the one that was begun.
@@ -52,6 +64,7 @@ class Journal:
 
     def log_params(self, values: Mapping[str, Any]) -> None:
         """Log parameters; of those known already, only what changed, as tags."""
+        self._read()
         texts = {key: str(value) for key, value in values.items()}
         new = {key: text for key, text in texts.items() if key not in self._params}
         changed = {f"changed.{key}": text for key, text in texts.items() if self._params.get(key, text) != text}
@@ -64,14 +77,22 @@ class Journal:
         """Set tags; a later value replaces an earlier one."""
         self._append({"op": "tags", "values": {key: str(value) for key, value in values.items()}})
 
+    def log_dataset(self, dataset: RunDataset) -> None:
+        """Log the dataset that the run works on, once."""
+        self._read()
+        if dataset not in self._datasets:
+            self._append({"op": "dataset", **asdict(dataset)})
+
     def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Log numbers of a step; a (name, step) that is known already is left as it is."""
+        self._read()
         new = {key: float(value) for key, value in values.items() if (key, step) not in self._metrics}
         if new:
             self._append({"op": "metrics", "values": new, "step": step})
 
     def log_summary(self, values: Mapping[str, float]) -> None:
         """Log numbers about the run as a whole, at step 0; a later value replaces an earlier one."""
+        self._read()
         new = {key: float(value) for key, value in values.items() if self._metrics.get((key, 0)) != float(value)}
         if new:
             self._append({"op": "metrics", "values": new, "step": 0})
@@ -87,8 +108,17 @@ class Journal:
             self._append({"op": "status", "status": status})
 
     def last_step(self, prefix: str) -> int:
-        """The largest step logged of metrics whose name begins with ``prefix``; -1 where there is none."""
+        """Return the largest step logged of metrics whose name begins with ``prefix``; -1 where there is none."""
+        self._read()
         return max((step for key, step in self._metrics if key.startswith(prefix)), default=-1)
+
+    def _read(self) -> None:
+        with self._lock:
+            if not self._is_read:
+                self._drop_partial_line()
+                for line in read_lines(self.path):
+                    self._remember(line)
+                self._is_read = True
 
     def _drop_partial_line(self) -> None:
         """Cut off what a crash left of a line, so that the next one does not run on from it."""
@@ -100,6 +130,7 @@ class Journal:
     def _append(self, line: dict[str, Any]) -> None:
         line = {**line, "time": int(time.time() * 1000)}
         with self._lock:
+            self._read()
             try:
                 self.directory.mkdir(parents=True, exist_ok=True)
                 with self.path.open("a", encoding="utf-8") as file:
@@ -108,30 +139,39 @@ class Journal:
                     os.fsync(file.fileno())
             except OSError as error:
                 raise UserError(
-                    f"cannot write {self.path}: {error.strerror or error}. Free space and start again: "
-                    "training goes on from the last checkpoint."
+                    f"cannot write {self.path}: {error.strerror or error}. Free space and start again; "
+                    "what was logged before is kept."
                 ) from error
             self._remember(line)
 
     def _remember(self, line: dict[str, Any]) -> None:
         if line["op"] == "start":
-            self.started, self.status = True, None
-            self._params, self._metrics = {}, {}
+            self._forget()
+            self._started = True
         elif line["op"] == "params":
             self._params.update(line["values"])
+        elif line["op"] == "dataset":
+            self._datasets.add(RunDataset(line["name"], line["digest"], line["context"]))
         elif line["op"] == "metrics":
             self._metrics.update({(key, line["step"]): value for key, value in line["values"].items()})
         elif line["op"] == "status":
-            self.status = line["status"]
+            self._status = line["status"]
+
+    def _forget(self) -> None:
+        self._started = False
+        self._status: str | None = None
+        self._params: dict[str, str] = {}
+        self._datasets: set[RunDataset] = set()
+        self._metrics: dict[tuple[str, int], float] = {}
 
 
 def read_lines(path: Path, offset: int = 0) -> list[dict[str, Any]]:
-    """The complete lines of a journal from a byte offset on; a last line that a crash cut off is left out."""
+    """Return the complete lines of a journal from a byte offset on; a last line that a crash cut off is left out."""
     return [json.loads(line) for line in split_complete(path, offset)]
 
 
 def split_complete(path: Path, offset: int = 0) -> list[bytes]:
-    """The raw complete lines, each with its line end, so that their lengths add up to the next offset."""
+    """Return the raw complete lines, each with its line end, so that their lengths add up to the next offset."""
     if not path.is_file():
         return []
     with path.open("rb") as file:

@@ -25,7 +25,7 @@ _LITERAL = re.compile(r"'[^']*'|\"[^\"]*\"")
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
-def without_private_values(config: Mapping[str, Any]) -> dict[str, Any]:
+def hide_private_values(config: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of a config without the values that name folders, files and servers.
 
     Hidden are the values of `PRIVATE`, every text that is a path outside the current folder, and every text that
@@ -62,6 +62,6 @@ def _names_a_path(value: str) -> bool:
     return any(_PATH.match(text[0][1:-1]) and not value[: text.start()].rstrip().endswith("+") for text in literals)
 
 
-def without_credentials(uri: str) -> str:
+def hide_credentials(uri: str) -> str:
     """An address without user name and password."""
     return _CREDENTIALS.sub("", uri)

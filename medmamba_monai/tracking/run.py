@@ -1,4 +1,4 @@
-"""One training in MLflow: parameters, tags, metrics per epoch, and a status that is true."""
+"""One run in MLflow, with a status that is true."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import json
 import os
 from pathlib import Path
 
+from medmamba_monai.core.run_folder import RunFolder
+from medmamba_monai.tracking.dataset import RunDataset
 from medmamba_monai.tracking.journal import Journal
-from medmamba_monai.tracking.mlflow_store import JournalSender, check_tracking_uri
+from medmamba_monai.tracking.journal_sender import JournalSender
+from medmamba_monai.tracking.mlflow_store import check_tracking_uri
 from medmamba_monai.tracking.system_metrics import SystemMetrics
 
 
@@ -16,6 +19,7 @@ class TrackedRun:
 
     Opened again, it goes on as the same MLflow run, unless it starts with ``resume`` False. Without a tracking URI
     nothing is sent, the journal is written all the same, and `medmamba-monai send` can send it once an URI is known.
+    Describing a run touches neither its folder nor the store: both begin with `start`.
 
     Args:
         directory: the run's folder; artifacts must lie in or below it.
@@ -24,6 +28,7 @@ class TrackedRun:
         run_name: name of the run.
         parent: folder of the run that this one belongs to.
         resume: go on as the run that the folder holds; when False, `start` begins another one.
+        dataset: what the run works on, as MLflow shall show it; None to name none.
     """
 
     def __init__(
@@ -34,10 +39,12 @@ class TrackedRun:
         run_name: str,
         parent: str | Path | None = None,
         resume: bool = True,
+        dataset: RunDataset | None = None,
     ) -> None:
         self.directory = Path(directory)
         self.run_name = run_name
         self.resume = resume
+        self.dataset = dataset
         self.parent = os.path.relpath(parent, self.directory) if parent is not None else None
         self.tracking_uri = tracking_uri
         self.journal = Journal(self.directory)
@@ -52,15 +59,18 @@ class TrackedRun:
         return self.sender.run_id if self.sender else None
 
     def start(self) -> None:
-        """Begin the run or go on with it: RUNNING in MLflow."""
+        """Begin the run or go on with it, RUNNING from now on; `send` tells the store."""
         self.journal.start(self.run_name, self.parent, afresh=not self.resume)
-        self.send()
+        if self.dataset is not None:
+            self.journal.log_dataset(self.dataset)
+        if self.sender is not None:
+            self.sender.save_address()
 
     def finish(self, status: str) -> None:
-        """End the run as FINISHED, FAILED or KILLED, also one that failed before it started."""
+        """End the run as FINISHED, FAILED or KILLED, also one that failed before it started, and send it."""
         self.system_metrics.stop()
         if not self.journal.started:
-            self.journal.start(self.run_name, self.parent)
+            self.start()
         self.journal.set_status(status)
         self.send()
 
@@ -70,15 +80,15 @@ class TrackedRun:
             self.sender.send(force=force)
 
 
-def reopened_run(directory: Path) -> TrackedRun:
-    """The run that a folder holds, to log more to it; where its store is not known, for its journal alone."""
-    path = directory / "mlflow.json"
+def reopen_run(directory: Path) -> TrackedRun:
+    """Return the run that a folder holds, to log more to it; where its store is not known, for its journal alone."""
+    path = RunFolder(directory).mlflow_state
     saved = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return TrackedRun(directory, saved.get("tracking_uri", ""), saved.get("experiment", ""), "")
 
 
-def end_status(error: BaseException | None) -> str:
-    """The MLflow status of a run that ended with this exception, or with none."""
+def choose_end_status(error: BaseException | None) -> str:
+    """Return the MLflow status of a run that ended with this exception, or with none."""
     if error is None:
         return "FINISHED"
     return "KILLED" if isinstance(error, (KeyboardInterrupt, SystemExit)) else "FAILED"

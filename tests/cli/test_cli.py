@@ -9,7 +9,7 @@ from mlflow import MlflowClient
 
 from medmamba_monai.cli.main import main
 from medmamba_monai.tracking.journal import Journal
-from medmamba_monai.tracking.mlflow_store import JournalSender
+from medmamba_monai.tracking.journal_sender import JournalSender
 from tests.helpers.small_bundle import ROOT, SmallBundle, free_port
 
 

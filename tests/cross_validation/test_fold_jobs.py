@@ -14,7 +14,7 @@ import torch
 from filelock import FileLock
 
 from medmamba_monai.core.errors import find_user_error
-from medmamba_monai.cross_validation.fold_jobs import FoldJob, _share_of_machine, run_jobs
+from medmamba_monai.cross_validation.fold_jobs import FoldJob, _share_machine, run_jobs
 from medmamba_monai.tracking import send_pending
 from medmamba_monai.tracking.journal import read_lines
 from tests.helpers.small_bundle import EPOCHS, SmallBundle, free_port, mlflow_service, run_command
@@ -109,5 +109,5 @@ def test_a_fold_whose_process_is_killed_is_recorded_as_killed(small_bundle, tmp_
 @pytest.mark.skipif(torch.cuda.is_available(), reason="shares cores where there is no GPU; here is one")
 def test_folds_that_run_at_once_share_the_cores(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    assert _share_of_machine(slot=1, slots=3) == {"OMP_NUM_THREADS": "2"}
-    assert _share_of_machine(slot=0, slots=1) == {}
+    assert _share_machine(slot=1, slots=3) == {"OMP_NUM_THREADS": "2"}
+    assert _share_machine(slot=0, slots=1) == {}

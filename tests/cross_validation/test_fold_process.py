@@ -92,7 +92,12 @@ def test_a_bug_ends_with_1_and_its_traceback(tmp_path, small_bundle, capfd):
 
 @pytest.mark.slow
 def test_a_fold_ends_itself_when_its_parent_is_gone(tmp_path, small_bundle):
-    fold = [sys.executable, "-m", "medmamba_monai.training", str(write_job(small_bundle, tmp_path, epochs=100_000))]
+    fold = [
+        sys.executable,
+        "-m",
+        "medmamba_monai.cross_validation",
+        str(write_job(small_bundle, tmp_path, epochs=100_000)),
+    ]
     parent = start([sys.executable, "-c", "import subprocess, sys; subprocess.run(sys.argv[1:])", *fold], tmp_path)
     wait_until((tmp_path / "fold_0" / "checkpoints" / "checkpoint_epoch=0001.pt").is_file, parent)
     parent.kill()

@@ -8,29 +8,34 @@ from pathlib import Path
 
 import torch
 
-from medmamba_monai.tracking.environment import device_name, environment_tags, git_commit, package_versions
+from medmamba_monai.tracking.environment import (
+    describe_device,
+    describe_environment,
+    read_git_commit,
+    read_package_versions,
+)
 
 
 def test_versions_are_those_installed():
-    versions = package_versions()
+    versions = read_package_versions()
     assert versions["torch"] == version("torch")
     assert versions["medmamba-monai"] == version("medmamba-monai")
-    assert environment_tags("cpu")["version.monai"] == version("monai")
+    assert describe_environment("cpu")["version.monai"] == version("monai")
 
 
 def test_tags_name_no_folder_no_machine_and_no_person():
-    texts = [value for key, value in environment_tags("cpu").items() if not key.startswith("version.")]
+    texts = [value for key, value in describe_environment("cpu").items() if not key.startswith("version.")]
     private = [str(Path.home()), str(Path.cwd()), socket.gethostname(), getpass.getuser()]
     assert [name for name in private if any(name in text for text in texts)] == []
 
 
 def test_the_device_is_named():
-    assert device_name(torch.device("cpu")).startswith("cpu, ")
-    assert environment_tags("cpu")["python"] == platform.python_version()
+    assert describe_device(torch.device("cpu")).startswith("cpu, ")
+    assert describe_environment("cpu")["python"] == platform.python_version()
 
 
 def test_the_commit_is_that_of_the_checkout_or_none():
-    commit = git_commit()
+    commit = read_git_commit()
     inside = (Path(__file__).resolve().parents[2] / ".git").exists()
     assert (commit is not None) == inside
     assert commit is None or len(commit.removesuffix("-dirty")) == 40

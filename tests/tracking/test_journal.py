@@ -5,6 +5,7 @@ import json
 import pytest
 
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.tracking.dataset import RunDataset
 from medmamba_monai.tracking.journal import Journal, read_lines
 
 
@@ -84,6 +85,23 @@ def test_a_folder_that_cannot_be_written_is_a_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write .*tracking\.jsonl"):
         Journal(tmp_path / "file").log_params({"a": 1})
+
+
+def test_the_dataset_is_logged_once_a_run(tmp_path):
+    for _ in range(2):
+        Journal(tmp_path).log_dataset(RunDataset("phantom", "abc"))
+    journal = Journal(tmp_path)
+    assert operations(journal) == ["dataset"]
+    journal.start("another", afresh=True)
+    journal.log_dataset(RunDataset("phantom", "abc"))
+    assert operations(journal) == ["dataset", "start", "status", "dataset"]
+
+
+def test_a_journal_that_is_only_described_leaves_the_file_as_it_was(tmp_path):
+    path = tmp_path / "tracking.jsonl"
+    path.write_bytes(b'{"op": "metr')
+    Journal(tmp_path)
+    assert path.read_bytes() == b'{"op": "metr'
 
 
 def test_last_step(tmp_path):

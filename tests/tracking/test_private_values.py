@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from medmamba_monai.tracking.private_values import HIDDEN, without_credentials, without_private_values
+from medmamba_monai.tracking.private_values import HIDDEN, hide_credentials, hide_private_values
 
 
 def test_folders_and_servers_are_hidden():
     config = {"dataset_dir": "/home/someone/data", "tracking_uri": "http://host", "epochs": 3, "ckpt_dir": "$@x + '/y'"}
-    shown = without_private_values({**config, "bundle_root": "."})
+    shown = hide_private_values({**config, "bundle_root": "."})
     assert shown == {**config, "bundle_root": ".", "dataset_dir": HIDDEN, "tracking_uri": HIDDEN}
 
 
@@ -28,13 +28,13 @@ def test_folders_and_servers_are_hidden():
     ],
 )
 def test_a_path_is_hidden_wherever_it_stands(value):
-    shown = without_private_values({"train": {"steps": [{"cache_dir": value}]}, "train#x#cache_dir": value})
+    shown = hide_private_values({"train": {"steps": [{"cache_dir": value}]}, "train#x#cache_dir": value})
     assert "Mueller" not in str(shown)
 
 
 def test_a_value_that_holds_a_private_one_is_hidden():
     config = {"dataset_dir": "Mueller", "note": "images of Mueller", "sum": "$1 / 2", "url": "https://example.org/x"}
-    shown = without_private_values(config)
+    shown = hide_private_values(config)
     assert shown == {"dataset_dir": HIDDEN, "note": HIDDEN, "sum": "$1 / 2", "url": "https://example.org/x"}
 
 
@@ -45,9 +45,9 @@ def test_expressions_that_refer_to_other_values_stay():
         "macro": "%train#reading@",
         "none": None,
     }
-    assert without_private_values(config) == config
+    assert hide_private_values(config) == config
 
 
 def test_an_address_is_shown_without_its_password():
-    assert without_credentials("postgresql://me:secret@host/db") == "postgresql://host/db"
-    assert without_credentials("sqlite:////a/b@c.db") == "sqlite:////a/b@c.db"
+    assert hide_credentials("postgresql://me:secret@host/db") == "postgresql://host/db"
+    assert hide_credentials("sqlite:////a/b@c.db") == "sqlite:////a/b@c.db"

@@ -11,9 +11,9 @@ from mlflow.entities import Run
 from monai.handlers import StatsHandler
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.tracking import TrackedRun
+from medmamba_monai.tracking import RunDataset, TrackedRun, send_pending
 from medmamba_monai.tracking.journal import read_lines
-from medmamba_monai.tracking.run import end_status
+from medmamba_monai.tracking.run import choose_end_status, reopen_run
 from medmamba_monai.training import TrackTraining
 from tests.helpers.small_bundle import SmallBundle
 from tests.helpers.small_training import SmallTraining
@@ -141,12 +141,46 @@ def test_a_run_that_failed_before_it_started_is_there_all_the_same(tmp_path, uri
 def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path, uri):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="cannot write"):
-        TrackedRun(tmp_path / "file" / "run", uri, "phantom", "small")
+        TrackedRun(tmp_path / "file" / "run", uri, "phantom", "small").start()
+
+
+def test_a_run_that_is_only_described_leaves_no_trace(tmp_path):
+    run = TrackedRun(tmp_path / "run", f"sqlite:///{tmp_path}/mlruns.db", "phantom", "small")
+    assert run.run_id is None
+    assert not run.journal.started
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_described_with_another_experiment_stays_the_run_that_it_was(tmp_path, uri):
+    TrackedRun(tmp_path / "run", uri, "phantom", "small").finish("FINISHED")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    assert TrackedRun(tmp_path / "run", uri, "other", "small").run_id is None
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+    assert reopen_run(tmp_path / "run").run_id == run_of(tmp_path / "run", uri).info.run_id
+
+
+def test_a_run_that_has_started_can_be_sent_later(tmp_path, uri):
+    run = TrackedRun(tmp_path / "run", uri, "phantom", "small")
+    run.start()
+    assert run.run_id is None
+    assert send_pending(tmp_path / "run") == 0
+    assert run_of(tmp_path / "run", uri).info.status == "RUNNING"
+
+
+def test_a_run_names_its_dataset(tmp_path, uri):
+    dataset = RunDataset("phantom", "0123456789abcdef" * 4)
+    for _ in range(2):  # a run that goes on names it once
+        TrackedRun(tmp_path / "run", uri, "phantom", "small", dataset=dataset).start()
+    assert send_pending(tmp_path / "run") == 0
+    (found,) = run_of(tmp_path / "run", uri).inputs.dataset_inputs
+    assert (found.dataset.name, found.dataset.digest) == ("phantom", "0123456789abcdef0123456789abcdef0123")
+    assert {tag.key: tag.value for tag in found.tags} == {"mlflow.data.context": "training"}
+    assert str(tmp_path) not in found.dataset.source
 
 
 @pytest.mark.parametrize(
     ("error", "status"),
     [(None, "FINISHED"), (KeyboardInterrupt(), "KILLED"), (SystemExit(2), "KILLED"), (RuntimeError(), "FAILED")],
 )
-def test_end_status(error, status):
-    assert end_status(error) == status
+def test_the_end_of_a_run_chooses_its_status(error, status):
+    assert choose_end_status(error) == status

@@ -12,8 +12,8 @@ import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator, SupervisedTrainer, Trainer
 
-from medmamba_monai.tracking.environment import environment_tags
-from medmamba_monai.tracking.run import TrackedRun, end_status
+from medmamba_monai.tracking.environment import describe_environment
+from medmamba_monai.tracking.run import TrackedRun, choose_end_status
 
 
 class TrackTraining:
@@ -66,9 +66,9 @@ class TrackTraining:
 
     def started(self, engine: Trainer) -> None:
         """Begin the run."""
-        self.run.journal.start(self.run.run_name, self.run.parent, afresh=not self.run.resume)
+        self.run.start()
         self.run.journal.log_params(self.parameters)
-        self.run.journal.set_tags({**environment_tags(engine.state.device), **self.tags})
+        self.run.journal.set_tags({**describe_environment(engine.state.device), **self.tags})
         self.run.system_metrics.start()
         self.run.send()
 
@@ -107,5 +107,5 @@ class TrackTraining:
 
     def exception_raised(self, engine: Engine, error: BaseException) -> None:
         """Record that the run failed or was killed, then let the exception go on."""
-        self.run.finish(end_status(error))
+        self.run.finish(choose_end_status(error))
         raise error

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -10,8 +11,10 @@ import pytest
 from mlflow import MlflowClient
 
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.tracking.dataset import RunDataset
 from medmamba_monai.tracking.journal import Journal
-from medmamba_monai.tracking.mlflow_store import JournalSender, check_tracking_uri, connect, send_pending
+from medmamba_monai.tracking.journal_sender import JournalSender, send_pending
+from medmamba_monai.tracking.mlflow_store import check_tracking_uri, connect
 from tests.helpers.small_bundle import SmallBundle, free_port, mlflow_service
 
 
@@ -26,6 +29,7 @@ def a_run(directory: Path, parent: str | None = None) -> Journal:
     journal.start(directory.name, parent)
     journal.log_params({"epochs": 2})
     journal.set_tags({"dataset": "phantom"})
+    journal.log_dataset(RunDataset("phantom", "abc"))
     for step in (1, 2):
         journal.log_metrics({"train/loss": 1.0 / step}, step)
     (directory / "predictions.csv").write_text("id\n")
@@ -39,6 +43,7 @@ def check_run(client: MlflowClient, run_id: str) -> None:
     assert run.info.status == "FINISHED"
     assert run.data.params == {"epochs": "2"}
     assert run.data.tags["dataset"] == "phantom"
+    assert [found.dataset.name for found in run.inputs.dataset_inputs] == ["phantom"]
     assert [metric.value for metric in client.get_metric_history(run_id, "train/loss")] == [1.0, 0.5]
     assert [file.path for file in client.list_artifacts(run_id, "tables")] == ["tables/predictions.csv"]
 
@@ -48,7 +53,7 @@ def test_a_journal_arrives_in_sqlite_with_its_artifacts_beside_the_database(data
     a_run(tmp_path / "run")
     sender = JournalSender(tmp_path / "run", uri, "phantom")
     assert sender.send()
-    assert sender.pending() == 0
+    assert sender.count_pending() == 0
     check_run(MlflowClient(uri), sender.run_id)
     assert len(list((tmp_path / "mlartifacts").rglob("predictions.csv"))) == 1
 
@@ -64,6 +69,20 @@ def test_sending_again_sends_nothing_twice(database, tmp_path):
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name("phantom")
     assert len(client.search_runs([experiment.experiment_id])) == 1
+
+
+def test_a_line_that_is_sent_twice_changes_nothing(database, tmp_path):
+    uri = f"sqlite:///{database}"
+    journal = a_run(tmp_path / "run")
+    sender = JournalSender(tmp_path / "run", uri, "phantom")
+    sender.send()
+    started = journal.path.read_bytes().index(b"\n") + 1
+    state = tmp_path / "run" / "mlflow.json"
+    state.write_text(json.dumps({**json.loads(state.read_text()), "sent_bytes": started}))
+    again = JournalSender(tmp_path / "run")
+    assert again.count_pending() > 0
+    assert again.send()
+    check_run(MlflowClient(uri), sender.run_id)
 
 
 def test_children_carry_their_parents_id(database, tmp_path):
