@@ -44,10 +44,8 @@ from medmamba_monai import MedMamba, medmamba_tiny
 from medmamba_monai.cli.demo import SETTINGS, SMALL_MEDMAMBA
 from medmamba_monai.core.errors import ends_with_user_errors
 from medmamba_monai.data.cache.dataset import cached_dataset
-from medmamba_monai.images.convert import ConvertImaged
 from medmamba_monai.images.npz import read_npz_array
-from medmamba_monai.images.read import ReadImaged
-from medmamba_monai.images.resize import ResizeImaged
+from medmamba_monai.images.transforms import ConvertImaged, ReadImaged, ResizeImaged
 
 BATCH = 64
 BASELINE, FORMER, IN_MEMORY, ON_DISK = "no cache", "memory, float32", "memory, uint8", "disk, uint8"

@@ -1,9 +1,11 @@
 """From a file to the pixels that a person sees: PNG, JPEG, TIFF, BMP, GIF, WebP, DICOM, NIfTI and npz."""
 
-from medmamba_monai.images.convert import ConvertImage, ConvertImaged
+from medmamba_monai.images.convert import ConvertImage
+from medmamba_monai.images.kinds import READABLE_SUFFIXES
 from medmamba_monai.images.raw_image import ImageFacts
-from medmamba_monai.images.read import READABLE_SUFFIXES, ReadImage, ReadImaged, describe_image
-from medmamba_monai.images.resize import ResizeImage, ResizeImaged, ToUint8d
+from medmamba_monai.images.read import ReadImage, describe_image
+from medmamba_monai.images.resize import ResizeImage
+from medmamba_monai.images.transforms import ConvertImaged, ReadImaged, ResizeImaged, ToUint8d
 
 __all__ = [
     "READABLE_SUFFIXES",

@@ -6,12 +6,8 @@ the metadata that these attach and remove, which take most of their time.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import Any
-
 import torch
-from monai.config import KeysCollection
-from monai.transforms import MapTransform, Transform
+from monai.transforms import Transform
 
 from medmamba_monai.core.errors import UserError
 
@@ -49,28 +45,3 @@ class ConvertImage(Transform):
             )
         values = image.to(torch.float32, copy=True).div_(255).mul_(2).sub_(1)
         return values.repeat_interleave(self.channels // len(image), 0) if len(image) < self.channels else values
-
-
-class ConvertImaged(MapTransform):
-    """Dictionary version of :class:`ConvertImage`.
-
-    Args:
-        keys: entries that hold an image, replaced by the converted one.
-        channels: see :class:`ConvertImage`.
-        allow_missing_keys: whether an item may lack a key.
-    """
-
-    def __init__(self, keys: KeysCollection, channels: int, allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.convert = ConvertImage(channels)
-
-    def __repr__(self) -> str:
-        """The transform with all that decides what it returns."""
-        return f"ConvertImaged({self.keys}, {self.convert}, {self.allow_missing_keys})"
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return a copy of the item with its images converted."""
-        item = dict(data)
-        for key in self.key_iterator(item):
-            item[key] = self.convert(item[key])
-        return item

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.images.dicom.window import apply_window
 from medmamba_monai.images.raw_image import RawImage
 
 IntensityRange = tuple[float, float] | Literal["full", "image"] | None
@@ -82,28 +83,6 @@ def scale_to_display(raw: RawImage, rules: Rules, name: str) -> tuple[np.ndarray
     if raw.hidden is not None:
         shown = np.where(raw.hidden, np.zeros((), shown.dtype), shown)
     return _on_background(shown, raw, rules.background, name)
-
-
-def apply_window(values: np.ndarray, center: float, width: float, function: str = "LINEAR_EXACT") -> np.ndarray:
-    """Apply a window by the formulas of DICOM PS3.3 C.11.2.1.2 and C.11.2.1.3.
-
-    Args:
-        values: in the units of the window.
-        center: the value that becomes middle gray.
-        width: the values around it that become black to white; positive, at least 1 for LINEAR.
-        function: LINEAR, LINEAR_EXACT or SIGMOID.
-
-    Returns:
-        float64 array, 0 to 255.
-    """
-    values = values.astype(np.float64)
-    if function == "SIGMOID":
-        return 255 / (1 + np.exp(np.clip(-4 * (values - center) / width, -700, 700)))
-    if function == "LINEAR":
-        center, width = center - 0.5, width - 1
-    if width == 0:
-        return np.where(values > center, 255.0, 0.0)
-    return np.clip(((values - center) / width + 0.5) * 255, 0, 255)
 
 
 def _finite(raw: RawImage, rules: Rules, name: str) -> np.ndarray:

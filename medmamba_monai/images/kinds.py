@@ -15,7 +15,7 @@ from medmamba_monai.images.dicom.series import read_multiframe, read_series
 from medmamba_monai.images.nifti import NIFTI_SUFFIXES, count_nifti_frames, is_nifti, read_nifti
 from medmamba_monai.images.npz import NpzReference, read_npz_array
 from medmamba_monai.images.pillow.read import PICTURE_SUFFIXES, count_picture_frames, is_picture, read_picture
-from medmamba_monai.images.raw_image import Frame, Limits, RawImage
+from medmamba_monai.images.raw_image import FileFormat, Frame, Limits, RawImage
 
 READABLE_SUFFIXES = (*PICTURE_SUFFIXES, *DICOM_SUFFIXES, *NIFTI_SUFFIXES)
 
@@ -51,7 +51,7 @@ def read_raw(source: str | os.PathLike[str], spatial_dims: int, frame: Frame, li
         text, frame = named.file, named.frame
     path = Path(text)
     folder = spatial_dims == 3 and path.is_dir()
-    kind = "DICOM" if folder else _kind(path)
+    kind: FileFormat = "DICOM" if folder else _find_format(path)
     if kind == "DICOM" and spatial_dims == 3:
         if isinstance(frame, int):
             raise UserError(f"{format_path(path)}: frame {frame} is named, which is flat; set spatial_dims to 2")
@@ -74,7 +74,7 @@ def count_frames(path: str | os.PathLike[str]) -> int:
     if Path(path).is_dir():
         return 1
     counts = {"picture": count_picture_frames, "DICOM": count_dicom_frames, "NIfTI": count_nifti_frames}
-    return counts[_kind(Path(path))](Path(path))
+    return counts[_find_format(Path(path))](Path(path))
 
 
 def is_image_file(path: str | os.PathLike[str]) -> bool:
@@ -98,7 +98,7 @@ def looks_like_dicom(path: str | os.PathLike[str]) -> bool:
         return False
 
 
-def _kind(path: Path) -> str:
+def _find_format(path: Path) -> FileFormat:
     head = _checked_head(path)
     if is_dicom(head):  # first: a DICOM file may begin with the bytes of a TIFF file
         return "DICOM"
@@ -146,7 +146,9 @@ def _from_npz(reference: NpzReference, spatial_dims: int, limits: Limits) -> Raw
     return describe_array(array[reference.index], format_path(str(reference)), spatial_dims, limits, "npz")
 
 
-def describe_array(values: np.ndarray, name: str, spatial_dims: int, limits: Limits, kind: str = "array") -> RawImage:
+def describe_array(
+    values: np.ndarray, name: str, spatial_dims: int, limits: Limits, source: FileFormat = "array"
+) -> RawImage:
     """Return an array as what a file would hold: its full range by its type, and no rule of intensity applied.
 
     Args:
@@ -154,7 +156,7 @@ def describe_array(values: np.ndarray, name: str, spatial_dims: int, limits: Lim
         name: what it is called in messages.
         spatial_dims: 2 or 3.
         limits: what it may take.
-        kind: what it came from.
+        source: what it came from.
 
     Raises:
         UserError: it is neither gray nor RGB in these dimensions, or too large.
@@ -166,7 +168,8 @@ def describe_array(values: np.ndarray, name: str, spatial_dims: int, limits: Lim
         )
     limits.check(name, values.shape[:spatial_dims], values.dtype.itemsize * (3 if color else 1))
     nominal, has_default = _full_range(values.dtype), values.dtype == np.uint8
-    return RawImage(np.array(values, order="C"), f"{kind}, {values.dtype}", color, nominal, has_default)
+    description = f"{source}, {values.dtype}"
+    return RawImage(np.array(values, order="C"), description, color, nominal, has_default, format=source)
 
 
 def _full_range(dtype: np.dtype) -> tuple[float, float] | None:

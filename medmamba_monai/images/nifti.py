@@ -132,7 +132,7 @@ def _image(path: Path, header: nibabel.Nifti1Header, limits: Limits, name: str) 
         file.seek(0)
         content = (gzip.GzipFile(fileobj=file) if packed else file).read(bound + 1)  # to the end: checks the sum
     if len(content) > bound:
-        raise limits.too_long(name, bound)
+        raise limits.explain_excess(name, bound)
     second = _header_class(content) is nibabel.Nifti2Header
     if content[344:347] == b"ni1" or content[4:7] == b"ni2":
         return (nibabel.Nifti2Pair if second else nibabel.Nifti1Pair).from_filename(_header_path(path), mmap=False)
@@ -171,13 +171,13 @@ def _raw(stored: np.ndarray, image: Any) -> RawImage:
     nominal = None
     if stored.dtype.kind != "f":
         nominal = float(np.iinfo(stored.dtype).min), float(np.iinfo(stored.dtype).max)
-    return RawImage(stored, kind, nominal=nominal, has_default=stored.dtype == np.uint8)
+    return RawImage(stored, kind, nominal=nominal, has_default=stored.dtype == np.uint8, format="NIfTI")
 
 
 def _colors(stored: np.ndarray, kind: str) -> RawImage:
     colors = np.stack([stored[channel] for channel in "RGB"], axis=-1)
     alpha = stored["A"].astype(np.float32) / np.float32(255) if "A" in (stored.dtype.names or ()) else None
-    return RawImage(colors, kind, True, alpha=alpha)
+    return RawImage(colors, kind, True, alpha=alpha, format="NIfTI")
 
 
 def _oriented(raw: RawImage, affine: np.ndarray, spatial_dims: int, name: str) -> RawImage:

@@ -16,6 +16,9 @@ MAX_BYTES = 2**31
 _EIGHT_BITS = (0.0, 255.0)
 _SLACK = 2**24  # bytes of what a file holds beside its header and pixels
 
+FileFormat = Literal["picture", "DICOM", "NIfTI", "npz", "array"]
+"""Which reader read a file; an array is what was in memory already."""
+
 Frame = int | Literal["all", "first"] | None
 """Which frame: its number, "first" whatever there is, or only of files that have one (None, "all")."""
 
@@ -39,18 +42,20 @@ class Limits:
             UserError: an axis is empty, or there are more pixels or bytes than allowed.
         """
         if min(size) < 1:
-            raise UserError(f"{name}: has the size {_size(size)}; download it again")
+            raise UserError(f"{name}: has the size {_format_size(size)}; download it again")
         if math.prod(size) > self.pixels:
-            raise UserError(f"{name}: is too large to decode ({_size(size)}); crop it, or raise max_pixels if meant")
+            raise UserError(
+                f"{name}: is too large to decode ({_format_size(size)}); crop it, or raise max_pixels if meant"
+            )
         if math.prod(size) * bytes_per_pixel > self.bytes:
-            raise self.too_long(name)
+            raise self.explain_excess(name)
 
     def bound(self, told: float) -> int:
-        """How many bytes to inflate where a header tells of so many: 16 MiB more, for what is around the pixels."""
+        """Return how many bytes to inflate where a header tells of so many: 16 MiB more, for what is beside pixels."""
         return min(self.bytes, int(told) + _SLACK)
 
-    def too_long(self, name: str, bound: int | None = None) -> UserError:
-        """The error for more bytes than allowed, or than a bound."""
+    def explain_excess(self, name: str, bound: int | None = None) -> UserError:
+        """Return the error for more bytes than allowed, or than a bound."""
         if bound is not None and bound < self.bytes:
             return UserError(
                 f"{name}: expands to {bound} bytes and more, which its header does not tell; download it again"
@@ -86,6 +91,7 @@ class RawImage:
         window: center and width, where that is how the file asks to be shown.
         display: how the file asks to be shown, where it asks for something.
         frames: how many frames the file has.
+        format: which reader read it.
     """
 
     values: np.ndarray
@@ -99,9 +105,10 @@ class RawImage:
     window: tuple[float, float] | None = None
     display: Display | None = None
     frames: int = 1
+    format: FileFormat = "picture"
 
-    def visible_values(self) -> np.ndarray:
-        """The finite values outside padding, as one axis."""
+    def get_visible_values(self) -> np.ndarray:
+        """Return the finite values outside padding, as one axis."""
         values = self.values if self.hidden is None else self.values[~self.hidden]
         return values[np.isfinite(values)] if values.dtype.kind == "f" else values.reshape(-1)
 
@@ -128,6 +135,8 @@ class ImageFacts:
             ``window 40, 400`` (with its function, unless that is LINEAR), ``VOI LUT ...``, ``full range`` of the type,
             ``windows differ`` between slices, or ``not known``.
         needs_range: whether `ReadImage` refuses it unless `window` or `intensity_range` is declared.
+        format: which reader read it.
+        has_own_window: whether the file itself says, by a window or a table, which values are black and white.
     """
 
     kind: str
@@ -143,11 +152,13 @@ class ImageFacts:
     has_display: bool = True
     display: str = "full range"
     needs_range: bool = False
+    format: FileFormat = "picture"
+    has_own_window: bool = False
 
 
 def describe_raw_image(raw: RawImage) -> ImageFacts:
-    """Look at a decoded image."""
-    visible = raw.visible_values()
+    """Describe a decoded image."""
+    visible = raw.get_visible_values()
     usable = raw.has_default and raw.nominal is not None if raw.display is None else raw.display.usable
     non_finite = int(raw.values.size - np.isfinite(raw.values).sum()) if raw.values.dtype.kind == "f" else 0
     return ImageFacts(
@@ -164,11 +175,13 @@ def describe_raw_image(raw: RawImage) -> ImageFacts:
         has_display=usable and (raw.display is not None or raw.nominal == _EIGHT_BITS),
         display=str(raw.display or ("full range" if usable else "not known")),
         needs_range=not usable,
+        format=raw.format,
+        has_own_window=raw.display is not None,
     )
 
 
 def choose_frame(name: str, frames: int, frame: Frame) -> int:
-    """Index of the frame to read.
+    """Choose the index of the frame to read.
 
     Raises:
         UserError: there are several and none is named, or there is no such frame.
@@ -185,5 +198,5 @@ def choose_frame(name: str, frames: int, frame: Frame) -> int:
     raise UserError(f"{name}: has {frames} frames; {how} {name}#frame[0] and so on")
 
 
-def _size(size: Sequence[int]) -> str:
+def _format_size(size: Sequence[int]) -> str:
     return " x ".join(str(length) for length in size)

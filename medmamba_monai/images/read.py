@@ -7,18 +7,16 @@ values or other axes than a person sees.
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Mapping
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-from monai.config import KeysCollection
-from monai.transforms import MapTransform, Transform
+from monai.transforms import Transform
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
 from medmamba_monai.images.intensity import Background, IntensityRange, Rules, scale_to_display
-from medmamba_monai.images.kinds import READABLE_SUFFIXES, count_frames, describe_array, is_image_file, read_raw
+from medmamba_monai.images.kinds import describe_array, read_raw
 from medmamba_monai.images.raw_image import (
     MAX_BYTES,
     MAX_PIXELS,
@@ -28,18 +26,6 @@ from medmamba_monai.images.raw_image import (
     RawImage,
     describe_raw_image,
 )
-
-__all__ = [
-    "READABLE_SUFFIXES",
-    "READING_VERSION",
-    "ImageFacts",
-    "ReadImage",
-    "ReadImaged",
-    "count_frames",
-    "describe_image",
-    "is_image_file",
-]
-
 
 READING_VERSION = 1
 """Part of every store's identity: to be raised when the pixels of any file change, read or resized."""
@@ -155,41 +141,6 @@ class ReadImage(Transform):
         if (planes != planes[:1]).any():
             raise UserError(f"{name}: is a color image, but 1 channel is declared; set channels to 3 in the card")
         return np.ascontiguousarray(planes[:1])
-
-
-class ReadImaged(MapTransform):
-    """Dictionary version of :class:`ReadImage`.
-
-    Args:
-        keys: entries that hold a path, replaced by the tensor.
-        channels: see :class:`ReadImage`, as for the options.
-        spatial_dims: dimensions of the images.
-        allow_missing_keys: whether an item may lack a key.
-        options: further arguments of :class:`ReadImage`, by name.
-    """
-
-    def __init__(
-        self,
-        keys: KeysCollection,
-        channels: int,
-        spatial_dims: int = 2,
-        *,
-        allow_missing_keys: bool = False,
-        **options: Any,
-    ) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.read = ReadImage(channels, spatial_dims, **options)
-
-    def __repr__(self) -> str:
-        """The transform with all that decides what it returns."""
-        return f"ReadImaged({self.keys}, {self.read}, {self.allow_missing_keys})"
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return a copy of the item with its images read."""
-        item = dict(data)
-        for key in self.key_iterator(item):
-            item[key] = self.read(item[key])
-        return item
 
 
 def describe_image(

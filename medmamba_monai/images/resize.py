@@ -7,12 +7,10 @@ the values differ by up to a tenth of the range.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
-from monai.config import KeysCollection
-from monai.transforms import MapTransform, Transform
+from monai.transforms import Transform
 from torch.nn import functional
 
 from medmamba_monai.core.errors import UserError
@@ -59,61 +57,6 @@ class ResizeImage(Transform):
             scaled = _scale(scaled.flatten(2), (self.spatial_size[0], scaled[0, 0].numel()))
         scaled = scaled.reshape(len(image), *self.spatial_size)
         return round_to_uint8(scaled) if image.dtype == torch.uint8 else scaled
-
-
-class ResizeImaged(MapTransform):
-    """Dictionary version of :class:`ResizeImage`.
-
-    Args:
-        keys: entries that hold an image, replaced by the scaled one.
-        spatial_size: see :class:`ResizeImage`.
-        allow_missing_keys: whether an item may lack a key.
-    """
-
-    def __init__(self, keys: KeysCollection, spatial_size: Sequence[int], allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.resize = ResizeImage(spatial_size)
-
-    def __repr__(self) -> str:
-        """The transform with all that decides what it returns."""
-        return f"ResizeImaged({self.keys}, {self.resize}, {self.allow_missing_keys})"
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return a copy of the item with its images scaled."""
-        item = dict(data)
-        for key in self.key_iterator(item):
-            item[key] = self.resize(item[key])
-        return item
-
-
-class ToUint8d(MapTransform):
-    """Round what other transforms made of an image back to uint8, the one type that a store of images keeps.
-
-    Args:
-        keys: entries that hold an image of any type with values from 0 to 255, replaced by a plain uint8 tensor.
-        allow_missing_keys: whether an item may lack a key.
-    """
-
-    def __init__(self, keys: KeysCollection, allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, allow_missing_keys)
-
-    def __repr__(self) -> str:
-        """The transform with all that decides what it returns."""
-        return f"ToUint8d({self.keys}, {self.allow_missing_keys})"
-
-    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return a copy of the item with its images rounded.
-
-        Raises:
-            UserError: an image has values that no uint8 stands for; names the item.
-        """
-        item = dict(data)
-        for key in self.key_iterator(item):
-            try:
-                item[key] = round_to_uint8(torch.as_tensor(item[key]))
-            except UserError as error:
-                raise UserError(f"{item.get('id', 'an item')}, {key}: {error}") from error
-        return item
 
 
 def round_to_uint8(image: torch.Tensor) -> torch.Tensor:

@@ -5,7 +5,8 @@ import torch
 from monai.transforms import Compose, EnsureTyped, RepeatChanneld, ScaleIntensityRanged
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.images.convert import ConvertImage, ConvertImaged
+from medmamba_monai.images.convert import ConvertImage
+from medmamba_monai.images.transforms import ConvertImaged
 
 ALL_BYTES = torch.arange(256, dtype=torch.uint8)
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.images.intensity import Rules, apply_window, scale_to_display
+from medmamba_monai.images.dicom.window import apply_window
+from medmamba_monai.images.intensity import Rules, scale_to_display
 from medmamba_monai.images.raw_image import RawImage
 
 DEEP = np.array([[0, 100, 4095]], np.uint16)

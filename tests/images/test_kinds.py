@@ -9,8 +9,8 @@ from PIL import Image
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.images import ReadImage
-from medmamba_monai.images.kinds import looks_like_dicom
-from medmamba_monai.images.read import READABLE_SUFFIXES, count_frames, is_image_file
+from medmamba_monai.images.kinds import READABLE_SUFFIXES, count_frames, is_image_file, looks_like_dicom
+from medmamba_monai.images.read import describe_image
 from tests.helpers.dicom_files import write
 
 GRAY = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
@@ -87,3 +87,15 @@ def test_single_files_and_folders_have_one_frame(tmp_path: Path) -> None:
     nibabel.save(nibabel.Nifti1Image(GRAY, np.eye(4)), tmp_path / "a.nii")
     write(tmp_path / "a.dcm", GRAY)
     assert [count_frames(tmp_path / name) for name in ("a.png", "a.nii", "a.dcm", "")] == [1, 1, 1, 1]
+
+
+def test_the_format_and_the_window_are_told_apart_from_the_words(tmp_path: Path) -> None:
+    Image.fromarray(GRAY).save(tmp_path / "a.png")
+    nibabel.save(nibabel.Nifti1Image(GRAY[..., None], np.eye(4)), tmp_path / "a.nii")
+    np.savez(tmp_path / "a.npz", images=GRAY[None])
+    write(tmp_path / "a.dcm", GRAY)
+    write(tmp_path / "b.dcm", GRAY, WindowCenter=40, WindowWidth=400)
+    names = ("a.png", "a.nii", "a.npz#images[0]", "a.dcm", "b.dcm")
+    facts = [describe_image(tmp_path / name) for name in names]
+    assert [fact.format for fact in facts] == ["picture", "NIfTI", "npz", "DICOM", "DICOM"]
+    assert [fact.has_own_window for fact in facts] == [False, False, False, False, True]

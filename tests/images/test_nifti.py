@@ -10,7 +10,8 @@ import pytest
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.images import ReadImage
-from medmamba_monai.images.read import count_frames, describe_image
+from medmamba_monai.images.kinds import count_frames
+from medmamba_monai.images.read import describe_image
 
 VOLUME = np.arange(24, dtype=np.uint8).reshape(2, 3, 4) * 10
 LPS = np.diag([-1.0, -1, 1, 1])

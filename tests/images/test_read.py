@@ -14,7 +14,8 @@ from PIL import Image
 
 from medmamba_monai.core.errors import UserError, find_user_error
 from medmamba_monai.images import ReadImage, ReadImaged
-from medmamba_monai.images.read import ImageFacts, describe_image
+from medmamba_monai.images.raw_image import ImageFacts
+from medmamba_monai.images.read import describe_image
 from tests.helpers.image_bytes import png, saved
 from tests.helpers.small_data import npz_content, write_npz
 

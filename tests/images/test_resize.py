@@ -10,7 +10,8 @@ from monai.transforms import Resized
 from PIL import Image
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.images.resize import ResizeImage, ResizeImaged, ToUint8d, round_to_uint8
+from medmamba_monai.images.resize import ResizeImage, round_to_uint8
+from medmamba_monai.images.transforms import ResizeImaged, ToUint8d
 
 
 def random_image(*shape: int) -> torch.Tensor:

@@ -10,8 +10,7 @@ from pathlib import Path
 from medmamba_monai.core.documents import is_hidden, join_inside, path_to_text
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import FrameReference, format_path
-from medmamba_monai.images.kinds import looks_like_dicom
-from medmamba_monai.images.read import count_frames, is_image_file
+from medmamba_monai.images.kinds import count_frames, is_image_file, looks_like_dicom
 
 
 @dataclass(frozen=True)

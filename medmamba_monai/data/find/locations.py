@@ -12,7 +12,7 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
 from medmamba_monai.core.parallel import map_images
 from medmamba_monai.data.find.image_files import list_image_files
-from medmamba_monai.images.read import READABLE_SUFFIXES
+from medmamba_monai.images.kinds import READABLE_SUFFIXES
 
 logger = logging.getLogger("medmamba_monai.data")
 

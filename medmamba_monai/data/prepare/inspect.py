@@ -17,10 +17,7 @@ from medmamba_monai.core.parallel import map_images
 from medmamba_monai.data.counts import list_labels
 from medmamba_monai.data.folds.make import Sample
 from medmamba_monai.data.prepare.near_duplicates import compute_fingerprint, find_near_duplicates
-from medmamba_monai.images.read import ImageFacts
-
-OWN_WINDOW = ("window", "VOI LUT")
-"""How `ImageFacts.display` begins where a DICOM file says itself which values are black and white."""
+from medmamba_monai.images.raw_image import ImageFacts
 
 _SHOWN_ERRORS = 10
 _EIGHT_BITS = 255
@@ -37,6 +34,8 @@ class Inspection:
         stored_range: smallest and largest stored value of all images.
         nominal_range: what the stored type can hold; None where the images differ or it has no bounds.
         windows: number of images of each class by what scales them, such as ``window 40, 400``; DICOM files only.
+        dicom: number of DICOM images.
+        own_windows: number of those that say themselves which values are black and white.
         depths: number of different ranges that the files can hold.
         blank: number of images that have one value everywhere.
         duplicates: ids that have exactly the same pixels, a tuple for each such picture that is not blank.
@@ -48,6 +47,8 @@ class Inspection:
     stored_range: tuple[float, float]
     nominal_range: tuple[float, float] | None
     windows: dict[str, dict[str, int]]
+    dicom: int
+    own_windows: int
     depths: int
     blank: int
     duplicates: tuple[tuple[str, ...], ...]
@@ -113,6 +114,8 @@ def _inspection(samples: Sequence[Sample], looks: Sequence[Look], look_for_near:
         stored_range=find_stored_range(facts),
         nominal_range=next(iter(nominal)) if len(nominal) == 1 else None,
         windows=_windows(samples, looks),
+        dicom=sum(fact.format == "DICOM" for fact in facts),
+        own_windows=sum(fact.format == "DICOM" and fact.has_own_window for fact in facts),
         depths=len(nominal),
         blank=sum(look.blank for look in looks),
         duplicates=_duplicates(samples, looks),
@@ -131,15 +134,10 @@ def uses_little(low: float, high: float, nominal: tuple[float, float]) -> bool:
     return nominal[1] > _EIGHT_BITS and high - low < _LITTLE_OF_THE_RANGE * (nominal[1] - nominal[0])
 
 
-def has_own_window(facts: ImageFacts) -> bool:
-    """Whether a DICOM file says itself, by a window or a table, which values are black and white."""
-    return facts.display.startswith(OWN_WINDOW)
-
-
 def _windows(samples: Sequence[Sample], looks: Iterable[Look]) -> dict[str, dict[str, int]]:
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for sample, look in zip(samples, looks, strict=True):
-        if look.facts is not None and look.facts.kind.startswith("DICOM"):
+        if look.facts is not None and look.facts.format == "DICOM":
             label = " ".join(map(str, list_labels(sample.label))) or "no label"
             counts[label][look.facts.display] += 1
     return {label: dict(found.most_common()) for label, found in counts.items()}

@@ -11,7 +11,7 @@ from medmamba_monai.data.counts import count_labels, list_labels
 from medmamba_monai.data.find.found import FoundData
 from medmamba_monai.data.folds.fold_list import FoldList
 from medmamba_monai.data.folds.make import Sample
-from medmamba_monai.data.prepare.inspect import OWN_WINDOW, Inspection, uses_little
+from medmamba_monai.data.prepare.inspect import Inspection, uses_little
 
 REPORT_NAME = "prepare_report.json"
 
@@ -48,6 +48,8 @@ def build_report(
         "stored_values": list(inspection.stored_range),
         "nominal_values": list(inspection.nominal_range) if inspection.nominal_range else None,
         "windows_per_class": inspection.windows,
+        "dicom_images": inspection.dicom,
+        "dicom_images_with_own_window": inspection.own_windows,
         "different_depths": inspection.depths,
         "blank_images": inspection.blank,
         "groups": groups,
@@ -184,8 +186,8 @@ def _mixed_windows(report: dict[str, Any]) -> list[str]:
     """Where what scales the images differs between classes: it would give the class away."""
     counts = report["windows_per_class"]
     usual = {label: next(iter(found)) for label, found in counts.items()}
-    some = {display.startswith(OWN_WINDOW) for found in counts.values() for display in found}
-    if report["declared"] or (len(set(usual.values())) < 2 and len(some) < 2):
+    some_have_none = 0 < report["dicom_images_with_own_window"] < report["dicom_images"]
+    if report["declared"] or (len(set(usual.values())) < 2 and not some_have_none):
         return []
     listed = "; ".join(f"class {label}: {dict(list(found.items())[:3])}" for label, found in counts.items())
     low, high = report["stored_values"]
@@ -197,8 +199,12 @@ def _mixed_windows(report: dict[str, Any]) -> list[str]:
 
 def _little_used(report: dict[str, Any]) -> list[str]:
     nominal, (low, high) = report["nominal_values"], report["stored_values"]
-    windowed = any(kind.startswith(OWN_WINDOW) for found in report["windows_per_class"].values() for kind in found)
-    if nominal is None or windowed or report["declared"] or not uses_little(low, high, nominal):
+    if (
+        nominal is None
+        or report["dicom_images_with_own_window"]
+        or report["declared"]
+        or not uses_little(low, high, nominal)
+    ):
         return []
     return [
         f"stored values are {low:g} to {high:g}, of {nominal[0]:g} to {nominal[1]:g} that the files can hold: images "

@@ -16,7 +16,8 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.data.find.image_files import ImageFile, Listing, list_image_files
 from medmamba_monai.images.dicom.tags import read_tag
 from medmamba_monai.images.kinds import looks_like_dicom
-from medmamba_monai.images.read import ImageFacts, describe_image
+from medmamba_monai.images.raw_image import FileFormat, ImageFacts
+from medmamba_monai.images.read import describe_image
 
 OPENED = 200
 """How many images are opened; `prepare` opens all of them."""
@@ -124,10 +125,9 @@ def _spread(images: Sequence[ImageFile]) -> tuple[ImageFile, ...]:
 
 def _refuse_mixtures(look: FirstLook, facts: Sequence[ImageFacts]) -> None:
     """Pictures, DICOM and NIfTI have values in different units, which no one range fits."""
-    first: dict[str, Path] = {}
+    first: dict[FileFormat, Path] = {}
     for image, fact in zip(look.opened, facts, strict=True):
-        kind = fact.kind.split()[0].strip(",")
-        first.setdefault(kind if kind in ("DICOM", "NIfTI") else "picture", look.path(image))
+        first.setdefault(fact.format, look.path(image))
     if len(first) > 1:
         listed = " and ".join(f"{kind} ({path})" for kind, path in first.items())
         raise UserError(f"--images {look.folder}: holds {listed}, whose values have different units; keep one kind")

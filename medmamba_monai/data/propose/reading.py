@@ -7,10 +7,11 @@ from typing import Any
 
 from medmamba_monai.cards.card import DatasetCard
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.data.prepare.inspect import find_stored_range, has_own_window, uses_little
+from medmamba_monai.data.prepare.inspect import find_stored_range, uses_little
 from medmamba_monai.data.propose.first_look import FirstLook
 from medmamba_monai.images.kinds import count_frames
-from medmamba_monai.images.read import ImageFacts, ReadImage
+from medmamba_monai.images.raw_image import ImageFacts
+from medmamba_monai.images.read import ReadImage
 
 _EIGHT_BITS = (0.0, 255.0)
 
@@ -41,7 +42,7 @@ def propose_reading(look: FirstLook, given: dict[str, Any], remarks: list[str]) 
 
 def _range(look: FirstLook, remarks: list[str]) -> dict[str, Any]:
     """One range for all images where their files do not say, or not all alike, how they look."""
-    windowed = sum(has_own_window(fact) for fact in look.facts)
+    windowed = sum(fact.has_own_window for fact in look.facts)
     if windowed == len(look.facts):
         return {}
     low, high = find_stored_range(look.facts)
@@ -69,7 +70,7 @@ def _needs_range(look: FirstLook, low: float, high: float) -> bool:
         by_depth[fact.nominal or _EIGHT_BITS].append(fact)
     if len(by_depth) == 1:
         return uses_little(low, high, next(iter(by_depth)))
-    dicom = any(fact.kind.startswith("DICOM") for fact in look.facts)
+    dicom = any(fact.format == "DICOM" for fact in look.facts)
     dark = [full for full, facts in by_depth.items() if uses_little(*find_stored_range(facts), full)]
     if dark or (dicom and _EIGHT_BITS in by_depth):
         counts = ", ".join(f"{full[0]:g} to {full[1]:g}: {len(facts)}" for full, facts in sorted(by_depth.items()))
@@ -88,7 +89,7 @@ def _full_range(look: FirstLook) -> list[str]:
     if len(nominal) > 1:
         return ["files of different bit depths: each is scaled by the full range of its own type"]
     least, most = nominal[0]
-    window = "no window in the files: " if look.facts[0].kind.startswith("DICOM") else ""
+    window = "no window in the files: " if look.facts[0].format == "DICOM" else ""
     return [
         f"{window}their full range, {least:g} to {most:g}, becomes 0 to 255; --window CENTER WIDTH or "
         "--intensity_range LOW HIGH shows less of it, with more contrast"

@@ -33,6 +33,7 @@ from pydicom.valuerep import VR
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
 from medmamba_monai.images.dicom.codestreams import Codestream, read_codestream
+from medmamba_monai.images.dicom.header import count_header_frames
 from medmamba_monai.images.dicom.values import interpret_frame
 from medmamba_monai.images.file_errors import explain_file_errors
 from medmamba_monai.images.raw_image import Frame, Limits, RawImage, choose_frame
@@ -70,11 +71,6 @@ def count_dicom_frames(path: Path) -> int:
     """
     with open_dicom(path, Limits()) as (_, header):
         return count_header_frames(header)
-
-
-def count_header_frames(header: FileDataset) -> int:
-    """Number of frames that a header tells."""
-    return int(header.get("NumberOfFrames") or 1)
 
 
 def read_dicom(path: Path, frame: Frame, limits: Limits) -> RawImage:
@@ -204,7 +200,7 @@ def _plain_stream(file: BinaryIO, path: Path, limits: Limits) -> BinaryIO:
     if syntax is None:
         raise InvalidDicomError("neither DICM at byte 128 nor a known attribute at the start")
     if path.stat().st_size > limits.bytes:
-        raise limits.too_long(format_path(path))
+        raise limits.explain_excess(format_path(path))
     return io.BytesIO(_start(syntax) + file.read())
 
 
@@ -220,7 +216,7 @@ def _inflated(file: BinaryIO, name: str, limits: Limits) -> BinaryIO:
     stream.seek(start + inflated)
     inflated += stream.write(inflater.decompress(inflater.unconsumed_tail, bound - inflated + 1))
     if inflated > bound:
-        raise limits.too_long(name, bound)
+        raise limits.explain_excess(name, bound)
     if not inflater.eof:
         raise EOFError("the deflated part is cut off")
     return stream

@@ -14,18 +14,24 @@ from pydicom.dataset import FileDataset
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
+from medmamba_monai.images.dicom.header import (
+    PixelKind,
+    count_header_frames,
+    get_functional_group,
+    read_code,
+    read_pixel_kind,
+)
 from medmamba_monai.images.dicom.read import (
     DICOM_SUFFIXES,
     check_image,
-    count_header_frames,
     decode_frame,
     is_dicom,
     open_dicom,
 )
-from medmamba_monai.images.dicom.values import get_functional_group, interpret_frame, read_code
-from medmamba_monai.images.dicom.window import DifferingDisplays
+from medmamba_monai.images.dicom.values import interpret_frame
+from medmamba_monai.images.dicom.window import DifferingDisplays, find_common_display
 from medmamba_monai.images.file_errors import explain_file_errors
-from medmamba_monai.images.raw_image import Display, Limits, RawImage
+from medmamba_monai.images.raw_image import Limits, RawImage
 
 _MAX_COSINE_DIFFERENCE = 1e-3
 _MAX_SPACING_DIFFERENCE = 0.01
@@ -43,6 +49,7 @@ class Slice:
         along_row: direction cosines towards the next column, in the patient's axes (LPS).
         along_column: direction cosines towards the next row.
         position: center of the first pixel, in mm.
+        pixels: what its pixels are.
     """
 
     name: str
@@ -50,6 +57,7 @@ class Slice:
     along_row: np.ndarray
     along_column: np.ndarray
     position: np.ndarray
+    pixels: PixelKind
 
     @property
     def normal(self) -> np.ndarray:
@@ -158,7 +166,9 @@ def _slice(header: FileDataset, index: int, name: str) -> Slice:
     if plane is header and count_header_frames(header) > 1:
         raise UserError(f"{name}: tells no position of its single frames; read them in 2 dimensions")
     directions = np.array(cosines, np.float64)
-    return Slice(name, (header.Rows, header.Columns), directions[:3], directions[3:], np.array(position, np.float64))
+    place = np.array(position, np.float64)
+    size = (header.Rows, header.Columns)
+    return Slice(name, size, directions[:3], directions[3:], place, read_pixel_kind(header))
 
 
 def _volume(slices: Sequence[Slice], raws: Sequence[RawImage]) -> RawImage:
@@ -175,7 +185,7 @@ def _volume(slices: Sequence[Slice], raws: Sequence[RawImage]) -> RawImage:
     across = ordered[-1].position - ordered[0].position if len(ordered) > 1 else first.normal
     steps = (first.along_row, first.along_column, across)
     affine[:3, :3] = _LPS_TO_RAS @ np.stack(steps, axis=1)
-    return _stacked([raws[index] for index in order], io_orientation(affine), [item.name for item in ordered])
+    return _stack([raws[index] for index in order], io_orientation(affine), ordered)
 
 
 def _check_alike(first: Slice, other: Slice) -> None:
@@ -203,20 +213,20 @@ def _check_spacing(slices: Sequence[Slice], places: np.ndarray) -> None:
             )
 
 
-def _stacked(raws: Sequence[RawImage], orientation: np.ndarray, names: Sequence[str]) -> RawImage:
-    first = raws[0]
-    for raw, other in zip(raws, names, strict=True):
-        if (raw.kind, raw.color, raw.inverted) != (first.kind, first.color, first.inverted):
-            raise UserError(f"{other}: is {raw.kind}, but {names[0]} of the same series {first.kind}")
+def _stack(raws: Sequence[RawImage], orientation: np.ndarray, slices: Sequence[Slice]) -> RawImage:
+    first, before = raws[0], slices[0]
+    for raw, other in zip(raws, slices, strict=True):
+        if (other.pixels, raw.color, raw.inverted) != (before.pixels, first.color, first.inverted):
+            raise UserError(f"{other.name}: is {other.pixels}, but {before.name} of the same series {before.pixels}")
     ranges = [raw.nominal for raw in raws if raw.nominal is not None]
     hidden = None
     if any(raw.hidden is not None for raw in raws):
         masks = [np.zeros(raw.values.shape, bool) if raw.hidden is None else raw.hidden for raw in raws]
-        hidden = _in_ras(masks, orientation)
-    display = _common_display(raws, names)
+        hidden = _turn_to_ras(masks, orientation)
+    display = find_common_display([raw.display for raw in raws], [item.name for item in slices])
     return replace(
         first,
-        values=_in_ras([raw.values for raw in raws], orientation),
+        values=_turn_to_ras([raw.values for raw in raws], orientation),
         hidden=hidden,
         nominal=(min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else None,
         window=None if isinstance(display, DifferingDisplays) else first.window,
@@ -225,17 +235,6 @@ def _stacked(raws: Sequence[RawImage], orientation: np.ndarray, names: Sequence[
     )
 
 
-def _in_ras(planes: Sequence[np.ndarray], orientation: np.ndarray) -> np.ndarray:
+def _turn_to_ras(planes: Sequence[np.ndarray], orientation: np.ndarray) -> np.ndarray:
     """(rows, columns[, 3]) of each slice to (x, y, z[, 3])."""
     return apply_orientation(np.stack(planes, axis=2).swapaxes(0, 1), orientation)
-
-
-def _common_display(raws: Sequence[RawImage], names: Sequence[str]) -> Display | None:
-    first = raws[0].display
-    for raw, name in zip(raws, names, strict=True):
-        if raw.display != first:
-            return DifferingDisplays(
-                f"{name}: asks for {raw.display or 'no window'}, but {names[0]} of the same volume for "
-                f"{first or 'no window'}"
-            )
-    return first

@@ -1,10 +1,8 @@
-"""Stored numbers of a DICOM frame as a person sees them: rescaling, palettes, padding, windows (PS3.3 C.7.6, C.11)."""
+"""Stored numbers of a DICOM frame in the units of its file: rescaling, palettes, padding (PS3.3 C.7.6, C.11.1)."""
 
 from __future__ import annotations
 
 import math
-import re
-from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -12,10 +10,17 @@ from pydicom.pixels import apply_color_lut
 from pydicom.uid import JPEG2000TransferSyntaxes
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.images.dicom.window import TableDisplay, WindowDisplay, look_up
+from medmamba_monai.images.dicom.header import (
+    count_header_frames,
+    get_functional_group,
+    read_byte_order,
+    read_code,
+    read_pixel_kind,
+)
+from medmamba_monai.images.dicom.lookup_tables import look_up, read_lookup_table
+from medmamba_monai.images.dicom.window import WindowDisplay, read_display
 from medmamba_monai.images.raw_image import RawImage
 
-_CODE = re.compile(r"[A-Z_]+[0-9]*(_[0-9]+)?|PALETTE COLOR")
 _YBR = ("YBR_FULL", "YBR_FULL_422")
 _YBR_OF_JPEG_2000 = ("YBR_ICT", "YBR_RCT")
 
@@ -34,79 +39,36 @@ def interpret_frame(stored: np.ndarray, header: Dataset, index: int, name: str) 
     Raises:
         UserError: the file has a palette, a lookup table or a scale that is not supported.
     """
-    frames = int(header.get("NumberOfFrames") or 1)
+    frames = count_header_frames(header)
     photometric = str(header.PhotometricInterpretation)
     if photometric == "PALETTE COLOR" or stored.ndim == 3:
         colors, bits = _colors(stored, header, photometric, name)
-        return RawImage(colors, describe_kind(header), True, (0.0, 2.0**bits - 1), frames=frames)
+        return RawImage(colors, str(read_pixel_kind(header)), True, (0.0, 2.0**bits - 1), frames=frames, format="DICOM")
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise UserError(
             f"{name}: has one value a pixel, unlike {read_code(header, 'PhotometricInterpretation')}; convert it"
         )
     values, nominal = _rescaled(stored, header, index, name)
     voi = get_functional_group(header, index, "FrameVOILUTSequence") or header
-    display = _display(voi, nominal, _byte_order(header), name)
+    display = read_display(voi, nominal, read_byte_order(header), name)
     return RawImage(
         values,
-        describe_kind(header),
+        str(read_pixel_kind(header)),
         nominal=nominal,
         hidden=_padding(stored, header),
         inverted=photometric == "MONOCHROME1",
-        window=None if display is None or isinstance(display, TableDisplay) else (display.center, display.width),
+        window=(display.center, display.width) if isinstance(display, WindowDisplay) else None,
         display=display,
         frames=frames,
+        format="DICOM",
     )
-
-
-def describe_kind(header: Dataset) -> str:
-    """What a file is, such as "DICOM CT, 16-bit signed, MONOCHROME2"."""
-    bits = header.get("BitsStored") or header.BitsAllocated
-    sign = "signed" if header.get("PixelRepresentation") == 1 else "unsigned"
-    return f"DICOM {read_code(header, 'Modality')}, {bits}-bit {sign}, {read_code(header, 'PhotometricInterpretation')}"
-
-
-def read_code(header: Dataset, keyword: str, default: str = "") -> str:
-    """A coded value; of a damaged file it could be any text, which is not shown."""
-    value = str(header.get(keyword) or default)
-    return value if _CODE.fullmatch(value) else "of unknown kind"
-
-
-def get_functional_group(header: Dataset, index: int, sequence: str) -> Dataset | None:
-    """An item of the functional groups of an enhanced multi-frame file: the frame's own, else the shared one."""
-    own = header.get("PerFrameFunctionalGroupsSequence") or []
-    shared = header.get("SharedFunctionalGroupsSequence") or []
-    for group in [*own[index : index + 1], *shared[:1]]:
-        items = group.get(sequence)
-        if items:
-            return items[0]
-    return None
-
-
-def _first(value: Any) -> float | None:
-    if value is None or isinstance(value, str):
-        return None
-    if isinstance(value, (int, float)):
-        return float(value)
-    return float(value[0]) if len(value) and value[0] not in (None, "") else None
-
-
-def _display(
-    voi: Dataset, nominal: tuple[float, float] | None, order: str, name: str
-) -> TableDisplay | WindowDisplay | None:
-    if tables := voi.get("VOILUTSequence"):
-        table, first, bits = _table(tables[0], nominal is not None and nominal[0] < 0, order)
-        return TableDisplay((table * (255 / (2.0**bits - 1))).tobytes(), first)
-    center, width = _first(voi.get("WindowCenter")), _first(voi.get("WindowWidth"))
-    if center is None or width is None:
-        return None
-    return WindowDisplay(center, width, read_code(voi, "VOILUTFunction", "LINEAR").upper(), name)
 
 
 def _rescaled(
     stored: np.ndarray, header: Dataset, index: int, name: str
 ) -> tuple[np.ndarray, tuple[float, float] | None]:
     if tables := header.get("ModalityLUTSequence"):
-        table, first, bits = _table(tables[0], header.PixelRepresentation == 1, _byte_order(header))
+        table, first, bits = read_lookup_table(tables[0], header.PixelRepresentation == 1, read_byte_order(header))
         return look_up(stored, table, first), (0.0, 2.0**bits - 1)
     item = get_functional_group(header, index, "PixelValueTransformationSequence") or header
     slope, intercept = _number(item, "RescaleSlope", 1.0), _number(item, "RescaleIntercept", 0.0)
@@ -143,24 +105,6 @@ def _padding(stored: np.ndarray, header: Dataset) -> np.ndarray | None:
     return hidden if hidden.any() else None
 
 
-def _byte_order(header: Dataset) -> str:
-    return "<" if header.file_meta.TransferSyntaxUID.is_little_endian else ">"
-
-
-def _table(item: Dataset, signed: bool, order: str) -> tuple[np.ndarray, int, int]:
-    """Entries, the first value that is mapped, and the bits of an entry."""
-    entries, first, bits = (int(part) for part in item.LUTDescriptor)
-    entries = entries or 2**16
-    data = item.LUTData
-    if isinstance(data, bytes):
-        kind = np.uint8 if len(data) < 2 * entries else np.dtype(order + "u2")
-        data = np.frombuffer(data, kind)
-    table = np.asarray(data)[:entries]
-    if len(table) < entries or not 1 <= bits <= 16:
-        raise ValueError(f"a lookup table of {entries} entries with {bits} bits has {len(table)}")
-    return table, first - 2**16 if signed and first >= 2**15 else first, bits
-
-
 def _colors(stored: np.ndarray, header: Dataset, photometric: str, name: str) -> tuple[np.ndarray, int]:
     """RGB and the bits of a sample."""
     if photometric == "PALETTE COLOR":
@@ -169,12 +113,12 @@ def _colors(stored: np.ndarray, header: Dataset, photometric: str, name: str) ->
     known = photometric == "RGB" or (photometric in _YBR and header.BitsStored == 8)
     known = known or (photometric in _YBR_OF_JPEG_2000 and syntax in JPEG2000TransferSyntaxes)
     if not known or stored.shape[-1] != 3 or stored.dtype.kind != "u":
-        raise UserError(f"{name}: has colors of a kind that is not supported ({describe_kind(header)}); convert it")
+        raise UserError(f"{name}: has colors of a kind that is not supported ({read_pixel_kind(header)}); convert it")
     return stored, header.BitsStored
 
 
 def _palette_colors(stored: np.ndarray, header: Dataset, name: str) -> tuple[np.ndarray, int]:
-    if _byte_order(header) == ">":
+    if read_byte_order(header) == ">":
         raise UserError(f"{name}: is a big-endian DICOM file with a palette, which is not supported; convert it")
     entries, first, bits = (int(part) for part in header.RedPaletteColorLookupTableDescriptor)
     first = first - 2**16 if header.PixelRepresentation == 1 and first >= 2**15 else first

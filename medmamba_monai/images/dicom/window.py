@@ -1,18 +1,45 @@
-"""How a DICOM file asks to be shown: its window or its table, comparable between the slices of a volume."""
+"""Windows and VOI tables (PS3.3 C.11.2): applied to values, read from a DICOM file, compared between its slices."""
 
 from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from pydicom.dataset import Dataset
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.images.intensity import apply_window
+from medmamba_monai.images.dicom.header import read_code
+from medmamba_monai.images.dicom.lookup_tables import look_up, read_lookup_table
+from medmamba_monai.images.raw_image import Display
 
 _FUNCTIONS = {"LINEAR": 1.0, "LINEAR_EXACT": 0.0, "SIGMOID": 0.0}
 """The functions of a window and the least width of each."""
+
+
+def apply_window(values: np.ndarray, center: float, width: float, function: str = "LINEAR_EXACT") -> np.ndarray:
+    """Apply a window by the formulas of DICOM PS3.3 C.11.2.1.2 and C.11.2.1.3.
+
+    Args:
+        values: in the units of the window.
+        center: the value that becomes middle gray.
+        width: the values around it that become black to white; positive, at least 1 for LINEAR.
+        function: LINEAR, LINEAR_EXACT or SIGMOID.
+
+    Returns:
+        float64 array, 0 to 255.
+    """
+    values = values.astype(np.float64)
+    if function == "SIGMOID":
+        return 255 / (1 + np.exp(np.clip(-4 * (values - center) / width, -700, 700)))
+    if function == "LINEAR":
+        center, width = center - 0.5, width - 1
+    if width == 0:
+        return np.where(values > center, 255.0, 0.0)
+    return np.clip(((values - center) / width + 0.5) * 255, 0, 255)
 
 
 @dataclass(frozen=True)
@@ -106,7 +133,50 @@ class DifferingDisplays:
         return "windows differ"
 
 
-def look_up(values: np.ndarray, table: np.ndarray, first: int) -> np.ndarray:
-    """Entries of a table for values, those beyond its ends by the last entry there."""
-    places = np.clip(np.rint(values).astype(np.int64) - first, 0, len(table) - 1)
-    return table[places]
+def read_display(
+    voi: Dataset, nominal: tuple[float, float] | None, order: str, name: str
+) -> TableDisplay | WindowDisplay | None:
+    """Read how a file asks to be shown.
+
+    Args:
+        voi: the part of its header that tells.
+        nominal: the range of the rescaled values, where it is known.
+        order: NumPy's sign of the file's byte order.
+        name: the file, for errors.
+
+    Returns:
+        Its first table or else its first window; None where it has neither.
+    """
+    if tables := voi.get("VOILUTSequence"):
+        table, first, bits = read_lookup_table(tables[0], nominal is not None and nominal[0] < 0, order)
+        return TableDisplay((table * (255 / (2.0**bits - 1))).tobytes(), first)
+    center, width = _read_first(voi.get("WindowCenter")), _read_first(voi.get("WindowWidth"))
+    if center is None or width is None:
+        return None
+    return WindowDisplay(center, width, read_code(voi, "VOILUTFunction", "LINEAR").upper(), name)
+
+
+def find_common_display(displays: Sequence[Display | None], names: Sequence[str]) -> Display | None:
+    """Return the display that all slices of a volume ask for, or one that refuses where they differ.
+
+    Args:
+        displays: what each slice asks for.
+        names: their files, for the error.
+    """
+    first = displays[0]
+    for display, name in zip(displays, names, strict=True):
+        if display != first:
+            return DifferingDisplays(
+                f"{name}: asks for {display or 'no window'}, but {names[0]} of the same volume for "
+                f"{first or 'no window'}"
+            )
+    return first
+
+
+def _read_first(value: Any) -> float | None:
+    """The first of one or several numbers; None where there is none."""
+    if value is None or isinstance(value, str):
+        return None
+    if isinstance(value, (int, float)):
+        return float(value)
+    return float(value[0]) if len(value) and value[0] not in (None, "") else None

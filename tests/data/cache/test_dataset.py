@@ -18,8 +18,7 @@ from PIL import Image
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.data.cache.dataset import ITEM_OVERHEAD, cached_dataset
 from medmamba_monai.data.cache.memory_map import MemoryMappedDataset
-from medmamba_monai.images.read import ReadImaged
-from medmamba_monai.images.resize import ResizeImaged
+from medmamba_monai.images.transforms import ReadImaged, ResizeImaged
 
 READING = Compose([ReadImaged("image", channels=1), ResizeImaged("image", (8, 8))])
 CONVERSION = [

@@ -19,8 +19,7 @@ from monai.transforms import Compose, RandFlipd
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.data.cache.memory_map import MemoryMappedDataset, RowStore
-from medmamba_monai.images.read import ReadImaged
-from medmamba_monai.images.resize import ResizeImaged
+from medmamba_monai.images.transforms import ReadImaged, ResizeImaged
 
 fork = multiprocessing.get_context("fork")
 SHAPE = (1, 5, 4)

@@ -27,7 +27,7 @@ def report(samples: list[Sample], inspection: Inspection, remarks: tuple[str, ..
 
 
 def looked(stored: tuple[float, float] = (0, 255), nominal: tuple[float, float] = (0, 255), **more: Any) -> Inspection:
-    fields = {"windows": {}, "depths": 1, "blank": 0, "duplicates": (), **more}
+    fields = {"windows": {}, "dicom": 0, "own_windows": 0, "depths": 1, "blank": 0, "duplicates": (), **more}
     return Inspection({"8 x 8": 24}, {"PNG": 24}, stored, nominal, **fields)
 
 
@@ -83,9 +83,14 @@ def test_the_range_of_stored_values_is_that_of_all_images(tmp_path: Path) -> Non
 
 def test_windows_that_differ_between_classes_are_a_warning() -> None:
     mixed = {"0": {"window 40, 400": 12}, "1": {"window -600, 1500": 12}}
-    assert "which may give classes away" in collect_warnings(report(pairs(), looked(windows=mixed)))[0]
+    assert (
+        "which may give classes away"
+        in collect_warnings(report(pairs(), looked(windows=mixed, dicom=24, own_windows=24)))[0]
+    )
     alike = {"0": {"window 40, 400": 10, "window 50, 350": 2}, "1": {"window 40, 400": 12}}
-    assert collect_warnings(report(pairs(), looked((0, 100), (0, 65535), windows=alike))) == []
+    assert (
+        collect_warnings(report(pairs(), looked((0, 100), (0, 65535), windows=alike, dicom=24, own_windows=24))) == []
+    )
 
 
 def test_different_depths_are_a_warning() -> None:

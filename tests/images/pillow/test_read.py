@@ -12,7 +12,8 @@ from PIL import Image, ImageFile
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.images import ReadImage
-from medmamba_monai.images.read import count_frames, describe_image
+from medmamba_monai.images.kinds import count_frames
+from medmamba_monai.images.read import describe_image
 from tests.helpers.image_bytes import chunk, png, saved, tiff
 
 GRAY = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
