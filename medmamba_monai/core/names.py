@@ -14,8 +14,9 @@ def format_path(path: str | os.PathLike[str]) -> str:
 
     Bytes that are not UTF-8, and characters that are not printable, become escapes.
 
-    >>> shown("scan\udcff.png")
-    'scan\\xff.png'
+    Example:
+        >>> format_path("scan\udcff.png")
+        'scan\\xff.png'
     """
     text = os.fspath(path)
     try:

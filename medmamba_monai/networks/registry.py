@@ -67,6 +67,7 @@ def build_network(
             range, or a package of the extra ``baselines`` is missing.
 
     Example:
+        >>> import torch
         >>> net = build_network("medmamba", 2, 1, 3, image_size=32, depths=(1, 1), channels=(8, 16))
         >>> net(torch.zeros(4, 1, 32, 32)).shape
         torch.Size([4, 3])
