@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 MODELS: dict[str, dict[str, Any]] = {
     "MedMamba": {**SMALL_MEDMAMBA},
     "MedMamba, augmented": {**SMALL_MEDMAMBA, "recipe": "augmented"},
-    "ResNet-18": {"network": "resnet18"},
+    "ResNet-18": {"network_name": "resnet18"},
 }
 """What is compared, by its title: options of the cross-validation. The MedMamba is the demo's, of a million weights."""
 

@@ -19,9 +19,10 @@ def test_the_wheel_carries_every_card(wheel_names):
     assert {f"medmamba_monai/data_lists/{name}/card.json" for name in cards} <= set(wheel_names)
 
 
-def test_the_wheel_carries_the_whole_template(wheel_names):
-    template = ROOT / "medmamba_monai" / "bundle_template" / "files"
-    files = {path.relative_to(ROOT).as_posix() for path in template.rglob("*") if path.is_file()}
+def test_the_wheel_carries_the_configs_and_documents_of_a_bundle(wheel_names):
+    folders = [ROOT / "medmamba_monai" / "bundle" / name for name in ("configs", "docs")]
+    files = {path.relative_to(ROOT).as_posix() for folder in folders for path in folder.rglob("*") if path.is_file()}
+    assert {"medmamba_monai/bundle/configs/train.json", "medmamba_monai/bundle/docs/LICENSE"} <= files
     assert files <= set(wheel_names)
 
 

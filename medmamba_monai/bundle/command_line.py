@@ -44,12 +44,24 @@ def check_command_line(arguments: Sequence[str] | None = None) -> None:
     known = _keys(options)
     for name, value in options.items() if known else ():
         switched_off = value is None and name.startswith("no") and name[2:] in known
+        if name == "network" and value is not None and "#" not in value:
+            raise UserError(f"--network {value}: a network is chosen by its name: --network_name {value}")
         if name not in known | OF_MONAI and not switched_off:
             near = difflib.get_close_matches(name, known, 1)
             advice = f"did you mean --{near[0]}?" if near else f"known are {', '.join(sorted(known))}"
             raise UserError(f"--{name}: is no value of the config; {advice}")
         if value is not None and "#" in value and name.endswith(("_dir", "_root", "_path", "_list")):
             raise UserError(f"--{name} {value}: a path with # cannot be used, as MONAI reads it as ::; rename it")
+
+
+def decline_tracking() -> bool:
+    """Say that the handlers which ``--tracking`` appends stay off; returns True, which switches them off.
+
+    A bundle tracks itself. MONAI's handlers would log a second set of runs, and the config as it ran with the folders
+    of this machine.
+    """
+    print("--tracking: this bundle logs to MLflow by itself (--tracking_uri); MONAI's handlers stay off", flush=True)
+    return True
 
 
 def _options(arguments: Sequence[str]) -> dict[str, str | None]:

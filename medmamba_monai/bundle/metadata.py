@@ -39,6 +39,7 @@ def bundle_metadata(card: DatasetCard) -> dict[str, Any]:
         },
         "supported_apps": {},
         "name": f"MedMamba {card.title}",
+        "dataset": {"name": card.name, "title": card.title},
         "task": f"Classification of {card.modality} images: {card.title}",
         "description": f"MedMamba, a hybrid of convolutions and a selective state-space scan, trained on {card.title}. "
         f"{card.description}",

@@ -161,6 +161,22 @@ class DatasetCard(Strict):
         return {"channels": self.channels, "spatial_dims": self.spatial_dims, **self.reading.arguments()}
 
     @property
+    def every_frame(self) -> bool:
+        """Whether each frame of a file with several is an image."""
+        return self.reading.frame == "all"
+
+    @property
+    def activation(self) -> Literal["softmax", "sigmoid"]:
+        """What makes probabilities of the network's logits."""
+        return "sigmoid" if self.task == "multi-label" else "softmax"
+
+    @property
+    def mirrored_axes(self) -> tuple[int, ...]:
+        """The spatial axes along which images may be mirrored; left and right are the last."""
+        axes = tuple(range(self.spatial_dims))
+        return {"none": (), "horizontal": axes[-1:], "all": axes}[self.flips]
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """Names in label order."""
         return tuple(label.name for label in self.classes)

@@ -60,7 +60,7 @@ def _demo(root: Path, network: str) -> None:
         bundle_root=str(bundle),
         dataset_dir=str(dataset_dir),
         data_list=str(data_list),
-        network=network,
+        network_name=network,
         run_name="demo" if sizes else f"demo-{network}",
         tracking_uri=os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{root}/mlruns.db"),
         **SETTINGS,

@@ -55,7 +55,7 @@ def where_to_look(
         command = f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
         lines.append(f"review       {command}   then open http://127.0.0.1:5000")
     if finished:
-        names = [key for key in ("image_size", "network", "depths", "channels") if parameters[key] is not None]
+        names = [key for key in ("image_size", "network_name", "depths", "channels") if parameters[key] is not None]
         architecture = " ".join(f"--{key} {as_option(parameters[key])}" for key in names)
         lines.append(
             "classify     python -m monai.bundle run inference "

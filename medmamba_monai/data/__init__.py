@@ -7,6 +7,7 @@ from medmamba_monai.data.find.locations import default_dataset_dir, default_fold
 from medmamba_monai.data.folds.fold_list import PREPARE_COMMAND, FoldList, read_fold_list
 from medmamba_monai.data.folds.make import Folds, Sample, join_groups, make_folds
 from medmamba_monai.data.phantom import write_phantom
+from medmamba_monai.data.prepare.options import PrepareOptions
 from medmamba_monai.data.prepare.prepare import prepare_dataset
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "DownloadError",
     "FoldList",
     "Folds",
+    "PrepareOptions",
     "Sample",
     "cached_dataset",
     "check_cache",

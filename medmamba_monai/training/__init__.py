@@ -19,10 +19,26 @@ from medmamba_monai.training.handlers.track_training import TrackTraining
 from medmamba_monai.training.handlers.weight_average import WeightAverage
 from medmamba_monai.training.handlers.weights_loader import WeightsLoader
 from medmamba_monai.training.inferers import AverageViews, view_inferer
-from medmamba_monai.training.losses import FocalLoss, MultiLabelFocalLoss, class_weights, positive_weights
+from medmamba_monai.training.losses import (
+    FocalLoss,
+    MultiLabelFocalLoss,
+    class_weights,
+    classification_loss,
+    loss_weights,
+    positive_weights,
+)
 from medmamba_monai.training.optimizers import parameter_groups
-from medmamba_monai.training.options import check_options
+from medmamba_monai.training.options import (
+    EvaluationOptions,
+    InferenceOptions,
+    TrainingOptions,
+    collect_parameters,
+    collect_settings,
+    describe_weights,
+)
 from medmamba_monai.training.seeding import derive_seed, seed_everything
+from medmamba_monai.training.titles import format_title
+from medmamba_monai.training.views import make_views
 from medmamba_monai.training.weights import load_weights, save_weights, unwrap
 
 __all__ = [
@@ -32,9 +48,11 @@ __all__ = [
     "EpochProgress",
     "EpochScore",
     "EpochSeeding",
+    "EvaluationOptions",
     "EvaluationReport",
     "FiniteLoss",
     "FocalLoss",
+    "InferenceOptions",
     "InferenceWriter",
     "IterationSchedule",
     "MultiLabelFocalLoss",
@@ -42,18 +60,25 @@ __all__ = [
     "SyncBuffers",
     "TrackTraining",
     "TrainingDiverged",
+    "TrainingOptions",
     "WeightAverage",
     "WeightsLoader",
-    "check_options",
     "class_weights",
+    "classification_loss",
+    "collect_parameters",
+    "collect_settings",
     "derive_seed",
+    "describe_weights",
     "ensemble_items",
     "ensemble_networks",
     "evaluation_items",
     "explain_user_errors",
     "fold_weights",
+    "format_title",
     "load_weights",
     "local_device",
+    "loss_weights",
+    "make_views",
     "parameter_groups",
     "positive_weights",
     "resolve_device",

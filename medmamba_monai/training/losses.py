@@ -14,6 +14,37 @@ from torch.nn.functional import one_hot
 from medmamba_monai.core.errors import UserError
 
 
+def classification_loss(
+    task: str, label_smoothing: float = 0.0, gamma: float | None = None, class_weights: torch.Tensor | None = None
+) -> nn.Module:
+    """Return the loss of a task: cross-entropy, of a multi-label task binary cross-entropy of each label.
+
+    Args:
+        task: the dataset's task, one of `medmamba_monai.evaluation.metrics.paper.TASKS`.
+        label_smoothing: what is taken from the true class and shared by all, in [0, 1); a multi-label task has none.
+        gamma: how little well classified images count, from 0, which makes it a focal loss; None for none.
+        class_weights: see `loss_weights`; None counts images alike.
+    """
+    if task == "multi-label":
+        if gamma is None:
+            return nn.BCEWithLogitsLoss(pos_weight=class_weights)
+        return MultiLabelFocalLoss(gamma, pos_weight=class_weights)
+    if gamma is None:
+        return nn.CrossEntropyLoss(weight=class_weights, label_smoothing=label_smoothing)
+    return FocalLoss(gamma, weight=class_weights, label_smoothing=label_smoothing)
+
+
+def loss_weights(task: str, items: Sequence[Mapping[str, Any]], num_classes: int) -> torch.Tensor:
+    """Return the weights (C,) with which the loss of a task counts each class alike.
+
+    Args:
+        task: the dataset's task.
+        items: the samples of the training part, each with its ``label``.
+        num_classes: C, number of classes.
+    """
+    return positive_weights(items) if task == "multi-label" else class_weights(items, num_classes)
+
+
 def class_weights(items: Sequence[Mapping[str, Any]], num_classes: int) -> torch.Tensor:
     """Weights under which every class adds as much to the loss as any other: N / (C n_c).
 

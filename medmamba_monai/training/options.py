@@ -1,40 +1,137 @@
-"""The options of a bundle, checked before anything is built from them."""
+"""The options of a training, an evaluation and an inference, each with its type, its help text and its flags."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field, PlainSerializer, PlainValidator, model_validator
 
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.options import (
+    Expects,
+    Flag,
+    Fraction,
+    NumberFrom0,
+    Options,
+    Switch,
+    Text,
+    Whole,
+    WholeFrom0,
+    WholeFrom1,
+    WholeNumbers,
+)
 from medmamba_monai.data import check_cache
+from medmamba_monai.networks import NETWORKS
+from medmamba_monai.training.device import resolve_device
 
-SMALLEST = {"epochs": 1, "batch_size": 1, "image_size": 1, "val_interval": 1, "patience": 0, "num_workers": 0}
-"""Whole numbers among the options, and the smallest value of each."""
+FREE, SAME, WEIGHTS, PER_FOLD, PRIVATE, UNLOGGED = (
+    Flag.FREE,
+    Flag.SAME,
+    Flag.WEIGHTS,
+    Flag.PER_FOLD,
+    Flag.PRIVATE,
+    Flag.UNLOGGED,
+)
 
-LARGEST = {"learning_rate": math.inf, "weight_decay": math.inf, "drop_path_rate": 1.0}
-"""Numbers from 0 among the options, and the largest value of each."""
 
-MAY_BE_NONE = ("drop_path_rate", "weight_decay")
-"""Options that may be None, which leaves the choice to the network or the recipe."""
+def _check_network(name: Any) -> str:
+    if name not in NETWORKS:
+        raise UserError(f"--network_name {name}: does not exist; choose one of {', '.join(NETWORKS)}")
+    return str(name)
 
 
-def check_options(options: Mapping[str, Any]) -> None:
-    """Check the numbers that a user gives to a bundle, before anything is built from them.
+def _check_cache(cache: Any) -> str | float:
+    try:
+        return check_cache(float(cache) if isinstance(cache, str) else cache)
+    except ValueError:
+        return check_cache(cache)
+
+
+Device = Annotated[
+    torch.device, PlainValidator(resolve_device), PlainSerializer(str), Expects("auto, cpu, cuda or cuda:0")
+]
+NetworkName = Annotated[str, PlainValidator(_check_network), Expects("the name of a network")]
+Cache = Annotated[
+    str | float, PlainValidator(_check_cache), Expects("auto, memory, disk, none or a number from 0 to 1")
+]
+
+
+class NetworkOptions(Options):
+    """What a training and an inference have in common: the network, and where it computes."""
+
+    network_name: Annotated[NetworkName, SAME, WEIGHTS] = Field(description="network to train or to use")
+    depths: Annotated[WholeNumbers | None, SAME, WEIGHTS] = Field(description="blocks of each stage of a MedMamba")
+    channels: Annotated[WholeNumbers | None, SAME, WEIGHTS] = Field(description="width of each stage of a MedMamba")
+    image_size: Annotated[WholeFrom1, SAME, WEIGHTS] = Field(description="side in pixels that the network is given")
+    scan_backend: Text = Field(description="what computes the selective scan")
+    device: Annotated[Device, FREE] = Field(description="where to compute")
+    amp: Annotated[Switch, SAME] = Field(description="mixed precision, on a GPU")
+    batch_size: Annotated[WholeFrom1, SAME] = Field(description="images in a batch")
+    num_workers: Annotated[WholeFrom0, FREE] = Field(description="processes that load images")
+    progress_bar: Annotated[Switch, FREE] = Field(description="a bar for each pass over the images")
+
+    @model_validator(mode="after")
+    def _check_precision(self) -> NetworkOptions:
+        resolve_device(self.device, self.amp)
+        return self
+
+
+class TrainingOptions(NetworkOptions):
+    """The options of a training; their defaults stand at the top of a bundle's ``configs/train.json``."""
+
+    dataset_dir: Annotated[Text, FREE, PRIVATE] = Field(description="folder of the dataset")
+    data_list: Annotated[Text, FREE, PRIVATE] = Field(description="file of the folds, which prepare wrote")
+    fold: Annotated[WholeFrom0, SAME, PER_FOLD] = Field(description="fold to validate on, from 0")
+    seed: Annotated[Whole, SAME] = Field(description="seed of everything random")
+    epochs: WholeFrom1 = Field(description="passes over the training part")
+    learning_rate: Annotated[NumberFrom0, SAME] = Field(description="of the optimizer")
+    weight_decay: Annotated[NumberFrom0, SAME] = Field(description="of the optimizer")
+    drop_path_rate: Annotated[Fraction | None, SAME] = Field(description="stochastic depth; None: the network's own")
+    patience: WholeFrom0 = Field(description="validations without improvement before the training stops; 0: never")
+    val_interval: Annotated[WholeFrom1, UNLOGGED] = Field(description="epochs from one validation to the next")
+    cache: Annotated[Cache, FREE] = Field(description="where decoded images are kept")
+    resume: Annotated[Switch, FREE] = Field(description="go on after the last epoch; False starts afresh")
+    tensorboard: Annotated[Switch, FREE] = Field(description="log to TensorBoard, too")
+    tracking_uri: Annotated[Text, FREE, PRIVATE] = Field(description="MLflow store; empty for none")
+    experiment_name: Annotated[Text, UNLOGGED] = Field(description="MLflow experiment")
+    run_name: Annotated[Text, UNLOGGED] = Field(description="name of the run and of its folder")
+    output_dir: Annotated[Text, FREE, PER_FOLD, PRIVATE] = Field(description="folder of logs and checkpoints")
+    ckpt_dir: Annotated[Text, FREE, PER_FOLD, PRIVATE] = Field(description="folder of the best weights")
+
+
+class EvaluationOptions(Options):
+    """What an evaluation adds to the options of its training."""
+
+    ckpt_path: Annotated[Text | None, PRIVATE] = Field(description="file of the weights")
+    tta: Switch = Field(description="average over views of each image")
+
+
+class InferenceOptions(NetworkOptions):
+    """The options of an inference; their defaults stand at the top of a bundle's ``configs/inference.json``."""
+
+    dataset_dir: Annotated[Text, PRIVATE] = Field(description="folder of images")
+    output_dir: Annotated[Text, PRIVATE] = Field(description="folder of the predictions")
+    ckpt_path: Annotated[Text | None, PRIVATE] = Field(description="file of the weights")
+    tta: Switch = Field(description="average over views of each image")
+    skip_unreadable: Switch = Field(description="leave out images that cannot be read, with a warning")
+
+
+def collect_settings(options: TrainingOptions, **more: Any) -> dict[str, Any]:
+    """Return what must be the same for a training to go on.
 
     Args:
-        options: values by name; only ``cache`` and those that `SMALLEST` and `LARGEST` name are checked.
-
-    Raises:
-        UserError: a value is no number, no whole number or out of its range.
+        options: of the training.
+        more: further plain values, such as what a recipe changes.
     """
-    if "cache" in options:
-        check_cache(options["cache"])
-    for name, value in options.items():
-        if value is None and name in MAY_BE_NONE:
-            continue
-        if name in SMALLEST and not (type(value) is int and value >= SMALLEST[name]):
-            raise UserError(f"--{name} {value!r}: give a whole number from {SMALLEST[name]}")
-        if name in LARGEST and not (type(value) in (int, float) and 0 <= value <= LARGEST[name]):
-            limit = f" to {LARGEST[name]:g}" if math.isfinite(LARGEST[name]) else ""
-            raise UserError(f"--{name} {value!r}: give a number from 0{limit}")
+    return {**options.select(SAME), **more}
+
+
+def collect_parameters(options: TrainingOptions, **more: Any) -> dict[str, Any]:
+    """Return what is logged of a training: the options that say what was trained, and further plain values."""
+    return {**options.leave_out(FREE, PRIVATE, UNLOGGED), **more}
+
+
+def describe_weights(options: NetworkOptions, **more: Any) -> dict[str, Any]:
+    """Return what is kept with weights and compared when they are loaded, see `load_weights`."""
+    return {**options.select(WEIGHTS), **more}

@@ -44,7 +44,16 @@ def test_prepare_training_evaluating_and_inference_run(name, tmp_path, own_proce
     write_miniature(name, data)
     card = write_card(miniature_card(name), tmp_path / "card.json")
     where = {"dataset_dir": str(data), "data_list": str(folds)}
-    run(bundle, "prepare", ["data"], card=str(card), num_folds=3, allow_count_mismatch=True, download=False, **where)
+    run(
+        bundle,
+        "prepare",
+        ["data"],
+        card_file=str(card),
+        num_folds=3,
+        allow_count_mismatch=True,
+        download=False,
+        **where,
+    )
     output = {"output_dir": str(tmp_path / "output"), "ckpt_dir": str(tmp_path / "weights"), "tracking_uri": ""}
     options = {**ARCHITECTURE, **where, **output, "batch_size": 16}
     run(bundle, "training", ["train"], epochs=1, **options)

@@ -59,7 +59,7 @@ def test_a_network_that_does_not_exist_is_one_clear_error(tmp_path, monkeypatch,
     caught = capsys.readouterr()
     assert "Demo: resnet99, image_size 64, epochs 4." in caught.out
     assert "depths" not in caught.out
-    assert "--network resnet99: does not exist; choose one of medmamba," in caught.err
+    assert "--network_name resnet99: does not exist; choose one of medmamba," in caught.err
 
 
 @pytest.mark.slow

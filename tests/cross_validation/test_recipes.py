@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 from ignite.engine import Events
-from monai.bundle import ConfigWorkflow, run
+from monai.bundle import ConfigParser, ConfigWorkflow, run
 from monai.data.utils import set_rnd
 
 from medmamba_monai.cards import load_card
 from medmamba_monai.core.errors import UserError, find_user_error
+from medmamba_monai.cross_validation.plan import read_training_options
 from medmamba_monai.cross_validation.recipes import recipe_files
 from tests.helpers.miniatures import miniature_card, write_miniature
 from tests.helpers.small_bundle import ROOT, SMALL, SmallBundle
@@ -139,22 +140,27 @@ def test_biases_and_norms_do_not_decay(small_bundle, tmp_path, own_process):
 )
 def test_images_are_mirrored_as_their_card_allows(card_file):
     card = load_card(card_file)
+    parser = ConfigParser()
     configs = ROOT / "bundles" / card.name / "configs"
-    transforms = json.loads((configs / "recipes" / "augmented.json").read_text())["+train#augmentation#transforms"]
-    views = json.loads((configs / "evaluate.json").read_text())["views"]
+    parser.read_config([str(configs / f"{name}.json") for name in ("train", "evaluate", "recipes/augmented")])
+    parser.read_meta(str(configs / "metadata.json"))
+    parser["bundle_root"] = str(configs.parent)
+    transforms = parser.get_parsed_content("train#augmentation").transforms
     axes = {"none": [], "horizontal": [card.spatial_dims - 1], "all": list(range(card.spatial_dims))}[card.flips]
-    assert [step["spatial_axis"] for step in transforms if step["_target_"] == "RandFlipd"] == axes
-    assert [view["spatial_axis"] for view in views if view["_target_"].endswith("Flip")] == axes
-    quarter_turns = any(step["_target_"] == "RandRotate90d" for step in transforms)
+    assert [step.flipper.spatial_axis for step in transforms if type(step).__name__ == "RandFlipd"] == axes
+    views = parser.get_parsed_content("views")
+    assert [view.spatial_axis for view in views if type(view).__name__ == "Flip"] == axes
+    quarter_turns = any(type(step).__name__ == "RandRotate90d" for step in transforms)
     assert quarter_turns == (card.flips == "all" and card.spatial_dims == 2)
 
 
-def test_recipes_set_no_option_of_a_cross_validation():
-    """A cross-validation overrides them with its own values."""
-    options = json.loads((ROOT / "medmamba_monai/bundle/files/parameters.json").read_text())
-    for recipe in RECIPES:
-        keys = json.loads((ROOT / "bundles/phantom/configs/recipes" / f"{recipe}.json").read_text())
-        assert not keys.keys() & options.keys()
+def test_a_recipe_sets_options_and_the_user_has_the_last_word(small_bundle, tmp_path, own_process):
+    """A cross-validation gives its folds what the merged configs say, and what the user says."""
+    root, folds = small_bundle.root, {"dataset_dir": small_bundle.dataset_dir, "data_list": small_bundle.data_list}
+    files = [small_bundle.config("train"), small_bundle.config("recipes/augmented")]
+    assert read_training_options(root, files, folds).weight_decay == 0.05
+    assert read_training_options(root, files[:1], folds).weight_decay == 0.0001
+    assert read_training_options(root, files, {**folds, "weight_decay": 0.3}).weight_decay == 0.3
 
 
 def test_a_recipe_is_found_by_its_name(small_bundle):
@@ -186,7 +192,7 @@ def test_all_recipes_and_views_run_with_several_labels_and_with_volumes(name, tm
     where = {"bundle_root": str(bundle), "logging_file": False, "dataset_dir": str(tmp_path / "data")}
     where |= {"data_list": str(tmp_path / "folds.json")}
     prepare = {"num_folds": 3, "allow_count_mismatch": True, "download": False}
-    run("prepare", config_file=str(bundle / "configs" / "data.json"), card=str(card), **prepare, **where)
+    run("prepare", config_file=str(bundle / "configs" / "data.json"), card_file=str(card), **prepare, **where)
     options = {key: SMALL[key] for key in ("image_size", "depths", "channels")} | where
     options |= {
         "output_dir": str(tmp_path / "output"),

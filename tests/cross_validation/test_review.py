@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import monai.bundle
 import nibabel
 import numpy as np
 import pytest
@@ -19,9 +20,9 @@ from sklearn import metrics as sk
 
 from medmamba_monai.cards import DatasetCard
 from medmamba_monai.cli.main import main
-from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.errors import UserError, find_user_error
 from medmamba_monai.core.files import write_json
-from medmamba_monai.cross_validation import CrossValidation, review_again
+from medmamba_monai.cross_validation import review_again
 from medmamba_monai.cross_validation.review import CrossValidationReview
 from medmamba_monai.cross_validation.review_options import check_review_options, images_left_out
 from medmamba_monai.cross_validation.summary import CrossValidationSummary
@@ -254,9 +255,12 @@ def test_options_that_cannot_be_are_refused(options, message):
         check_review_options(options)
 
 
-def test_options_are_checked_before_anything_is_trained(tmp_path):
-    with pytest.raises(UserError, match="resamples is 10"):
-        CrossValidation(tmp_path, tmp_path, tmp_path, [], [], {}, review={"resamples": 10})
+def test_options_are_checked_before_anything_is_trained(small_bundle, own_process):
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - MONAI wraps it
+        monai.bundle.run(
+            "cross_validation", config_file=small_bundle.config("cross_validation"), bootstrap_resamples=10
+        )
+    assert "resamples is 10" in str(find_user_error(caught.value))
 
 
 def finished_folds(card: DatasetCard, data: Path, output: Path) -> CrossValidationSummary:

@@ -1,0 +1,47 @@
+"""The options of a cross-validation beside those of its trainings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
+
+from medmamba_monai.core.options import Expects, Flag, Options, Switch, Text, Whole
+from medmamba_monai.cross_validation.review_options import check_review_options
+
+Folds = Annotated[list[int], Expects("numbers of folds, such as [0,1]")]
+Names = Annotated[list[str], Expects("a list of config files")]
+
+
+class CrossValidationOptions(Options):
+    """What a cross-validation adds; the defaults stand at the top of a bundle's ``configs/cross_validation.json``."""
+
+    run_name: Text = Field(description="name of the run and of its folder")
+    output_dir: Annotated[Text, Flag.PRIVATE] = Field(description="folder of the cross-validation")
+    folds: Folds | Whole | None = Field(description="folds to run; None: all")
+    jobs: Whole = Field(description="folds that run at a time")
+    recipe: Text = Field(description="recipe of the training, or several with commas")
+    config_files: Names = Field(description="training configs, relative to the bundle")
+    evaluate_files: Names = Field(description="evaluation overlays, relative to the bundle")
+    overrides: Annotated[dict[str, Any], Expects("a dictionary")] = Field(
+        description="further values of the training config, by id"
+    )
+    bootstrap_resamples: Whole = Field(description="resamples of the review's bootstrap")
+    bootstrap_seed: Whole = Field(description="seed of the review's bootstrap")
+    report_images: Switch | None = Field(
+        description="show images in the report; None: where results stay on this machine"
+    )
+
+    @model_validator(mode="after")
+    def _check_review(self) -> CrossValidationOptions:
+        check_review_options(self.review)
+        return self
+
+    @property
+    def review(self) -> dict[str, Any]:
+        """The options of the review, see `check_review_options`."""
+        return {
+            "resamples": self.bootstrap_resamples,
+            "seed": self.bootstrap_seed,
+            "with_images": self.report_images,
+        }

@@ -1,0 +1,149 @@
+"""What a cross-validation will do: dataset, folds, configs and options, read and checked before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigParser
+
+from medmamba_monai.cards import DatasetCard, load_card
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.options import Flag
+from medmamba_monai.cross_validation.options import CrossValidationOptions
+from medmamba_monai.cross_validation.recipes import PAPER, recipe_files, recipe_names
+from medmamba_monai.data import FoldList, read_fold_list
+from medmamba_monai.tracking.mlflow_store import check_tracking_uri
+from medmamba_monai.training.options import TrainingOptions
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A cross-validation that is to be run.
+
+    Attributes:
+        bundle_root: folder of the bundle.
+        output_dir: folder of the cross-validation.
+        card: the dataset.
+        card_path: its file.
+        fold_list: its folds.
+        folds: numbers of those that are asked for.
+        recipe: names of the recipes, with commas.
+        config_files: files of the training, in the order of merging.
+        evaluate_files: files of the evaluation, merged after them.
+        training: options of the training, as the configs and the user give them.
+        options: of the cross-validation itself.
+    """
+
+    bundle_root: Path
+    output_dir: Path
+    card: DatasetCard
+    card_path: Path
+    fold_list: FoldList
+    folds: tuple[int, ...]
+    recipe: str
+    config_files: tuple[str, ...]
+    evaluate_files: tuple[str, ...]
+    training: TrainingOptions
+    options: CrossValidationOptions
+
+    @property
+    def starts_afresh(self) -> bool:
+        """Whether every fold is trained anew, so that nothing of what was there before remains."""
+        return not self.training.resume and set(self.folds) == set(range(self.fold_list.num_folds))
+
+    def parameters(self) -> dict[str, Any]:
+        """Return the options of every fold's training, by name."""
+        return self.training.leave_out(Flag.PER_FOLD)
+
+    def logged_parameters(self) -> dict[str, Any]:
+        """Return the options that say what was trained, without folders, servers and switches."""
+        chosen = self.training.leave_out(Flag.PER_FOLD, Flag.FREE, Flag.PRIVATE, Flag.UNLOGGED)
+        return {**{name: value for name, value in chosen.items() if value is not None}, "recipe": self.recipe}
+
+    def settings(self) -> dict[str, Any]:
+        """Return what must be the same when the cross-validation goes on."""
+        return {
+            **self.training.leave_out(Flag.PER_FOLD, Flag.FREE),
+            "config_files": self.options.config_files,
+            "recipe": self.recipe,
+            "overrides": self.options.overrides,
+            "fold_digest": self.fold_list.digest,
+        }
+
+
+def make_plan(bundle_root: str | Path, options: CrossValidationOptions, training_options: Mapping[str, Any]) -> Plan:
+    """Read and check everything that a cross-validation needs; nothing is written.
+
+    Args:
+        bundle_root: folder of the bundle.
+        options: of the cross-validation.
+        training_options: options of the training that differ from those of the configs; None leaves it to them.
+
+    Raises:
+        UserError: a file is missing, or an option does not fit.
+    """
+    root = Path(bundle_root).resolve()
+    if options.jobs < 1:
+        raise UserError(f"--jobs {options.jobs}: at least one fold must run at a time")
+    configs = [*options.config_files, *recipe_files(options.recipe, root)]
+    config_files = tuple(str(_find_config(root, name)) for name in configs)
+    card_path = root / "configs" / "card.json"
+    card = load_card(card_path)
+    given = {name: value for name, value in training_options.items() if value is not None}
+    training = read_training_options(root, config_files, {**given, "run_name": options.run_name, **options.overrides})
+    fold_list = read_fold_list(training.data_list, training.dataset_dir, name=card.name)
+    return Plan(
+        bundle_root=root,
+        output_dir=Path(options.output_dir).resolve(),
+        card=card,
+        card_path=card_path,
+        fold_list=fold_list,
+        folds=_choose_folds(options.folds, fold_list.num_folds),
+        recipe=",".join(recipe_names(options.recipe)) or PAPER,
+        config_files=config_files,
+        evaluate_files=tuple(str(_find_config(root, name)) for name in options.evaluate_files),
+        training=training,
+        options=options,
+    )
+
+
+def read_training_options(root: Path, config_files: Sequence[str], overrides: Mapping[str, Any]) -> TrainingOptions:
+    """Return the options of a training as its configs and the overrides make them, with paths that hold anywhere.
+
+    Args:
+        root: folder of the bundle.
+        config_files: configs to merge, from left to right.
+        overrides: values of them by id.
+    """
+    parser = ConfigParser()
+    parser.read_config(list(config_files))
+    parser.read_meta(str(root / "configs" / "metadata.json"))
+    parser.update({"bundle_root": str(root), **overrides})
+    options: TrainingOptions = parser.get_parsed_content("options")
+    places: dict[str, Any] = {
+        name: str(Path(getattr(options, name)).resolve()) for name in ("dataset_dir", "data_list")
+    }
+    if options.tracking_uri:
+        places["tracking_uri"] = check_tracking_uri(options.tracking_uri)
+    return options.model_copy(update=places)
+
+
+def _choose_folds(folds: int | Sequence[int] | None, num_folds: int) -> tuple[int, ...]:
+    known = range(num_folds)
+    if folds is None:
+        return tuple(known)
+    chosen = [folds] if isinstance(folds, int) else list(dict.fromkeys(folds))
+    for fold in chosen:
+        if fold not in known:
+            raise UserError(f"--folds {fold} does not exist: the list has folds 0 to {len(known) - 1}")
+    return tuple(chosen)
+
+
+def _find_config(root: Path, name: str) -> Path:
+    path = root / name
+    if not path.is_file():
+        raise UserError(f"no config {path}: run in the bundle's folder, or pass --bundle_root")
+    return path
