@@ -18,9 +18,8 @@ import numpy as np
 
 from benchmarks.report import add_common_options, new_result, save_result, text_table
 from medmamba_monai.core.errors import ends_with_user_errors
-from medmamba_monai.evaluation import bootstrap_intervals
-from medmamba_monai.evaluation.metrics.paper import FloatArray, IntArray
-from medmamba_monai.evaluation.metrics.review import review_metrics
+from medmamba_monai.evaluation import Scores, bootstrap_intervals, compute_metrics
+from medmamba_monai.evaluation.scores import FloatArray, IntArray
 from medmamba_monai.evaluation.statistics.resampling import Interval
 
 TRUTH = 1_000_000
@@ -63,11 +62,12 @@ def simulate(images: int, simulations: int, resamples: int) -> dict[str, dict[st
         For each metric that gets intervals: ``coverage``, and of how many ``intervals``.
     """
     generator = np.random.default_rng(0)
-    truth = review_metrics(*draw(generator, TRUTH), task="binary")
+    truth = compute_metrics(Scores(*draw(generator, TRUTH), task="binary"))
     held: Counter[str] = Counter()
     given: Counter[str] = Counter()
     for seed in range(simulations):
-        intervals = bootstrap_intervals(*draw(generator, images), task="binary", resamples=resamples, seed=seed)
+        scores = Scores(*draw(generator, images), task="binary")
+        intervals = bootstrap_intervals(scores, resamples=resamples, seed=seed)
         for name, interval in intervals.metrics.items():
             if isinstance(interval, Interval):
                 given[name] += 1

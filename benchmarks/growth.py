@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     result = load_result(options.draw) if options.draw else run(options)
     print(f"\n{growth_table(result)}\n\n{exponent_table(result)}")
     if options.figure is not None:
-        from medmamba_monai.evaluation.figures.confusion import save_figure
+        from medmamba_monai.evaluation.figures.style import save_figure
 
         for path in save_figure(draw_growth(result), options.figure):
             print(f"written: {path}")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.growth_tables import series
-from medmamba_monai.evaluation.figures.confusion import FONT_SIZE
+from medmamba_monai.evaluation.figures.style import FONT_SIZE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

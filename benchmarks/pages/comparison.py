@@ -7,9 +7,10 @@ from typing import Any
 
 from benchmarks.report import markdown_table, measured_on
 from medmamba_monai.cards import load_card
-from medmamba_monai.evaluation.reports.comparison_text import holm_note
-from medmamba_monai.evaluation.reports.review_tables import TITLES, shown, shown_spread
+from medmamba_monai.evaluation import CATALOGUE
+from medmamba_monai.evaluation.reports.comparison_tables import explain_holm
 from medmamba_monai.evaluation.results.comparison import COMPARED
+from medmamba_monai.evaluation.results.formatting import format_spread, format_value
 
 CARDS = Path(__file__).resolve().parents[2] / "data_lists"
 
@@ -20,7 +21,7 @@ def recipes_part(result: dict[str, Any]) -> str:
     rows = [[name, *_cells(comparison, name)] for name in comparison["models"]]
     sentences = "\n".join(f"- {sentence}" for sentence in comparison["sentences"])
     table = markdown_table(_titles(comparison, options), rows)
-    tests = holm_note(len(comparison["pairs"]) * len(COMPARED))
+    tests = explain_holm(len(comparison["pairs"]) * len(COMPARED))
     note = f"{_training_note(comparison, options)} {_interval_note(comparison)} {tests}"
     return f"{table}\n\n{sentences}\n\n{note} {measured_on(result)}"
 
@@ -28,7 +29,7 @@ def recipes_part(result: dict[str, Any]) -> str:
 def _titles(comparison: dict[str, Any], options: dict[str, Any]) -> list[str]:
     card = load_card(CARDS / options["dataset"] / "card.json")
     spread = [f"of {_seeds(comparison)} seeds"] if _seeds(comparison) > 1 else []
-    columns = [title for metric in COMPARED for title in (TITLES[metric], *spread)]
+    columns = [title for metric in COMPARED for title in (CATALOGUE[metric].title, *spread)]
     return [f"{card.title} ({card.modality}), {options['image_size']} pixels", *columns]
 
 
@@ -37,15 +38,15 @@ def _cells(comparison: dict[str, Any], name: str) -> list[str]:
     for metric in COMPARED:
         interval = comparison["intervals"][name][metric]
         limits = "no interval" if "no_interval" in interval else " to ".join(_limits(metric, interval))
-        cells.append(f"{shown(metric, comparison['metrics'][name][metric])} ({limits})")
+        cells.append(f"{format_value(metric, comparison['metrics'][name][metric])} ({limits})")
         values = [seed[metric] for seed in comparison["repetitions"][name]]
         if len(values) > 1:
-            cells.append(shown_spread(metric, values))
+            cells.append(format_spread(metric, values))
     return cells
 
 
 def _limits(metric: str, interval: dict[str, float]) -> tuple[str, str]:
-    return shown(metric, interval["low"]), shown(metric, interval["high"])
+    return format_value(metric, interval["low"]), format_value(metric, interval["high"])
 
 
 def _training_note(comparison: dict[str, Any], options: dict[str, Any]) -> str:

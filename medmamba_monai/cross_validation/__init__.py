@@ -2,7 +2,7 @@
 
 from medmamba_monai.cross_validation.compare import compare_runs
 from medmamba_monai.cross_validation.options import CrossValidationOptions
-from medmamba_monai.cross_validation.review_again import review_again
+from medmamba_monai.cross_validation.review import review_again
 from medmamba_monai.cross_validation.workflow import CrossValidation
 
 __all__ = ["CrossValidation", "CrossValidationOptions", "compare_runs", "review_again"]

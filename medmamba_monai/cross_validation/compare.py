@@ -1,4 +1,4 @@
-"""Finished cross-validations of an MLflow store compared, and the comparison logged as a run beside them."""
+"""The comparison of finished cross-validations of an MLflow store, logged as a run beside them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ from itertools import takewhile
 from pathlib import Path
 
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.cross_validation.finished_runs import FinishedRun, open_store, read_finished_run
-from medmamba_monai.evaluation.reports.comparison import comparison_markdown, comparison_text, write_comparison
-from medmamba_monai.evaluation.reports.comparison_text import comparison_values, sentences
+from medmamba_monai.evaluation.reports.comparison import (
+    format_comparison_markdown,
+    format_comparison_text,
+    write_comparison,
+)
+from medmamba_monai.evaluation.reports.comparison_tables import name_comparison_values, write_sentences
 from medmamba_monai.evaluation.results.comparison import Comparison, Model, compare
-from medmamba_monai.evaluation.results.review import RESAMPLES, check_bootstrap
+from medmamba_monai.evaluation.results.cross_validation import RESAMPLES, check_bootstrap
 from medmamba_monai.tracking.dataset import RunDataset
 from medmamba_monai.tracking.environment import describe_environment
 from medmamba_monai.tracking.run import TrackedRun
-
-_MUST_AGREE = ("dataset", "fold_digest", "task", "combination", "class_names")
 
 
 def compare_runs(
@@ -53,57 +56,58 @@ def compare_runs(
     found = [[read_finished_run(client, name.strip()) for name in group.split(",")] for group in names]
     runs = [run for group in found for run in group]
     _check_comparable(runs)
-    shown = _titles(titles, found)
-    models = [Model(title, [run.folds for run in group]) for title, group in zip(shown, found, strict=True)]
-    comparison = compare(models, runs[0].task, runs[0].combination, resamples, seed)
+    chosen = _choose_titles(titles, found)
+    models = [Model(title, [run.result.folds for run in group]) for title, group in zip(chosen, found, strict=True)]
+    comparison = compare(models, runs[0].result.combination, resamples, seed)
     options = [*(["--titles", *titles] if titles else []), "--resamples", str(resamples), "--seed", str(seed)]
     command = shlex.join(["medmamba-monai", "compare", *names, *options])
     files = write_comparison(output_dir, comparison, runs[0].dataset, command)
     experiment = client.get_experiment(runs[0].experiment_id).name
     run_id = _log(comparison, runs, output_dir, files, tracking_uri, experiment)
-    where = f"report      {output_dir / 'report.html'}\nMLflow run  {run_id or 'not sent yet'}"
-    return f"{comparison_text(comparison)}\n{where}"
+    where = f"report      {RunFolder(output_dir).report}\nMLflow run  {run_id or 'not sent yet'}"
+    return f"{format_comparison_text(comparison)}\n{where}"
 
 
 def _check_comparable(runs: Sequence[FinishedRun]) -> None:
     first = runs[0]
     seen: dict[str, str] = {}
     for run in runs:
-        for field in _MUST_AGREE:
-            a, b = getattr(first, field), getattr(run, field)
+        for field, a in first.identity.items():
+            b = run.identity[field]
             if a != b:
                 raise UserError(
-                    f"{first.name} ({first.run_id}) and {run.name} ({run.run_id}) differ in their {field}: {_short(a)} "
-                    f"and {_short(b)}; only cross-validations on the same folds can be compared: train one again with "
-                    "the --data_list of the other"
+                    f"{first.name} ({first.run_id}) and {run.name} ({run.run_id}) differ in their {field}: "
+                    f"{_shorten(a)} and {_shorten(b)}; only cross-validations on the same folds can be compared: train "
+                    "one again with the --data_list of the other"
                 )
         if run.run_id in seen:
             raise UserError(f"{run.name} ({run.run_id}) is named twice; a run cannot be compared with itself")
         seen[run.run_id] = run.name
 
 
-def _short(value: object) -> str:
+def _shorten(value: object) -> str:
     text = str(value)
     return f"{text[:12]}..." if re.fullmatch("[0-9a-f]{64}", text) else text
 
 
 def _check_output_dir(output_dir: Path) -> None:
-    """Another run's folder would lose its report, and the key to its run in MLflow."""
-    if (output_dir / "mlflow.json").exists() and not (output_dir / "comparison.json").exists():
+    """Refuse another run's folder, which would lose its report, and the key to its run in MLflow."""
+    folder = RunFolder(output_dir)
+    if folder.mlflow_state.exists() and not folder.comparison.exists():
         raise UserError(f"--output_dir {output_dir}: holds a run that is no comparison; choose another folder")
 
 
-def _titles(titles: Sequence[str], found: Sequence[Sequence[FinishedRun]]) -> list[str]:
+def _choose_titles(titles: Sequence[str], found: Sequence[Sequence[FinishedRun]]) -> list[str]:
     if titles and len(titles) != len(found):
         raise UserError(f"--titles: {len(titles)} titles for {len(found)} models; give one for each")
-    shown = list(titles) or [_title(group) for group in found]
-    if len(set(shown)) < len(shown):
-        raise UserError(f"models would be called {', '.join(shown)}; pass --titles, a different one for each")
-    return shown
+    chosen = list(titles) or [_join_names(group) for group in found]
+    if len(set(chosen)) < len(chosen):
+        raise UserError(f"models would be called {', '.join(chosen)}; pass --titles, a different one for each")
+    return chosen
 
 
-def _title(runs: Sequence[FinishedRun]) -> str:
-    """What the names of a model's runs have in common, without what counts them."""
+def _join_names(runs: Sequence[FinishedRun]) -> str:
+    """Return what the names of a model's runs have in common, without what counts them."""
     names = [run.name for run in runs]
     same = [letters[0] for letters in takewhile(lambda letters: len(set(letters)) == 1, zip(*names, strict=False))]
     common = "".join(same)
@@ -134,11 +138,11 @@ def _log(
         "dataset": runs[0].dataset,
         "compared_fold_digest": runs[0].fold_digest,
         "compared_runs": " ".join(run.run_id for run in runs),
-        "result": " ".join(sentences(comparison)),
-        "mlflow.note.content": comparison_markdown(comparison),
+        "result": " ".join(write_sentences(comparison)),
+        "mlflow.note.content": format_comparison_markdown(comparison),
     }
     run.journal.set_tags({**describe_environment("cpu"), **tags})
-    run.journal.log_summary(comparison_values(comparison))
+    run.journal.log_summary(name_comparison_values(comparison))
     for path in files:
         run.journal.log_artifact(path, "figures" if path.parent != output_dir else "")
     run.finish("FINISHED")

@@ -1,17 +1,21 @@
-"""Finished cross-validations, read back from an MLflow store: by name or id, with the predictions of their folds."""
+"""Finished cross-validations of an MLflow store, read back by name or id."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medmamba_monai.core.errors import UserError, get_first_line
-from medmamba_monai.evaluation import Predictions, read_predictions
+from medmamba_monai.core.run_folder import RunFolder
+from medmamba_monai.evaluation import CrossValidationResult, read_predictions
+from medmamba_monai.evaluation.predictions import check_combination
+from medmamba_monai.evaluation.scores import check_task
 from medmamba_monai.tracking.mlflow_store import PARENT_TAG, check_tracking_uri, connect, parse_sqlite_path
 from medmamba_monai.tracking.private_values import hide_credentials
 
@@ -30,10 +34,7 @@ class FinishedRun:
         experiment_id: its experiment.
         dataset: short name of the dataset.
         fold_digest: SHA-256 of what decides who is in which fold.
-        task: of the dataset, one of `medmamba_monai.evaluation.metrics.paper.TASKS`.
-        combination: ``ensemble`` or ``pooled``.
-        class_names: for readers, in label order.
-        folds: predictions of both parts of each fold, by its number.
+        result: made of the predictions of its folds.
     """
 
     run_id: str
@@ -41,10 +42,18 @@ class FinishedRun:
     experiment_id: str
     dataset: str
     fold_digest: str
-    task: str
-    combination: str
-    class_names: tuple[str, ...]
-    folds: dict[int, Predictions]
+    result: CrossValidationResult
+
+    @property
+    def identity(self) -> dict[str, object]:
+        """What must agree of runs that are compared."""
+        return {
+            "dataset": self.dataset,
+            "fold_digest": self.fold_digest,
+            "task": self.result.task,
+            "combination": self.result.combination,
+            "class_names": self.result.class_names,
+        }
 
 
 def open_store(tracking_uri: str) -> MlflowClient:
@@ -73,7 +82,7 @@ def open_store(tracking_uri: str) -> MlflowClient:
 
 
 def read_finished_run(client: MlflowClient, name_or_id: str) -> FinishedRun:
-    """Read a cross-validation and the predictions of its folds.
+    """Read the result of a cross-validation from the predictions of its folds.
 
     Args:
         client: of the store, from `open_store`.
@@ -83,36 +92,41 @@ def read_finished_run(client: MlflowClient, name_or_id: str) -> FinishedRun:
         UserError: there is no such run, several have the name, it is no cross-validation, or folds are missing.
     """
     parent = _find(client, name_or_id)
-    children = _newest_children(client, parent)
+    children = _find_newest_children(client, parent)
     num_folds = int(parent.data.params.get("num_folds", 0))
     if missing := sorted(set(range(num_folds)) - set(children)):
         raise UserError(
-            f"{_shown(parent)}: folds {missing} have not finished; start its cross-validation again to go on with them"
+            f"{_name_run(parent)}: folds {missing} have not finished; "
+            "start its cross-validation again to go on with them"
         )
     with tempfile.TemporaryDirectory() as folder:
-        review = json.loads(_artifact(client, parent, "review.json", Path(folder)).read_text(encoding="utf-8"))
-        folds = {
-            fold: read_predictions(_artifact(client, child, "predictions.csv", Path(folder)))
-            for fold, child in sorted(children.items())
-        }
+        result = _read_result(client, parent, children, Path(folder))
     return FinishedRun(
         run_id=parent.info.run_id,
         name=parent.info.run_name,
         experiment_id=parent.info.experiment_id,
         dataset=parent.data.tags["dataset"],
         fold_digest=parent.data.tags["fold_digest"],
-        task=review["task"],
-        combination=review["combination"],
-        class_names=tuple(review["class_names"]),
-        folds=folds,
+        result=result,
     )
 
 
+def _read_result(client: MlflowClient, parent: Run, children: Mapping[int, Run], folder: Path) -> CrossValidationResult:
+    files = RunFolder(folder)
+    saved = json.loads(_download(client, parent, files.review.name, folder).read_text(encoding="utf-8"))
+    task, class_names = check_task(saved["task"]), tuple(saved["class_names"])
+    folds = {
+        fold: read_predictions(_download(client, child, files.predictions.name, folder), task, class_names)
+        for fold, child in sorted(children.items())
+    }
+    return CrossValidationResult(task, class_names, check_combination(saved["combination"]), len(folds), folds)
+
+
 def _find(client: MlflowClient, name_or_id: str) -> Run:
-    parents = _parents(client)
+    parents = _list_parents(client)
     found = [run for run in parents if name_or_id in (run.info.run_name, run.info.run_id)]
     if len(found) > 1:
-        listed = "; ".join(map(_shown, found))
+        listed = "; ".join(map(_name_run, found))
         raise UserError(f"{len(found)} cross-validations are called {name_or_id}: name one by its id: {listed}")
     if not found:
         known = ", ".join(sorted({run.info.run_name for run in parents}))
@@ -122,8 +136,8 @@ def _find(client: MlflowClient, name_or_id: str) -> Run:
     return found[0]
 
 
-def _parents(client: MlflowClient) -> list[Run]:
-    """Every cross-validation of the store."""
+def _list_parents(client: MlflowClient) -> list[Run]:
+    """List every cross-validation of the store."""
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     found, token = [], None
     while True:
@@ -134,8 +148,8 @@ def _parents(client: MlflowClient) -> list[Run]:
             return [run for run in found if "num_folds" in run.data.params]
 
 
-def _newest_children(client: MlflowClient, parent: Run) -> dict[int, Run]:
-    """Finished children by fold; where a fold was trained anew, the newest."""
+def _find_newest_children(client: MlflowClient, parent: Run) -> dict[int, Run]:
+    """Find finished children by fold; where a fold was trained anew, the newest."""
     children = client.search_runs(
         [parent.info.experiment_id],
         f"tags.`{PARENT_TAG}` = '{parent.info.run_id}' and attributes.status = 'FINISHED'",
@@ -144,7 +158,7 @@ def _newest_children(client: MlflowClient, parent: Run) -> dict[int, Run]:
     return {int(child.data.tags["fold"]): child for child in children}
 
 
-def _artifact(client: MlflowClient, run: Run, name: str, folder: Path) -> Path:
+def _download(client: MlflowClient, run: Run, name: str, folder: Path) -> Path:
     from mlflow.exceptions import MlflowException
 
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -154,12 +168,11 @@ def _artifact(client: MlflowClient, run: Run, name: str, folder: Path) -> Path:
         return Path(client.download_artifacts(run.info.run_id, name, str(target)))
     except (MlflowException, OSError) as error:
         raise UserError(
-            f"{_shown(run)} has no {name} ({hide_credentials(get_first_line(error))[:200]}); a run that was "
-            "made before "
-            "the review existed gets it by: medmamba-monai review FOLDER_OF_THE_CROSS_VALIDATION"
+            f"{_name_run(run)} has no {name} ({hide_credentials(get_first_line(error))[:200]}); a run that was "
+            "made before the review existed gets it by: medmamba-monai review FOLDER_OF_THE_CROSS_VALIDATION"
         ) from error
 
 
-def _shown(run: Run) -> str:
+def _name_run(run: Run) -> str:
     began = datetime.fromtimestamp(run.info.start_time / 1000, tz=timezone.utc)
     return f"run {run.info.run_name!r} ({run.info.run_id}, begun {began:%Y-%m-%d %H:%M} UTC)"

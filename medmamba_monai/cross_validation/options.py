@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from medmamba_monai.core.options import Expects, Flag, Options, Switch, Text, Whole
-from medmamba_monai.cross_validation.review_options import check_review_options
+from medmamba_monai.cross_validation.review import check_review_options
 
 Folds = Annotated[list[int], Expects("numbers of folds, such as [0,1]")]
 Names = Annotated[list[str], Expects("a list of config files")]

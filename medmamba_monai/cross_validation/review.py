@@ -1,173 +1,149 @@
-"""The review of a cross-validation from what its folds left: numbers, pictures and the report, also in MLflow."""
+"""The review of a cross-validation: its result and report, at the end of the folds or once more from its folder."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from medmamba_monai.core.files import write_json, write_text
-from medmamba_monai.cross_validation.review_inputs import case_images, class_balance, read_history
-from medmamba_monai.cross_validation.summary import CrossValidationSummary
-from medmamba_monai.evaluation import Predictions, read_predictions
-from medmamba_monai.evaluation.figures.folds import class_balance_figure, fold_dots_figure, learning_curves_figure
-from medmamba_monai.evaluation.figures.images import mosaic_figure
-from medmamba_monai.evaluation.figures.review import save_review_figures
-from medmamba_monai.evaluation.figures.style import save_figure
-from medmamba_monai.evaluation.reports.page import Picture, write_report
-from medmamba_monai.evaluation.reports.review import ReportContext, review_report
-from medmamba_monai.evaluation.reports.review_tables import review_csv, review_json, review_values
-from medmamba_monai.evaluation.results.mistakes import Case, confident_mistakes, least_certain
-from medmamba_monai.evaluation.results.review import Review, review_folds
-from medmamba_monai.evaluation.statistics.resampling import Interval
-from medmamba_monai.tracking.environment import read_package_versions
-from medmamba_monai.tracking.run import TrackedRun
+from medmamba_monai.cards import load_card
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.files import write_json
+from medmamba_monai.core.run_folder import RunFolder
+from medmamba_monai.cross_validation.folder_lock import lock_folder
+from medmamba_monai.cross_validation.record import ResultRecord, read_record
+from medmamba_monai.cross_validation.report import ReportRecord
+from medmamba_monai.data import read_fold_list
+from medmamba_monai.evaluation import CrossValidationResult
+from medmamba_monai.evaluation.results.cross_validation import RESAMPLES, check_bootstrap
+from medmamba_monai.tracking.mlflow_store import parse_sqlite_path
+from medmamba_monai.tracking.run import TrackedRun, reopen_run
 
-CASES = 12
-"""Images in a mosaic."""
-
-_MOSAICS = {"mistakes": "The most confident mistakes", "least_certain": "The least certain cases"}
-_CURVES = ("train/loss", "validation/loss", "validation/auc")
+REVIEW_OPTIONS: dict[str, Any] = {"resamples": RESAMPLES, "seed": 0, "with_images": None}
+"""What a review does where nobody says otherwise; for the images see `explain_images_left_out`."""
 
 
-class CrossValidationReview:
-    """Compute the review of the finished folds and write it into the folder of the cross-validation.
+def check_review_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Complete the options of a review, and check them before anything is trained or computed.
+
+    Raises:
+        UserError: an option is unknown or has a value that cannot be.
+    """
+    if unknown := sorted(options.keys() - REVIEW_OPTIONS.keys()):
+        raise UserError(f"unknown option {unknown[0]!r} of the review: choose from {', '.join(REVIEW_OPTIONS)}")
+    chosen = {**REVIEW_OPTIONS, **options}
+    check_bootstrap(chosen["resamples"], chosen["seed"])
+    if chosen["with_images"] not in (None, True, False):
+        raise UserError(f"--report_images {chosen['with_images']!r}: give True or False")
+    return chosen
+
+
+def explain_images_left_out(with_images: bool | None, tracking_uri: str) -> str:
+    """Say why a report shows no images; nothing where it shows them.
 
     Args:
-        summary: the finished folds, read.
-        resamples: of each bootstrap.
-        seed: of the resampling.
-        images_left_out: why no images of mistakes are put into the report; empty to put them in, from where they reach
-            the tracking server.
+        with_images: what the user said; None leaves them out where results go to a server, which others may read.
+        tracking_uri: where results go; empty for nowhere.
     """
+    if with_images is None:
+        local = not tracking_uri or parse_sqlite_path(tracking_uri) is not None
+        reason = "Images were left out, as the results go to a tracking server; --report_images True shows them."
+        return "" if local else reason
+    return "" if with_images else "Images were left out, as asked for."
 
-    def __init__(self, summary: CrossValidationSummary, resamples: int, seed: int, images_left_out: str = "") -> None:
-        self.summary = summary
-        self.directory = summary.output_dir
-        self.figures_dir = summary.output_dir / "figures"
-        self.images_left_out = images_left_out
-        folds = {fold: self._predictions(fold) for fold in summary.results}
-        task, names = summary.card.task, summary.class_names
-        self.review: Review = review_folds(folds, task, names, summary.combination, resamples, seed)
-        self.title = f"{summary.card.title}, {summary.combination}, test"
-        self._figures: list[Path] = []
 
-    def write(self, title: str, command: str, details: Mapping[str, Any]) -> None:
-        """Write ``review.json``, ``review.csv``, the figures and ``report.html``.
+def review_folds(
+    record: ResultRecord,
+    run: TrackedRun,
+    options: Mapping[str, Any],
+    description: Mapping[str, Any],
+    card: Path,
+    parameters: Mapping[str, Any],
+) -> CrossValidationResult:
+    """Write, log and print the result of folds that have just ended, and the report where one of them has finished.
 
-        Args:
-            title: of the report.
-            command: that makes the run again.
-            details: names and values worth knowing.
-        """
-        write_json(self.directory / "review.json", review_json(self.review))
-        write_text(self.directory / "review.csv", review_csv(self.review))
-        context = self._context(title, command, details)
-        write_report(self.directory / "report.html", review_report(self.review, context))
+    The tables are shown before the intervals are computed, which take longer.
 
-    def log(self, run: TrackedRun) -> None:
-        """Log what `write` left to the parent run."""
-        resampling = self.review.intervals.resampling
-        run.journal.log_params(
-            {
-                "bootstrap_resamples": resampling.resamples,
-                "bootstrap_seed": resampling.seed,
-                "bootstrap_units": resampling.units,
-            }
+    Args:
+        record: of the cross-validation.
+        run: its parent run.
+        options: all of `REVIEW_OPTIONS`, checked.
+        description: ``title``, ``command`` and ``details`` of the run.
+        card: file of the dataset's card.
+        parameters: of the cross-validation, with ``data_list`` and ``dataset_dir``, for a later review.
+    """
+    record.write()
+    record.log(run, **description)
+    print(record.text, flush=True)
+    if record.result.combined is not None:
+        _save_description(record, card, parameters, description)
+        _report(record, run, options, description)
+    return record.result
+
+
+def review_again(directory: Path, **options: Any) -> Path:
+    """Review a cross-validation from its folder, and send the review to its MLflow run.
+
+    Args:
+        directory: folder of the cross-validation.
+        options: those of `REVIEW_OPTIONS` that differ.
+
+    Returns:
+        The report.
+
+    Raises:
+        UserError: the folder holds none or is in use, or card, folds or images are not what and where they were.
+    """
+    chosen = check_review_options(options)
+    folder = RunFolder(directory)
+    if not folder.description.is_file():
+        raise UserError(
+            f"{directory} holds no reviewed cross-validation (no {folder.description.name}); start its "
+            "cross-validation again: finished folds are not trained anew, and it is reviewed at the end"
         )
-        run.journal.log_summary(review_values(self.review))
-        for name in ("report.html", "review.json", "review.csv"):
-            run.journal.log_artifact(self.directory / name)
-        for path in self._figures:
-            run.journal.log_artifact(path, "figures")
+    with lock_folder(directory):
+        saved = json.loads(folder.description.read_text(encoding="utf-8"))
+        run = reopen_run(directory)
+        left_out = explain_images_left_out(chosen["with_images"], run.tracking_uri)
+        record = _read_described(folder, saved, chosen, verify=not left_out)
+        record.write()
+        _report(record, run, chosen, saved["description"])
+        run.send()
+    return folder.report
 
-    def _context(self, title: str, command: str, details: Mapping[str, Any]) -> ReportContext:
-        card, fold_list = self.summary.card, self.summary.fold_list
-        cases, note = self._case_pictures()
-        return ReportContext(
-            title=title,
-            dataset=self.summary.what,
-            description=card.description,
-            license=card.license.name,
-            intended_use=card.intended_use,
-            known_problems=[*card.known_problems, *fold_list.count_mismatch],
-            protocol=fold_list.protocol,
-            num_folds=fold_list.num_folds,
-            command=command,
-            versions=read_package_versions(),
-            missing={fold: self.summary.failures.get(fold, "not finished") for fold in self.summary.test.missing},
-            details={**details, "fold digest": fold_list.digest[:12]},
-            curves=self._curve_pictures(),
-            cases=cases,
-            trainings=self._training_pictures(),
-            cases_note=note,
+
+def _report(record: ResultRecord, run: TrackedRun, options: Mapping[str, Any], description: Mapping[str, Any]) -> None:
+    report = ReportRecord(record, explain_images_left_out(options["with_images"], run.tracking_uri))
+    report.write(**description)
+    report.log(run)
+
+
+def _save_description(
+    record: ResultRecord, card: Path, parameters: Mapping[str, Any], description: Mapping[str, Any]
+) -> None:
+    """Keep what a later review needs beside the folds: where card, folds and images are, and what the run is."""
+    content = {
+        "card": str(card),
+        **{name: str(parameters[name]) for name in ("data_list", "dataset_dir")},
+        "fold_digest": record.fold_list.digest,
+        "num_folds": record.result.num_folds,
+        "failures": record.result.reasons,
+        "description": dict(description),
+    }
+    write_json(record.folder.description, content)
+
+
+def _read_described(
+    folder: RunFolder, saved: Mapping[str, Any], options: Mapping[str, Any], verify: bool
+) -> ResultRecord:
+    """Read the folds as they were; images are compared with what they were where they are to be shown."""
+    card = load_card(saved["card"])
+    fold_list = read_fold_list(saved["data_list"], saved["dataset_dir"], verify, card.name)
+    if fold_list.digest != saved["fold_digest"]:
+        raise UserError(
+            f"{saved['data_list']} holds other folds ({fold_list.digest[:12]}) than those of this cross-validation "
+            f"({saved['fold_digest'][:12]}): put its folds back there"
         )
-
-    def _curve_pictures(self) -> list[Picture]:
-        paths = save_review_figures(self.review, self.title, self.figures_dir)
-        self._figures += paths
-        texts = {
-            "roc": "ROC of the combination; of several folds the band is their mean and standard deviation.",
-            "precision_recall": "Precision against recall, likewise.",
-            "reliability": "How often it is true what the network is sure of, before and after temperature scaling.",
-        }
-        drawn = [Picture(path, texts[_kind(path, texts)]) for path in paths if path.suffix == ".svg"]
-        text = "How each label was told." if self.review.task == "multi-label" else "What was taken for what."
-        return [*(Picture(path, text) for path in self.summary.figures if path.suffix == ".svg"), *drawn]
-
-    def _training_pictures(self) -> list[Picture]:
-        card, results = self.summary.card, self.summary.results
-        published = [
-            (f"{found.model}, {found.source.split(',')[0]}", found.accuracy, found.auc)
-            for found in card.published_results
-        ]
-        limits = {
-            name: (found.low, found.high)
-            for name in ("accuracy", "auc")
-            if isinstance(found := self.review.intervals.metrics[name], Interval)
-        }
-        combination, metrics = self.review.combination, self.review.metrics
-        dots = fold_dots_figure(self.review.fold_metrics, metrics, self.title, published, limits, combination)
-        text = "Each fold, their combination" + (", and published results." if published else ".")
-        pictures = [self._save(dots, "folds", text)]
-        histories = {fold: read_history(self.directory / f"fold_{fold}") for fold in results}
-        if all(name in history for history in histories.values() for name in _CURVES):
-            best = {fold: result["best_epoch"] for fold, result in results.items()}
-            curves = learning_curves_figure(histories, card.title, best)
-            pictures.append(self._save(curves, "learning_curves", "Loss and validation AUC of all folds by epoch."))
-        balance = class_balance_figure(
-            class_balance(card, self.summary.fold_list), self.summary.class_names, card.title
-        )
-        return [*pictures, self._save(balance, "class_balance", "How the classes are divided.")]
-
-    def _case_pictures(self) -> tuple[list[Picture], str]:
-        """Mosaics of images, and where there are none the reason; those of an earlier review are removed."""
-        for name in _MOSAICS:
-            for path in self.figures_dir.glob(f"{name}.*"):
-                path.unlink()
-        if self.images_left_out:
-            return [], self.images_left_out
-        names, combined = self.summary.class_names, self.review.combined
-        mistakes = confident_mistakes(combined, names, CASES)
-        found = {"mistakes": mistakes, "least_certain": least_certain(combined, names, CASES)}
-        pictures = [self._mosaic(name, cases) for name, cases in found.items() if cases]
-        return pictures, "" if mistakes else "No test image was classified wrongly. These were the closest calls."
-
-    def _mosaic(self, name: str, cases: list[Case]) -> Picture:
-        captions = [(case.true, case.predicted, case.probability, case.id) for case in cases]
-        images = case_images(self.summary.fold_list, cases)
-        figure = mosaic_figure(images, captions, f"{_MOSAICS[name]}: {self.title}", columns=6)
-        text = f"{_MOSAICS[name]}: true and predicted class, and its probability."
-        return self._save(figure, name, text, wide=True)
-
-    def _save(self, figure: Any, name: str, text: str, wide: bool = False) -> Picture:
-        png, svg = save_figure(figure, self.figures_dir / name)
-        self._figures += [png, svg]
-        return Picture(png if wide else svg, text, wide)
-
-    def _predictions(self, fold: int) -> Predictions:
-        return read_predictions(self.directory / f"fold_{fold}" / "predictions.csv")
-
-
-def _kind(path: Path, kinds: Mapping[str, str]) -> str:
-    return next(kind for kind in kinds if path.name.startswith(kind))
+    failures = {int(fold): reason for fold, reason in saved["failures"].items()}
+    return read_record(folder.path, card, fold_list, failures, options["resamples"], options["seed"])

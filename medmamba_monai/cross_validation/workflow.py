@@ -20,8 +20,9 @@ from medmamba_monai.cross_validation.folder_lock import lock_folder
 from medmamba_monai.cross_validation.hints import command_again, where_to_look
 from medmamba_monai.cross_validation.options import CrossValidationOptions
 from medmamba_monai.cross_validation.plan import Plan, make_plan
-from medmamba_monai.cross_validation.review_again import make_review, save_description
-from medmamba_monai.cross_validation.summary import CrossValidationSummary
+from medmamba_monai.cross_validation.record import read_record
+from medmamba_monai.cross_validation.review import review_folds
+from medmamba_monai.evaluation import CrossValidationResult
 from medmamba_monai.networks import NETWORKS
 from medmamba_monai.tracking.dataset import RunDataset
 from medmamba_monai.tracking.environment import describe_environment
@@ -45,6 +46,9 @@ class CrossValidation:
         options: of the cross-validation.
         training_options: options of the training that differ from those of its configs, by name; None leaves an option
             to them.
+
+    Attributes:
+        result: what was found, once `run` has ended, also where a fold has failed; None before.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class CrossValidation:
         self.bundle_root = bundle_root
         self.options = options
         self.training_options = dict(training_options)
+        self.result: CrossValidationResult | None = None
 
     def run(self) -> None:
         """Run what is not finished, then summarize.
@@ -64,7 +69,11 @@ class CrossValidation:
         plan = make_plan(self.bundle_root, self.options, self.training_options)
         with lock_folder(plan.output_dir):
             _check_same_settings(plan)
-            _Running(plan).run()
+            running = _Running(plan)
+            try:
+                running.run()
+            finally:
+                self.result = running.result
 
     def format_help(self) -> str:
         """Return a table of all options with their values, for a terminal."""
@@ -98,6 +107,7 @@ class _Running:
         self.plan = plan
         self.folder = RunFolder(plan.output_dir)
         self.failures: dict[int, str] = {}
+        self.result: CrossValidationResult | None = None
         self.tracked_run = TrackedRun(
             directory=plan.output_dir,
             tracking_uri=plan.training.tracking_uri,
@@ -159,17 +169,16 @@ class _Running:
         print(f"fold {job.fold} did not finish ({reason}); its log: {RunFolder(job.directory).log}", flush=True)
 
     def _summarize(self, seconds: float) -> None:
-        plan = self.plan
-        summary = CrossValidationSummary(plan.output_dir, plan.card, plan.fold_list, self.failures)
-        summary.write()
-        title = f"{self.tracked_run.run_name}: {NETWORKS[plan.training.network_name]} on {plan.card.title}"
-        details = {**plan.logged_parameters(), "time of the last start": format_seconds(seconds)}
-        summary.log(self.tracked_run, title, self._command(), details)
-        print(summary.text, flush=True)
-        if summary.combined is not None:
-            description: dict[str, Any] = {"title": title, "command": self._command(), "details": details}
-            save_description(summary, plan.card_path, plan.parameters(), description)
-            make_review(summary, self.tracked_run, plan.options.review, description)
+        plan, options = self.plan, self.plan.options.review
+        record = read_record(
+            plan.output_dir, plan.card, plan.fold_list, self.failures, options["resamples"], options["seed"]
+        )
+        description: dict[str, Any] = {
+            "title": f"{self.tracked_run.run_name}: {NETWORKS[plan.training.network_name]} on {plan.card.title}",
+            "command": self._command(),
+            "details": {**plan.logged_parameters(), "time of the last start": format_seconds(seconds)},
+        }
+        self.result = review_folds(record, self.tracked_run, options, description, plan.card_path, plan.parameters())
         print(self._where(seconds), flush=True)
 
     def _finish(self) -> None:

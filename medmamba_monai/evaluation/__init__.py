@@ -1,41 +1,26 @@
-"""From saved probabilities to numbers, tables and figures: no network, no training, no tracking."""
+"""From saved probabilities to numbers, tables and figures: no network, no training, no tracking.
 
-from medmamba_monai.evaluation.figures.confusion import (
-    confusion_matrix_figure,
-    label_figure,
-    save_figure,
-    save_predictions_figure,
-)
-from medmamba_monai.evaluation.metrics.calibration import (
-    apply_temperature,
-    brier_score,
-    expected_calibration_error,
-    fit_temperature,
-    reliability_curve,
-)
-from medmamba_monai.evaluation.metrics.paper import METRICS, all_metrics, kappa, per_class_metrics, predicted_labels
-from medmamba_monai.evaluation.metrics.review import REVIEW_METRICS, review_class_metrics
-from medmamba_monai.evaluation.predictions import Predictions, ensemble, pool, read_predictions, write_predictions
-from medmamba_monai.evaluation.results.classes import (
-    ClassSummary,
-    class_auc_metrics,
-    class_csv_table,
-    class_markdown_table,
-    class_report,
-    class_summary,
-    metric_keys,
+Rooms, each of which knows only those before it: `scores` and `predictions`; `metrics` (one catalogue, one row a
+metric); `statistics` (intervals, tests, thresholds); `results` (what a cross-validation or a comparison found);
+`figures`; `reports`.
+"""
+
+from medmamba_monai.evaluation.metrics.calibration import reliability_curve
+from medmamba_monai.evaluation.metrics.catalogue import CATALOGUE, METRICS, Metric, list_metrics
+from medmamba_monai.evaluation.metrics.compute import compute_class_metrics, compute_metrics
+from medmamba_monai.evaluation.predictions import (
+    Combination,
+    Predictions,
+    combine,
+    ensemble,
+    pool,
+    read_predictions,
+    write_predictions,
 )
 from medmamba_monai.evaluation.results.comparison import Comparison, Model, compare
-from medmamba_monai.evaluation.results.review import Review, review_folds
-from medmamba_monai.evaluation.results.summary import (
-    RunDescription,
-    Summary,
-    csv_table,
-    headline,
-    markdown_table,
-    run_note,
-    text_table,
-)
+from medmamba_monai.evaluation.results.cross_validation import CrossValidationResult, evaluate_folds
+from medmamba_monai.evaluation.results.files import read_result
+from medmamba_monai.evaluation.scores import TASKS, Scores, Task, predict_labels
 from medmamba_monai.evaluation.statistics.bootstrap import bootstrap_intervals, paired_bootstrap
 from medmamba_monai.evaluation.statistics.significance import (
     corrected_resampled_t_test,
@@ -44,56 +29,43 @@ from medmamba_monai.evaluation.statistics.significance import (
     holm,
     mcnemar,
 )
+from medmamba_monai.evaluation.statistics.temperature_scaling import apply_temperature, fit_temperature
 from medmamba_monai.evaluation.statistics.thresholds import operating_point, threshold_at_specificity, youden_threshold
 
 __all__ = [
+    "CATALOGUE",
     "METRICS",
-    "REVIEW_METRICS",
-    "ClassSummary",
+    "TASKS",
+    "Combination",
     "Comparison",
+    "CrossValidationResult",
+    "Metric",
     "Model",
     "Predictions",
-    "Review",
-    "RunDescription",
-    "Summary",
-    "all_metrics",
+    "Scores",
+    "Task",
     "apply_temperature",
     "bootstrap_intervals",
-    "brier_score",
-    "class_auc_metrics",
-    "class_csv_table",
-    "class_markdown_table",
-    "class_report",
-    "class_summary",
+    "combine",
     "compare",
-    "confusion_matrix_figure",
+    "compute_class_metrics",
+    "compute_metrics",
     "corrected_resampled_t_test",
-    "csv_table",
     "delong",
     "delong_interval",
     "ensemble",
-    "expected_calibration_error",
+    "evaluate_folds",
     "fit_temperature",
-    "headline",
     "holm",
-    "kappa",
-    "label_figure",
-    "markdown_table",
+    "list_metrics",
     "mcnemar",
-    "metric_keys",
     "operating_point",
     "paired_bootstrap",
-    "per_class_metrics",
     "pool",
-    "predicted_labels",
+    "predict_labels",
     "read_predictions",
+    "read_result",
     "reliability_curve",
-    "review_class_metrics",
-    "review_folds",
-    "run_note",
-    "save_figure",
-    "save_predictions_figure",
-    "text_table",
     "threshold_at_specificity",
     "write_predictions",
     "youden_threshold",

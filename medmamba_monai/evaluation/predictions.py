@@ -1,83 +1,81 @@
-"""What a model said about each image: kept as CSV, averaged over folds, the one source of every figure.
+"""Predictions: probabilities and labels with a name for each image; kept as CSV, combined over folds.
 
 The file has the header ``id,part,label,predicted,probability_0,...,probability_{C-1}``, with the column ``group`` after
 ``predicted`` where it is known which images belong to one patient. Probabilities are written with 17 significant
 digits, which float64 needs to be read back bit for bit. In a multi-label file `label` and `predicted` hold one 0 or 1
-for each class, separated by blanks.
+for each class, separated by blanks. Task and names of the classes are not in it: who reads it says them.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_text
-from medmamba_monai.evaluation.metrics.paper import FloatArray, IntArray, check_scores, predicted_labels
+from medmamba_monai.evaluation.csv_text import format_csv
+from medmamba_monai.evaluation.scores import IntArray, Scores, Task, check_class_names
 
 PARTS = ("validation", "test")
 """The parts of a fold that are predicted: what selected the model, and what it never saw."""
+
+Combination = Literal["ensemble", "pooled"]
+"""How the test parts of folds become one: mean probabilities of the same images, or different images joined."""
+
+COMBINATIONS: tuple[Combination, ...] = get_args(Combination)
 
 _FIRST_COLUMNS = ["id", "part", "label", "predicted"]
 _GROUP = "group"
 
 
-@dataclass(frozen=True, eq=False)
-class Predictions:
-    """Probabilities and true labels of B images, each with a name of its own.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Predictions(Scores):
+    """Probabilities and true labels of B images, each with a name of its own; checked once, when this is made.
 
     Attributes:
+        probabilities: (B, C) in [0, 1], float64; rows sum to 1 unless the task is multi-label.
+        labels: class indices (B,), or zeros and ones (B, C) of a multi-label task; int64.
+        task: of the data.
+        groups: B names of patients or other groups, whose images are not independent; None where none are known.
         ids: B different names, stable from run to run (never a path).
         parts: B times `validation` or `test`.
-        labels: class indices (B,), or zeros and ones (B, C) of a multi-label task; int64.
-        probabilities: (B, C) in [0, 1], float64; rows sum to 1 unless the task is multi-label.
-        groups: B names of patients or other groups, whose images are not independent; None where none are known.
+        class_names: C different names in label order, as readers see them; by default ``class 0`` and so on.
+
+    Example:
+        >>> found = Predictions([0.2, 0.7], [0, 1], "binary", ids=["a", "b"], parts=["validation", "test"])
+        >>> found.select("test").ids
+        ('b',)
 
     Raises:
-        UserError: on creation, where these do not fit each other or an id comes twice.
+        UserError: on creation, where these do not fit each other or the task, or an id comes twice.
     """
 
     ids: Sequence[str]
     parts: Sequence[str]
-    labels: IntArray
-    probabilities: FloatArray
-    groups: Sequence[str] | None = None
+    class_names: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        # The labels decide, also when they come as a tensor; a binary task is stored like any other, in two columns.
-        task = "multi-label" if np.ndim(self.labels) == 2 else "multi-class"
-        probabilities, labels = check_scores(self.probabilities, self.labels, task)
+        super().__post_init__()
         ids, parts = tuple(self.ids), tuple(self.parts)
-        if not len(ids) == len(parts) == len(labels):
-            raise UserError(f"{len(ids)} ids, {len(parts)} parts and {len(labels)} labels do not fit each other")
+        if not len(ids) == len(parts) == len(self):
+            raise UserError(f"{len(ids)} ids, {len(parts)} parts and {len(self)} labels do not fit each other")
         if unknown := set(parts) - set(PARTS):
-            raise UserError(f"unknown part {sorted(unknown)[0]!r}: choose from {', '.join(PARTS)}")
+            raise UserError(f"unknown part {min(unknown)!r}: choose from {', '.join(PARTS)}")
         _require_unique(ids)
-        groups = None if self.groups is None else tuple(self.groups)
-        if groups is not None and len(groups) != len(ids):
-            raise UserError(f"{len(ids)} ids and {len(groups)} groups do not fit each other")
-        checked = {"ids": ids, "parts": parts, "labels": labels, "probabilities": probabilities, "groups": groups}
-        for name, value in checked.items():
+        names = tuple(self.class_names) or tuple(f"class {index}" for index in range(self.num_classes))
+        names = check_class_names(names, self.num_classes)
+        for name, value in {"ids": ids, "parts": parts, "class_names": names}.items():
             object.__setattr__(self, name, value)
 
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @property
-    def task(self) -> str:
-        """`multi-label` or `multi-class`: the rule by which `predicted` is made."""
-        return "multi-label" if self.labels.ndim == 2 else "multi-class"
-
-    @property
-    def predicted(self) -> IntArray:
-        """Predicted class indices (B,), or zeros and ones (B, C) of a multi-label task."""
-        return predicted_labels(self.probabilities, self.task)
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{self.parts.count(part)} {part}" for part in PARTS if part in self.parts)
+        return f"Predictions({self.task}, {len(self)} images ({parts}), classes: {', '.join(self.class_names)})"
 
     def select(self, part: str) -> Predictions:
         """Keep the images of one part, in their order.
@@ -91,13 +89,13 @@ class Predictions:
         return self.take(rows)
 
     def take(self, rows: Sequence[int]) -> Predictions:
-        """The images in these rows, in this order."""
-        return Predictions(
-            ids=[self.ids[row] for row in rows],
-            parts=[self.parts[row] for row in rows],
+        """Keep the images in these rows, in this order."""
+        return self.change_checked(
+            ids=tuple(self.ids[row] for row in rows),
+            parts=tuple(self.parts[row] for row in rows),
             labels=self.labels[rows],
             probabilities=self.probabilities[rows],
-            groups=None if self.groups is None else [self.groups[row] for row in rows],
+            groups=None if self.groups is None else tuple(self.groups[row] for row in rows),
         )
 
 
@@ -107,21 +105,26 @@ def write_predictions(path: str | os.PathLike[str], predictions: Predictions) ->
     Raises:
         UserError: the file cannot be written.
     """
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
     first = _FIRST_COLUMNS if predictions.groups is None else [*_FIRST_COLUMNS, _GROUP]
-    writer.writerow(first + _probability_columns(predictions.probabilities.shape[1]))
     groups = [[]] * len(predictions) if predictions.groups is None else [[group] for group in predictions.groups]
     columns = (predictions.ids, predictions.parts, predictions.labels, predictions.predicted)
-    for name, part, label, predicted, group, probabilities in zip(
-        *columns, groups, predictions.probabilities, strict=True
-    ):
-        writer.writerow([name, part, _cell(label), _cell(predicted), *group, *(f"{p:.17g}" for p in probabilities)])
-    write_text(path, buffer.getvalue())
+    rows = (
+        [name, part, _format_labels(label), _format_labels(predicted), *group, *(f"{p:.17g}" for p in probabilities)]
+        for name, part, label, predicted, group, probabilities in zip(
+            *columns, groups, predictions.probabilities, strict=True
+        )
+    )
+    write_text(path, format_csv(first + _probability_columns(predictions.num_classes), rows))
 
 
-def read_predictions(path: str | os.PathLike[str]) -> Predictions:
+def read_predictions(path: str | os.PathLike[str], task: Task, class_names: Sequence[str] = ()) -> Predictions:
     """Read what `write_predictions` wrote, bit for bit.
+
+    Args:
+        path: of the file.
+        task: of the data, which the file does not tell: the same probabilities have another Brier score as a binary
+            than as a multi-class task.
+        class_names: in label order, for readers.
 
     Raises:
         UserError: naming the file and what is wrong in it: no such file, another header, a line that does not fit,
@@ -132,13 +135,15 @@ def read_predictions(path: str | os.PathLike[str]) -> Predictions:
     first = header.index("probability_0")
     try:
         predictions = Predictions(
+            probabilities=np.array([[float(cell) for cell in row[first:]] for row in rows]),
+            labels=np.array([_parse_labels(row[2]) for row in rows]),
+            task=task,
             ids=[row[0] for row in rows],
             parts=[row[1] for row in rows],
-            labels=np.array([_numbers(row[2]) for row in rows]),
-            probabilities=np.array([[float(cell) for cell in row[first:]] for row in rows]),
             groups=[row[first - 1] for row in rows] if _GROUP in header else None,
+            class_names=class_names,
         )
-        stored = np.array([_numbers(row[3]) for row in rows])
+        stored = np.array([_parse_labels(row[3]) for row in rows])
     except ValueError as error:
         raise UserError(f"{file}: {error}") from error
     if not np.array_equal(stored, predictions.predicted):
@@ -162,49 +167,67 @@ def ensemble(members: Sequence[Predictions]) -> Predictions:
         raise UserError("an ensemble needs at least one model's predictions")
     first = members[0]
     aligned = [align(member, first, number) for number, member in enumerate(members)]
-    return replace(first, probabilities=np.mean([member.probabilities for member in aligned], axis=0))
+    return first.change_checked(probabilities=np.mean([member.probabilities for member in aligned], axis=0))
 
 
 def pool(members: Sequence[Predictions]) -> Predictions:
     """Join predictions of different images, as of the test parts of a cross-validation without a test set.
 
     Raises:
-        UserError: no member, an image that comes twice, or members that differ in the number of classes.
+        UserError: no member, an image that comes twice, or members that differ in their classes or their task.
     """
     if not members:
         raise UserError("there are no predictions to pool")
-    shapes = {member.probabilities.shape[1:] + member.labels.shape[1:] for member in members}
-    if len(shapes) > 1:
-        raise UserError(f"predictions to pool differ in their classes: {sorted(shapes)}")
-    return Predictions(
-        ids=[name for member in members for name in member.ids],
-        parts=[part for member in members for part in member.parts],
+    kinds = {(member.task, *member.class_names) for member in members}
+    if len(kinds) > 1:
+        raise UserError(f"predictions to pool differ in their classes: {sorted(kinds)}")
+    ids = tuple(name for member in members for name in member.ids)
+    _require_unique(ids)
+    return members[0].change_checked(
+        ids=ids,
+        parts=tuple(part for member in members for part in member.parts),
         labels=np.concatenate([member.labels for member in members]),
         probabilities=np.concatenate([member.probabilities for member in members]),
-        groups=_joined_groups(members),
+        groups=_join_groups(members),
     )
 
 
 def combine(members: Sequence[Predictions], combination: str) -> Predictions:
-    """The test parts of the folds as one: averaged (``ensemble``) or joined (``pooled``)."""
-    return ensemble(members) if combination == "ensemble" else pool(members)
+    """Make the test parts of the folds one: averaged (``ensemble``) or joined (``pooled``).
+
+    Raises:
+        UserError: an unknown combination, or members that do not fit each other.
+    """
+    return ensemble(members) if check_combination(combination) == "ensemble" else pool(members)
 
 
-def _joined_groups(members: Sequence[Predictions]) -> list[str] | None:
+def check_combination(combination: str) -> Combination:
+    """Return the combination, if it is one.
+
+    Raises:
+        UserError: it is none.
+    """
+    for known in COMBINATIONS:
+        if combination == known:
+            return known
+    raise UserError(f"unknown combination {combination!r}: choose one of {', '.join(COMBINATIONS)}")
+
+
+def _join_groups(members: Sequence[Predictions]) -> tuple[str, ...] | None:
     found = [member.groups for member in members]
     known = [groups for groups in found if groups is not None]
     if 0 < len(known) < len(found):
         raise UserError(
             f"{len(known)} of {len(found)} predictions to pool tell the groups of images, the others do not"
         )
-    return [group for groups in known for group in groups] if known else None
+    return tuple(group for groups in known for group in groups) if known else None
 
 
 def align(member: Predictions, first: Predictions, number: int = 1) -> Predictions:
-    """The predictions of a member in the order of the first one's images.
+    """Return the predictions of a member in the order of the first one's images.
 
     Raises:
-        UserError: they differ in ids, parts, labels, groups or number of classes; ``number`` is the member's in it.
+        UserError: they differ in ids, parts, labels, groups, classes or task; ``number`` is the member's in it.
     """
     if odd := set(member.ids) ^ set(first.ids):
         example = min(odd)
@@ -215,6 +238,11 @@ def align(member: Predictions, first: Predictions, number: int = 1) -> Predictio
     member = member.take([rows[name] for name in first.ids])
     if member.labels.shape != first.labels.shape or member.probabilities.shape != first.probabilities.shape:
         raise UserError(f"predictions {number} and 0 differ in their number of classes")
+    if (member.task, member.class_names) != (first.task, first.class_names):
+        raise UserError(
+            f"predictions {number} and 0 differ in their task or the names of their classes: {member.task}, "
+            f"{', '.join(member.class_names)} and {first.task}, {', '.join(first.class_names)}"
+        )
     if not np.array_equal(member.labels, first.labels) or member.parts != first.parts or member.groups != first.groups:
         raise UserError(
             f"predictions {number} and 0 differ in labels, parts or groups of the same ids: not the same data"
@@ -233,14 +261,14 @@ def _read_rows(file: Path) -> list[list[str]]:
                     f"{file}: the header is {','.join(header)!r}, not id,part,label,predicted,probability_0,... "
                     "(or with group after predicted)"
                 )
-            return [header, *_fitting(reader, file, len(header))]
+            return [header, *_check_widths(reader, file, len(header))]
     except OSError as error:
         raise UserError(f"{file}: predictions cannot be read ({error.strerror}); evaluate the fold first") from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{file}: not a CSV file in UTF-8 ({error})") from error
 
 
-def _fitting(rows: Iterator[list[str]], file: Path, width: int) -> Iterator[list[str]]:
+def _check_widths(rows: Iterator[list[str]], file: Path, width: int) -> Iterator[list[str]]:
     for number, row in enumerate(rows, start=1):
         if len(row) != width:
             raise UserError(f"{file}: row {number} has {len(row)} cells, not {width}; is the file cut off?")
@@ -259,10 +287,10 @@ def _require_unique(ids: Sequence[str]) -> None:
         seen.add(name)
 
 
-def _cell(value: IntArray) -> str:
+def _format_labels(value: IntArray) -> str:
     return " ".join(str(number) for number in np.atleast_1d(value))
 
 
-def _numbers(cell: str) -> int | list[int]:
+def _parse_labels(cell: str) -> int | list[int]:
     numbers = [int(number) for number in cell.split(" ")]
     return numbers if len(numbers) > 1 else numbers[0]

@@ -1,9 +1,15 @@
-"""A table once, for the terminal, for Markdown and for a report."""
+"""Tables once, for the terminal, for Markdown and for a report.
+
+Columns are aligned by tabulate. The Markdown is our own: tabulate pads its cells, and the files that runs left before
+would differ from those made now.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from tabulate import tabulate
 
 from medmamba_monai.core.errors import UserError
 
@@ -28,13 +34,27 @@ class Table:
     @property
     def text(self) -> str:
         """The table for a terminal."""
-        lines = [self.header, *self.rows]
-        widths = [max(len(line[column]) for line in lines) for column in range(len(self.header))]
-        laid = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip() for line in lines]
-        return "\n".join([laid[0], "-" * (sum(widths) + 2 * (len(widths) - 1)), *laid[1:]]) + "\n"
+        header, *lines = align_columns([self.header, *self.rows], numbers="right")
+        rule = "-" * max(map(len, (header, *lines)))
+        return "\n".join([header, rule, *lines]) + "\n"
 
     @property
     def markdown(self) -> str:
         """The table in Markdown."""
         lines = [self.header, ["---", *["---:"] * (len(self.header) - 1)], *self.rows]
         return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines) + "\n"
+
+
+def align_columns(rows: Sequence[Sequence[str]], numbers: str) -> list[str]:
+    """Lay rows out in columns, two blanks apart.
+
+    Args:
+        rows: cells, whose own blanks are kept.
+        numbers: how all columns but the first are aligned: ``left`` or ``right``.
+
+    Returns:
+        A line for each row, without blanks at its end.
+    """
+    alignment = ["left", *[numbers] * (len(rows[0]) - 1)]
+    text = tabulate(rows, tablefmt="plain", colalign=alignment, disable_numparse=True, preserve_whitespace=True)
+    return text.split("\n")

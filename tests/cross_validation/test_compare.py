@@ -14,7 +14,7 @@ from medmamba_monai.cli.main import main
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_json
 from medmamba_monai.cross_validation import compare_runs
-from medmamba_monai.cross_validation.compare import _title, _titles
+from medmamba_monai.cross_validation.compare import _choose_titles, _join_names
 from medmamba_monai.cross_validation.finished_runs import open_store, read_finished_run
 from medmamba_monai.evaluation import write_predictions
 from medmamba_monai.tracking import TrackedRun
@@ -64,7 +64,9 @@ def test_a_run_is_found_by_name_and_by_id(made):
     client = open_store(made[1])
     by_name, by_id = (read_finished_run(client, key) for key in ("good seed0", made[2]["good seed0"]))
     assert by_name.run_id == by_id.run_id == made[2]["good seed0"]
-    assert by_name.folds[1].probabilities.tolist() == predicted_folds("binary", skill=2.0)[1].probabilities.tolist()
+    assert (
+        by_name.result.folds[1].probabilities.tolist() == predicted_folds("binary", skill=2.0)[1].probabilities.tolist()
+    )
 
 
 def test_the_comparison_is_a_run_of_the_same_experiment(made, tmp_path):
@@ -111,16 +113,16 @@ def test_a_comparison_names_no_folder_of_this_machine(made, tmp_path):
 )
 def test_a_model_is_called_what_its_runs_have_in_common(made, names, title):
     run = read_finished_run(open_store(made[1]), "good seed0")
-    assert _title([replace(run, name=name) for name in names]) == title
+    assert _join_names([replace(run, name=name) for name in names]) == title
 
 
-def test_two_models_that_would_have_one_name_need_titles(made):
+def test_two_models_that_would_have_one_name_need_choose_titles(made):
     run = read_finished_run(open_store(made[1]), "good seed0")
     runs = [[replace(run, name=f"good seed{seed}") for seed in seeds] for seeds in ((0, 1), (2, 3))]
     with pytest.raises(UserError, match="models would be called good, good; pass --titles"):
-        _titles([], runs)
+        _choose_titles([], runs)
     with pytest.raises(UserError, match="--titles: 1 titles for 2 models"):
-        _titles(["A"], runs)
+        _choose_titles(["A"], runs)
 
 
 def test_the_folder_of_a_cross_validation_is_not_overwritten(made, tmp_path):

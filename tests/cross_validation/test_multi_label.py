@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from monai.inferers import SimpleInferer
 from monai.transforms import Activationsd, EnsureTyped
 
-from medmamba_monai.evaluation.metrics import paper as metrics
 from medmamba_monai.training import EpochScore, FiniteLoss
 
 FLOAT_LABEL = EnsureTyped("label", dtype=torch.float32, track_meta=False, allow_missing_keys=True)
@@ -65,13 +63,13 @@ def test_a_network_learns_several_labels_at_once():
         train_handlers=[FiniteLoss()],
         decollate=False,
     ).run()
-    scores = {name: partial(getattr(metrics, name), task="multi-label") for name in ("auc", "log_loss", "accuracy")}
+    scores = {name: EpochScore(name, "multi-label") for name in ("auc", "log_loss", "accuracy")}
     evaluator = SupervisedEvaluator(
         **common,
         val_data_loader=loader(65, 8),
         postprocessing=Activationsd("pred", sigmoid=True),
-        key_val_metric={"auc": EpochScore(scores.pop("auc"))},
-        additional_metrics={name: EpochScore(score) for name, score in scores.items()},
+        key_val_metric={"auc": scores.pop("auc")},
+        additional_metrics=scores,
     )
     evaluator.run()
     data = items(65)

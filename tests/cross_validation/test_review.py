@@ -23,11 +23,11 @@ from medmamba_monai.cli.main import main
 from medmamba_monai.core.errors import UserError, find_user_error
 from medmamba_monai.core.files import write_json
 from medmamba_monai.cross_validation import review_again
-from medmamba_monai.cross_validation.review import CrossValidationReview
-from medmamba_monai.cross_validation.review_options import check_review_options, images_left_out
-from medmamba_monai.cross_validation.summary import CrossValidationSummary
+from medmamba_monai.cross_validation.record import ResultRecord, read_record
+from medmamba_monai.cross_validation.report import ReportRecord
+from medmamba_monai.cross_validation.review import check_review_options, explain_images_left_out
 from medmamba_monai.data import prepare_dataset
-from medmamba_monai.evaluation import Predictions, all_metrics, write_predictions
+from medmamba_monai.evaluation import METRICS, Predictions, compute_metrics, write_predictions
 from tests.helpers.small_bundle import SmallBundle
 from tests.helpers.small_data import folder_card, npz_content, small_card, write_npz
 from tests.helpers.tracked_runs import TrackedRuns
@@ -263,7 +263,7 @@ def test_options_are_checked_before_anything_is_trained(small_bundle, own_proces
     assert "resamples is 10" in str(find_user_error(caught.value))
 
 
-def finished_folds(card: DatasetCard, data: Path, output: Path) -> CrossValidationSummary:
+def finished_folds(card: DatasetCard, data: Path, output: Path) -> ResultRecord:
     """Folds whose predictions were never trained: no journal, no best epoch."""
     made = prepare_dataset(card, data, output / "folds.json", num_folds=3, download=False, allow_count_mismatch=True)
     generator = np.random.default_rng(0)
@@ -271,19 +271,19 @@ def finished_folds(card: DatasetCard, data: Path, output: Path) -> CrossValidati
         items = [(item, part) for part, found in made.parts(fold).items() if part != "train" for item in found]
         ids, parts = [item["id"] for item, _ in items], [part for _, part in items]
         labels, chances = np.array([item["label"] for item, _ in items]), generator.dirichlet((1, 1), len(items))
-        found = Predictions(ids, parts, labels, chances)
+        found = Predictions(chances, labels, card.task, ids=ids, parts=parts)
         write_predictions(output / f"fold_{fold}" / "predictions.csv", found)
         selected = {part: found.select(part) for part in ("validation", "test")}
-        metrics = {part: all_metrics(of.probabilities, of.labels, card.task) for part, of in selected.items()}
+        metrics = {part: compute_metrics(of, METRICS) for part, of in selected.items()}
         write_json(output / f"fold_{fold}" / "result.json", {"best_epoch": -1, "metrics": metrics})
-    return CrossValidationSummary(output, card, made, {})
+    return read_record(output, card, made, {}, resamples=200)
 
 
-def reviewed(summary: CrossValidationSummary) -> str:
+def reviewed(record: ResultRecord) -> str:
     """The report of folds that were reviewed."""
-    summary.write()
-    CrossValidationReview(summary, 200, 0).write("a < b & c", "the command", {"best": "<i>"})
-    return (summary.output_dir / "report.html").read_text(encoding="utf-8")
+    record.write()
+    ReportRecord(record).write("a < b & c", "the command", {"best": "<i>"})
+    return record.folder.report.read_text(encoding="utf-8")
 
 
 def test_labels_with_any_name_are_reviewed_without_learning_curves(tmp_path):
@@ -329,6 +329,6 @@ def test_pooled_volumes_are_reviewed(tmp_path):
     ],
 )
 def test_images_reach_a_server_only_where_that_is_asked_for(with_images, tracking_uri, note):
-    found = images_left_out(with_images, tracking_uri)
+    found = explain_images_left_out(with_images, tracking_uri)
     assert note in found
     assert bool(note) == bool(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import resource
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.evaluation.metrics.paper import auc
+from medmamba_monai.evaluation import evaluate_folds, scores
+from medmamba_monai.evaluation.metrics.ranking import auc
 from medmamba_monai.evaluation.predictions import (
     Predictions,
     align,
@@ -21,21 +23,30 @@ from medmamba_monai.evaluation.predictions import (
     read_predictions,
     write_predictions,
 )
+from medmamba_monai.evaluation.results.files import describe_result
+from tests.helpers.predicted_folds import predicted_folds
 
 
 def draw(num_samples: int = 30, num_classes: int = 3, seed: int = 0, prefix: str = "test") -> Predictions:
     generator = np.random.default_rng(seed)
     return Predictions(
+        generator.dirichlet(np.full(num_classes, 0.05), num_samples),
+        np.arange(num_samples) % num_classes,
+        "multi-class",
         ids=[f"{prefix}-{index:05d}" for index in range(num_samples)],
         parts=["test"] * num_samples,
-        labels=np.arange(num_samples) % num_classes,
-        probabilities=generator.dirichlet(np.full(num_classes, 0.05), num_samples),
     )
+
+
+def predictions(ids, parts, labels, probabilities, groups=None, class_names=()) -> Predictions:
+    """Predictions whose task the shape of the labels tells."""
+    task = "multi-label" if np.ndim(labels) == 2 else "multi-class"
+    return Predictions(probabilities, labels, task, groups, ids=ids, parts=parts, class_names=class_names)
 
 
 def draw_multi_label() -> Predictions:
     generator = np.random.default_rng(0)
-    return Predictions(["a", "b", "c"], ["test"] * 3, generator.integers(2, size=(3, 4)), generator.random((3, 4)))
+    return predictions(["a", "b", "c"], ["test"] * 3, generator.integers(2, size=(3, 4)), generator.random((3, 4)))
 
 
 def assert_same(found: Predictions, expected: Predictions) -> None:
@@ -44,45 +55,45 @@ def assert_same(found: Predictions, expected: Predictions) -> None:
     np.testing.assert_array_equal(found.probabilities, expected.probabilities)
 
 
-@pytest.mark.parametrize("predictions", [draw(500), draw(20, 2), draw(22, 11), draw_multi_label()])
-def test_round_trip_is_exact(tmp_path: Path, predictions: Predictions) -> None:
-    write_predictions(tmp_path / "predictions.csv", predictions)
-    assert_same(read_predictions(tmp_path / "predictions.csv"), predictions)
+@pytest.mark.parametrize("drawn", [draw(500), draw(20, 2), draw(22, 11), draw_multi_label()])
+def test_round_trip_is_exact(tmp_path: Path, drawn: Predictions) -> None:
+    write_predictions(tmp_path / "predictions.csv", drawn)
+    assert_same(read_predictions(tmp_path / "predictions.csv", drawn.task), drawn)
 
 
 def test_round_trip_keeps_the_smallest_numbers(tmp_path: Path) -> None:
     tiny = np.array(
         [[5e-324, 1.0], [np.nextafter(0.5, 1), np.nextafter(0.5, 0)], [np.float32(0.1), 1 - np.float32(0.1)]]
     )
-    write_predictions(tmp_path / "p.csv", Predictions(["a", "b", "c"], ["test"] * 3, [0, 1, 1], tiny))
-    np.testing.assert_array_equal(read_predictions(tmp_path / "p.csv").probabilities, tiny)
+    write_predictions(tmp_path / "p.csv", predictions(["a", "b", "c"], ["test"] * 3, [0, 1, 1], tiny))
+    np.testing.assert_array_equal(read_predictions(tmp_path / "p.csv", "multi-class").probabilities, tiny)
 
 
 def test_ids_with_commas_quotes_and_line_breaks_survive(tmp_path: Path) -> None:
     ids = ("Ärzte, 1", 'a "quoted" one', "two\r\nlines")
-    write_predictions(tmp_path / "p.csv", Predictions(ids, ["test"] * 3, [0, 1, 0], np.eye(2)[[0, 1, 0]]))
-    assert read_predictions(tmp_path / "p.csv").ids == ids
+    write_predictions(tmp_path / "p.csv", predictions(ids, ["test"] * 3, [0, 1, 0], np.eye(2)[[0, 1, 0]]))
+    assert read_predictions(tmp_path / "p.csv", "multi-class").ids == ids
 
 
 def test_the_file_looks_as_documented(tmp_path: Path) -> None:
-    write_predictions(tmp_path / "p.csv", Predictions(["x"], ["validation"], [1], [[0.25, 0.75]]))
+    write_predictions(tmp_path / "p.csv", predictions(["x"], ["validation"], [1], [[0.25, 0.75]]))
     lines = (tmp_path / "p.csv").read_text().splitlines()
     assert lines == ["id,part,label,predicted,probability_0,probability_1", "x,validation,1,1,0.25,0.75"]
 
 
 def test_a_multi_label_cell_holds_one_digit_a_class(tmp_path: Path) -> None:
-    write_predictions(tmp_path / "p.csv", Predictions(["x"], ["test"], [[1, 0]], [[0.25, 0.75]]))
+    write_predictions(tmp_path / "p.csv", predictions(["x"], ["test"], [[1, 0]], [[0.25, 0.75]]))
     assert (tmp_path / "p.csv").read_text().splitlines()[1] == "x,test,1 0,0 1,0.25,0.75"
 
 
 def test_figures_can_be_recomputed_with_scikit_learn_alone(tmp_path: Path) -> None:
-    predictions = draw(200)
-    write_predictions(tmp_path / "p.csv", predictions)
+    drawn = draw(200)
+    write_predictions(tmp_path / "p.csv", drawn)
     with (tmp_path / "p.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     scores = [[float(row[f"probability_{index}"]) for index in range(3)] for row in rows]
     expected = roc_auc_score([int(row["label"]) for row in rows], scores, multi_class="ovr")
-    assert auc(predictions.probabilities, predictions.labels) == pytest.approx(expected, rel=0, abs=1e-12)
+    assert auc(drawn) == pytest.approx(expected, rel=0, abs=1e-12)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
@@ -94,7 +105,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
             write_predictions(tmp_path / "p.csv", draw(5000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert len(read_predictions(tmp_path / "p.csv")) == 5
+    assert len(read_predictions(tmp_path / "p.csv", "multi-class")) == 5
     assert [file.name for file in tmp_path.iterdir()] == ["p.csv"]
 
 
@@ -118,22 +129,22 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 )
 def test_a_damaged_file_is_refused_by_name(tmp_path: Path, old: str, new: str, message: str) -> None:
     file = tmp_path / "p.csv"
-    write_predictions(file, Predictions(["x"], ["test"], [1], [[0.25, 0.75]]))
+    write_predictions(file, predictions(["x"], ["test"], [1], [[0.25, 0.75]]))
     file.write_text(file.read_text().replace(old, new))
     with pytest.raises(UserError, match=rf"p\.csv: .*{message}"):
-        read_predictions(file)
+        read_predictions(file, "multi-class")
 
 
 def test_a_missing_file_and_a_binary_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "binary.csv").write_bytes(b"\x93NUMPY\xff\xfe\x00")
     with pytest.raises(UserError, match="evaluate the fold first"):
-        read_predictions(tmp_path / "none.csv")
+        read_predictions(tmp_path / "none.csv", "multi-class")
     with pytest.raises(UserError, match="not a CSV file in UTF-8"):
-        read_predictions(tmp_path / "binary.csv")
+        read_predictions(tmp_path / "binary.csv", "multi-class")
 
 
 def test_select_keeps_one_part() -> None:
-    mixed = Predictions(["a", "b", "c"], ["test", "validation", "test"], [0, 1, 1], np.eye(2)[[0, 1, 0]])
+    mixed = predictions(["a", "b", "c"], ["test", "validation", "test"], [0, 1, 1], np.eye(2)[[0, 1, 0]])
     test = mixed.select("test")
     assert test.ids == ("a", "c")
     assert test.predicted.tolist() == [0, 0]
@@ -147,7 +158,7 @@ def test_selecting_an_absent_part_says_what_there_is() -> None:
 def test_ensemble_is_the_mean_by_id_whatever_the_order() -> None:
     first, second = draw(seed=1), draw(seed=2)
     order = np.random.default_rng(0).permutation(30)
-    shuffled = Predictions(
+    shuffled = predictions(
         [second.ids[row] for row in order], second.parts, second.labels[order], second.probabilities[order]
     )
     combined = ensemble([first, shuffled])
@@ -161,7 +172,7 @@ def test_ensemble_of_one_is_that_one() -> None:
 
 def test_ensemble_of_different_data_is_refused() -> None:
     first = draw(30)
-    relabeled = Predictions(first.ids, first.parts, (first.labels + 1) % 3, first.probabilities)
+    relabeled = predictions(first.ids, first.parts, (first.labels + 1) % 3, first.probabilities)
     with pytest.raises(UserError, match="predictions 1 and 0 differ in 1 ids, such as 'test-00029'"):
         ensemble([first, draw(29)])
     with pytest.raises(UserError, match="differ in labels"):
@@ -187,34 +198,34 @@ def test_pooling_an_image_twice_is_refused() -> None:
 
 def test_parts_that_do_not_fit_are_refused() -> None:
     with pytest.raises(UserError, match="1 ids, 2 parts and 1 labels"):
-        Predictions(["a"], ["test", "test"], [0], [[0.5, 0.5]])
+        predictions(["a"], ["test", "test"], [0], [[0.5, 0.5]])
 
 
 def grouped(groups: list[str] | None, prefix: str = "test") -> Predictions:
     first = draw(4, 2, prefix=prefix)
-    return Predictions(first.ids, first.parts, first.labels, first.probabilities, groups)
+    return predictions(first.ids, first.parts, first.labels, first.probabilities, groups)
 
 
 @pytest.mark.parametrize("groups", [["p 1", "p,2", 'p "3"', "p 1"], None])
 def test_groups_survive_the_way_to_disk(tmp_path: Path, groups: list[str] | None) -> None:
     write_predictions(tmp_path / "p.csv", grouped(groups))
-    assert_same(read_predictions(tmp_path / "p.csv"), grouped(groups))
-    assert read_predictions(tmp_path / "p.csv").groups == (groups and tuple(groups))
+    assert_same(read_predictions(tmp_path / "p.csv", "multi-class"), grouped(groups))
+    assert read_predictions(tmp_path / "p.csv", "multi-class").groups == (groups and tuple(groups))
 
 
 def test_groups_of_several_labels_survive_too(tmp_path: Path) -> None:
     several = draw_multi_label()
-    named = Predictions(several.ids, several.parts, several.labels, several.probabilities, ["x", "y", "x"])
+    named = predictions(several.ids, several.parts, several.labels, several.probabilities, ["x", "y", "x"])
     write_predictions(tmp_path / "p.csv", named)
     assert (tmp_path / "p.csv").read_text().startswith("id,part,label,predicted,group,probability_0,")
-    assert_same(read_predictions(tmp_path / "p.csv"), named)
-    assert read_predictions(tmp_path / "p.csv").groups == ("x", "y", "x")
+    assert_same(read_predictions(tmp_path / "p.csv", "multi-label"), named)
+    assert read_predictions(tmp_path / "p.csv", "multi-label").groups == ("x", "y", "x")
 
 
 def test_groups_follow_their_images() -> None:
     first = grouped(["a", "b", "c", "d"])
     assert first.take([2, 0]).groups == ("c", "a")
-    mixed = Predictions(first.ids, ["test", "validation"] * 2, first.labels, first.probabilities, first.groups)
+    mixed = predictions(first.ids, ["test", "validation"] * 2, first.labels, first.probabilities, first.groups)
     assert mixed.select("validation").groups == ("b", "d")
 
 
@@ -241,17 +252,61 @@ def test_pooling_known_and_unknown_groups_is_refused() -> None:
 
 
 def test_groups_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(UserError, match="4 ids and 3 groups"):
+    with pytest.raises(UserError, match="3 groups do not fit 4 samples"):
         grouped(["a"] * 3)
 
 
 def test_a_group_column_in_another_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "p.csv").write_text("id,part,label,group,predicted,probability_0,probability_1\n")
     with pytest.raises(UserError, match=r"p\.csv: the header is .*with group after predicted"):
-        read_predictions(tmp_path / "p.csv")
+        read_predictions(tmp_path / "p.csv", "multi-class")
 
 
 @pytest.mark.parametrize("combination", ["ensemble", "pooled"])
 def test_folds_are_combined_as_they_were_tested(combination: str) -> None:
     parts = [draw(seed=seed, prefix=str(seed * (combination == "pooled"))) for seed in (1, 2)]
     assert len(combine(parts, combination)) == (30 if combination == "ensemble" else 60)
+
+
+def test_classes_have_names_of_their_own_or_those_that_are_given() -> None:
+    assert draw(3).class_names == ("class 0", "class 1", "class 2")
+    named = predictions(["a"], ["test"], [1], [[0.2, 0.8]], class_names=["cat", "dog"])
+    assert named.select("test").class_names == ("cat", "dog")
+    for names in (["cat"], ["cat", "cat"]):
+        with pytest.raises(UserError, match="2 classes need as many different names"):
+            predictions(["a"], ["test"], [1], [[0.2, 0.8]], class_names=names)
+
+
+def test_a_file_is_of_the_task_and_the_classes_that_its_reader_says(tmp_path: Path) -> None:
+    write_predictions(tmp_path / "p.csv", draw(6, 2))
+    found = read_predictions(tmp_path / "p.csv", "binary", ("cat", "dog"))
+    assert (found.task, found.class_names) == ("binary", ("cat", "dog"))
+    with pytest.raises(UserError, match=r"labels of a multi-label task with 6 samples have shape \(6,\)"):
+        read_predictions(tmp_path / "p.csv", "multi-label")
+    with pytest.raises(UserError, match="unknown task 'regression'"):
+        read_predictions(tmp_path / "p.csv", "regression")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("make", [ensemble, pool])
+def test_other_tasks_and_classes_are_not_combined(make) -> None:
+    cats = predictions(["a"], ["test"], [1], [[0.2, 0.8]], class_names=["cat", "dog"])
+    names = replace(cats, class_names=["dog", "cat"])
+    task = replace(cats, task="binary")
+    for other in (names, task):
+        with pytest.raises(UserError, match=r"differ in their (task|classes)"):
+            make([cats, other])
+
+
+def test_what_is_checked_once_is_not_checked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    checks: list[int] = []
+    check = scores.check_probabilities
+    monkeypatch.setattr(scores, "check_probabilities", lambda *values: checks.append(1) or check(*values))
+    result = evaluate_folds(predicted_folds("binary", num_folds=3), resamples=100)
+    made = len(checks)
+    assert made == 3
+    describe_result(result)
+    assert len(checks) == made
+
+
+def test_predictions_say_what_they_are() -> None:
+    assert repr(draw(3)) == "Predictions(multi-class, 3 images (3 test), classes: class 0, class 1, class 2)"

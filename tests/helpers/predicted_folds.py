@@ -44,10 +44,12 @@ def predicted_folds(
         ids, names, labels, probabilities = ([*a, *b] for a, b in zip(*parts, strict=True))
         grouped = None if groups is None else [f"group-{row % groups}" for row in range(images)]
         folds[fold] = Predictions(
+            probabilities=np.array(probabilities),
+            labels=np.array(labels),
+            task=task,
             ids=ids,
             parts=names,
-            labels=np.array(labels),
-            probabilities=np.array(probabilities),
+            class_names=NAMES[task],
             groups=grouped and [f"alone-{fold}-{row}" for row in range(images)] + grouped,
         )
     return folds

@@ -14,7 +14,6 @@ from monai.inferers import SimpleInferer
 from monai.transforms import Activationsd, Compose, RandFlipd, RandGaussianNoised
 
 from medmamba_monai import MedMamba
-from medmamba_monai.evaluation.metrics.paper import auc
 from medmamba_monai.training import (
     EarlyStop,
     EpochScore,
@@ -67,7 +66,7 @@ class SmallTraining:
             network=self.network,
             inferer=SimpleInferer(),
             postprocessing=Activationsd("pred", softmax=True),
-            key_val_metric={"val_auc": EpochScore(auc)},
+            key_val_metric={"val_auc": EpochScore("auc")},
         )
         self.early_stop = EarlyStop(patience, "val_auc", self.evaluator)
         self.checkpoint = ResumableCheckpoint(

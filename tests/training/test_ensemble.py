@@ -76,8 +76,8 @@ def test_test_time_augmentation_changes_the_answer(small_bundle, tmp_path, own_p
 def test_an_evaluation_gives_the_ensemble_of_the_cross_validation(small_bundle, cross_validated, tmp_path, own_process):
     folder = tmp_path / "output"
     evaluate(small_bundle, tmp_path, folds_dir=str(cross_validated / "output"))
-    found = read_predictions(folder / "predictions.csv")
-    expected = read_predictions(cross_validated / "output" / "ensemble_predictions.csv")
+    found = read_predictions(folder / "predictions.csv", "binary")
+    expected = read_predictions(cross_validated / "output" / "ensemble_predictions.csv", "binary")
     assert set(found.parts) == {"test"}
     assert found.ids == expected.ids
     np.testing.assert_allclose(found.probabilities, expected.probabilities, rtol=0, atol=1e-6)
@@ -92,8 +92,8 @@ def test_an_evaluation_with_test_time_augmentation_is_reported_as_usual(
     configs = [small_bundle.config(name) for name in ("train", "evaluate")]
     options = small_bundle.options(tmp_path, tracking_uri="", ckpt_path=weights)
     monai.bundle.run("evaluating", config_file=configs, tta=True, **options)
-    found = read_predictions(tmp_path / "output" / "predictions.csv")
-    plain = read_predictions(cross_validated / "output" / "fold_0" / "predictions.csv")
+    found = read_predictions(tmp_path / "output" / "predictions.csv", "binary")
+    plain = read_predictions(cross_validated / "output" / "fold_0" / "predictions.csv", "binary")
     assert (found.ids, found.parts) == (plain.ids, plain.parts)
     assert np.abs(found.probabilities - plain.probabilities).max() > 1e-6
 

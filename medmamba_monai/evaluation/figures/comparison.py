@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from medmamba_monai.evaluation.figures.style import BLUE, FAINT_INK, INK, VERMILLION, fit, frame, wrap, write_title
+from medmamba_monai.evaluation.metrics.catalogue import CATALOGUE
 from medmamba_monai.evaluation.results.comparison import COMPARED, Comparison
 from medmamba_monai.evaluation.statistics.resampling import Interval
 
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_LABELS = {"auc": ("AUC", 1), "accuracy": ("accuracy (%)", 100)}  # name and scale
 _WIDTH, _ROW_INCHES, _NAME_INCHES, _BETWEEN_COLUMNS, _BETWEEN_ROWS = 1.9, 0.42, 1.5, 2.0, 0.75
 
 Row = tuple[str, float, Interval | str, bool]
@@ -37,7 +37,7 @@ def comparison_figure(comparison: Comparison, title: str) -> Figure:
     height = (max(counts) + 0.4) * _ROW_INCHES
     boxes = {}
     for number, metric in enumerate(COMPARED):
-        label, scale = _LABELS[metric]
+        label, scale = CATALOGUE[metric].title, 100 if CATALOGUE[metric].in_percent else 1
         left, right = grid[number]
         _draw(left, _models(comparison, metric), scale, label)
         _draw(right, _differences(comparison, metric), scale, f"difference in {label}")

@@ -1,4 +1,4 @@
-"""What was taken for what: the confusion matrix, and for several labels a row of figures each."""
+"""The confusion matrix, and for several labels a row of figures each: what was taken for what."""
 
 from __future__ import annotations
 
@@ -23,20 +23,13 @@ from medmamba_monai.evaluation.figures.style import (
     save_figure,
     write_title,
 )
-from medmamba_monai.evaluation.metrics.paper import THRESHOLD, FloatArray, IntArray, per_class_metrics
+from medmamba_monai.evaluation.metrics.compute import compute_class_metrics
 from medmamba_monai.evaluation.predictions import Predictions
+from medmamba_monai.evaluation.scores import THRESHOLD, FloatArray, IntArray, Scores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-__all__ = [
-    "FONT_SIZE",
-    "confusion_matrix_figure",
-    "label_figure",
-    "save_figure",
-    "save_predictions_figure",
-]
 
 _MARKERS: dict[str, dict[str, Any]] = {  # told apart by shape and by lightness, not by hue alone
     "auc": {"label": "AUC", "marker": "o", "color": "#08519c", "s": 50, "zorder": 4},
@@ -78,33 +71,32 @@ def confusion_matrix_figure(labels: ArrayLike, predicted: ArrayLike, class_names
     return figure
 
 
-def label_figure(labels: ArrayLike, probabilities: ArrayLike, label_names: Sequence[str], title: str) -> Figure:
+def label_figure(scores: Scores, label_names: Sequence[str], title: str) -> Figure:
     """Draw how well each label of a multi-label task is told.
 
     A row is a label: its AUC, and the sensitivity and specificity where it is predicted above a probability of 0.5.
     The columns beside it hold the AUC in figures and the number of images that have the label.
 
     Args:
-        labels: zeros and ones (B, C).
-        probabilities: of each label (B, C).
+        scores: of a multi-label task.
         label_names: C names; long ones are wrapped, very long ones shortened.
         title: what was evaluated.
 
     Raises:
-        UserError: the shapes do not fit, or a label has no positive or no negative image.
+        UserError: the names do not fit, or a label has no positive or no negative image.
     """
     from matplotlib.figure import Figure
 
-    values = per_class_metrics(probabilities, labels, "multi-label")
-    if len(label_names) != len(values["auc"]):
-        raise UserError(f"there are {len(values['auc'])} labels, but {len(label_names)} names")
+    values = compute_class_metrics(scores, _MARKERS)
+    if len(label_names) != scores.num_classes:
+        raise UserError(f"there are {scores.num_classes} labels, but {len(label_names)} names")
     figure = Figure()
     axes = figure.add_subplot()
     write_title(axes, title, _LABELS_INCHES, pad=24)
     rows = np.arange(len(label_names))
     for name, style in _MARKERS.items():
         axes.scatter(values[name], rows, clip_on=False, **style)
-    _write_columns(axes, values["auc"], np.sum(labels, axis=0).tolist())
+    _write_columns(axes, values["auc"], scores.class_counts)
     names = _row_names(label_names)
     _name_labels(axes, names)
     inches = 1.4 * _ROW_INCHES if any("\n" in name for name in names) else _ROW_INCHES
@@ -112,18 +104,16 @@ def label_figure(labels: ArrayLike, probabilities: ArrayLike, label_names: Seque
     return figure
 
 
-def save_predictions_figure(
-    predictions: Predictions, class_names: Sequence[str], title: str, directory: Path, name: str
-) -> tuple[Path, Path]:
+def save_predictions_figure(predictions: Predictions, title: str, directory: Path, name: str) -> tuple[Path, Path]:
     """Draw and save what suits the task: ``labels_<name>`` of several labels, else ``confusion_matrix_<name>``.
 
     Returns:
         The paths of the PNG and the SVG file.
     """
     if predictions.task == "multi-label":
-        figure = label_figure(predictions.labels, predictions.probabilities, class_names, title)
+        figure = label_figure(predictions, predictions.class_names, title)
         return save_figure(figure, directory / f"labels_{name}")
-    figure = confusion_matrix_figure(predictions.labels, predictions.predicted, class_names, title)
+    figure = confusion_matrix_figure(predictions.labels, predictions.predicted, predictions.class_names, title)
     return save_figure(figure, directory / f"confusion_matrix_{name}")
 
 

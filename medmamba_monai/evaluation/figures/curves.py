@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score, roc_curve
 
 from medmamba_monai.core.errors import UserError
@@ -30,15 +29,11 @@ from medmamba_monai.evaluation.figures.style import (
     wrap,
     write_title,
 )
-from medmamba_monai.evaluation.metrics import paper as metrics
-from medmamba_monai.evaluation.metrics.paper import FloatArray, IntArray
+from medmamba_monai.evaluation.scores import FloatArray, IntArray, Scores
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-Scores = tuple[ArrayLike, ArrayLike]
-"""Probabilities (B, C) and labels, see `medmamba_monai.evaluation.metrics.paper`."""
 
 MOST_NAMED = 8
 """With more classes than this only the best and the worst are named and colored."""
@@ -73,13 +68,12 @@ class _Kind:
 class _Curves:
     """The curves of one set of scores: one of a binary task, else one per class or label, and their mean."""
 
-    def __init__(self, kind: _Kind, scores: Scores, task: str, num_classes: int) -> None:
-        metrics.auc(*scores, task)  # refuses scores that do not fit and absent classes
-        probabilities, truth = metrics.check_scores(*scores, task)
-        if probabilities.shape[1] != num_classes:
-            raise UserError(f"there are {probabilities.shape[1]} classes, but {num_classes} class names")
-        positives = truth if truth.ndim == 2 else truth[:, None] == np.arange(num_classes)
-        columns = [1] if task == "binary" else list(range(num_classes))
+    def __init__(self, kind: _Kind, scores: Scores, num_classes: int) -> None:
+        scores.require_every_class()
+        if scores.num_classes != num_classes:
+            raise UserError(f"there are {scores.num_classes} classes, but {num_classes} class names")
+        probabilities, positives = scores.probabilities, scores.indicators
+        columns = [1] if scores.task == "binary" else list(range(num_classes))
         self.points = [kind.points(probabilities[:, column], positives[:, column]) for column in columns]
         self.areas = [float(kind.area(positives[:, column], probabilities[:, column])) for column in columns]
         self.area = float(np.mean(self.areas))
@@ -119,36 +113,33 @@ def roc_figure(
     folds: Sequence[Scores],
     combined: Scores,
     class_names: Sequence[str],
-    task: str,
     title: str,
     combination: str = "ensemble",
     interval: tuple[float, float] | None = None,
 ) -> Figure:
     """Draw the receiver operating characteristic of the folds and of their combination.
 
-    The legend holds the areas under the curves: of the combination (as `metrics.auc` defines it) and of the folds
+    The legend holds the areas under the curves: of the combination (as the metric `auc` defines it) and of the folds
     (mean and standard deviation), and of each class; with more than `MOST_NAMED` classes, of the best and the worst.
 
     Args:
-        folds: probabilities and labels of each fold's test part; a single one is not drawn beside ``combined``.
+        folds: of each fold's test part; a single one is not drawn beside ``combined``.
         combined: those of the combination.
         class_names: C names, of both classes of a binary task.
-        task: one of `metrics.TASKS`.
         title: what was evaluated.
         combination: what ``combined`` is: ``ensemble`` (mean probabilities) or ``pooled`` (joined test parts).
         interval: lower and upper end of the 95 % interval of the combination's AUC.
 
     Raises:
-        UserError: there are no folds, or scores that do not fit the task or the names, or lack a class.
+        UserError: there are no folds, or scores that do not fit the names, or lack a class.
     """
-    return _curve_figure(_ROC, folds, combined, class_names, task, title, combination, interval)
+    return _curve_figure(_ROC, folds, combined, class_names, title, combination, interval)
 
 
 def precision_recall_figure(
     folds: Sequence[Scores],
     combined: Scores,
     class_names: Sequence[str],
-    task: str,
     title: str,
     combination: str = "ensemble",
     interval: tuple[float, float] | None = None,
@@ -159,13 +150,13 @@ def precision_recall_figure(
     is the precision of chance.
 
     Args:
-        folds, combined, class_names, task, title, combination: as of `roc_figure`.
+        folds, combined, class_names, title, combination: as of `roc_figure`.
         interval: lower and upper end of the 95 % interval of the combination's average precision.
 
     Raises:
         UserError: as `roc_figure`.
     """
-    return _curve_figure(_PRECISION_RECALL, folds, combined, class_names, task, title, combination, interval)
+    return _curve_figure(_PRECISION_RECALL, folds, combined, class_names, title, combination, interval)
 
 
 def _curve_figure(
@@ -173,7 +164,6 @@ def _curve_figure(
     folds: Sequence[Scores],
     combined: Scores,
     class_names: Sequence[str],
-    task: str,
     title: str,
     combination: str,
     interval: tuple[float, float] | None,
@@ -182,16 +172,17 @@ def _curve_figure(
 
     if not folds:
         raise UserError("there are no folds to draw: give the probabilities and labels of at least one")
-    of_folds = [_Curves(kind, fold, task, len(class_names)) for fold in folds]
-    whole = _Curves(kind, combined, task, len(class_names))
+    of_folds = [_Curves(kind, fold, len(class_names)) for fold in folds]
+    whole = _Curves(kind, combined, len(class_names))
     figure = Figure()
     axes = figure.add_subplot()
     write_title(axes, title, SIDE_INCHES)
     frame(axes, kind.xlabel, kind.ylabel)
     unit_square(axes)
-    name = combination if task == "binary" else f"{combination}, mean of {len(class_names)}"
+    binary = combined.task == "binary"
+    name = combination if binary else f"{combination}, mean of {len(class_names)}"
     entries = _draw_combination(axes, kind, whole, name, interval) + _draw_folds(axes, kind, of_folds)
-    entries += _draw_chance(axes, kind, whole) if task == "binary" else _draw_classes(axes, kind, whole, class_names)
+    entries += _draw_chance(axes, kind, whole) if binary else _draw_classes(axes, kind, whole, class_names)
     legend_title = kind.area_name if interval is None else f"{kind.area_name} (95 % interval)"
     legend_below(axes, entries, legend_title)
     fit(figure, {axes: (0, 0, SIDE_INCHES, SIDE_INCHES)})

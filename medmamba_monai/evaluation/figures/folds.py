@@ -27,7 +27,7 @@ from medmamba_monai.evaluation.figures.style import (
     wrap,
     write_title,
 )
-from medmamba_monai.evaluation.metrics.paper import IntArray
+from medmamba_monai.evaluation.scores import IntArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

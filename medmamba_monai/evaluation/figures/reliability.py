@@ -21,7 +21,7 @@ from medmamba_monai.evaluation.figures.style import (
     unit_square,
     write_title,
 )
-from medmamba_monai.evaluation.metrics.paper import FloatArray
+from medmamba_monai.evaluation.scores import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

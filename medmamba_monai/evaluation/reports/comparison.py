@@ -8,13 +8,13 @@ from pathlib import Path
 from medmamba_monai.core.files import write_json, write_text
 from medmamba_monai.evaluation.figures.comparison import comparison_figure
 from medmamba_monai.evaluation.figures.style import save_figure
-from medmamba_monai.evaluation.reports.comparison_text import (
-    comparison_json,
-    correction_note,
-    differences_table,
-    models_table,
-    sentences,
-    tests_table,
+from medmamba_monai.evaluation.reports.comparison_tables import (
+    describe_comparison,
+    explain_correction,
+    make_differences_table,
+    make_models_table,
+    make_tests_table,
+    write_sentences,
 )
 from medmamba_monai.evaluation.reports.page import Picture, Report, Section, write_report
 from medmamba_monai.evaluation.results.comparison import COMPARED, Comparison
@@ -37,34 +37,34 @@ def write_comparison(directory: Path, comparison: Comparison, dataset: str, comm
     title = f"{' vs '.join(model.name for model in comparison.models)} on {dataset}"
     png, svg = save_figure(comparison_figure(comparison, title), directory / "figures" / "comparison")
     report, table, content = (directory / name for name in ("report.html", "comparison.md", "comparison.json"))
-    write_report(report, _report(comparison, title, command, svg))
-    write_text(table, comparison_markdown(comparison))
-    write_json(content, comparison_json(comparison))
+    write_report(report, _make_report(comparison, title, command, svg))
+    write_text(table, format_comparison_markdown(comparison))
+    write_json(content, describe_comparison(comparison))
     return [report, table, content, png, svg]
 
 
-def comparison_text(comparison: Comparison) -> str:
-    """What the terminal shows: the models, what can be said of each pair, and how that was tested."""
-    found = [*sentences(comparison), correction_note(comparison)]
+def format_comparison_text(comparison: Comparison) -> str:
+    """Write what the terminal shows: the models, what can be said of each pair, and how that was tested."""
+    found = [*write_sentences(comparison), explain_correction(comparison)]
     wrapped = ["\n".join(textwrap.wrap(text, _WIDTH)) for text in found]
-    return "\n".join([models_table(comparison).text, *wrapped]) + "\n"
+    return "\n".join([make_models_table(comparison).text, *wrapped]) + "\n"
 
 
-def comparison_markdown(comparison: Comparison) -> str:
-    """What can be said of each pair, and the tables, in Markdown; the result comes first."""
-    bullets = "\n".join(f"- {text}" for text in sentences(comparison))
-    tables = [models_table(comparison)]
+def format_comparison_markdown(comparison: Comparison) -> str:
+    """Write what can be said of each pair, and the tables, in Markdown; the result comes first."""
+    bullets = "\n".join(f"- {text}" for text in write_sentences(comparison))
+    tables = [make_models_table(comparison)]
     for pair in comparison.pairs:
-        tables += [tests_table(pair), differences_table(comparison, pair)]
-    return "\n\n".join([bullets, correction_note(comparison), *(table.markdown for table in tables)])
+        tables += [make_tests_table(pair), make_differences_table(comparison, pair)]
+    return "\n\n".join([bullets, explain_correction(comparison), *(table.markdown for table in tables)])
 
 
-def _report(comparison: Comparison, title: str, command: str, picture: Path) -> Report:
+def _make_report(comparison: Comparison, title: str, command: str, picture: Path) -> Report:
     text = f"Each model with its 95 % intervals, and the differences with theirs: {', '.join(COMPARED)}."
     pairs = [
         Section(
             " and ".join(pair.names),
-            tables=[tests_table(pair), differences_table(comparison, pair)],
+            tables=[make_tests_table(pair), make_differences_table(comparison, pair)],
         )
         for pair in comparison.pairs
     ]
@@ -72,8 +72,8 @@ def _report(comparison: Comparison, title: str, command: str, picture: Path) -> 
         title=title,
         subtitle=f"Cross-validations on the same folds; {comparison.combination}, test images",
         sections=[
-            Section("What can be said", [correction_note(comparison)], sentences(comparison)),
-            Section("Models", tables=[models_table(comparison)], pictures=[Picture(picture, text, wide=True)]),
+            Section("What can be said", [explain_correction(comparison)], write_sentences(comparison)),
+            Section("Models", tables=[make_models_table(comparison)], pictures=[Picture(picture, text, wide=True)]),
             *pairs,
             Section("Make it again", ["In the folder of the store, or with --tracking_uri:"], code=command),
         ],

@@ -1,4 +1,4 @@
-"""One self-contained HTML page of sections, tables and pictures, which opens anywhere: no network, no scripts."""
+"""Self-contained HTML pages of sections, tables and pictures, which open anywhere: no network, no scripts."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Report:
 
 
 def render_report(report: Report) -> str:
-    """The page as HTML; every text is escaped, whatever it holds.
+    """Return the page as HTML; every text is escaped, whatever it holds.
 
     Raises:
         UserError: a picture cannot be read.

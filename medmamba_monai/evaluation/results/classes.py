@@ -1,9 +1,7 @@
-"""The classes one by one, or the labels of a multi-label task: by their names, over the folds, as tables."""
+"""The classes one by one, or the labels of a multi-label task: by their names, over the folds."""
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import re
 import unicodedata
@@ -11,46 +9,41 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.evaluation.metrics.paper import CLASS_METRICS, FloatArray, confusion_counts, per_class_metrics
+from medmamba_monai.evaluation.metrics.catalogue import CLASS_METRICS
+from medmamba_monai.evaluation.metrics.compute import compute_class_metrics
+from medmamba_monai.evaluation.metrics.confusion import confusion_counts
 from medmamba_monai.evaluation.predictions import Predictions
-from medmamba_monai.evaluation.tables import Table
+from medmamba_monai.evaluation.scores import FloatArray
 
 _KEY_LETTERS = 60
 
 
-def class_report(
-    probabilities: ArrayLike, labels: ArrayLike, class_names: Sequence[str], task: str = "multi-class"
-) -> dict[str, dict[str, float]]:
+def describe_classes(predictions: Predictions) -> dict[str, dict[str, float]]:
     """Compute what is known of each class against the rest.
 
-    Args:
-        probabilities: scores of B samples, see `medmamba_monai.evaluation.metrics.paper`.
-        labels: their true classes.
-        class_names: C different names.
-        task: one of `medmamba_monai.evaluation.metrics.paper.TASKS`.
-
     Returns:
-        For each name the values of `CLASS_METRICS` and the counts ``tp``, ``fp``, ``fn`` and ``tn``.
+        For each class name the values of `CLASS_METRICS` and the counts ``tp``, ``fp``, ``fn`` and ``tn``.
 
     Raises:
-        UserError: for input that does not fit the task, a class without a sample, or names that do not fit.
+        UserError: a class has no sample.
     """
     values: Mapping[str, Sequence[float]] = {
-        **per_class_metrics(probabilities, labels, task),
-        **confusion_counts(probabilities, labels, task),
+        **compute_class_metrics(predictions, CLASS_METRICS),
+        **confusion_counts(predictions),
     }
-    _require_names(class_names, len(values["auc"]))
-    return {name: {key: column[index] for key, column in values.items()} for index, name in enumerate(class_names)}
+    return {
+        name: {key: column[index] for key, column in values.items()}
+        for index, name in enumerate(predictions.class_names)
+    }
 
 
-def metric_keys(class_names: Sequence[str]) -> list[str]:
+def make_metric_keys(class_names: Sequence[str]) -> list[str]:
     """Turn names into keys that MLflow takes: lower-case ASCII letters, digits and underscores, all different.
 
     Example:
-        >>> metric_keys(["Nodule (blob)", "Ödem", "肺炎", "nodule blob"])
+        >>> make_metric_keys(["Nodule (blob)", "Ödem", "肺炎", "nodule blob"])
         ['nodule_blob', 'odem', 'class_2', 'nodule_blob_3']
     """
     keys: list[str] = []
@@ -71,8 +64,8 @@ class ClassSummary:
 
     Attributes:
         class_names: C names.
-        folds: `per_class_metrics` of the finished folds.
-        combined: `per_class_metrics` of the combination.
+        folds: `CLASS_METRICS` of the finished folds.
+        combined: `CLASS_METRICS` of the combination.
         images: how many of the combination's images have each class.
         combination: what `combined` is: `ensemble` or `pooled`.
         kind: what a row is: `class` or `label`.
@@ -94,38 +87,32 @@ class ClassSummary:
         return np.std([fold[metric] for fold in self.folds], axis=0, ddof=1) if len(self.folds) > 1 else None
 
 
-def class_summary(
-    folds: Sequence[Predictions],
-    combined: Predictions,
-    class_names: Sequence[str],
-    combination: str = "ensemble",
+def summarize_classes(
+    folds: Sequence[Predictions], combined: Predictions, combination: str = "ensemble"
 ) -> ClassSummary:
     """Compute the metrics of each class.
 
     Args:
         folds: the test predictions of each finished fold.
         combined: those of their combination.
-        class_names: C different names.
         combination: what `combined` is.
 
     Raises:
-        UserError: there is no fold, a class without a sample, or names that do not fit.
+        UserError: there is no fold, or a class without a sample.
     """
     if not folds:
         raise UserError("a summary of the classes needs at least one finished fold")
-    _require_names(class_names, combined.probabilities.shape[1])
-    counts = confusion_counts(combined.probabilities, combined.labels, combined.task)
     return ClassSummary(
-        class_names=tuple(class_names),
-        folds=[per_class_metrics(fold.probabilities, fold.labels, fold.task) for fold in folds],
-        combined=per_class_metrics(combined.probabilities, combined.labels, combined.task),
-        images=[found + missed for found, missed in zip(counts["tp"], counts["fn"], strict=True)],
+        class_names=combined.class_names,
+        folds=[compute_class_metrics(fold, CLASS_METRICS) for fold in folds],
+        combined=compute_class_metrics(combined, CLASS_METRICS),
+        images=combined.class_counts,
         combination=combination,
         kind="label" if combined.task == "multi-label" else "class",
     )
 
 
-def class_auc_metrics(summary: ClassSummary) -> dict[str, float]:
+def name_class_aucs(summary: ClassSummary) -> dict[str, float]:
     """Name the AUC of each class for MLflow, whose UI groups by what stands before the slash.
 
     Returns:
@@ -135,57 +122,9 @@ def class_auc_metrics(summary: ClassSummary) -> dict[str, float]:
     deviations = summary.standard_deviation("auc")
     if deviations is not None:
         columns["test_auc/{}_std"] = deviations
-    keys = metric_keys(summary.class_names)
+    keys = make_metric_keys(summary.class_names)
     return {
         pattern.format(key): float(value)
         for pattern, column in columns.items()
         for key, value in zip(keys, column, strict=True)
     }
-
-
-def class_markdown_table(summary: ClassSummary) -> str:
-    """Lay the classes out in Markdown: mean ± std over the folds in percent, the AUC as a fraction."""
-    header = [summary.kind, "images", *CLASS_METRICS, f"{summary.combination} auc"]
-    columns = [summary.images, *(_spread(summary, metric) for metric in CLASS_METRICS)]
-    combined = [f"{value:.4f}" for value in summary.combined["auc"]]
-    rows = [list(map(str, row)) for row in zip(summary.class_names, *columns, combined, strict=True)]
-    return f"{Table(header, rows).markdown}\n{_remark(summary)}  \n"
-
-
-def class_csv_table(summary: ClassSummary) -> str:
-    """The same as CSV, with every metric of the combination: fractions in full precision."""
-    header = [summary.kind, "images"]
-    columns: list[Sequence[object]] = [summary.class_names, summary.images]
-    for metric in CLASS_METRICS:
-        header += [f"{metric}_mean", f"{metric}_std", f"{metric}_{summary.combination}"]
-        deviations = summary.standard_deviation(metric)
-        empty = [""] * len(summary.class_names)
-        columns += [summary.mean(metric).tolist(), empty if deviations is None else deviations.tolist()]
-        columns.append(summary.combined[metric])
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(zip(*columns, strict=True))
-    return buffer.getvalue()
-
-
-def _spread(summary: ClassSummary, metric: str) -> list[str]:
-    scale, digits = (1, 4) if metric == "auc" else (100, 2)
-    means, deviations = summary.mean(metric), summary.standard_deviation(metric)
-    if deviations is None:
-        return [f"{scale * mean:.{digits}f}" for mean in means]
-    pairs = zip(means, deviations, strict=True)
-    return [f"{scale * mean:.{digits}f} ± {scale * deviation:.{digits}f}" for mean, deviation in pairs]
-
-
-def _remark(summary: ClassSummary) -> str:
-    several = "each label on its own, predicted above a probability of 0.5"
-    figures = several if summary.kind == "label" else "each class against the rest"
-    folds = f"mean ± sample standard deviation (n - 1) over {len(summary.folds)} folds"
-    spread = folds if len(summary.folds) > 1 else "of one fold"
-    return f"Test images; {figures}: {spread}, in percent, the AUC as a fraction."
-
-
-def _require_names(class_names: Sequence[str], num_classes: int) -> None:
-    if len(class_names) != num_classes or len(set(class_names)) != num_classes:
-        raise UserError(f"{num_classes} classes need as many different names; found {list(class_names)}")

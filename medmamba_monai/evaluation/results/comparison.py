@@ -21,9 +21,10 @@ from typing import NamedTuple
 import numpy as np
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.evaluation.metrics.paper import accuracy, auc
-from medmamba_monai.evaluation.metrics.review import review_metrics
-from medmamba_monai.evaluation.predictions import Predictions, align, combine, ensemble
+from medmamba_monai.evaluation.metrics.catalogue import CATALOGUE
+from medmamba_monai.evaluation.metrics.compute import compute_metrics
+from medmamba_monai.evaluation.predictions import Combination, Predictions, align, combine, ensemble
+from medmamba_monai.evaluation.scores import Task
 from medmamba_monai.evaluation.statistics.bootstrap import (
     MetricIntervals,
     PairedDifferences,
@@ -44,8 +45,6 @@ COMPARED = ("auc", "accuracy")
 LEVEL = 0.05
 """An adjusted p-value below this supports a claim."""
 
-_SCORES = {"auc": auc, "accuracy": accuracy}
-
 
 @dataclass(frozen=True)
 class Model:
@@ -59,13 +58,13 @@ class Model:
     name: str
     runs: Sequence[Mapping[int, Predictions]]
 
-    def combined_runs(self, combination: str) -> list[Predictions]:
-        """The test predictions of each repetition, its folds combined."""
+    def combine_runs(self, combination: Combination) -> list[Predictions]:
+        """Return the test predictions of each repetition, its folds combined."""
         return [combine([run[fold].select("test") for fold in sorted(run)], combination) for run in self.runs]
 
-    def combined(self, combination: str) -> Predictions:
-        """Those of all repetitions, averaged."""
-        return ensemble(self.combined_runs(combination))
+    def combine(self, combination: Combination) -> Predictions:
+        """Return those of all repetitions, averaged."""
+        return ensemble(self.combine_runs(combination))
 
 
 class ImageTest(NamedTuple):
@@ -121,15 +120,15 @@ class Comparison:
         models: as they were given.
         task: of the dataset.
         combination: ``ensemble`` or ``pooled``.
-        metrics: `review_metrics` of each model's combination, by its name.
+        metrics: all metrics of each model's combination, by its name.
         intervals: their intervals.
         run_metrics: the metrics of each repetition alone.
         pairs: all pairs, each in the order of the models.
     """
 
     models: Sequence[Model]
-    task: str
-    combination: str
+    task: Task
+    combination: Combination
     metrics: Mapping[str, Mapping[str, float]]
     intervals: Mapping[str, MetricIntervals]
     run_metrics: Mapping[str, Sequence[Mapping[str, float]]]
@@ -142,13 +141,12 @@ class Comparison:
 
 
 def compare(
-    models: Sequence[Model], task: str, combination: str = "ensemble", resamples: int = 2000, seed: int = 0
+    models: Sequence[Model], combination: Combination = "ensemble", resamples: int = 2000, seed: int = 0
 ) -> Comparison:
     """Compare models that were cross-validated on the same folds.
 
     Args:
         models: two or more, with different names.
-        task: of the dataset.
         combination: ``ensemble`` of the folds on the official test set, or ``pooled`` test parts.
         resamples: of each bootstrap.
         seed: of the resampling.
@@ -158,34 +156,29 @@ def compare(
             predictions that are not of the same images.
     """
     _check_models(models)
-    runs = {model.name: model.combined_runs(combination) for model in models}
+    runs = {model.name: model.combine_runs(combination) for model in models}
     combined = [ensemble(found) for found in runs.values()]
     combined = [align(member, combined[0], number) for number, member in enumerate(combined)]
-    groups = combined[0].groups
     pairs = []
     for a, b in combinations(range(len(models)), 2):
         pair_models, pair = (models[a], models[b]), (combined[a], combined[b])
-        a_scores, b_scores = (member.probabilities for member in pair)
-        differences = paired_bootstrap(a_scores, b_scores, pair[0].labels, task, groups, resamples, seed)
-        tests = {metric: _tests(metric, pair_models, pair, differences, task, combination) for metric in COMPARED}
+        differences = paired_bootstrap(*pair, resamples, seed)
+        tests = {metric: _test(metric, pair_models, pair, differences, combination) for metric in COMPARED}
         pairs.append(Pair((models[a].name, models[b].name), tests, differences))
     named = {model.name: member for model, member in zip(models, combined, strict=True)}
     return Comparison(
         models=tuple(models),
-        task=task,
+        task=combined[0].task,
         combination=combination,
-        metrics={name: _metrics(found, task) for name, found in named.items()},
-        intervals={
-            name: bootstrap_intervals(found.probabilities, found.labels, task, groups, resamples, seed)
-            for name, found in named.items()
-        },
-        run_metrics={name: [_metrics(run, task) for run in found] for name, found in runs.items()},
-        pairs=_adjusted(pairs),
+        metrics={name: compute_metrics(found) for name, found in named.items()},
+        intervals={name: bootstrap_intervals(found, resamples, seed) for name, found in named.items()},
+        run_metrics={name: [compute_metrics(run) for run in found] for name, found in runs.items()},
+        pairs=_adjust(pairs),
     )
 
 
-def test_to_train_ratio(run: Mapping[int, Predictions], combination: str) -> float:
-    """Images of the part that a fold holds out, divided by those that train it, on average over the folds.
+def compute_test_to_train_ratio(run: Mapping[int, Predictions], combination: Combination) -> float:
+    """Divide the images of the part that a fold holds out by those that train it, on average over the folds.
 
     The held-out part is the fold itself: its validation images where the test set is official (``ensemble``), else its
     test images.
@@ -197,49 +190,42 @@ def test_to_train_ratio(run: Mapping[int, Predictions], combination: str) -> flo
     return float(np.mean([held / (total - held - kept) for held, kept in zip(held_out, aside, strict=True)]))
 
 
-def _metrics(predictions: Predictions, task: str) -> dict[str, float]:
-    return review_metrics(predictions.probabilities, predictions.labels, task)
-
-
-def _tests(
+def _test(
     metric: str,
     models: Sequence[Model],
     combined: tuple[Predictions, Predictions],
     differences: PairedDifferences,
-    task: str,
-    combination: str,
+    combination: Combination,
 ) -> MetricTests:
-    first, second = (_SCORES[metric](member.probabilities, member.labels, task) for member in combined)
-    ratio = test_to_train_ratio(models[0].runs[0], combination)
-    over_folds = corrected_resampled_t_test(_fold_differences(metric, models, task), ratio)
-    return MetricTests((first, second), _image_test(metric, combined, differences, task), over_folds)
+    first, second = (CATALOGUE[metric].compute(member) for member in combined)
+    ratio = compute_test_to_train_ratio(models[0].runs[0], combination)
+    over_folds = corrected_resampled_t_test(_list_fold_differences(metric, models), ratio)
+    return MetricTests((first, second), _test_images(metric, combined, differences), over_folds)
 
 
-def _fold_differences(metric: str, models: Sequence[Model], task: str) -> list[float]:
+def _list_fold_differences(metric: str, models: Sequence[Model]) -> list[float]:
     """First minus second on each fold's test part, repetition by repetition."""
     differences = []
     for runs in zip(*(model.runs for model in models), strict=True):
         for fold in sorted(runs[0]):
             parts = [run[fold].select("test") for run in runs]
-            values = [_SCORES[metric](part.probabilities, part.labels, task) for part in parts]
+            values = [CATALOGUE[metric].compute(part) for part in parts]
             differences.append(values[0] - values[1])
     return differences
 
 
-def _image_test(
-    metric: str, combined: tuple[Predictions, Predictions], differences: PairedDifferences, task: str
-) -> ImageTest:
+def _test_images(metric: str, combined: tuple[Predictions, Predictions], differences: PairedDifferences) -> ImageTest:
     first, second = combined
-    if metric == "auc" and task == "binary":
+    if metric == "auc" and first.task == "binary":
         scores = first.probabilities[:, 1], second.probabilities[:, 1]
         return ImageTest("DeLong's test", delong(scores[0], scores[1], first.labels, first.groups).p_value)
-    if metric == "accuracy" and task != "multi-label" and first.groups is None:
+    if metric == "accuracy" and first.task != "multi-label" and first.groups is None:
         right, also_right = (member.predicted == member.labels for member in combined)
         return ImageTest("McNemar's test", mcnemar(right, also_right).p_value)
     return ImageTest("paired bootstrap", differences.metrics[metric].p_value)
 
 
-def _adjusted(pairs: Sequence[Pair]) -> list[Pair]:
+def _adjust(pairs: Sequence[Pair]) -> list[Pair]:
     """Holm's correction over all pairs and metrics, once for the tests over images and once for those over folds."""
     places = [(number, metric) for number in range(len(pairs)) for metric in COMPARED]
     found = [pairs[number].tests[metric] for number, metric in places]

@@ -1,14 +1,13 @@
-"""Where a model fails: its most confident mistakes, and the cases that it is least certain of."""
+"""Cases in which a model fails: its most confident mistakes, and those that it is least certain of."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from medmamba_monai.evaluation.metrics.paper import THRESHOLD, FloatArray, predicted_labels
 from medmamba_monai.evaluation.predictions import Predictions
+from medmamba_monai.evaluation.scores import THRESHOLD, FloatArray
 
 
 @dataclass(frozen=True)
@@ -30,27 +29,26 @@ class Case:
     true_probability: float
 
 
-def confident_mistakes(predictions: Predictions, class_names: Sequence[str], count: int) -> list[Case]:
-    """The wrong predictions with the highest probability, the highest first; ties in the order of the images.
+def find_mistakes(predictions: Predictions, count: int) -> list[Case]:
+    """Return the wrong predictions with the highest probability, the highest first; ties in the images' order.
 
     Args:
         predictions: of the images to look through.
-        class_names: C names.
         count: how many at most.
     """
     wrong = np.flatnonzero(predictions.labels != predictions.predicted)
     order = wrong[np.argsort(-_certainties(predictions)[wrong], kind="stable")]
-    return [_case(predictions, class_names, index) for index in order[:count]]
+    return [_make_case(predictions, index) for index in order[:count]]
 
 
-def least_certain(predictions: Predictions, class_names: Sequence[str], count: int) -> list[Case]:
-    """The predictions, right or wrong, that another class or answer came closest to; the closest first.
+def find_least_certain(predictions: Predictions, count: int) -> list[Case]:
+    """Return the predictions, right or wrong, that another class or answer came closest to; the closest first.
 
     Of a single-label task that is the difference between the two highest probabilities, of a label the distance of its
     probability from 0.5.
     """
     order = np.argsort(_margins(predictions).ravel(), kind="stable")
-    return [_case(predictions, class_names, index) for index in order[:count]]
+    return [_make_case(predictions, index) for index in order[:count]]
 
 
 def _certainties(predictions: Predictions) -> FloatArray:
@@ -68,23 +66,26 @@ def _margins(predictions: Predictions) -> FloatArray:
     return highest[:, -1] - highest[:, -2]
 
 
-def _case(predictions: Predictions, class_names: Sequence[str], index: int) -> Case:
-    """The answer with this number, counted as `_certainties` does."""
+def _make_case(predictions: Predictions, index: int) -> Case:
+    """Return the answer with this number, counted as `_certainties` does."""
+    names = predictions.class_names
     if predictions.task != "multi-label":
-        name, true, scores = predictions.ids[index], predictions.labels[index], predictions.probabilities[index]
-        predicted = predicted_labels(scores[None], predictions.task)[0]
-        return Case(name, class_names[true], class_names[predicted], float(scores[predicted]), float(scores[true]))
-    image, column = divmod(int(index), len(class_names))
+        true, predicted = int(predictions.labels[index]), int(predictions.predicted[index])
+        scores = predictions.probabilities[index]
+        return Case(
+            predictions.ids[index], names[true], names[predicted], float(scores[predicted]), float(scores[true])
+        )
+    image, column = divmod(int(index), len(names))
     there, probability = bool(predictions.labels[image, column]), float(predictions.probabilities[image, column])
-    return _label_case(predictions.ids[image], class_names[column], there, probability)
+    return _make_label_case(predictions.ids[image], names[column], there, probability)
 
 
-def _label_case(name: str, label: str, there: bool, probability: float) -> Case:
+def _make_label_case(name: str, label: str, there: bool, probability: float) -> Case:
     predicted = probability > THRESHOLD
     certainty = probability if predicted else 1 - probability
     of_truth = certainty if predicted == there else 1 - certainty
-    return Case(name, _answer(label, there), _answer(label, predicted), certainty, of_truth)
+    return Case(name, _name_answer(label, there), _name_answer(label, predicted), certainty, of_truth)
 
 
-def _answer(label: str, there: bool) -> str:
+def _name_answer(label: str, there: bool) -> str:
     return label if there else f"no {label}"

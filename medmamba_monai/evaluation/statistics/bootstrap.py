@@ -1,7 +1,7 @@
 """Confidence intervals of every metric, and of differences between two models, by resampling images or patients.
 
 What is resampled and how intervals are made is told in `medmamba_monai.evaluation.statistics.resampling`; the metrics
-are those of `medmamba_monai.evaluation.metrics.review`. The models themselves are taken as given: intervals say what
+are those of `medmamba_monai.evaluation.metrics.catalogue`. The models themselves are taken as given: intervals say what
 other images would change, not what another training would.
 
 The expected calibration error is biased: on few images a model looks worse calibrated than it is, and resamples make it
@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.evaluation.metrics.paper import FloatArray, check_scores
-from medmamba_monai.evaluation.metrics.weighted import WeightedMetrics
+from medmamba_monai.evaluation.metrics.catalogue import CATALOGUE
+from medmamba_monai.evaluation.metrics.compute import WeightedMetrics
+from medmamba_monai.evaluation.scores import FloatArray, Scores
 from medmamba_monai.evaluation.statistics.resampling import (
     Interval,
     Resampling,
@@ -28,12 +28,6 @@ from medmamba_monai.evaluation.statistics.resampling import (
     bootstrap_distribution,
 )
 
-WITHOUT_INTERVAL = {
-    "ece": "resampling inflates it, and intervals of it hold less often than they promise where models are calibrated"
-}
-"""Metrics that get a reason in place of an interval: measured on simulated models, BCa intervals of the calibration
-error held in about 70 % of cases at 600 images and an error of 0.04."""
-
 
 @dataclass(frozen=True)
 class MetricIntervals:
@@ -41,8 +35,8 @@ class MetricIntervals:
 
     Attributes:
         resampling: how they were made.
-        metrics: for each of `metric_names(task)` an interval, or the reason in words why there is none.
-        classes: the same for each of `REVIEW_CLASS_METRICS` and each of the C classes, in their order.
+        metrics: for each of `list_metrics(task)` an interval, or the reason in words why there is none.
+        classes: the same for each of `list_class_metrics(task)` and each of the C classes, in their order.
     """
 
     resampling: Resampling
@@ -71,69 +65,48 @@ class PairedDifferences:
 
     Attributes:
         resampling: how intervals were made.
-        metrics: the difference of each of `metric_names(task)`.
+        metrics: the difference of each of `list_metrics(task)`.
     """
 
     resampling: Resampling
     metrics: dict[str, Difference]
 
 
-def bootstrap_intervals(
-    probabilities: ArrayLike,
-    labels: ArrayLike,
-    task: str = "multi-class",
-    groups: Sequence[str] | None = None,
-    resamples: int = 2000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> MetricIntervals:
+def bootstrap_intervals(scores: Scores, resamples: int = 2000, seed: int = 0, level: float = 0.95) -> MetricIntervals:
     """Compute BCa intervals of all metrics of a model, overall and of each class.
 
     Args:
-        probabilities: scores of B images, see `medmamba_monai.evaluation.metrics.paper`.
-        labels: their true classes.
-        task: one of `medmamba_monai.evaluation.metrics.paper.TASKS`.
-        groups: the group of each image, such as its patient, to draw groups; else images are drawn.
+        scores: of B images, such as `Predictions`; where they know groups, groups are drawn, else images.
         resamples: how many to draw.
         seed: of the draws.
         level: the confidence level.
 
     Raises:
-        UserError: for input that does not fit the task, groups that do not fit the images, fewer than 100 resamples, or
-            a level outside of 0 to 1.
+        UserError: groups without a name, fewer than 100 resamples, or a level outside of 0 to 1.
     """
-    return mean_intervals([probabilities], labels, task, groups, resamples, seed, level)
+    return mean_intervals([scores], resamples, seed, level)
 
 
 def mean_intervals(
-    models: Sequence[ArrayLike],
-    labels: ArrayLike,
-    task: str = "multi-class",
-    groups: Sequence[str] | None = None,
-    resamples: int = 2000,
-    seed: int = 0,
-    level: float = 0.95,
+    models: Sequence[Scores], resamples: int = 2000, seed: int = 0, level: float = 0.95
 ) -> MetricIntervals:
     """Compute BCa intervals of the mean of several models' metrics on the same images, as of the models of five folds.
 
     Args:
         models: each model's scores of the same B images, in the same order.
-        labels: the images' true classes.
-        task: one of `medmamba_monai.evaluation.metrics.paper.TASKS`.
-        groups: the group of each image, such as its patient, to draw groups; else images are drawn.
         resamples: how many to draw.
         seed: of the draws.
         level: the confidence level.
 
     Raises:
-        UserError: no model, models of different classes, or what `bootstrap_intervals` raises for.
+        UserError: no model, models of other images or classes, or what `bootstrap_intervals` raises for.
     """
-    metrics = _metrics_of(models, labels, task)
+    metrics = _prepare(models)
 
     def mean(weights: FloatArray) -> FloatArray:
         return np.mean([metric(weights) for metric in metrics], axis=0)
 
-    units = Units.of(metrics[0].num_images, groups)
+    units = Units.of(metrics[0].num_images, models[0].groups)
     intervals = bca_intervals(bootstrap_distribution(mean, units, resamples, seed), level)
     found = MetricIntervals(Resampling(level, resamples, seed, units.kind, units.count), {}, {})
     for (name, index), interval in zip(metrics[0].keys, intervals, strict=True):
@@ -145,14 +118,7 @@ def mean_intervals(
 
 
 def paired_bootstrap(
-    probabilities_a: ArrayLike,
-    probabilities_b: ArrayLike,
-    labels: ArrayLike,
-    task: str = "multi-class",
-    groups: Sequence[str] | None = None,
-    resamples: int = 2000,
-    seed: int = 0,
-    level: float = 0.95,
+    first: Scores, second: Scores, resamples: int = 2000, seed: int = 0, level: float = 0.95
 ) -> PairedDifferences:
     """Compare two models on the same images, in the same resamples.
 
@@ -162,46 +128,46 @@ def paired_bootstrap(
     around, so it may disagree with the BCa interval where a limit is close to 0.
 
     Args:
-        probabilities_a: model a's scores of B images, see `medmamba_monai.evaluation.metrics.paper`.
-        probabilities_b: model b's scores of the same images, in the same order.
-        labels: their true classes.
-        task: one of `medmamba_monai.evaluation.metrics.paper.TASKS`.
-        groups: the group of each image, such as its patient, to draw groups; else images are drawn.
+        first: model a's scores of B images; where they know groups, groups are drawn, else images.
+        second: model b's scores of the same images, in the same order.
         resamples: how many to draw.
         seed: of the draws.
         level: the confidence level of the intervals.
 
     Raises:
-        UserError: models of different classes, or what `bootstrap_intervals` raises for.
+        UserError: models of other images or classes, or what `bootstrap_intervals` raises for.
     """
-    first, second = _metrics_of([probabilities_a, probabilities_b], labels, task)
-    count = sum(index is None for _, index in first.keys)
+    metrics_a, metrics_b = _prepare([first, second])
+    count = sum(index is None for _, index in metrics_a.keys)
 
     def difference(weights: FloatArray) -> FloatArray:
-        return first(weights)[:count] - second(weights)[:count]
+        return metrics_a(weights)[:count] - metrics_b(weights)[:count]
 
-    units = Units.of(first.num_images, groups)
+    units = Units.of(len(first), first.groups)
     distribution = bootstrap_distribution(difference, units, resamples, seed)
     intervals = bca_intervals(distribution, level)
     found = PairedDifferences(Resampling(level, resamples, seed, units.kind, units.count), {})
-    for row, (name, _) in enumerate(first.keys[:count]):
+    for row, (name, _) in enumerate(metrics_a.keys[:count]):
         interval = _or_reason(name, intervals[row])
         p_value = _p_value(distribution.resampled[row], interval)
         found.metrics[name] = Difference(float(distribution.estimate[row]), interval, p_value)
     return found
 
 
-def _metrics_of(models: Sequence[ArrayLike], labels: ArrayLike, task: str) -> list[WeightedMetrics]:
-    if not len(models):
-        raise UserError("there is no model to evaluate: give each model's probabilities")
-    shapes = {check_scores(probabilities, labels, task)[0].shape[1] for probabilities in models}
-    if len(shapes) > 1:
+def _prepare(models: Sequence[Scores]) -> list[WeightedMetrics]:
+    if not models:
+        raise UserError("there is no model to evaluate: give each model's scores")
+    if len(shapes := {model.num_classes for model in models}) > 1:
         raise UserError(f"models differ in their number of classes: {sorted(shapes)}")
-    return [WeightedMetrics(probabilities, labels, task) for probabilities in models]
+    first = models[0]
+    for model in models[1:]:
+        if model.task != first.task or not np.array_equal(model.labels, first.labels) or model.groups != first.groups:
+            raise UserError("models differ in task, labels or groups: give scores of the same images in the same order")
+    return [WeightedMetrics(model) for model in models]
 
 
 def _or_reason(name: str, interval: Interval | str) -> Interval | str:
-    return interval if isinstance(interval, str) else WITHOUT_INTERVAL.get(name, interval)
+    return interval if isinstance(interval, str) else CATALOGUE[name].without_interval or interval
 
 
 def _p_value(resampled: FloatArray, interval: Interval | str) -> float | None:

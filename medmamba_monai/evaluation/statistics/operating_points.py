@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medmamba_monai.evaluation.metrics.paper import FloatArray, IntArray
-from medmamba_monai.evaluation.predictions import Predictions, pool
+from medmamba_monai.evaluation.predictions import Combination, Predictions, pool
+from medmamba_monai.evaluation.scores import FloatArray, IntArray
 from medmamba_monai.evaluation.statistics.thresholds import (
     OperatingPoint,
     operating_point,
@@ -47,26 +47,24 @@ class OperatingPoints:
     thresholds: Mapping[str, Sequence[float]] | None
 
 
-def fold_operating_points(
+def find_operating_points(
     tested: Mapping[int, Predictions],
     validated: Mapping[int, Predictions],
     combined: Predictions,
-    task: str,
-    combination: str,
+    combination: Combination,
 ) -> OperatingPoints | None:
-    """Choose thresholds on validation and use them on test.
+    """Choose thresholds on validation and use them on test, in each fold and for the combination.
 
     Args:
         tested: test predictions by fold.
         validated: validation predictions by fold.
         combined: the combination of the former.
-        task: of the dataset.
         combination: ``ensemble`` or ``pooled``.
 
     Returns:
         None of a task whose classes have no positive one.
     """
-    if task not in ("binary", "multi-label"):
+    if combined.task not in ("binary", "multi-label"):
         return None
     chosen = {fold: _thresholds(part) for fold, part in validated.items()}
     folds = {fold: _points(part, chosen[fold]) for fold, part in tested.items()}
@@ -77,7 +75,7 @@ def fold_operating_points(
 
 
 def _columns(predictions: Predictions) -> list[tuple[FloatArray, IntArray]]:
-    """Scores and truth of the positive class, or of each label."""
+    """Return scores and truth of the positive class, or of each label."""
     if predictions.task == "multi-label":
         return list(zip(predictions.probabilities.T, predictions.labels.T, strict=True))
     return [(predictions.probabilities[:, 1], predictions.labels)]

@@ -21,7 +21,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.evaluation.metrics.paper import FloatArray, IntArray
+from medmamba_monai.evaluation.scores import FloatArray, IntArray
 
 MIN_UNITS = 10
 """Fewer units have no interval: ten have 92,378 different resamples, five only 126."""

@@ -16,9 +16,9 @@ from scipy import stats
 from scipy.special import expit, logit
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.evaluation.metrics.paper import FloatArray
+from medmamba_monai.evaluation.scores import BoolArray, FloatArray
 from medmamba_monai.evaluation.statistics.resampling import Interval, Units
-from medmamba_monai.evaluation.statistics.thresholds import BoolArray, check_ranking
+from medmamba_monai.evaluation.statistics.thresholds import check_ranking
 
 LEVEL = 0.95
 """The confidence level of every interval here."""

@@ -1,7 +1,7 @@
 """Thresholds for the score of a class or a label: chosen on validation images, then applied to others.
 
 A class is predicted where its score exceeds the threshold, as `THRESHOLD` is used in
-`medmamba_monai.evaluation.metrics.paper`. A binary task has the probability of class 1 as its score, a multi-label task
+`medmamba_monai.evaluation.scores`. A binary task has the probability of class 1 as its score, a multi-label task
 that of each label on its own. Thresholds lie halfway between two neighbouring scores, the place that other images are
 least likely to upset, or at the highest score, where nothing is predicted.
 """
@@ -12,12 +12,13 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.evaluation.metrics.paper import FloatArray, IntArray
+from medmamba_monai.evaluation.scores import BoolArray, FloatArray, IntArray
 
-BoolArray = NDArray[np.bool_]
+RATES = ("sensitivity", "specificity", "ppv", "npv")
+"""What is reported of an operating point."""
 
 
 @dataclass(frozen=True)

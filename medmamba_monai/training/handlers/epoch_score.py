@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from monai.handlers import IgniteMetricHandler
 from monai.metrics import CumulativeIterationMetric
 
 from medmamba_monai.evaluation.metrics.catalogue import find_metric
+from medmamba_monai.evaluation.scores import Scores, Task, check_task
 
 
 def probabilities_and_labels(output: Sequence[Mapping[str, Any]]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -30,16 +29,17 @@ def probabilities_and_labels(output: Sequence[Mapping[str, Any]]) -> tuple[torch
 
 
 class _GatheredScore(CumulativeIterationMetric):
-    def __init__(self, score: Callable[[np.ndarray, np.ndarray], float]) -> None:
+    def __init__(self, compute: Callable[[Scores], float], task: Task) -> None:
         super().__init__()
-        self.score = score
+        self.compute = compute
+        self.task = task
 
     def _compute_tensor(self, y_pred: torch.Tensor, y: torch.Tensor) -> Any:  # type: ignore[override]
         return y_pred, y
 
     def aggregate(self) -> float:
         probabilities, labels = self.get_buffer()
-        return float(self.score(probabilities.cpu().double().numpy(), labels.cpu().numpy()))
+        return float(self.compute(Scores(probabilities.cpu().double().numpy(), labels.cpu().numpy(), self.task)))
 
 
 class EpochScore(IgniteMetricHandler):
@@ -49,8 +49,8 @@ class EpochScore(IgniteMetricHandler):
     batches and all processes, also where their numbers of samples differ, and computes a metric of them.
 
     Args:
-        metric: name of a metric in the catalogue, such as ``auc`` or ``log_loss``; or a function of probabilities
-            (samples, classes) and labels (samples,), of a multi-label task (samples, classes), that returns a number.
+        metric: name of a metric in the catalogue, such as ``auc`` or ``log_loss``; or a function of
+            `medmamba_monai.evaluation.Scores` that returns a number.
         task: the dataset's task, which decides how the metric is computed.
         output_transform: what makes (probabilities, labels) of ``engine.state.output``.
 
@@ -60,9 +60,9 @@ class EpochScore(IgniteMetricHandler):
 
     def __init__(
         self,
-        metric: str | Callable[[np.ndarray, np.ndarray], float],
-        task: str = "multi-class",
+        metric: str | Callable[[Scores], float],
+        task: Task = "multi-class",
         output_transform: Callable[[Any], Any] = probabilities_and_labels,
     ) -> None:
-        score = functools.partial(find_metric(metric, task).compute, task=task) if isinstance(metric, str) else metric
-        super().__init__(metric_fn=_GatheredScore(score), output_transform=output_transform)
+        compute = find_metric(metric, task).compute if isinstance(metric, str) else metric
+        super().__init__(metric_fn=_GatheredScore(compute, check_task(task)), output_transform=output_transform)

@@ -13,14 +13,14 @@ from medmamba_monai.core.files import write_json
 from medmamba_monai.evaluation import (
     METRICS,
     Predictions,
-    all_metrics,
-    class_report,
-    kappa,
-    metric_keys,
-    save_predictions_figure,
+    Task,
+    compute_metrics,
+    list_metrics,
     write_predictions,
 )
-from medmamba_monai.evaluation.figures.review import save_curves
+from medmamba_monai.evaluation.figures.confusion import save_predictions_figure
+from medmamba_monai.evaluation.figures.result import save_curves
+from medmamba_monai.evaluation.results.classes import describe_classes, make_metric_keys
 from medmamba_monai.tracking.run import TrackedRun
 from medmamba_monai.training.handlers.epoch_score import probabilities_and_labels
 
@@ -50,7 +50,7 @@ class EvaluationReport:
         output_dir: folder of the files.
         class_names: names in label order, as a reader shall see them.
         title: title of the figures.
-        task: the dataset's task, one of `medmamba_monai.evaluation.metrics.paper.TASKS`.
+        task: the dataset's task, one of `medmamba_monai.evaluation.TASKS`.
         run: where to log; None for files alone.
         tags: of the run, such as whether test-time augmentation was used.
     """
@@ -60,7 +60,7 @@ class EvaluationReport:
         output_dir: str | Path,
         class_names: Sequence[str],
         title: str,
-        task: str = "multi-class",
+        task: Task = "multi-class",
         run: TrackedRun | None = None,
         tags: Mapping[str, Any] | None = None,
     ) -> None:
@@ -95,11 +95,13 @@ class EvaluationReport:
     def report(self, engine: Engine) -> None:
         """Write and log everything."""
         predictions = Predictions(
-            ids=tuple(self._ids),
-            parts=tuple(self._parts),
-            labels=np.concatenate(self._labels),
             probabilities=np.concatenate(self._probabilities),
+            labels=np.concatenate(self._labels),
+            task=self.task,
             groups=self._groups or None,
+            ids=self._ids,
+            parts=self._parts,
+            class_names=self.class_names,
         )
         path = self.output_dir / "predictions.csv"
         write_predictions(path, predictions)
@@ -129,18 +131,14 @@ class EvaluationReport:
         """What MLflow gets: the six metrics, and of a multi-label task the AUC of each label in a group of its own."""
         numbers = {f"{prefix}/{name}": values[name] for name in METRICS}
         if self.task == "multi-label":
-            aucs = zip(metric_keys(self.class_names), values["per_class"].values(), strict=True)
+            aucs = zip(make_metric_keys(self.class_names), values["per_class"].values(), strict=True)
             numbers |= {f"{prefix}_auc/{key}": label["auc"] for key, label in aucs}
         return numbers
 
     def _report_part(self, predictions: Predictions, part: str) -> dict[str, Any]:
-        scores, labels = predictions.probabilities, predictions.labels
-        values: dict[str, Any] = all_metrics(scores, labels, self.task)
-        if self.task != "multi-label":
-            values["kappa"] = kappa(scores, labels, self.task)
-        values["per_class"] = class_report(scores, labels, self.class_names, self.task)
+        reported = [name for name in (*METRICS, "kappa") if name in list_metrics(self.task)]
+        values: dict[str, Any] = {**compute_metrics(predictions, reported), "per_class": describe_classes(predictions)}
         title = f"{self.title}, {part}"
-        self._figures += save_predictions_figure(predictions, self.class_names, title, self.output_dir, part)
-        only, names = [predictions], self.class_names
-        self._figures += save_curves(only, predictions, names, self.task, title, self.output_dir, part)
+        self._figures += save_predictions_figure(predictions, title, self.output_dir, part)
+        self._figures += save_curves([predictions], predictions, title, self.output_dir, part)
         return values

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,8 @@ import numpy as np
 from ignite.engine import Engine, Events
 
 from medmamba_monai.core.files import write_bytes, write_text
-from medmamba_monai.evaluation import predicted_labels
+from medmamba_monai.evaluation import Task, predict_labels
+from medmamba_monai.evaluation.csv_text import format_csv
 
 
 class InferenceWriter:
@@ -29,7 +28,7 @@ class InferenceWriter:
         task: the dataset's task.
     """
 
-    def __init__(self, path: str | Path, class_names: Sequence[str], task: str = "multi-class") -> None:
+    def __init__(self, path: str | Path, class_names: Sequence[str], task: Task = "multi-class") -> None:
         self.path = Path(path)
         self.class_names = list(class_names)
         self.task = task
@@ -54,22 +53,16 @@ class InferenceWriter:
     def write(self, engine: Engine) -> None:
         """Write both files; bytes of a file's name that are no UTF-8 are written as escapes, and do no harm."""
         key_path = self.path.with_name("files.csv")
-        write_bytes(key_path, _csv([["id", "file"], *self._files]).encode("utf-8", errors="backslashreplace"))
+        write_bytes(key_path, format_csv(["id", "file"], self._files).encode("utf-8", errors="backslashreplace"))
         header = ["id", "predicted", *(f"probability {name}" for name in self.class_names)]
-        write_text(self.path, _csv([header, *self._rows]))
+        write_text(self.path, format_csv(header, self._rows))
         print(
             f"{len(self._rows)} images classified: {self.path}\n"
             f"It names no files. Which image is which says {key_path}: keep that one to yourself."
         )
 
     def _predicted(self, probabilities: np.ndarray) -> str:
-        predicted = predicted_labels(probabilities[None], self.task)[0]
+        predicted = predict_labels(probabilities[None], self.task)[0]
         if self.task == "multi-label":
             return "; ".join(name for name, found in zip(self.class_names, predicted, strict=True) if found)
         return self.class_names[int(predicted)]
-
-
-def _csv(rows: Sequence[Sequence[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

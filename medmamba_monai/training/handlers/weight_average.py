@@ -1,4 +1,4 @@
-"""Average of a network's weights over the last part of its training."""
+"""The average of a network's weights over the last part of its training."""
 
 from __future__ import annotations
 

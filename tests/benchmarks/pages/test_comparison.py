@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from benchmarks.pages.__main__ import render
 from medmamba_monai.evaluation.predictions import ensemble
-from medmamba_monai.evaluation.reports.comparison_text import comparison_json, correction_note, sentences
+from medmamba_monai.evaluation.reports.comparison_tables import describe_comparison, explain_correction, write_sentences
 from medmamba_monai.evaluation.results.comparison import Comparison, Model, compare
 from tests.helpers.machine import MACHINE
 from tests.helpers.predicted_folds import predicted_folds
@@ -25,7 +25,7 @@ def model(name: str, skill: float, first_seed: int, seeds: int) -> Model:
 
 
 def compared(seeds: int) -> Comparison:
-    return compare([model("MedMamba", 0.7, 0, seeds), model("ResNet-18", 0.3, 10, seeds)], "binary", resamples=100)
+    return compare([model("MedMamba", 0.7, 0, seeds), model("ResNet-18", 0.3, 10, seeds)], resamples=100)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,12 @@ def comparison() -> Comparison:
 
 def block(comparison: Comparison, **options: Any) -> str:
     settings = {"image_size": 64, "epochs": 6, "seeds": 2, "jobs": 2, "dataset": "pneumoniamnist"} | options
-    result = {"machine": MACHINE, "options": settings, "comparison": comparison_json(comparison), "interrupted": False}
+    result = {
+        "machine": MACHINE,
+        "options": settings,
+        "comparison": describe_comparison(comparison),
+        "interrupted": False,
+    }
     return render({"recipes": json.loads(json.dumps(result))})["comparison"]
 
 
@@ -44,7 +49,7 @@ def cells(text: str, name: str) -> list[str]:
 
 
 def test_a_row_has_the_metrics_of_the_averaged_probabilities(comparison: Comparison) -> None:
-    found = comparison.models[0].combined("ensemble")
+    found = comparison.models[0].combine("ensemble")
     _, auc, _, accuracy, _ = cells(block(comparison), "MedMamba")
     assert auc.split(" (")[0] == f"{roc_auc_score(found.labels, found.probabilities[:, 1]):.4f}"
     assert accuracy.split(" (")[0] == f"{100 * accuracy_score(found.labels, found.probabilities.argmax(axis=1)):.2f}"
@@ -62,11 +67,11 @@ def test_a_row_has_the_interval(comparison: Comparison) -> None:
 
 
 def test_what_can_be_said_is_said_in_the_words_of_the_comparison(comparison: Comparison) -> None:
-    assert [line[2:] for line in block(comparison).splitlines() if line.startswith("- ")] == sentences(comparison)
+    assert [line[2:] for line in block(comparison).splitlines() if line.startswith("- ")] == write_sentences(comparison)
 
 
 def test_the_note_explains_the_p_values_as_the_comparison_does(comparison: Comparison) -> None:
-    explained = correction_note(comparison).partition("p-values")[2]
+    explained = explain_correction(comparison).partition("p-values")[2]
     assert "adjusted by Holm's method for 2 tests" in explained
     assert f"p-values{explained}" in block(comparison)
 
@@ -90,7 +95,7 @@ def test_one_seed_has_no_spread() -> None:
 
 
 def test_an_interval_that_there_is_not_is_not_shown(comparison: Comparison) -> None:
-    content = comparison_json(comparison)
+    content = describe_comparison(comparison)
     content["intervals"]["MedMamba"]["auc"] = {"no_interval": "a class is missing"}
     options = {"image_size": 64, "epochs": 6, "dataset": "pneumoniamnist"}
     text = render({"recipes": {"machine": MACHINE, "options": options, "comparison": content}})["comparison"]

@@ -19,7 +19,7 @@ NAMES = ("MedMamba", "$a_b$ & <c>", "a network with an extraordinarily long name
 @pytest.fixture(scope="module")
 def comparison() -> Comparison:
     models = [Model(name, [predicted_folds("binary", seed=10 * seed)]) for seed, name in enumerate(NAMES)]
-    return compare(models, "binary", resamples=1000)
+    return compare(models, resamples=1000)
 
 
 def points(axes: Axes) -> list[float]:

@@ -21,10 +21,11 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.evaluation.figures.confusion import (
     confusion_matrix_figure,
     label_figure,
-    save_figure,
     save_predictions_figure,
 )
+from medmamba_monai.evaluation.figures.style import save_figure
 from medmamba_monai.evaluation.predictions import Predictions
+from medmamba_monai.evaluation.scores import Scores
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -166,7 +167,11 @@ def draw_labels(names: list[str] = FINDINGS) -> tuple[np.ndarray, np.ndarray, Fi
     generator = np.random.default_rng(0)
     labels = (generator.random((500, len(names))) < 0.3).astype(int)
     probabilities = np.clip(0.4 * labels + 0.7 * generator.random(labels.shape), 0, 1)
-    return labels, probabilities, label_figure(labels, probabilities, names, "ChestMNIST, fold 0, test")
+    return (
+        labels,
+        probabilities,
+        label_figure(Scores(probabilities, labels, "multi-label"), names, "ChestMNIST, fold 0, test"),
+    )
 
 
 def test_a_label_has_its_auc_sensitivity_and_specificity() -> None:
@@ -196,14 +201,15 @@ def test_a_label_figure_keeps_its_text_inside_and_apart(names: list[str]) -> Non
 
 def test_a_label_without_a_name_or_an_image_is_refused() -> None:
     with pytest.raises(UserError, match="there are 2 labels, but 1 names"):
-        label_figure([[0, 1], [1, 0]], [[0.2, 0.8]] * 2, ["Hernia"], "")
+        label_figure(Scores([[0.2, 0.8]] * 2, [[0, 1], [1, 0]], "multi-label"), ["Hernia"], "")
     with pytest.raises(UserError, match="label 1 is 0 in all"):
-        label_figure([[0, 0], [1, 0]], [[0.2, 0.8]] * 2, TWO, "")
+        label_figure(Scores([[0.2, 0.8]] * 2, [[0, 0], [1, 0]], "multi-label"), TWO, "")
 
 
 @pytest.mark.parametrize(("labels", "stem"), [([0, 1], "confusion_matrix_test"), ([[0, 1], [1, 0]], "labels_test")])
 def test_the_task_decides_what_is_drawn(tmp_path: Path, labels: list[int], stem: str) -> None:
-    predictions = Predictions(["a", "b"], ["test"] * 2, labels, [[0.4, 0.6]] * 2)
-    paths = save_predictions_figure(predictions, TWO, "title", tmp_path, "test")
+    task = "multi-label" if np.ndim(labels) == 2 else "binary"
+    predictions = Predictions([[0.4, 0.6]] * 2, labels, task, ids=["a", "b"], parts=["test"] * 2, class_names=TWO)
+    paths = save_predictions_figure(predictions, "title", tmp_path, "test")
     assert [path.name for path in paths] == [f"{stem}.png", f"{stem}.svg"]
     assert all(path.is_file() for path in paths)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.evaluation.figures.curves import precision_recall_figure, roc_figure
 from medmamba_monai.evaluation.figures.style import save_figure
+from medmamba_monai.evaluation.scores import Scores
 from tests.helpers.drawn_figures import margin, overlapping
 from tests.helpers.legends import legend
 
@@ -36,16 +38,31 @@ def names(count: int) -> list[str]:
     return [LONG, r"$\frac", *(f"class {index}" for index in range(2, count))][:count]
 
 
+def draw(
+    figure_of: Callable[..., Figure],
+    folds: list[Part],
+    combined: Part,
+    class_names: list[str],
+    task: str,
+    title: str = "",
+    *options: str,
+    **others: object,
+) -> Figure:
+    """The figure of probabilities and labels of a task."""
+    checked = [Scores(*part, task) for part in (*folds, combined)]  # type: ignore[arg-type]
+    return figure_of(checked[:-1], checked[-1], class_names, title, *options, **others)
+
+
 def several(figure_of: type, count: int) -> Figure:
     folds = [one_class(count, seed) for seed in range(3)]
-    return figure_of(folds, folds[0], names(count), "multi-class", "title")
+    return draw(figure_of, folds, folds[0], names(count), "multi-class", "title")
 
 
 def test_the_binary_legend_holds_the_areas_of_scikit_learn() -> None:
     folds = [one_class(2, seed) for seed in range(1, 4)]
     scores, truth = one_class(2)
     aucs = [roc_auc_score(truth, scores[:, 1]) for scores, truth in folds]
-    figure = roc_figure(folds, (scores, truth), ["a", "b"], "binary", "", interval=(0.8, 0.95))
+    figure = draw(roc_figure, folds, (scores, truth), ["a", "b"], "binary", "", interval=(0.8, 0.95))
     assert legend(figure) == [
         f"{roc_auc_score(truth, scores[:, 1]):.3f} (0.800–0.950)  ensemble",
         f"{np.mean(aucs):.3f} ± {np.std(aucs, ddof=1):.3f}  3 folds",
@@ -56,28 +73,29 @@ def test_the_binary_legend_holds_the_areas_of_scikit_learn() -> None:
 
 def test_the_binary_legend_holds_average_precision_and_prevalence() -> None:
     scores, truth = one_class(2, images=101)
-    figure = precision_recall_figure([(scores, truth)], (scores, truth), ["a", "b"], "binary", "", "pooled")
+    figure = draw(precision_recall_figure, [(scores, truth)], (scores, truth), ["a", "b"], "binary", "", "pooled")
     area = average_precision_score(truth, scores[:, 1])
     assert legend(figure) == [f"{area:.3f}  pooled", f"{truth.mean():.3f}  chance"]
 
 
 def test_the_combination_is_drawn_point_by_point() -> None:
     scores, truth = one_class(2)
-    line = roc_figure([(scores, truth)], (scores, truth), ["a", "b"], "binary", "").axes[0].lines[0]
+    line = draw(roc_figure, [(scores, truth)], (scores, truth), ["a", "b"], "binary", "").axes[0].lines[0]
     assert line.get_xydata() == pytest.approx(np.stack(roc_curve(truth, scores[:, 1])[:2], axis=1))
 
 
 def test_one_column_of_probabilities_is_enough_for_two_classes() -> None:
     scores, truth = one_class(2)
     whole, column = (
-        legend(roc_figure([part], part, ["a", "b"], "binary", "")) for part in ((scores, truth), (scores[:, 1], truth))
+        legend(draw(roc_figure, [part], part, ["a", "b"], "binary", ""))
+        for part in ((scores, truth), (scores[:, 1], truth))
     )
     assert whole == column
 
 
 def test_the_band_is_mean_and_deviation_of_the_folds() -> None:
     folds = [one_class(2, seed) for seed in range(4)]
-    band = roc_figure(folds, folds[0], ["a", "b"], "binary", "").axes[0].collections[0].get_paths()[0].vertices
+    band = draw(roc_figure, folds, folds[0], ["a", "b"], "binary", "").axes[0].collections[0].get_paths()[0].vertices
     at_half = sorted(band[np.isclose(band[:, 0], 0.5), 1])
     values = [np.interp(0.5, *roc_curve(truth, scores[:, 1])[:2]) for scores, truth in folds]
     mean, deviation = np.mean(values), np.std(values, ddof=1)
@@ -103,7 +121,7 @@ def test_of_many_classes_the_best_and_the_worst_are_named() -> None:
 
 def test_labels_have_a_curve_each() -> None:
     scores, truth = labels(14)
-    figure = precision_recall_figure([(scores, truth)], (scores, truth), names(14), "multi-label", "")
+    figure = draw(precision_recall_figure, [(scores, truth)], (scores, truth), names(14), "multi-label", "")
     area = average_precision_score(truth, scores, average="macro")
     assert legend(figure)[0] == f"{area:.3f}  ensemble, mean of 14"
     assert len(figure.axes[0].lines) == 1 + 14
@@ -120,7 +138,7 @@ def test_the_mean_curve_encloses_the_mean_area(figure_of: type) -> None:
 
 def test_the_mean_precision_is_that_of_the_threshold_which_reaches_a_recall() -> None:
     part = np.array([[0.1, 0.9], [0.2, 0.8], [0.3, 0.7], [0.4, 0.6]]), np.array([1, 0, 1, 0])
-    line = precision_recall_figure([part], part, ["a", "b"], "multi-class", "").axes[0].lines[0]
+    line = draw(precision_recall_figure, [part], part, ["a", "b"], "multi-class", "").axes[0].lines[0]
     precision = dict(line.get_xydata().round(3).tolist())
     assert (precision[0.5], precision[0.502], precision[1]) == (1, 0.667, 0.667)
 
@@ -151,8 +169,8 @@ def test_names_are_text_and_not_mathematics(tmp_path: Path) -> None:
 def test_scores_that_cannot_be_drawn_are_refused() -> None:
     part = one_class(3)
     with pytest.raises(UserError, match="no folds to draw"):
-        roc_figure([], part, names(3), "multi-class", "")
+        draw(roc_figure, [], part, names(3), "multi-class", "")
     with pytest.raises(UserError, match="there are 3 classes, but 2 class names"):
-        roc_figure([part], part, names(2), "multi-class", "")
+        draw(roc_figure, [part], part, names(2), "multi-class", "")
     with pytest.raises(UserError, match="class 2 is in none of the 2 samples"):
-        roc_figure([(part[0][:2], part[1][:2])], part, names(3), "multi-class", "")
+        draw(roc_figure, [(part[0][:2], part[1][:2])], part, names(3), "multi-class", "")

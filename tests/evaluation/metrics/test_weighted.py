@@ -9,8 +9,8 @@ import pytest
 from sklearn import metrics as sk
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.evaluation.metrics.review import review_class_metrics, review_metrics
-from medmamba_monai.evaluation.metrics.weighted import WeightedMetrics
+from medmamba_monai.evaluation.metrics.compute import WeightedMetrics, compute_class_metrics, compute_metrics
+from medmamba_monai.evaluation.scores import Scores
 
 EXACT = {"rel": 0, "abs": 1e-12}
 TASKS = [("binary", 2), ("multi-class", 2), ("multi-class", 5), ("ordinal", 4), ("multi-label", 3)]
@@ -42,20 +42,20 @@ def weighted(task: str, num_classes: int) -> tuple[dict, np.ndarray, np.ndarray,
     """All metrics of some images, with the images and their real-valued weights."""
     probabilities, labels = draw(task, num_classes)
     weights = np.random.default_rng(1).exponential(size=len(labels))
-    metrics = WeightedMetrics(probabilities, labels, task)
+    metrics = WeightedMetrics(Scores(probabilities, labels, task))
     return named(metrics, metrics(weights[:, None])[:, 0]), probabilities, labels, weights
 
 
 @pytest.mark.parametrize(("task", "num_classes"), TASKS)
 def test_all_metrics_equal_those_of_repeated_images(task: str, num_classes: int) -> None:
     probabilities, labels = draw(task, num_classes)
-    metrics = WeightedMetrics(probabilities, labels, task)
+    metrics = WeightedMetrics(Scores(probabilities, labels, task))
     weights = np.random.default_rng(1).poisson(1, (120, 3))
     found = metrics(weights.astype(float))
     for column, values in zip(weights.T, found.T, strict=True):
         repeated = np.repeat(probabilities, column, axis=0), np.repeat(labels, column, axis=0)
-        per_class = {f"class {name}": values for name, values in review_class_metrics(*repeated, task).items()}
-        expected = {**review_metrics(*repeated, task), **per_class}
+        per_class = {f"class {name}": values for name, values in compute_class_metrics(Scores(*repeated, task)).items()}
+        expected = {**compute_metrics(Scores(*repeated, task)), **per_class}
         assert expected.keys() == named(metrics, values).keys()
         for name, value in named(metrics, values).items():
             assert value == pytest.approx(expected[name], **EXACT), name
@@ -122,20 +122,20 @@ def test_class_metrics_equal_scikit_learn(task: str, num_classes: int, name: str
 def test_auc_without_ties_equals_scikit_learn(seed: int) -> None:
     generator = np.random.default_rng(seed)
     scores, labels, weights = generator.random(60), np.arange(60) % 3 // 2, generator.random(60)
-    metrics = WeightedMetrics(scores, labels, "binary")
+    metrics = WeightedMetrics(Scores(scores, labels, "binary"))
     found = named(metrics, metrics(weights[:, None])[:, 0])
     assert found["auc"] == pytest.approx(sk.roc_auc_score(labels, scores, sample_weight=weights), **EXACT)
 
 
 def test_constant_scores_win_half_of_the_pairs() -> None:
-    metrics = WeightedMetrics(np.full(6, 0.3), [0, 1, 0, 1, 0, 0], "binary")
+    metrics = WeightedMetrics(Scores(np.full(6, 0.3), [0, 1, 0, 1, 0, 0], "binary"))
     found = named(metrics, metrics(np.arange(1.0, 7)[:, None])[:, 0])
     assert (found["auc"], found["mcc"]) == (0.5, 0)
     assert found["average_precision"] == pytest.approx(6 / 21)
 
 
 def test_without_a_class_only_means_over_images_are_defined() -> None:
-    metrics = WeightedMetrics(*draw("multi-class", 3), "multi-class")
+    metrics = WeightedMetrics(Scores(*draw("multi-class", 3), "multi-class"))
     weights = (np.arange(120) % 3 != 2).astype(float)
     found = named(metrics, metrics(weights[:, None])[:, 0])
     defined = {name for name, value in found.items() if not np.isnan(value).any()}
@@ -145,7 +145,7 @@ def test_without_a_class_only_means_over_images_are_defined() -> None:
 
 def test_a_label_that_all_have_is_not_defined() -> None:
     probabilities, labels = draw("multi-label", 3)
-    metrics = WeightedMetrics(probabilities, labels, "multi-label")
+    metrics = WeightedMetrics(Scores(probabilities, labels, "multi-label"))
     found = named(metrics, metrics(labels[:, :1].astype(float))[:, 0])
     assert np.isnan(found["class mcc"]).tolist() == [True, False, False]
     assert np.isnan(found["mcc"])
@@ -153,4 +153,4 @@ def test_a_label_that_all_have_is_not_defined() -> None:
 
 def test_weights_of_other_images_are_an_error() -> None:
     with pytest.raises(UserError, match=r"weights have shape \(119, 2\), not \(120 images"):
-        WeightedMetrics(*draw("binary", 2), "binary")(np.ones((119, 2)))
+        WeightedMetrics(Scores(*draw("binary", 2), "binary"))(np.ones((119, 2)))

@@ -6,8 +6,12 @@ import json
 
 import pytest
 
-from medmamba_monai.evaluation.reports.comparison import comparison_markdown, comparison_text, write_comparison
-from medmamba_monai.evaluation.reports.comparison_text import sentences
+from medmamba_monai.evaluation.reports.comparison import (
+    format_comparison_markdown,
+    format_comparison_text,
+    write_comparison,
+)
+from medmamba_monai.evaluation.reports.comparison_tables import write_sentences
 from medmamba_monai.evaluation.results.comparison import Comparison, Model, compare
 from tests.helpers.predicted_folds import predicted_folds
 
@@ -19,14 +23,14 @@ def comparison() -> Comparison:
     models = [
         Model(name, [predicted_folds("binary", skill=2 - seed, seed=10 * seed)]) for seed, name in enumerate(NAMES)
     ]
-    return compare(models, "binary", resamples=300)
+    return compare(models, resamples=300)
 
 
 def test_the_files_say_the_same(comparison, tmp_path):
     report, table, content, png, svg = write_comparison(tmp_path, comparison, "Chest", "medmamba-monai compare a b")
     assert [path.name for path in (report, table, content)] == ["report.html", "comparison.md", "comparison.json"]
     assert (png, svg) == (tmp_path / "figures" / "comparison.png", tmp_path / "figures" / "comparison.svg")
-    said = sentences(comparison)
+    said = write_sentences(comparison)
     assert json.loads(content.read_text())["sentences"] == said
     assert all(f"- {text}" in table.read_text() for text in said)
     html = report.read_text()
@@ -37,17 +41,17 @@ def test_the_files_say_the_same(comparison, tmp_path):
 
 
 def test_the_result_comes_first_in_the_note(comparison):
-    assert comparison_markdown(comparison).startswith(f"- {sentences(comparison)[0]}")
+    assert format_comparison_markdown(comparison).startswith(f"- {write_sentences(comparison)[0]}")
 
 
 def test_the_note_has_a_table_for_the_models_and_two_for_the_pair(comparison):
-    markdown = comparison_markdown(comparison)
+    markdown = format_comparison_markdown(comparison)
     assert markdown.count("| --- |") == 3
     assert r"Med\|Mamba" in markdown
 
 
 def test_the_terminal_shows_lines_of_a_hundred_letters(comparison):
-    text = comparison_text(comparison)
+    text = format_comparison_text(comparison)
     told = text[text.index("AUC: Med") :]
     assert max(map(len, told.splitlines())) <= 100
-    assert " ".join(told.split()).startswith(sentences(comparison)[0])
+    assert " ".join(told.split()).startswith(write_sentences(comparison)[0])

@@ -8,12 +8,15 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.evaluation.reports.comparison_text import comparison_values, correction_note, p_text, sentences
-from medmamba_monai.evaluation.results.comparison import Model, compare, test_to_train_ratio
+from medmamba_monai.evaluation.reports.comparison_tables import (
+    explain_correction,
+    format_p,
+    name_comparison_values,
+    write_sentences,
+)
+from medmamba_monai.evaluation.results.comparison import Model, compare, compute_test_to_train_ratio
 from medmamba_monai.evaluation.statistics.significance import delong
 from tests.helpers.predicted_folds import predicted_folds
-
-test_to_train_ratio.__test__ = False  # a function of the package, not a test
 
 
 def model(name: str, skill: float, seed: int, task: str = "binary", repetitions: int = 1, **options) -> Model:
@@ -21,26 +24,26 @@ def model(name: str, skill: float, seed: int, task: str = "binary", repetitions:
     return Model(name, runs)
 
 
-def compared(*models: Model, task: str = "binary", combination: str = "ensemble"):
-    return compare(models, task, combination, resamples=300)
+def compared(*models: Model, combination: str = "ensemble"):
+    return compare(models, combination, resamples=300)
 
 
 def test_a_clear_difference_is_claimed():
     found = compared(model("good", 1.5, 0, num_folds=5), model("bad", 0.0, 10, num_folds=5))
     assert found.pairs[0].tests["auc"].verdict == "better"
-    assert "good is better than bad, on these images (DeLong's test" in sentences(found)[0]
+    assert "good is better than bad, on these images (DeLong's test" in write_sentences(found)[0]
 
 
 def test_the_order_of_the_models_does_not_change_who_is_better():
     found = compared(model("bad", 0.0, 10, num_folds=5), model("good", 1.5, 0, num_folds=5))
     assert found.pairs[0].tests["auc"].verdict == "worse"
-    assert "good is better than bad" in sentences(found)[0]
+    assert "good is better than bad" in write_sentences(found)[0]
 
 
 def test_models_of_equal_skill_are_not_told_apart():
     found = compared(model("a", 0.7, 0), model("b", 0.7, 10))
     assert {tests.verdict for tests in found.pairs[0].tests.values()} == {"no difference shown"}
-    assert all("No difference is shown" in text for text in sentences(found))
+    assert all("No difference is shown" in text for text in write_sentences(found))
 
 
 def test_a_difference_that_trainings_do_not_repeat_is_not_claimed_of_networks():
@@ -48,7 +51,7 @@ def test_a_difference_that_trainings_do_not_repeat_is_not_claimed_of_networks():
     uneven = Model("uneven", [{0: good[0], 1: good[1], 2: bad[2]}])
     found = compared(uneven, model("steady", 0.0, 20))
     assert found.pairs[0].tests["auc"].verdict == "these models differ"
-    assert "which network is better is not shown" in sentences(found)[0]
+    assert "which network is better is not shown" in write_sentences(found)[0]
 
 
 def test_the_same_predictions_have_no_difference():
@@ -64,13 +67,13 @@ def test_the_values_are_those_of_the_mean_probabilities():
     mean = np.mean([part.probabilities for run in tests for part in run], axis=0)
     assert found.metrics["a"]["auc"] == pytest.approx(sk.roc_auc_score(tests[0][0].labels, mean[:, 1]), abs=1e-12)
     assert len(found.run_metrics["a"]) == 2
-    assert "2 repetitions averaged" in correction_note(found)
+    assert "2 repetitions averaged" in explain_correction(found)
 
 
 def test_the_tests_are_delongs_and_mcnemars_on_the_combinations():
     first, second = model("a", 1.0, 0), model("b", 0.5, 3)
     tests = compared(first, second).pairs[0].tests
-    a, b = first.combined("ensemble"), second.combined("ensemble")
+    a, b = first.combine("ensemble"), second.combine("ensemble")
     p = delong(a.probabilities[:, 1], b.probabilities[:, 1], a.labels).p_value
     assert tests["auc"].over_images == ("DeLong's test", p)
     right, also = a.predicted == a.labels, b.predicted == b.labels
@@ -86,7 +89,7 @@ def test_groups_replace_mcnemars_test_by_the_bootstrap():
 
 @pytest.mark.parametrize("task", ["multi-class", "ordinal", "multi-label"])
 def test_a_mean_auc_is_tested_by_the_bootstrap(task):
-    found = compared(model("a", 1.0, 0, task), model("b", 0.5, 3, task), task=task)
+    found = compared(model("a", 1.0, 0, task), model("b", 0.5, 3, task))
     assert found.pairs[0].tests["auc"].over_images.name == "paired bootstrap"
 
 
@@ -96,7 +99,7 @@ def test_holms_correction_is_over_all_pairs_and_metrics():
     adjusted = [tests.image_p for pair in found.pairs for tests in pair.tests.values()]
     assert len(raw) == 6
     assert min(adjusted) == pytest.approx(min(1, 6 * min(raw)))
-    assert "for 6 tests" in correction_note(found)
+    assert "for 6 tests" in explain_correction(found)
 
 
 def test_pooled_folds_are_compared():
@@ -107,13 +110,13 @@ def test_pooled_folds_are_compared():
 
 
 def test_the_ratio_is_held_out_to_training_images():
-    assert test_to_train_ratio(predicted_folds("binary", num_folds=5), "ensemble") == pytest.approx(1 / 4)
+    assert compute_test_to_train_ratio(predicted_folds("binary", num_folds=5), "ensemble") == pytest.approx(1 / 4)
     pooled = predicted_folds("binary", "pooled", num_folds=5)  # 300 images, 60 test a fold, 60 chose its epoch
-    assert test_to_train_ratio(pooled, "pooled") == pytest.approx(60 / 180)
+    assert compute_test_to_train_ratio(pooled, "pooled") == pytest.approx(60 / 180)
 
 
 def test_numbers_for_mlflow_have_names_of_the_models_places():
-    values = comparison_values(compared(model("a", 1.0, 0), model("b", 0.5, 3)))
+    values = name_comparison_values(compared(model("a", 1.0, 0), model("b", 0.5, 3)))
     assert values["difference_0_1/auc"] == pytest.approx(values["model_0/auc"] - values["model_1/auc"], abs=1e-9)
     assert values["difference_0_1/auc_low"] < values["difference_0_1/auc"] < values["difference_0_1/auc_high"]
 
@@ -133,4 +136,4 @@ def test_what_cannot_be_compared_is_refused(models, message):
 
 
 def test_p_values_are_never_rounded_to_zero():
-    assert [p_text(p) for p in (0.04567, 0.00001, None)] == ["0.046", "1.0e-05", "not testable"]
+    assert [format_p(p) for p in (0.04567, 0.00001, None)] == ["0.046", "1.0e-05", "not testable"]

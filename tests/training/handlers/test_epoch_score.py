@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from ignite.engine import Engine
 from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.evaluation.metrics import paper as metrics
+from medmamba_monai.evaluation import Scores, compute_metrics
 from medmamba_monai.training import EpochScore
 from medmamba_monai.training.handlers.epoch_score import probabilities_and_labels
 
@@ -18,7 +17,7 @@ LABELS = np.array([0, 0, 1, 2, 1, 2, 0, 1, 2, 2, 0])
 PROBABILITIES = torch.softmax(torch.randn(len(LABELS), 3, generator=torch.Generator().manual_seed(0)), dim=1)
 
 
-def score_of(function, sizes: tuple[int, ...], probabilities: torch.Tensor = PROBABILITIES) -> float:
+def score_of(metric, sizes: tuple[int, ...], probabilities: torch.Tensor = PROBABILITIES) -> float:
     """Feed an evaluator batches of these sizes, decollated as MONAI does it: labels as numbers or as tensors."""
     samples = [
         {"pred": row, "label": int(label) if label else torch.tensor(0)}
@@ -27,27 +26,27 @@ def score_of(function, sizes: tuple[int, ...], probabilities: torch.Tensor = PRO
     starts = np.cumsum([0, *sizes])
     batches = [samples[start : start + size] for start, size in zip(starts, sizes, strict=False)]
     engine = Engine(lambda engine, batch: batch)
-    EpochScore(function).attach(engine, "score")
+    EpochScore(metric).attach(engine, "score")
     return float(engine.run(batches, max_epochs=2).metrics["score"])
 
 
 @pytest.mark.parametrize("sizes", [(11,), (4, 4, 3), (1, 9, 1), (1,) * 11])
 def test_the_score_is_that_of_all_samples_however_they_are_batched(sizes):
     expected = roc_auc_score(LABELS, PROBABILITIES.double().numpy(), multi_class="ovr")
-    assert score_of(metrics.auc, sizes) == pytest.approx(expected, abs=1e-12)
+    assert score_of("auc", sizes) == pytest.approx(expected, abs=1e-12)
 
 
 def test_accuracy_and_macro_f1_agree_with_scikit_learn():
     predicted = PROBABILITIES.argmax(dim=1).numpy()
-    assert score_of(metrics.accuracy, (4, 4, 3)) == pytest.approx(accuracy_score(LABELS, predicted), abs=1e-12)
-    assert score_of(metrics.f1, (4, 4, 3)) == pytest.approx(f1_score(LABELS, predicted, average="macro"), abs=1e-12)
+    assert score_of("accuracy", (4, 4, 3)) == pytest.approx(accuracy_score(LABELS, predicted), abs=1e-12)
+    assert score_of("f1", (4, 4, 3)) == pytest.approx(f1_score(LABELS, predicted, average="macro"), abs=1e-12)
 
 
 def test_nan_is_an_error_and_no_score():
     broken = PROBABILITIES.clone()
     broken[3, 0] = float("nan")
     with pytest.raises(UserError, match="NaN or infinity in 1 samples"):
-        score_of(metrics.auc, (4, 4, 3), broken)
+        score_of("auc", (4, 4, 3), broken)
 
 
 def test_numbers_and_tensors_become_one_array_of_labels():
@@ -71,7 +70,7 @@ def several_labels(rows: slice) -> list[dict[str, torch.Tensor]]:
 
 def test_several_labels_stay_rows_in_batches_of_one_too():
     engine = Engine(lambda engine, batch: batch)
-    EpochScore(partial(metrics.auc, task="multi-label")).attach(engine, "auc")
+    EpochScore("auc", "multi-label").attach(engine, "auc")
     found = engine.run([several_labels(slice(0, 1)), several_labels(slice(1, 10)), several_labels(slice(10, 11))])
     expected = roc_auc_score(MANY, MANY_SCORES.double().numpy(), average="macro")
     assert found.metrics["auc"] == pytest.approx(expected, abs=1e-12)
@@ -88,7 +87,7 @@ def test_several_labels_are_gathered_over_processes_of_unequal_share(tmp_path):
 def _score(rank: int, rendezvous: str, folder: str) -> None:
     torch.distributed.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=2)
     engine = Engine(lambda engine, batch: batch)
-    EpochScore(partial(metrics.auc, task="multi-label")).attach(engine, "auc")
+    EpochScore("auc", "multi-label").attach(engine, "auc")
     rows = [slice(0, 4), slice(4, 6)] if rank == 0 else [slice(6, 8), slice(8, 11)]
     found = engine.run([several_labels(part) for part in rows]).metrics["auc"]
     Path(folder, f"{rank}.txt").write_text(repr(float(found)))
@@ -97,8 +96,14 @@ def _score(rank: int, rendezvous: str, folder: str) -> None:
 
 @pytest.mark.parametrize("name", ["auc", "accuracy", "log_loss"])
 def test_a_metric_is_found_by_its_name(name):
-    expected = getattr(metrics, name)(PROBABILITIES.double().numpy(), LABELS, "multi-class")
-    assert score_of(name, (4, 4, 3)) == expected
+    scores = Scores(PROBABILITIES.double().numpy(), LABELS, "multi-class")
+    assert score_of(name, (4, 4, 3)) == compute_metrics(scores)[name]
+
+
+def test_any_function_of_scores_will_do():
+    assert score_of(lambda scores: float(np.mean(scores.predicted == 2)), (4, 7)) == pytest.approx(
+        float((PROBABILITIES.argmax(dim=1) == 2).double().mean())
+    )
 
 
 def test_a_metric_that_a_task_does_not_have_is_refused_before_the_first_epoch():

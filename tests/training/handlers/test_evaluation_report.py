@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,52 @@ import numpy as np
 import pytest
 import torch
 from mlflow import MlflowClient
+from monai.data import DataLoader
+from monai.engines import SupervisedEvaluator
+from monai.inferers import SimpleInferer
+from monai.transforms import Activationsd
 from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix, roc_auc_score
 
 from medmamba_monai.evaluation import METRICS, read_predictions
 from medmamba_monai.tracking import TrackedRun
 from medmamba_monai.tracking.journal import read_lines
-from medmamba_monai.training import EvaluationReport, evaluation_items
+from medmamba_monai.training import EvaluationReport, InferenceWriter, evaluation_items
 from tests.helpers.small_bundle import SmallBundle
-from tests.helpers.small_evaluation import CLASSES, SEVERAL, evaluate, samples, several_labels
+
+CLASSES = ["cat", "dog"]
+SEVERAL = ["Effusion", "Pleural thickening", "Hernia"]
+
+
+def samples(count: int = 11, labeled: bool = True) -> list[dict[str, Any]]:
+    vectors = torch.randn(count, 2, generator=torch.Generator().manual_seed(1))
+    items = [{"id": f"image-{n}", "image": vector} for n, vector in enumerate(vectors)]
+    if labeled:
+        return [{**item, "label": n % 2, "part": "test" if n > 5 else "validation"} for n, item in enumerate(items)]
+    return [{**item, "file": f"Doe, Jane/{n}.png"} for n, item in enumerate(items)]
+
+
+def several_labels() -> list[dict[str, Any]]:
+    """Thirteen images, so that the last batch is a single one, each with three labels as the fold list gives them."""
+    generator = np.random.default_rng(0)
+    labels = (generator.random((13, 3)) < 0.5).astype(np.int64)
+    logits = torch.tensor(generator.normal(-0.5, size=(13, 3)), dtype=torch.float32)
+    parts = ["validation"] * 6 + ["test"] * 7
+    return [
+        {"id": f"image-{n}", "image": logits[n], "label": labels[n], "part": part, "file": f"{n}.png"}
+        for n, part in enumerate(parts)
+    ]
+
+
+def evaluate(data: list[dict[str, Any]], handler: Any, activation: str = "softmax", workers: int = 0) -> None:
+    """Run MONAI's evaluator with a network that passes its input on as logits."""
+    SupervisedEvaluator(
+        device=torch.device("cpu"),
+        val_data_loader=DataLoader(data, batch_size=4, num_workers=workers),
+        network=torch.nn.Identity(),
+        inferer=SimpleInferer(),
+        postprocessing=Activationsd("pred", **{activation: True}),
+        val_handlers=[handler],
+    ).run()
 
 
 def report(folder: Path, run: TrackedRun | None = None) -> dict[str, Any]:
@@ -46,7 +85,7 @@ def metrics_in(folder: Path) -> dict[str, Any]:
 
 
 def test_predictions_hold_every_sample_bit_for_bit(reported):
-    predictions = read_predictions(reported / "predictions.csv")
+    predictions = read_predictions(reported / "predictions.csv", "binary")
     logits = torch.stack([item["image"] for item in samples()])
     assert list(predictions.ids) == [item["id"] for item in samples()]
     assert list(predictions.parts) == ["validation"] * 6 + ["test"] * 5
@@ -104,17 +143,19 @@ def test_the_curves_are_those_of_the_part(reported):
 def test_groups_are_kept_with_the_predictions(tmp_path):
     data = [{**item, "group": f"group-{n // 2}"} for n, item in enumerate(samples())]
     evaluate(data, EvaluationReport(tmp_path, CLASSES, "Mini", "binary"))
-    assert read_predictions(tmp_path / "predictions.csv").groups == tuple(f"group-{n // 2}" for n in range(11))
+    assert read_predictions(tmp_path / "predictions.csv", "binary").groups == tuple(
+        f"group-{n // 2}" for n in range(11)
+    )
 
 
 def test_without_groups_there_is_no_column_for_them(reported):
-    assert read_predictions(reported / "predictions.csv").groups is None
+    assert read_predictions(reported / "predictions.csv", "binary").groups is None
 
 
 def test_several_labels_have_a_figure_of_their_own_and_predictions_of_all(reported_several):
     found = {path.name for path in reported_several.iterdir() if path.suffix in (".png", ".svg")}
     assert found == figures("labels", "roc", "precision_recall")
-    predictions = read_predictions(reported_several / "predictions.csv")
+    predictions = read_predictions(reported_several / "predictions.csv", "multi-label")
     assert np.array_equal(predictions.labels, np.stack([item["label"] for item in several_labels()]))
 
 
@@ -160,3 +201,43 @@ def test_items_of_both_parts_know_which_they_are():
     parts = {"train": [{"id": "a"}], "validation": [{"id": "b"}], "test": [{"id": "c"}, {"id": "d"}]}
     items = evaluation_items(parts)
     assert [(item["id"], item["part"]) for item in items] == [("b", "validation"), ("c", "test"), ("d", "test")]
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_inference_writes_a_line_for_each_image(tmp_path, capsys):
+    evaluate(samples(labeled=False), InferenceWriter(tmp_path / "out" / "predictions.csv", CLASSES))
+    rows = rows_of(tmp_path / "out" / "predictions.csv")
+    assert [row["id"] for row in rows] == [f"image-{n}" for n in range(11)]
+    for row, item in zip(rows, samples(), strict=True):
+        assert row["predicted"] == CLASSES[int(item["image"].argmax())]
+        assert float(row["probability cat"]) + float(row["probability dog"]) == pytest.approx(1, abs=2e-6)
+    assert "11 images classified" in capsys.readouterr().out
+
+
+def test_inference_names_the_labels_above_one_half(tmp_path):
+    evaluate(several_labels(), InferenceWriter(tmp_path / "predictions.csv", SEVERAL, "multi-label"), "sigmoid")
+    predicted = [row["predicted"] for row in rows_of(tmp_path / "predictions.csv")]
+    above = [item["image"] > 0 for item in several_labels()]
+    assert predicted == ["; ".join(name for name, found in zip(SEVERAL, row, strict=True) if found) for row in above]
+    assert "" in predicted
+    assert any("; " in names for names in predicted)
+
+
+def test_only_the_key_beside_the_predictions_names_files(tmp_path, capsys):
+    evaluate(samples(labeled=False), InferenceWriter(tmp_path / "predictions.csv", CLASSES))
+    assert "Doe" not in (tmp_path / "predictions.csv").read_text()
+    rows = rows_of(tmp_path / "files.csv")
+    assert [(row["id"], row["file"]) for row in rows] == [(f"image-{n}", f"Doe, Jane/{n}.png") for n in range(11)]
+    assert f"{tmp_path / 'files.csv'}: keep that one to yourself" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_file_name_that_is_no_text_does_no_harm(tmp_path, workers):
+    odd = os.fsdecode(b"M\xfcller\n.png")
+    data = [{**item, "file": odd} for item in samples(2, labeled=False)]
+    evaluate(data, InferenceWriter(tmp_path / "predictions.csv", CLASSES), workers=workers)
+    assert [row["file"] for row in rows_of(tmp_path / "files.csv")] == ["M\\udcfcller\n.png"] * 2
