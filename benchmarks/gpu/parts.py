@@ -26,7 +26,7 @@ from benchmarks.scan import ACCURACY_CHANNELS, scan_step, stage_shapes
 from benchmarks.timing import interleave, time_entries
 from medmamba_monai import medmamba_tiny
 from medmamba_monai.core.errors import UserError, get_first_line
-from medmamba_monai.selective_scan.backends import import_failure
+from medmamba_monai.selective_scan import BACKENDS
 
 ROOT = Path(__file__).resolve().parents[2]
 PER_TOKEN_LOOP = "reference"
@@ -134,7 +134,7 @@ def all_parts(result: dict[str, Any], options: argparse.Namespace) -> Iterator[t
 
 def default_networks(device: str) -> list[str]:
     """Return MedMamba-T with every backend that runs there but the loop, then the networks beside it."""
-    if torch.device(device).type == "cuda" and (reason := import_failure("mamba_ssm")) is not None:
+    if torch.device(device).type == "cuda" and (reason := BACKENDS["mamba_ssm"].import_failure()) is not None:
         print(f"{BUILD_RECIPE}\n({reason})")
     backends = [name for name in accuracy.backends_on(device) if name != PER_TOKEN_LOOP]
     return [*(f"medmamba:{name}" for name in reversed(backends)), "resnet50", "swin"]

@@ -10,14 +10,31 @@ import typer
 from medmamba_monai.cli.bundle import bundle
 from medmamba_monai.cli.command import Command
 from medmamba_monai.cli.compare import compare
+from medmamba_monai.cli.cross_validate import cross_validate
 from medmamba_monai.cli.demo import demo
+from medmamba_monai.cli.evaluate import evaluate
+from medmamba_monai.cli.infer import infer
 from medmamba_monai.cli.new_bundle import new_bundle
+from medmamba_monai.cli.prepare import prepare
 from medmamba_monai.cli.review import review
 from medmamba_monai.cli.send import send
+from medmamba_monai.cli.train import train
 from medmamba_monai.core.errors import ends_with_user_errors
 
 PROGRAM = "medmamba-monai"
-COMMANDS = (demo, new_bundle, bundle, review, compare, send)
+COMMANDS = (
+    demo,
+    new_bundle,
+    bundle,
+    prepare,
+    train,
+    evaluate,
+    cross_validate,
+    infer,
+    review,
+    compare,
+    send,
+)
 
 
 def build_app() -> typer.Typer:

@@ -19,7 +19,10 @@ def review(
     seed: Seed = 0,
     images: Annotated[bool | None, typer.Option("--images/--no-images", help=_IMAGES)] = None,
 ) -> None:
-    """Review a cross-validation again, from its predictions alone."""
+    """Review a cross-validation once more.
+
+    All is computed again, from its predictions alone.
+    """
     from medmamba_monai.cross_validation import review_again
 
     print(f"report {review_again(directory, resamples=resamples, seed=seed, with_images=images)}")

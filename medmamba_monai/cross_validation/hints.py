@@ -9,7 +9,7 @@ from typing import Any
 
 from medmamba_monai.tracking.private_values import hide_private_values
 from medmamba_monai.training.handlers.progress import format_seconds
-from medmamba_monai.training.weights import as_option
+from medmamba_monai.training.weights import format_option
 
 
 def command_again(
@@ -23,13 +23,13 @@ def command_again(
         config_files: training configs, relative to it; of those outside only the name is told.
         overrides: further values of the training config.
     """
-    options = [f"--{key} {as_option(value)}" for key, value in parameters.items()]
+    options = [f"--{key} {format_option(value)}" for key, value in parameters.items()]
     if list(config_files) != ["configs/train.json"]:
         within = [(bundle_root / name).resolve().is_relative_to(bundle_root) for name in config_files]
         names = [name if inside else Path(name).name for name, inside in zip(config_files, within, strict=True)]
-        options.append(f"--config_files {as_option(names)}")
+        options.append(f"--config_files {format_option(names)}")
     if overrides:
-        options.append(f"--overrides {as_option(hide_private_values(overrides))}")
+        options.append(f"--overrides {format_option(hide_private_values(overrides))}")
     head = "python -m monai.bundle run cross_validation --config_file configs/cross_validation.json"
     return " \\\n    ".join([head, *options])
 
@@ -56,7 +56,7 @@ def where_to_look(
         lines.append(f"review       {command}   then open http://127.0.0.1:5000")
     if finished:
         names = [key for key in ("image_size", "network_name", "depths", "channels") if parameters[key] is not None]
-        architecture = " ".join(f"--{key} {as_option(parameters[key])}" for key in names)
+        architecture = " ".join(f"--{key} {format_option(parameters[key])}" for key in names)
         lines.append(
             "classify     python -m monai.bundle run inference "
             f"--config_file {shlex.quote(str(bundle_root / 'configs' / 'inference.json'))} "

@@ -8,14 +8,7 @@ from typing import Any
 
 from medmamba_monai.cards.card import DatasetCard, ExpectedCount
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.data.folds.make import Sample
-
-Label = int | tuple[int, ...]
-
-
-def list_labels(label: Label) -> list[int]:
-    """The classes that an image has."""
-    return [label] if isinstance(label, int) else [index for index, present in enumerate(label) if present]
+from medmamba_monai.data.samples import Label, Sample, list_labels
 
 
 def count_labels(card: DatasetCard, rows: Iterable[tuple[str, Label]]) -> dict[str, dict[str, int]]:

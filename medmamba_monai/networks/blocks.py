@@ -23,6 +23,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from medmamba_monai.selective_scan.chunked import chunked_directional_scan
+from medmamba_monai.selective_scan.inputs import ScanInputs
 
 SMALLEST_STEP, LARGEST_STEP = 1e-3, 0.1
 
@@ -83,7 +84,9 @@ class SS2D(nn.Module):
         projected = functional.linear(u, self.x_proj_weight.flatten(0, 1)).unflatten(-1, self.x_proj_weight.shape[:2])
         A = -torch.exp(self.A_log)
         if self.exportable:
-            return chunked_directional_scan(u, projected, self.dt_weight, self.dt_bias, A, self.D, spatial_shape)
+            return chunked_directional_scan(
+                ScanInputs(u, projected, self.dt_weight, self.dt_bias, A, self.D, spatial_shape)
+            )
         return torch.ops.medmamba_monai.directional_scan(
             u, projected, self.dt_weight, self.dt_bias, A, self.D, spatial_shape, self.scan_backend
         )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ RENAMED = (
     (".conv33conv33conv11.5.", ".conv_branch.norm3."),
     (".conv33conv33conv11.7.", ".conv_branch.conv3."),
 )
+OFFICIAL_START = RENAMED[0][0]
 IN_PROJ, GATE_PROJ = ".in_proj.weight", ".gate_proj.weight"
 BLOCK = re.compile(r"(?:layers|stages)\.(\d+)\.blocks\.(\d+)\.")
 WRAPPERS = ("state_dict", "model")
@@ -65,11 +67,30 @@ def load_official_checkpoint(
         UserError: the file cannot be read as tensors alone, or its keys or shapes are not those of an official
             MedMamba; the message names them.
     """
-    try:
-        return _build(_unwrap(source if isinstance(source, Mapping) else _read_tensors(Path(source))), num_classes)
-    except UserError as error:
-        label = "state dict" if isinstance(source, Mapping) else Path(source)
-        raise UserError(f"official MedMamba checkpoint ({label}): {error}") from error
+    with _named(source, "official MedMamba checkpoint"):
+        return _build(_read(source), num_classes)
+
+
+def read_classifier(source: str | PathLike[str] | Mapping[str, Any]) -> MedMamba:
+    """Build the network that a file of weights holds, of this package or of the official code.
+
+    Args:
+        source: as for :func:`load_official_checkpoint`, with official keys or those of :class:`MedMamba`.
+
+    Returns:
+        The network with the file's weights, in training mode, on the CPU.
+
+    Raises:
+        UserError: the file cannot be read as tensors alone, or its keys or shapes are not those of a MedMamba.
+    """
+    with _named(source, "MedMamba weights"):
+        state = _read(source)
+        if any(key.startswith(OFFICIAL_START) for key in state):
+            return _build(state, None)
+        net = MedMamba(**architecture_of(state))
+        _compare(state, net.state_dict())
+        net.load_state_dict(state)
+        return net
 
 
 def to_official_state_dict(net: MedMamba) -> dict[str, Tensor]:
@@ -124,6 +145,20 @@ def _read_architecture(state: Mapping[str, Tensor], spelled: Callable[[str], str
         "patch_size": embedding[-1],
         "state_size": shape("stages.0.blocks.0.ss2d.A_log", 2, 3)[-1],
     }
+
+
+@contextmanager
+def _named(source: Any, kind: str) -> Iterator[None]:
+    """Say in user errors which file or state dict they are about."""
+    try:
+        yield
+    except UserError as error:
+        label = "state dict" if isinstance(source, Mapping) else Path(source)
+        raise UserError(f"{kind} ({label}): {error}") from error
+
+
+def _read(source: str | PathLike[str] | Mapping[str, Any]) -> dict[str, Tensor]:
+    return _unwrap(source if isinstance(source, Mapping) else _read_tensors(Path(source)))
 
 
 def _read_tensors(path: Path) -> Mapping[str, Any]:

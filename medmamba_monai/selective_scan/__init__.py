@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from medmamba_monai.selective_scan.backend import Backend
 from medmamba_monai.selective_scan.backends import BACKENDS, available_backends, check_backend
 from medmamba_monai.selective_scan.directions import scan_orders
+from medmamba_monai.selective_scan.inputs import ScanInputs
 from medmamba_monai.selective_scan.operator import directional_scan
 from medmamba_monai.selective_scan.sequences import selective_scan
 
 __all__ = [
     "BACKENDS",
+    "Backend",
+    "ScanInputs",
     "available_backends",
     "check_backend",
     "directional_scan",

@@ -1,55 +1,33 @@
-"""Which implementations of the scan exist, which can run here, and which one ``auto`` takes."""
+"""Every scan backend by its name, and which one ``auto`` takes: the one file that interprets these names."""
 
 from __future__ import annotations
 
-import importlib
 import logging
-import os
 from functools import cache
-from typing import NamedTuple
 
 import torch
 
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.selective_scan.backend import Backend
+from medmamba_monai.selective_scan.chunked import TorchBackend
+from medmamba_monai.selective_scan.mamba_ssm import MambaSsmBackend
+from medmamba_monai.selective_scan.numba.backend import NumbaBackend
+from medmamba_monai.selective_scan.reference import ReferenceBackend
+from medmamba_monai.selective_scan.triton.backend import TritonBackend
 
 logger = logging.getLogger(__name__)
 
-
-class Backend(NamedTuple):
-    """What an implementation needs.
-
-    Attributes:
-        modules: it can run if one of these imports; empty if it needs nothing beside torch.
-        install: the command that provides them.
-        device: the device type its tensors must be on, None for any.
-        float64: whether it computes in float64 when the inputs are.
-        traceable: whether ``torch.compile`` may trace it.
-        fused: whether it computes step sizes, recurrence and skip connection in one kernel of ours.
-    """
-
-    modules: tuple[str, ...] = ()
-    install: str = ""
-    device: str | None = None
-    float64: bool = False
-    traceable: bool = True
-    fused: bool = False
-
-
-BACKENDS = {
-    "reference": Backend(float64=True),
-    "torch": Backend(float64=True),
-    "numba": Backend(("numba",), "pip install numba", device="cpu", fused=True),
-    "triton": Backend(("triton",), "pip install triton", device="cuda", fused=True),
-    "mamba_ssm": Backend(
-        ("mamba_ssm.ops.selective_scan_interface", "selective_scan_cuda"),
-        "pip install --no-build-isolation 'medmamba-monai[mamba]'",
-        device="cuda",
-        traceable=False,
-    ),
+BACKENDS: dict[str, Backend] = {
+    backend.name: backend
+    for backend in (
+        ReferenceBackend(),
+        TorchBackend(),
+        NumbaBackend(),
+        TritonBackend(),
+        MambaSsmBackend(),
+    )
 }
-UNIMPORTABLE = (ImportError, OSError, RuntimeError)
-"""What importing a package with compiled parts raises where it was built for another machine."""
-FASTEST_FIRST = ("triton", "mamba_ssm", "numba", "torch")
+FASTEST_FIRST = tuple(sorted((n for n in BACKENDS if BACKENDS[n].speed), key=lambda n: -BACKENDS[n].speed))
 
 
 def check_backend(name: str) -> str:
@@ -64,8 +42,8 @@ def check_backend(name: str) -> str:
 
 
 def available_backends() -> tuple[str, ...]:
-    """Names of the backends whose packages import here, whatever devices there are."""
-    return tuple(name for name in BACKENDS if import_failure(name) is None)
+    """Return the names of the backends whose packages import here, whatever devices there are."""
+    return tuple(name for name, backend in BACKENDS.items() if backend.available())
 
 
 @torch.compiler.assume_constant_result  # torch.compile must not trace imports and logging
@@ -80,67 +58,26 @@ def choose_backend(name: str, device: torch.device, dtype: torch.dtype) -> str:
         device: where the tensors are.
         dtype: dtype of the scan, float32 or float64.
 
+    Returns:
+        A key of :data:`BACKENDS`.
+
     Raises:
         UserError: if the backend does not exist, is not installed, or cannot handle the device or the dtype.
     """
     if check_backend(name) == "auto":
         at_home = (b for b in FASTEST_FIRST if BACKENDS[b].device in (None, device.type))
-        return _announced(next(b for b in at_home if _objection(b, device, dtype) is None), device.type, dtype)
-    objection = _objection(name, device, dtype)
+        return _announce(next(b for b in at_home if BACKENDS[b].objection(device, dtype) is None), device.type, dtype)
+    objection = BACKENDS[name].objection(device, dtype)
     if objection is not None:
         raise UserError(f"scan backend {name!r} {objection}. Choose another (auto, {', '.join(available_backends())})")
     return name
 
 
-def _objection(name: str, device: torch.device, dtype: torch.dtype) -> str | None:
-    """Say why a backend cannot run, or None if it can."""
-    backend = BACKENDS[name]
-    if backend.device not in (None, device.type) and not _interpreted(name):
-        return f"works on {backend.device} tensors, these are on {device.type}"
-    if name == "triton" and device.type == "cuda" and (too_old := _unfit_gpu(device)):
-        return too_old
-    if dtype == torch.float64 and not backend.float64:
-        return "computes in float32, these tensors are float64"
-    if not backend.traceable and torch.compiler.is_compiling():
-        return "cannot be traced by torch.compile"
-    failure = import_failure(name)
-    return None if failure is None else f"does not import ({failure}): install it with {backend.install}"
-
-
-def _unfit_gpu(device: torch.device) -> str | None:
-    """Say why a GPU is none that our kernels are written for; None if it is, or if there is none to ask."""
-    if torch.version.hip is not None:
-        return "is written for NVIDIA's GPUs, this PyTorch is built for AMD's"
-    if not torch.cuda.is_available():
-        return None
-    major, minor = torch.cuda.get_device_capability(device)
-    return None if major >= 8 else f"needs a GPU of compute capability 8.0 or later, this one has {major}.{minor}"
-
-
-def _interpreted(name: str) -> bool:
-    """Say whether Triton's interpreter is on (for its kernels' developers), which computes on the CPU, slowly."""
-    return name == "triton" and os.environ.get("TRITON_INTERPRET") == "1"
-
-
 @cache
-def import_failure(name: str) -> str | None:
-    """Import what a backend needs, once. Return None if that worked, else the reason."""
-    failures = []
-    for module in BACKENDS[name].modules:
-        try:
-            importlib.import_module(module)
-        except UNIMPORTABLE as error:
-            failures.append(f"{module}: {error}")
-        else:
-            return None
-    return "; ".join(failures) or None
-
-
-@cache
-def _announced(name: str, device_type: str, dtype: torch.dtype) -> str:
+def _announce(name: str, device_type: str, dtype: torch.dtype) -> str:
     """Return ``name``; the first time also log it, and the fastest backend that would run here if it was installed."""
     faster_ones = [] if dtype == torch.float64 else FASTEST_FIRST[: FASTEST_FIRST.index(name)]
-    missing = [b for b in faster_ones if BACKENDS[b].device == device_type and import_failure(b) is not None]
+    missing = [b for b in faster_ones if BACKENDS[b].device == device_type and not BACKENDS[b].available()]
     for faster in missing[:1]:
         logger.warning(
             "selective scan on %s: %s is not installed, using the slower %s backend (%s)",

@@ -12,39 +12,41 @@ gradient is recomputed from the inputs in the backward pass, as the states of ev
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from medmamba_monai.selective_scan.backend import Backend
 from medmamba_monai.selective_scan.directions import scan_orders
+from medmamba_monai.selective_scan.inputs import ScanInputs
 
 
-def chunked_directional_scan(
-    u: Tensor,
-    projected: Tensor,
-    dt_weight: Tensor,
-    dt_bias: Tensor,
-    A: Tensor,
-    D: Tensor,
-    spatial_shape: list[int],
-) -> Tensor:
+def chunked_directional_scan(inputs: ScanInputs) -> Tensor:
     """Compute :func:`medmamba_monai.selective_scan.directional_scan` without any custom operator.
 
     A network that calls this function can be scripted or exported into a file that loads without this package.
 
-    Args and result are those of the operator. Inputs are not checked; those of a dtype other than float64 are
-    computed in float32.
+    Args:
+        inputs: not checked; those of a dtype other than float64 are computed in float32.
+
+    Returns:
+        y (B, L, C).
     """
-    dtype = torch.float64 if u.dtype == torch.float64 else torch.float32
-    u, projected, dt_weight, dt_bias, A, D = [t.to(dtype) for t in [u, projected, dt_weight, dt_bias, A, D]]
+    dtype = torch.float64 if inputs.u.dtype == torch.float64 else torch.float32
+    tensors = [inputs.u, inputs.projected, inputs.dt_weight, inputs.dt_bias, inputs.A, inputs.D]
+    u, projected, dt_weight, dt_bias, A, D = [t.to(dtype) for t in tensors]
     rank, state_size = dt_weight.shape[2], A.shape[2]
-    orders = scan_orders(spatial_shape, u.device)
+    orders = scan_orders(inputs.spatial_shape, u.device)[: A.shape[0]]
     sequences = torch.stack([projected[:, order, k] for k, order in enumerate(orders.unbind())], dim=1)
     low_rank, B, C = sequences.split([rank, state_size, state_size], dim=3)
-    y = chunked_scan(u[:, orders], _step_sizes(low_rank, dt_weight, dt_bias), A, B, C)
+    raw = _add_product(dt_bias.unsqueeze(1), low_rank, dt_weight)
+    added_delta = inputs.delta
+    if added_delta is not None:
+        steps = added_delta.to(dtype)
+        raw = raw + torch.stack([steps[:, order, k] for k, order in enumerate(orders.unbind())], dim=1)
+    y = chunked_scan(u[:, orders], F.softplus(raw) if inputs.softplus else raw, A, B, C)
     back = torch.argsort(orders, dim=1)
     total = D.sum(0) * u
     for k, order in enumerate(back.unbind()):
@@ -52,12 +54,11 @@ def chunked_directional_scan(
     return total
 
 
-def _step_sizes(low_rank: Tensor, dt_weight: Tensor, dt_bias: Tensor) -> Tensor:
-    """Compute softplus(low_rank @ dt_weight.mT + dt_bias) from products that autocast leaves in float32."""
-    delta = dt_bias.unsqueeze(1)
+def _add_product(total: Tensor, low_rank: Tensor, dt_weight: Tensor) -> Tensor:
+    """Compute total + low_rank @ dt_weight.mT from products that autocast leaves in float32."""
     for r in range(dt_weight.shape[2]):
-        delta = delta + low_rank[..., r : r + 1] * dt_weight[:, :, r].unsqueeze(1)
-    return F.softplus(delta)
+        total = total + low_rank[..., r : r + 1] * dt_weight[:, :, r].unsqueeze(1)
+    return total
 
 
 def chunked_selective_scan(
@@ -135,38 +136,19 @@ def _states_at_start(ends: Tensor, decays: Tensor) -> Tensor:
     return torch.stack(starts, dim=2)
 
 
-def forward(
-    u: Tensor,
-    projected: Tensor,
-    dt_weight: Tensor,
-    dt_bias: Tensor,
-    A: Tensor,
-    D: Tensor,
-    spatial_shape: Sequence[int],
-    save_states: bool,
-) -> tuple[Tensor, Tensor]:
-    """Return y and no states: see :class:`medmamba_monai.selective_scan.operator.Kernel`."""
-    y = chunked_directional_scan(u, projected, dt_weight, dt_bias, A, D, list(spatial_shape))
-    return y, u.new_empty(0)
+class TorchBackend(Backend):
+    """The functions above as a backend: on every device, and what ``auto`` takes where nothing faster runs.
 
+    It saves no states. Its gradient runs the scan again, as the states of every token would fill the memory.
+    """
 
-def backward(
-    grad_y: Tensor,
-    states: Tensor,
-    u: Tensor,
-    projected: Tensor,
-    dt_weight: Tensor,
-    dt_bias: Tensor,
-    A: Tensor,
-    D: Tensor,
-    spatial_shape: Sequence[int],
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Run the scan again, now with a gradient, and return the six gradients (sequences do not come this way)."""
-    scan = partial(chunked_directional_scan, spatial_shape=list(spatial_shape))
-    pullback = torch.func.vjp(scan, u, projected, dt_weight, dt_bias, A, D)[1]
-    return pullback(grad_y)
+    name, speed = "torch", 1
+    float64 = True
 
+    def forward(self, inputs: ScanInputs, save_states: bool) -> tuple[Tensor, Tensor]:
+        """Run :func:`chunked_directional_scan`."""
+        return chunked_directional_scan(inputs), inputs.u.new_empty(0)
 
-def states_shape(u: Tensor, A: Tensor) -> list[int]:
-    """Return the shape of the states that :func:`forward` saves, none."""
-    return [0]
+    def sequence_scan(self) -> Callable[..., Tensor]:
+        """Return :func:`chunked_selective_scan`."""
+        return chunked_selective_scan

@@ -11,52 +11,48 @@ module ``selective_scan_cuda`` imports, that is called directly.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from medmamba_monai.selective_scan.backends import UNIMPORTABLE
-from medmamba_monai.selective_scan.chunked import chunked_directional_scan
+from medmamba_monai.selective_scan.backend import UNIMPORTABLE, Backend
+from medmamba_monai.selective_scan.chunked import chunked_directional_scan, chunked_selective_scan
 from medmamba_monai.selective_scan.directions import scan_orders
+from medmamba_monai.selective_scan.inputs import ScanInputs
 
 
-def mamba_directional_scan(
-    u: Tensor,
-    projected: Tensor,
-    dt_weight: Tensor,
-    dt_bias: Tensor,
-    A: Tensor,
-    D: Tensor,
-    spatial_shape: Sequence[int],
-    scan: Callable[..., Tensor] | None = None,
-) -> Tensor:
+def mamba_directional_scan(inputs: ScanInputs, scan: Callable[..., Tensor] | None = None) -> Tensor:
     """Compute :func:`medmamba_monai.selective_scan.directional_scan` with sequences that exist in memory.
 
     Args:
-        u: (B, L, C), as the other tensors and ``spatial_shape`` those of the operator, in float32.
+        inputs: in float32.
         scan: function with the signature of mamba_ssm's ``selective_scan_fn``, None for the installed one.
 
     Returns:
         y (B, L, C), differentiable once.
     """
+    u, projected, dt_weight, dt_bias, A, D, spatial_shape, added_delta, softplus = inputs
     if u.shape[0] == 0:
-        return chunked_directional_scan(u, projected, dt_weight, dt_bias, A, D, list(spatial_shape))
+        return chunked_directional_scan(inputs)
     scan = scan or load_scan()
-    orders = scan_orders(list(spatial_shape), u.device)
+    orders = scan_orders(list(spatial_shape), u.device)[: inputs.directions]
     sequences = torch.stack([projected[:, order, k] for k, order in enumerate(orders)], dim=1)
-    low_rank, B, C = sequences.mT.split([dt_weight.shape[2], A.shape[2], A.shape[2]], dim=2)
+    low_rank, B, C = sequences.mT.split([inputs.rank, inputs.state_size, inputs.state_size], dim=2)
+    delta = torch.matmul(dt_weight, low_rank)
+    if added_delta is not None:
+        delta = delta + torch.stack([added_delta[:, order, k] for k, order in enumerate(orders)], dim=1).mT
     y = scan(
         u.mT[:, :, orders].transpose(1, 2).flatten(1, 2),
-        torch.matmul(dt_weight, low_rank).flatten(1, 2),
+        delta.flatten(1, 2),
         A.flatten(0, 1),
         B.contiguous(),
         C.contiguous(),
         D.flatten(),
         delta_bias=dt_bias.flatten(),
-        delta_softplus=True,
+        delta_softplus=softplus,
     )
     back = torch.argsort(orders, dim=1)
     by_direction = y.unflatten(1, dt_bias.shape)
@@ -122,3 +118,26 @@ def scan_of_extension(extension: Any) -> Callable[..., Tensor]:
         return ExtensionScan.apply(delta_softplus, *tensors)
 
     return scan
+
+
+class MambaSsmBackend(Backend):
+    """The kernel of mamba_ssm, which brings its own gradient and scans float32."""
+
+    name, speed = "mamba_ssm", 3
+    modules = ("mamba_ssm.ops.selective_scan_interface", "selective_scan_cuda")
+    install = "pip install --no-build-isolation 'medmamba-monai[mamba]'"
+    device = "cuda"
+    traceable = False
+    differentiable = True
+
+    def forward(self, inputs: ScanInputs, save_states: bool) -> tuple[Tensor, Tensor]:
+        """Run :func:`mamba_directional_scan`; what its gradient needs it keeps itself."""
+        return mamba_directional_scan(inputs), inputs.u.new_empty(0)
+
+    def sequence_scan(self) -> Callable[..., Tensor]:
+        """Return mamba_ssm's function, in front of which an empty batch is caught."""
+
+        def scan(u: Tensor, **others: Any) -> Tensor:
+            return (load_scan() if len(u) else chunked_selective_scan)(u, **others)
+
+        return scan

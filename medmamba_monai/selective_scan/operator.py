@@ -8,57 +8,20 @@ every gradient. Tracers (``torch.compile``, ``torch.export``) see operators with
 The inner two also scan sequences with step sizes of their own, for
 :func:`~medmamba_monai.selective_scan.sequences.selective_scan`.
 
-A backend that brings its own gradient is a :class:`Kernel`. The others, ``reference`` and ``mamba_ssm``, are ordinary
-differentiable functions.
+Operators take no objects, so each packs its arguments into :class:`~medmamba_monai.selective_scan.inputs.ScanInputs`
+first and has the backend's name beside them; their schemas below are the only other place that lists the arguments.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from medmamba_monai.selective_scan.backends import choose_backend
-from medmamba_monai.selective_scan.reference import reference_directional_scan
-
-
-class Kernel(NamedTuple):
-    """A backend with a backward pass of its own.
-
-    Its functions take ``u``, ``projected``, ``dt_weight``, ``dt_bias``, ``A`` and ``D`` as ``directional_scan`` does,
-    and walk along the first K directions of ``spatial_shape``, K being the length of ``dt_bias``. Two further arguments
-    are given for sequences: ``delta`` (B, L, K, C), added to the step sizes, and whether these go through ``softplus``.
-
-    Attributes:
-        forward: (*inputs, spatial_shape, save_states[, delta, softplus]) -> (y, states).
-        backward: (grad_y, states, *inputs, spatial_shape[, delta, softplus]) -> gradients of the inputs and of delta
-            (None if that was not given), each in the dtype of its input.
-        states_shape: (u, A) -> shape of ``states`` when they are saved.
-        half: whether ``u``, ``projected`` and ``delta`` may be float16 or bfloat16.
-    """
-
-    forward: Callable[..., tuple[Tensor, Tensor]]
-    backward: Callable[..., tuple[Any, ...]]
-    states_shape: Callable[[Tensor, Tensor], list[int]]
-    half: bool = False
-
-
-def load_kernel(backend: str) -> Kernel:
-    """Import the kernel of a backend when it is first used."""
-    if backend == "numba":
-        from medmamba_monai.selective_scan.numba import launch as numba_cpu
-
-        return Kernel(numba_cpu.forward, numba_cpu.backward, numba_cpu.states_shape)
-    if backend == "triton":
-        from medmamba_monai.selective_scan.triton import launch as triton_gpu
-
-        return Kernel(triton_gpu.forward, triton_gpu.backward, triton_gpu.states_shape, half=True)
-    from medmamba_monai.selective_scan import chunked
-
-    return Kernel(chunked.forward, chunked.backward, chunked.states_shape)
+from medmamba_monai.selective_scan.backends import BACKENDS, choose_backend
+from medmamba_monai.selective_scan.inputs import ScanInputs, scan_dtype
 
 
 def directional_scan(
@@ -75,20 +38,20 @@ def directional_scan(
 
     Each of the K = 2 * len(spatial_shape) directions visits the L tokens in its own order
     (:func:`~medmamba_monai.selective_scan.directions.scan_orders`) and runs the selective state space model of
-    :mod:`~medmamba_monai.selective_scan.reference` over them, with step sizes
-    ``softplus(projected_dt @ dt_weight.T + dt_bias)``.
+    :mod:`~medmamba_monai.selective_scan.reference` over them.
     The fused backends never build the K input sequences (triton writes K outputs, then adds them up).
 
     Autocast does not change the result: inputs of lower precision are computed in float32. The function can be
     scripted; gradients of gradients exist with ``backend="reference"`` only.
 
     Args:
-        u: (B, L, C) tokens in row-major order, L = prod(spatial_shape).
-        projected: (B, L, K, R + 2 * N), for each token and direction the low-rank step size, then B, then C.
-        dt_weight: (K, C, R) from low rank to a step size a channel.
+        u: (B, L, C); this and the next six are described in
+            :class:`~medmamba_monai.selective_scan.inputs.ScanInputs`.
+        projected: (B, L, K, R + 2 * N).
+        dt_weight: (K, C, R).
         dt_bias: (K, C).
-        A: (K, C, N) decay rates, negative.
-        D: (K, C) skip connections.
+        A: (K, C, N).
+        D: (K, C).
         spatial_shape: size of each axis, for example [height, width].
         backend: ``auto`` or one of :data:`~medmamba_monai.selective_scan.backends.BACKENDS`.
 
@@ -102,113 +65,38 @@ def directional_scan(
     return torch.ops.medmamba_monai.directional_scan(u, projected, dt_weight, dt_bias, A, D, spatial_shape, backend)
 
 
-def check_inputs(inputs: Sequence[Tensor], spatial_shape: Sequence[int]) -> None:
-    """Raise a ValueError that names the first input whose shape, dtype or device does not fit the others."""
-    u, _, dt_weight, _, A, _ = inputs
-    if u.ndim != 3 or dt_weight.ndim != 3 or A.ndim != 3:
-        raise ValueError(
-            "u must be (B, L, C), dt_weight (K, C, R) and A (K, C, N), "
-            f"got {tuple(u.shape)}, {tuple(dt_weight.shape)} and {tuple(A.shape)}"
-        )
-    if not spatial_shape or any(size < 1 for size in spatial_shape):
-        raise ValueError(f"spatial_shape must hold one or more sizes of at least 1, got {list(spatial_shape)}")
-    (batch, _, channels), rank, state_size = u.shape, dt_weight.shape[2], A.shape[2]
-    if channels < 1 or rank < 1 or state_size < 1:
-        raise ValueError(f"there must be channels, a rank and states, got C = {channels}, R = {rank}, N = {state_size}")
-    length, directions = math.prod(spatial_shape), 2 * len(spatial_shape)
-    expected = {
-        "u": (batch, length, channels),
-        "projected": (batch, length, directions, rank + 2 * state_size),
-        "dt_weight": (directions, channels, rank),
-        "dt_bias": (directions, channels),
-        "A": (directions, channels, state_size),
-        "D": (directions, channels),
-    }
-    for (name, shape), tensor in zip(expected.items(), inputs, strict=True):
-        if tuple(tensor.shape) != shape:
-            raise ValueError(
-                f"{name} must have shape {shape} for spatial_shape {list(spatial_shape)}, got {tuple(tensor.shape)}"
-            )
-        if tensor.device != u.device:
-            raise ValueError(f"{name} is on {tensor.device}, u is on {u.device}: all inputs must share a device")
-
-
-def scan_dtype(inputs: Sequence[Tensor]) -> torch.dtype:
-    """Return float64 if all inputs are float64, float32 if all are floating point and none is float64."""
-    dtypes = {tensor.dtype for tensor in inputs}
-    if dtypes == {torch.float64}:
-        return torch.float64
-    if torch.float64 in dtypes or not all(dtype.is_floating_point for dtype in dtypes):
-        raise ValueError(
-            f"inputs must be floating point, and all or none of them float64, got {sorted(map(str, dtypes))}"
-        )
-    return torch.float32
-
+INPUTS = "Tensor u, Tensor projected, Tensor dt_weight, Tensor dt_bias, Tensor A, Tensor D, SymInt[] spatial_shape"
+OF_SEQUENCES = "Tensor? delta=None, bool softplus=True"
 
 _LIBRARY = torch.library.Library("medmamba_monai", "DEF")
-_LIBRARY.define(
-    "directional_scan(Tensor u, Tensor projected, Tensor dt_weight, Tensor dt_bias, Tensor A, Tensor D, "
-    "SymInt[] spatial_shape, str backend) -> Tensor"
-)
+_LIBRARY.define(f"directional_scan({INPUTS}, str backend) -> Tensor")
 
 
 @torch.library.impl(_LIBRARY, "directional_scan", "CompositeImplicitAutograd")
-def _directional_scan(
-    u: Tensor,
-    projected: Tensor,
-    dt_weight: Tensor,
-    dt_bias: Tensor,
-    A: Tensor,
-    D: Tensor,
-    spatial_shape: Sequence[int],
-    backend: str,
-) -> Tensor:
-    inputs = [u, projected, dt_weight, dt_bias, A, D]
-    check_inputs(inputs, spatial_shape)
-    dtype = scan_dtype(inputs)
-    backend = choose_backend(backend, u.device, dtype)
-    if backend not in ("reference", "mamba_ssm"):  # torch, too, has its gradient from a kernel here
-        return fused_scan(inputs, spatial_shape, backend, dtype)
-    u, projected, dt_weight, dt_bias, A, D = (tensor.to(dtype) for tensor in inputs)
-    if backend == "reference":
-        return reference_directional_scan(u, projected, dt_weight, dt_bias, A, D, spatial_shape)
-    from medmamba_monai.selective_scan.mamba_ssm import mamba_directional_scan
-
-    return mamba_directional_scan(u, projected, dt_weight, dt_bias, A, D, spatial_shape)
+def _directional_scan(*arguments: Any) -> Tensor:
+    *of_scan, backend = arguments
+    inputs = ScanInputs(*of_scan)
+    inputs.check()
+    dtype = scan_dtype(inputs.tensors)
+    return scan(inputs, choose_backend(backend, inputs.u.device, dtype), dtype)
 
 
-def fused_scan(
-    inputs: Sequence[Tensor],
-    spatial_shape: Sequence[int],
-    backend: str,
-    dtype: torch.dtype,
-    delta: Tensor | None = None,
-    softplus: bool = True,
-) -> Tensor:
-    """Scan with a backend that is a :class:`Kernel`; checked inputs (u, projected, dt_weight, dt_bias, A, D).
+def scan(inputs: ScanInputs, backend: str, dtype: torch.dtype) -> Tensor:
+    """Scan checked inputs.
 
     Args:
-        inputs: as for ``directional_scan``; K may be smaller, the first K directions are scanned then.
-        spatial_shape: size of each axis.
-        backend: name of the backend.
+        inputs: of any floating dtypes.
+        backend: name of a backend that runs here.
         dtype: dtype of the scan and of the result.
-        delta: (B, L, K, C), added to the step sizes; ``dt_weight`` may have the rank 0 then.
-        softplus: whether the step sizes go through softplus.
 
     Returns:
-        y (B, L, C).
+        y (B, L, C), differentiable.
     """
-    half = load_kernel(backend).half
-    inputs = [_converted(tensor, dtype, half and i < 2) for i, tensor in enumerate(inputs)]
-    delta = None if delta is None else _converted(delta, dtype, half)
-    tensors = inputs if delta is None else [*inputs, delta]
-    save_states = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    return directional_scan_forward(*inputs, spatial_shape, backend, save_states, delta, softplus)[0]
-
-
-def _converted(tensor: Tensor, dtype: torch.dtype, keep_half: bool) -> Tensor:
-    """Convert to the dtype of the scan, unless the kernel does so by itself as it reads."""
-    return tensor if keep_half and tensor.dtype in (torch.float16, torch.bfloat16) else tensor.to(dtype)
+    inputs = inputs.convert(dtype, keep_half=BACKENDS[backend].half)
+    if BACKENDS[backend].differentiable:
+        return BACKENDS[backend].forward(inputs, False)[0]
+    save_states = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs.tensors)
+    return directional_scan_forward(*inputs[:7], backend, save_states, inputs.delta, inputs.softplus)[0]
 
 
 def _without_autocast(device_type: str) -> Callable[..., Tensor]:
@@ -225,90 +113,45 @@ torch.library.impl(_LIBRARY, "directional_scan", "AutocastCPU")(_without_autocas
 torch.library.impl(_LIBRARY, "directional_scan", "AutocastCUDA")(_without_autocast("cuda"))
 
 
-@torch.library.custom_op("medmamba_monai::directional_scan_forward", mutates_args=())
-def directional_scan_forward(
-    u: Tensor,
-    projected: Tensor,
-    dt_weight: Tensor,
-    dt_bias: Tensor,
-    A: Tensor,
-    D: Tensor,
-    spatial_shape: Sequence[int],
-    backend: str,
-    save_states: bool,
-    delta: Tensor | None = None,
-    softplus: bool = True,
-) -> tuple[Tensor, Tensor]:
+@torch.library.custom_op(
+    "medmamba_monai::directional_scan_forward",
+    mutates_args=(),
+    schema=f"({INPUTS}, str backend, bool save_states, {OF_SEQUENCES}) -> (Tensor, Tensor)",
+)
+def directional_scan_forward(*arguments: Any) -> tuple[Tensor, Tensor]:
     """Return y and the states that the backward pass of this backend needs, an empty tensor if they are not saved."""
-    inputs = (u, projected, dt_weight, dt_bias, A, D)
-    return load_kernel(backend).forward(*inputs, spatial_shape, save_states, *_for_sequences(delta, softplus))
-
-
-def _for_sequences(delta: Tensor | None, softplus: bool) -> tuple[Any, ...]:
-    """Return the further arguments of a kernel, none if it need not know them."""
-    return () if delta is None and softplus else (delta, softplus)
+    *of_scan, backend, save_states = arguments[:9]
+    return BACKENDS[backend].forward(ScanInputs(*of_scan, *arguments[9:]), save_states)
 
 
 @directional_scan_forward.register_fake
-def _forward_shapes(
-    u: Tensor,
-    projected: Tensor,
-    dt_weight: Tensor,
-    dt_bias: Tensor,
-    A: Tensor,
-    D: Tensor,
-    spatial_shape: Sequence[int],
-    backend: str,
-    save_states: bool,
-    delta: Tensor | None = None,
-    softplus: bool = True,
-) -> tuple[Tensor, Tensor]:
-    shape = load_kernel(backend).states_shape(u, A) if save_states else [0]
-    return A.new_empty(u.shape), A.new_empty(shape)
+def _forward_shapes(*arguments: Any) -> tuple[Tensor, Tensor]:
+    *of_scan, backend, save_states = arguments[:9]
+    inputs = ScanInputs(*of_scan, *arguments[9:])
+    shape = BACKENDS[backend].states_shape(inputs) if save_states else [0]
+    return inputs.A.new_empty(inputs.u.shape), inputs.A.new_empty(shape)
 
 
-@torch.library.custom_op("medmamba_monai::directional_scan_backward", mutates_args=())
-def directional_scan_backward(
-    grad_y: Tensor,
-    states: Tensor,
-    u: Tensor,
-    projected: Tensor,
-    dt_weight: Tensor,
-    dt_bias: Tensor,
-    A: Tensor,
-    D: Tensor,
-    spatial_shape: Sequence[int],
-    backend: str,
-    delta: Tensor | None = None,
-    softplus: bool = True,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+@torch.library.custom_op(
+    "medmamba_monai::directional_scan_backward",
+    mutates_args=(),
+    schema=f"(Tensor grad_y, Tensor states, {INPUTS}, str backend, {OF_SEQUENCES}) "
+    "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+)
+def directional_scan_backward(*arguments: Any) -> tuple[Tensor, ...]:
     """Return the gradients of u, projected, dt_weight, dt_bias, A, D and delta, the last one empty without a delta."""
-    inputs = (u, projected, dt_weight, dt_bias, A, D)
-    sequence_options = _for_sequences(delta, softplus)
-    gradients = load_kernel(backend).backward(grad_y, states, *inputs, spatial_shape, *sequence_options)
-    if delta is None:
-        gradients = (*gradients[:6], A.new_empty(0))
-    of_u, of_projected, of_weight, of_bias, of_A, of_D, of_delta = gradients
-    return of_u, of_projected, of_weight, of_bias, of_A, of_D, of_delta
+    grad_y, states, *of_scan, backend = arguments[:10]
+    inputs = ScanInputs(*of_scan, *arguments[10:])
+    gradients = BACKENDS[backend].backward(grad_y, states, inputs)
+    return gradients if inputs.delta is not None else (*gradients, inputs.A.new_empty(0))
 
 
 @directional_scan_backward.register_fake
-def _backward_shapes(
-    grad_y: Tensor,
-    states: Tensor,
-    u: Tensor,
-    projected: Tensor,
-    dt_weight: Tensor,
-    dt_bias: Tensor,
-    A: Tensor,
-    D: Tensor,
-    spatial_shape: Sequence[int],
-    backend: str,
-    delta: Tensor | None = None,
-    softplus: bool = True,
-) -> tuple[Tensor, ...]:
-    inputs = (u, projected, dt_weight, dt_bias, A, D, A.new_empty(0) if delta is None else delta)
-    return tuple(torch.empty_like(tensor, memory_format=torch.contiguous_format) for tensor in inputs)
+def _backward_shapes(*arguments: Any) -> tuple[Tensor, ...]:
+    _, _, *of_scan, _ = arguments[:10]
+    inputs = ScanInputs(*of_scan, *arguments[10:])
+    delta = inputs.A.new_empty(0) if inputs.delta is None else inputs.delta
+    return tuple(torch.empty_like(tensor, memory_format=torch.contiguous_format) for tensor in (*inputs[:6], delta))
 
 
 def _save_for_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:

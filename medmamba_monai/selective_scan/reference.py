@@ -29,13 +29,15 @@ With h_0 = 0 the recurrence and the output are, for each image and each channel,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from medmamba_monai.selective_scan.backend import Backend
 from medmamba_monai.selective_scan.directions import scan_orders
+from medmamba_monai.selective_scan.inputs import ScanInputs
 
 
 def reference_selective_scan(
@@ -77,27 +79,24 @@ def reference_selective_scan(
     return y if D is None else y + D[:, None] * u
 
 
-def reference_directional_scan(
-    u: Tensor,
-    projected: Tensor,
-    dt_weight: Tensor,
-    dt_bias: Tensor,
-    A: Tensor,
-    D: Tensor,
-    spatial_shape: Sequence[int],
-) -> Tensor:
+def reference_directional_scan(inputs: ScanInputs) -> Tensor:
     """Scan the tokens along each direction by itself and add the outputs up (2D selective scan, section 3.1).
 
-    Args and result are those of :func:`medmamba_monai.selective_scan.directional_scan`; the dtype is that of the
-    inputs.
+    Args:
+        inputs: all in one dtype.
+
+    Returns:
+        y (B, L, C) in that dtype.
     """
-    rank, state_size = dt_weight.shape[2], A.shape[2]
+    u, projected, dt_weight, dt_bias, A, D, spatial_shape, added_delta, softplus = inputs
     y = torch.zeros_like(u)
-    for k, order in enumerate(scan_orders(list(spatial_shape), u.device)):
-        low_rank, B, C = projected[:, order, k].split([rank, state_size, state_size], dim=-1)
+    for k, order in enumerate(scan_orders(list(spatial_shape), u.device)[: inputs.directions]):
+        low_rank, B, C = projected[:, order, k].split([inputs.rank, inputs.state_size, inputs.state_size], dim=-1)
         delta = (low_rank[:, :, None] * dt_weight[k]).sum(-1)
+        if added_delta is not None:
+            delta = delta + added_delta[:, order, k]
         sequence = reference_selective_scan(
-            u[:, order].mT, delta.mT, A[k], B.mT, C.mT, D[k], delta_bias=dt_bias[k], delta_softplus=True
+            u[:, order].mT, delta.mT, A[k], B.mT, C.mT, D[k], delta_bias=dt_bias[k], delta_softplus=softplus
         )
         back = torch.argsort(order)
         y = y + sequence.mT[:, back]
@@ -109,3 +108,19 @@ def _one_row_per_channel(matrix: Tensor, channels: int) -> Tensor:
     if matrix.ndim == 3:
         return matrix[:, None]
     return matrix.repeat_interleave(channels // matrix.shape[1], dim=1)
+
+
+class ReferenceBackend(Backend):
+    """The functions above as a backend: slow, and the only one with second derivatives."""
+
+    name = "reference"
+    float64 = True
+    differentiable = True
+
+    def forward(self, inputs: ScanInputs, save_states: bool) -> tuple[Tensor, Tensor]:
+        """Run :func:`reference_directional_scan`, which saves no states."""
+        return reference_directional_scan(inputs), inputs.u.new_empty(0)
+
+    def sequence_scan(self) -> Callable[..., Tensor]:
+        """Return :func:`reference_selective_scan`."""
+        return reference_selective_scan

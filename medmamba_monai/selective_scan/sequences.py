@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 from medmamba_monai.selective_scan.backends import BACKENDS, choose_backend
-from medmamba_monai.selective_scan.chunked import chunked_selective_scan
-from medmamba_monai.selective_scan.operator import fused_scan, scan_dtype
-from medmamba_monai.selective_scan.reference import reference_selective_scan
+from medmamba_monai.selective_scan.inputs import ScanInputs, scan_dtype
+from medmamba_monai.selective_scan.operator import scan
 
 
 def selective_scan(
@@ -50,34 +51,21 @@ def selective_scan(
     _check_shapes(inputs)
     dtype = scan_dtype(list(inputs.values()))
     backend = choose_backend(backend, u.device, dtype)
-    if BACKENDS[backend].fused:
-        return _scan_by_group(u, delta, A, B, C, D, delta_bias, delta_softplus, backend, dtype)
+    sequence_scan = BACKENDS[backend].sequence_scan()
+    if sequence_scan is None:
+        outputs = [scan(group, backend, dtype) for group in _groups_as_maps(inputs, delta_softplus)]
+        return torch.cat(outputs, dim=-1).mT
     converted = {name: tensor.to(dtype) for name, tensor in inputs.items()}
-    if backend == "mamba_ssm" and len(u):
-        from medmamba_monai.selective_scan.mamba_ssm import load_scan
-
-        return load_scan()(**converted, delta_softplus=delta_softplus)
-    scan = reference_selective_scan if backend == "reference" else chunked_selective_scan
-    return scan(**converted, delta_softplus=delta_softplus)
+    return sequence_scan(**converted, delta_softplus=delta_softplus)
 
 
-def _scan_by_group(
-    u: Tensor,
-    delta: Tensor,
-    A: Tensor,
-    B: Tensor,
-    C: Tensor,
-    D: Tensor | None,
-    delta_bias: Tensor | None,
-    delta_softplus: bool,
-    backend: str,
-    dtype: torch.dtype,
-) -> Tensor:
-    """Run each group of channels through the fused kernel: a map of one axis, one direction, steps of its own."""
+def _groups_as_maps(sequences: dict[str, Tensor], softplus: bool) -> Iterator[ScanInputs]:
+    """Make a map of each group of channels: one axis, one direction, step sizes of its own."""
+    u, delta, A, B, C = (sequences[name] for name in ("u", "delta", "A", "B", "C"))
+    D, delta_bias = (sequences.get(name, u.new_zeros(len(A))) for name in ("D", "delta_bias"))
     groups = B.shape[1] if B.ndim == 4 else 1
     matrices = torch.cat([B, C], dim=-2)
     matrices = matrices if matrices.ndim == 4 else matrices[:, None]
-    D, delta_bias = (u.new_zeros(len(A)) if vector is None else vector for vector in (D, delta_bias))
     by_group = [
         u.mT.chunk(groups, dim=-1),
         matrices.mT.unbind(1),
@@ -86,12 +74,10 @@ def _scan_by_group(
         D[None].chunk(groups, dim=-1),
         delta.mT.chunk(groups, dim=-1),
     ]
-    outputs = []
     for u_g, matrices_g, bias_g, A_g, D_g, delta_g in zip(*by_group, strict=True):
-        inputs = (u_g, matrices_g[:, :, None], A_g.new_empty(1, A_g.shape[1], 0), bias_g, A_g, D_g)
-        length = [u.shape[2]]
-        outputs.append(fused_scan(inputs, length, backend, dtype, delta_g[:, :, None], delta_softplus))
-    return torch.cat(outputs, dim=-1).mT
+        no_rank = A_g.new_empty(1, A_g.shape[1], 0)
+        tensors = (u_g, matrices_g[:, :, None], no_rank, bias_g, A_g, D_g)
+        yield ScanInputs(*tensors, [u.shape[2]], delta_g[:, :, None], softplus)
 
 
 def _check_shapes(inputs: dict[str, Tensor]) -> None:

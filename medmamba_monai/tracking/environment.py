@@ -1,4 +1,4 @@
-"""What a run ran on: versions, commit, device, as tags without paths or names."""
+"""Tags of what a run ran on: versions, commit, device, without paths or names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PACKAGES = (
 
 
 def describe_environment(device: str | torch.device) -> dict[str, str]:
-    """Tags that say with what a run was made.
+    """Return tags that say with what a run was made.
 
     Args:
         device: the device that it runs on.
@@ -43,7 +43,7 @@ def describe_environment(device: str | torch.device) -> dict[str, str]:
 
 
 def read_package_versions() -> dict[str, str]:
-    """Installed versions of the packages that matter."""
+    """Return the installed versions of the packages that matter."""
     found = {}
     for name in PACKAGES:
         try:
@@ -54,24 +54,24 @@ def read_package_versions() -> dict[str, str]:
 
 
 def describe_device(device: torch.device) -> str:
-    """The GPU's name, or the number of CPU cores and torch threads."""
+    """Return the GPU's name, or the number of CPU cores and torch threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{device.type}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
 
 
 def read_git_commit() -> str | None:
-    """Commit of the checkout that this package is in, with ``-dirty`` if files differ; None outside a checkout."""
+    """Return the commit of the checkout that this package is in, with ``-dirty`` if files differ; None outside one."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
     try:
-        commit = _git(root, "rev-parse", "HEAD")
-        return f"{commit}-dirty" if _git(root, "status", "--porcelain", "--untracked-files=no") else commit
+        commit = _run_git(root, "rev-parse", "HEAD")
+        return f"{commit}-dirty" if _run_git(root, "status", "--porcelain", "--untracked-files=no") else commit
     except (OSError, subprocess.CalledProcessError):
         return None
 
 
-def _git(root: Path, *arguments: str) -> str:
+def _run_git(root: Path, *arguments: str) -> str:
     command = ["git", "-C", str(root), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout.strip()

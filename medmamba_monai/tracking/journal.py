@@ -107,7 +107,7 @@ class Journal:
         if status != self.status:
             self._append({"op": "status", "status": status})
 
-    def last_step(self, prefix: str) -> int:
+    def find_last_step(self, prefix: str) -> int:
         """Return the largest step logged of metrics whose name begins with ``prefix``; -1 where there is none."""
         self._read()
         return max((step for key, step in self._metrics if key.startswith(prefix)), default=-1)

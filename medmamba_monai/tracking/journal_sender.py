@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _BATCH_METRICS = 900
-_DIGEST_LENGTH = 36
-"""Characters of a dataset's digest that MLflow stores."""
+_DIGEST_LENGTH = 12
+"""Characters of a dataset's digest that MLflow is given for its table; it takes 36 at most."""
 
 _PERMANENT = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")
 logger = logging.getLogger("medmamba_monai.tracking")
@@ -50,7 +50,7 @@ class JournalSender:
 
     @property
     def state(self) -> dict[str, Any]:
-        """What ``mlflow.json`` holds, or will hold once something is sent.
+        """The content of ``mlflow.json``, as it is or as it will be once something is sent.
 
         Raises:
             UserError: the folder holds no run whose store is known.
@@ -61,7 +61,7 @@ class JournalSender:
 
     @property
     def run_id(self) -> str | None:
-        """Id of the MLflow run; None before the store has been reached."""
+        """The id of the MLflow run; None before the store has been reached."""
         run_id: str | None = self.state["run_id"]
         return run_id
 

@@ -1,4 +1,4 @@
-"""What names folders, files and servers of this machine, and so must not reach a tracking server."""
+"""Values that name folders, files and servers of this machine, and so must not reach a tracking server."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 def hide_private_values(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of a config without the values that name folders, files and servers.
+    """Return a copy of a config without the values that name folders, files and servers.
 
     Hidden are the values of `PRIVATE`, every text that is a path outside the current folder, and every text that
     contains one of those. Expressions that only refer to other values (``$@output_dir + '/x'``) name nothing and stay.
     """
-    hidden = {key for key in PRIVATE if key in config and not _harmless(str(config[key]))}
+    hidden = {key for key in PRIVATE if key in config and not _is_harmless(str(config[key]))}
     secrets = tuple(str(config[key]) for key in hidden if len(str(config[key])) > 1)
-    return {key: HIDDEN if key in hidden else _shown(value, secrets) for key, value in config.items()}
+    return {key: HIDDEN if key in hidden else _hide_within(value, secrets) for key, value in config.items()}
 
 
-def _shown(value: Any, secrets: tuple[str, ...]) -> Any:
+def _hide_within(value: Any, secrets: tuple[str, ...]) -> Any:
     if isinstance(value, Mapping):
-        return {key: _shown(item, secrets) for key, item in value.items()}
+        return {key: _hide_within(item, secrets) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_shown(item, secrets) for item in value]
+        return [_hide_within(item, secrets) for item in value]
     if not isinstance(value, str):
         return value
-    private = not _harmless(value) and (_names_a_path(value) or any(secret in value for secret in secrets))
+    private = not _is_harmless(value) and (_names_a_path(value) or any(secret in value for secret in secrets))
     return HIDDEN if private else value
 
 
-def _harmless(value: str) -> bool:
-    """Whether a text names nothing: the current folder, nothing at all, or what is put together from other values."""
+def _is_harmless(value: str) -> bool:
+    """Return whether a text names nothing: the current folder, no folder, or what is put together from other values."""
     if value.startswith("$"):
         return "@" in _LITERAL.sub("", value) and not _names_a_path(value)
     return value in ("", ".", "None") or value.startswith(("@", "%"))
@@ -63,5 +63,5 @@ def _names_a_path(value: str) -> bool:
 
 
 def hide_credentials(uri: str) -> str:
-    """An address without user name and password."""
+    """Return an address without user name and password."""
     return _CREDENTIALS.sub("", uri)

@@ -34,7 +34,7 @@ class SystemMetrics:
         """Begin sampling."""
         if self._thread is None:
             self._stop.clear()
-            first_step = self.journal.last_step("system/") + 1
+            first_step = self.journal.find_last_step("system/") + 1
             self._thread = threading.Thread(target=self._run, args=(first_step,), daemon=True)
             self._thread.start()
 
@@ -46,7 +46,7 @@ class SystemMetrics:
             self._thread = None
 
     def _run(self, step: int) -> None:
-        monitors = self._monitors()
+        monitors = self._make_monitors()
         while not self._stop.wait(self.interval):
             self.journal.log_metrics(self._sample(monitors), step)
             step += 1
@@ -59,7 +59,7 @@ class SystemMetrics:
             monitor.clear_metrics()
         return values
 
-    def _monitors(self) -> list[Any]:
+    def _make_monitors(self) -> list[Any]:
         from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
         from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
         from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor

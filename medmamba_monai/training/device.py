@@ -8,7 +8,7 @@ from medmamba_monai.core.errors import UserError
 
 
 def resolve_device(device: str | torch.device = "auto", amp: bool = False) -> torch.device:
-    """The device to run on.
+    """Return the device to run on.
 
     Args:
         device: ``auto`` (the current CUDA device, else the CPU) or anything that `torch.device` reads. In a

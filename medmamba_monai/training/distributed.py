@@ -11,12 +11,12 @@ from medmamba_monai.core.errors import UserError
 
 
 def local_device() -> torch.device:
-    """The GPU of this process under torchrun, or the CPU where torch sees no GPU."""
-    return torch.device("cuda", local_rank()) if torch.cuda.is_available() else torch.device("cpu")
+    """Return the GPU of this process under torchrun, or the CPU where torch sees no GPU."""
+    return torch.device("cuda", read_local_rank()) if torch.cuda.is_available() else torch.device("cpu")
 
 
-def local_rank() -> int:
-    """Number of this process on its machine, which torchrun sets.
+def read_local_rank() -> int:
+    """Return the number of this process on its machine, which torchrun sets.
 
     Raises:
         UserError: the process was not started by torchrun.
@@ -36,7 +36,7 @@ def start_distributed() -> None:
     Raises:
         UserError: not started by torchrun, or more processes than GPUs.
     """
-    rank = local_rank()
+    rank = read_local_rank()
     if torch.cuda.is_available():
         if rank >= torch.cuda.device_count():
             raise UserError(f"local rank {rank} has no GPU: lower --nproc_per_node to {torch.cuda.device_count()}")

@@ -1,4 +1,4 @@
-"""The networks of all folds as one: their weights, and the images that none of them has seen."""
+"""Networks of all folds as one: their weights, and the images that none of them has seen."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from medmamba_monai.data import FoldList
 
 
 def fold_weights(folder: str | Path, num_folds: int) -> list[str]:
-    """The files of weights that trainings of all folds leave in a folder, fold by fold."""
+    """Return the files of weights that trainings of all folds leave in a folder, fold by fold."""
     return [str(RunFolder(folder).fold(fold).weights) for fold in range(num_folds)]
 
 
@@ -43,7 +43,7 @@ def ensemble_networks(
 
 
 def ensemble_items(folds: FoldList) -> list[dict[str, Any]]:
-    """The samples that no fold's training has seen: the official test set, each with ``part`` ``test``.
+    """Return the samples that no fold's training has seen: the official test set, each with ``part`` ``test``.
 
     Raises:
         UserError: there is no official test set.

@@ -49,7 +49,7 @@ class AverageViews(Inferer):
             Logits (B, classes) whose activation is the mean of the views' probabilities.
         """
         mean = torch.stack(
-            [self._probabilities(network(view_of(inputs, view), *args, **kwargs)) for view in self.views]
+            [self._probabilities(network(apply_view(inputs, view), *args, **kwargs)) for view in self.views]
         ).mean(0)
         return (mean.log() if self.activation == "softmax" else mean.logit()).float()
 
@@ -57,7 +57,7 @@ class AverageViews(Inferer):
         return logits.double().softmax(1) if self.activation == "softmax" else logits.double().sigmoid()
 
 
-def view_of(images: torch.Tensor, view: Callable[[torch.Tensor], Any]) -> torch.Tensor:
+def apply_view(images: torch.Tensor, view: Callable[[torch.Tensor], Any]) -> torch.Tensor:
     """Apply a transform of single images to a batch (B, C, *spatial), whose images become its channels meanwhile.
 
     Raises:

@@ -10,7 +10,7 @@ import torch
 
 
 def derive_seed(seed: int, fold: int, epoch: int, rank: int = 0) -> int:
-    """A 32-bit seed from its four sources, unrelated for neighboring values.
+    """Return a 32-bit seed from its four sources, unrelated for neighboring values.
 
     Args:
         seed: the user's seed.
@@ -26,7 +26,7 @@ def derive_seed(seed: int, fold: int, epoch: int, rank: int = 0) -> int:
 
 
 def seed_everything(seed: int, fold: int = 0, epoch: int = 0, rank: int = 0) -> int:
-    """Seed Python, NumPy and torch (all devices) from (seed, fold, epoch, rank); returns the derived seed."""
+    """Seed Python, NumPy and torch (all devices) from (seed, fold, epoch, rank), and return the derived seed."""
     derived = derive_seed(seed, fold, epoch, rank)
     random.seed(derived)
     np.random.seed(derived)

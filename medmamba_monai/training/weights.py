@@ -39,7 +39,7 @@ _REMEDIES = {
 
 
 def unwrap(network: nn.Module) -> nn.Module:
-    """The network itself, also where it is wrapped for distributed training."""
+    """Return the network itself, also where it is wrapped for distributed training."""
     return network.module if isinstance(network, nn.parallel.DistributedDataParallel) else network
 
 
@@ -67,7 +67,7 @@ def save_weights(network: nn.Module, path: str | Path, description: dict[str, An
 
 
 def write_torch(path: str | Path, content: dict[str, Any]) -> None:
-    """`torch.save` to memory, then to disk atomically: torch's own file writer hides why a write failed.
+    """Save with torch to memory, then to disk atomically: torch's own file writer hides why a write failed.
 
     Raises:
         UserError: the file cannot be written (a full disk, permissions).
@@ -78,7 +78,7 @@ def write_torch(path: str | Path, content: dict[str, Any]) -> None:
 
 
 def read_description(path: str | Path) -> dict[str, Any]:
-    """What `save_weights` was told about the weights; empty where no safetensors file stands beside ``path``.
+    """Return what `save_weights` was told about the weights; empty where no safetensors file stands beside ``path``.
 
     Raises:
         UserError: the safetensors file is damaged.
@@ -129,7 +129,7 @@ def load_weights(network: nn.Module, path: str | Path, expected: dict[str, Any] 
     description = read_description(path)
     for key, value in (expected or {}).items():
         if key in description and description[key] != value:
-            remedy = _REMEDIES.get(key, f"pass --{key} {as_option(description[key])}")
+            remedy = _REMEDIES.get(key, f"pass --{key} {format_option(description[key])}")
             raise UserError(
                 f"{path} was trained with {key} {description[key]!r}, but {value!r} is configured: {remedy}"
             )
@@ -137,23 +137,23 @@ def load_weights(network: nn.Module, path: str | Path, expected: dict[str, Any] 
     own = {name: tuple(tensor.shape) for name, tensor in target.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in state.items()}
     if own != found:
-        raise UserError(f"{path} does not fit the configured network. {_difference(own, found, state)}")
+        raise UserError(f"{path} does not fit the configured network. {_describe_difference(own, found, state)}")
     target.load_state_dict(state)
     return description
 
 
-def as_option(value: Any) -> str:
-    """A value as a shell takes it for an option of ``monai.bundle run``; lists and dicts need quotes."""
+def format_option(value: Any) -> str:
+    """Format a value as a shell takes it for an option of ``monai.bundle run``; lists and dicts need quotes."""
     return f'"{value}"' if isinstance(value, (list, tuple, dict)) else str(value)
 
 
-def _difference(own: dict[str, Any], found: dict[str, Any], state: dict[str, torch.Tensor]) -> str:
+def _describe_difference(own: dict[str, Any], found: dict[str, Any], state: dict[str, torch.Tensor]) -> str:
     try:
         architecture = architecture_of(state)
     except (UserError, KeyError):
         wrong = sorted(own.keys() ^ found.keys()) or [name for name in own if own[name] != found[name]]
         return f"First key that is missing, extra or of another shape: {wrong[0]}"
     options = " ".join(
-        f"--{key} {as_option(architecture[key])}" for key in ("depths", "channels") if key in architecture
+        f"--{key} {format_option(architecture[key])}" for key in ("depths", "channels") if key in architecture
     )
     return f"The file holds a MedMamba with {architecture}; for the bundle's network pass {options}"

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.data.counts import check_counts, count_labels, list_labels
-from medmamba_monai.data.folds.make import Sample
+from medmamba_monai.data.counts import check_counts, count_labels
+from medmamba_monai.data.samples import Sample, list_labels
 from tests.helpers.small_data import small_card
 
 

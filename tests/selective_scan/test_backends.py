@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.selective_scan import BACKENDS, available_backends, backends, check_backend
+from medmamba_monai.selective_scan import BACKENDS, available_backends, backend, backends, check_backend
 
 CPU, CUDA, OTHER = torch.device("cpu"), torch.device("cuda"), torch.device("meta")
 
@@ -35,8 +35,8 @@ def _without(package: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def _forget_imports() -> None:
-    backends.import_failure.cache_clear()
-    backends._announced.cache_clear()
+    backend.first_import_failure.cache_clear()
+    backends._announce.cache_clear()
 
 
 def test_reference_and_torch_are_always_available() -> None:

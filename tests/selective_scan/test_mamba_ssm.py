@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from medmamba_monai.selective_scan import available_backends, directional_scan
+from medmamba_monai.selective_scan.inputs import ScanInputs
 from medmamba_monai.selective_scan.mamba_ssm import load_scan, mamba_directional_scan, scan_of_extension
 from medmamba_monai.selective_scan.reference import reference_directional_scan, reference_selective_scan
 from tests.helpers.scan_inputs import gradients, make_inputs, relative_error
@@ -37,8 +38,8 @@ class ReferenceExtension:
 @pytest.mark.parametrize("scan", [reference_selective_scan, scan_of_extension(ReferenceExtension)])
 def test_expanded_sequences_mean_the_same_scan(spatial_shape: tuple[int, ...], scan: object) -> None:
     inputs = make_inputs(spatial_shape, dtype=torch.float64)
-    y = mamba_directional_scan(*inputs, list(spatial_shape), scan=scan)
-    truth = reference_directional_scan(*inputs, list(spatial_shape))
+    y = mamba_directional_scan(ScanInputs(*inputs, list(spatial_shape)), scan=scan)
+    truth = reference_directional_scan(ScanInputs(*inputs, list(spatial_shape)))
     errors = map(relative_error, gradients(y, inputs), gradients(truth, inputs))
     assert relative_error(y, truth) < 1e-13
     assert all(error < 1e-12 for error in errors)
@@ -51,7 +52,7 @@ def test_the_extension_scans_without_skip_bias_or_groups() -> None:
 
 
 def test_an_empty_batch_needs_no_kernel() -> None:
-    assert mamba_directional_scan(*make_inputs((3, 4), batch=0), [3, 4]).shape == (0, 12, 5)
+    assert mamba_directional_scan(ScanInputs(*make_inputs((3, 4), batch=0), [3, 4])).shape == (0, 12, 5)
 
 
 def test_the_extension_is_taken_where_the_package_does_not_import(

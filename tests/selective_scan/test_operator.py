@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.selective_scan import directional_scan
+from medmamba_monai.selective_scan.numba.backend import NumbaBackend
 from tests.helpers.scan_inputs import NAMES, gradients, in_float64, make_inputs, relative_error
 
 BACKENDS = ("reference", "torch", "numba")
@@ -137,12 +138,9 @@ def test_opcheck_passes_for_the_backward_operator() -> None:
 
 
 def test_states_are_saved_only_for_a_gradient(monkeypatch: pytest.MonkeyPatch) -> None:
-    from medmamba_monai.selective_scan import operator
-
     asked = []
-    kernel = operator.load_kernel("numba")
-    spy = kernel._replace(forward=lambda *args: asked.append(args[-1]) or kernel.forward(*args))
-    monkeypatch.setattr(operator, "load_kernel", lambda backend: spy)
+    forward = NumbaBackend.forward
+    monkeypatch.setattr(NumbaBackend, "forward", lambda *args: asked.append(args[-1]) or forward(*args))
     inputs = make_inputs((3, 4))
     directional_scan(*inputs, SHAPE, backend="numba")
     with torch.no_grad():

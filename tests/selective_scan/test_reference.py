@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from medmamba_monai.selective_scan import scan_orders
+from medmamba_monai.selective_scan.inputs import ScanInputs
 from medmamba_monai.selective_scan.reference import reference_directional_scan, reference_selective_scan
 from tests.helpers.scan_inputs import make_inputs
 from tests.helpers.sequences import make_sequences
@@ -61,10 +62,10 @@ def test_directional_scan_is_its_definition_in_scalars() -> None:
                 delta = np.log1p(np.exp(dt_weight[k, c] @ row[:2] + dt_bias[k, c]))
                 state = np.exp(delta * A[k, c]) * state + delta * u[0, token, c] * row[2:4]
                 expected[token, c] += state @ row[4:6] + D[k, c] * u[0, token, c]
-    y = reference_directional_scan(*inputs, spatial_shape)
+    y = reference_directional_scan(ScanInputs(*inputs, spatial_shape))
     np.testing.assert_allclose(y[0].detach().numpy(), expected, rtol=1e-12)
 
 
 def test_directional_scan_has_the_derivatives_of_its_values() -> None:
     inputs = make_inputs((2, 3), channels=2, state_size=2, dtype=torch.float64)
-    assert torch.autograd.gradcheck(lambda *args: reference_directional_scan(*args, [2, 3]), inputs)
+    assert torch.autograd.gradcheck(lambda *args: reference_directional_scan(ScanInputs(*args, [2, 3])), inputs)

@@ -68,7 +68,7 @@ def test_a_run_begun_afresh_knows_nothing_of_the_first(tmp_path):
     journal.log_params({"epochs": 8})
     journal.log_metrics({"train/loss": 0.7}, step=1)
     assert operations(journal) == ["start", "status", "params", "metrics"] * 2
-    assert Journal(tmp_path).last_step("train/") == 1
+    assert Journal(tmp_path).find_last_step("train/") == 1
 
 
 def test_numbers_about_a_run_are_replaced(tmp_path):
@@ -104,8 +104,8 @@ def test_a_journal_that_is_only_described_leaves_the_file_as_it_was(tmp_path):
     assert path.read_bytes() == b'{"op": "metr'
 
 
-def test_last_step(tmp_path):
+def test_the_last_step_is_found(tmp_path):
     journal = Journal(tmp_path)
-    assert journal.last_step("system/") == -1
+    assert journal.find_last_step("system/") == -1
     journal.log_metrics({"system/cpu": 1.0}, step=4)
-    assert journal.last_step("system/") == 4
+    assert journal.find_last_step("system/") == 4

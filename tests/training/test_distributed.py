@@ -8,14 +8,12 @@ from types import SimpleNamespace
 import monai.bundle
 import pytest
 import torch
-from ignite.engine import Engine
 from safetensors import safe_open
 from sklearn.metrics import log_loss, roc_auc_score
-from torch import nn
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.tracking.journal import read_lines
-from medmamba_monai.training import SyncBuffers, local_device, start_distributed
+from medmamba_monai.training import local_device, start_distributed
 from tests.helpers.small_bundle import SmallBundle, run_command
 
 UNEVEN = {"validate#kept#data": "$@parts['validation'][:19]"}
@@ -59,24 +57,6 @@ def test_validation_is_that_of_all_images_with_the_weights_that_are_saved(traine
     logged = next(line["values"] for line in trained.journal if line["op"] == "metrics" and line["step"] == 1)
     assert logged["validation/loss"] == pytest.approx(log_loss(labels, scores), abs=1e-6)
     assert logged["validation/auc"] == pytest.approx(roc_auc_score(labels, scores), abs=1e-6)
-
-
-def test_buffers_become_those_of_the_first_process(tmp_path):
-    torch.multiprocessing.spawn(_sync, (f"file://{tmp_path}/rendezvous", str(tmp_path)), nprocs=2)
-    means = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
-    assert torch.equal(means[0], means[1])
-    assert means[0].tolist() == [0, 0, 0]
-
-
-def _sync(rank: int, rendezvous: str, folder: str) -> None:
-    torch.distributed.init_process_group("gloo", init_method=rendezvous, rank=rank, world_size=2)
-    norm = nn.BatchNorm2d(3)
-    norm.running_mean.fill_(rank)
-    engine = Engine(lambda engine, batch: None)
-    SyncBuffers(norm).attach(engine)
-    engine.run([0], max_epochs=1)
-    torch.save(norm.running_mean, f"{folder}/{rank}.pt")
-    torch.distributed.destroy_process_group()
 
 
 def test_without_torchrun_the_error_gives_the_command(monkeypatch):

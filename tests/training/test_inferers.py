@@ -9,7 +9,7 @@ from monai.transforms import Flip, Identity, Resize, Rotate, Zoom
 from medmamba_monai import MedMamba
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.training import AverageViews, view_inferer
-from medmamba_monai.training.inferers import view_of
+from medmamba_monai.training.inferers import apply_view
 
 ROTATE = Rotate(0.087, mode="bilinear", padding_mode="border")
 VIEWS = [Identity(), Flip(spatial_axis=1), ROTATE, Zoom(1.1, mode="bilinear")]
@@ -27,7 +27,7 @@ def images() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-def test_the_answer_is_the_mean_of_the_probabilities_of_each_view_of_each_image(network, images, activation):
+def test_the_answer_is_the_mean_of_the_probabilities_of_each_apply_view_each_image(network, images, activation):
     squash = torch.nn.Softmax(-1) if activation == "softmax" else torch.nn.Sigmoid()
     found = squash(AverageViews(VIEWS, activation)(images, network))
     for image, answer in zip(images, found, strict=True):
@@ -35,8 +35,8 @@ def test_the_answer_is_the_mean_of_the_probabilities_of_each_view_of_each_image(
         torch.testing.assert_close(answer, torch.stack(single).mean(0), rtol=0, atol=1e-6)
 
 
-def test_a_view_of_a_batch_is_the_view_of_each_image(images):
-    mirrored = view_of(images, Flip(spatial_axis=1))
+def test_a_apply_view_a_batch_is_the_apply_view_each_image(images):
+    mirrored = apply_view(images, Flip(spatial_axis=1))
     assert type(mirrored) is torch.Tensor
     assert torch.equal(mirrored, images.flip(-1))
 
@@ -47,12 +47,12 @@ def test_a_view_of_a_batch_is_the_view_of_each_image(images):
 def test_volumes_have_views_too(view):
     volumes = torch.rand(2, 3, 8, 9, 10)
     single = torch.stack([torch.as_tensor(np.asarray(view(volume))) for volume in volumes])
-    torch.testing.assert_close(view_of(volumes, view), single)
+    torch.testing.assert_close(apply_view(volumes, view), single)
 
 
 def test_a_small_rotation_of_a_volume_keeps_its_slices():
     volume = torch.arange(6.0).reshape(1, 1, 6, 1, 1).expand(1, 1, 6, 9, 10)
-    rotated = view_of(volume, Rotate([0.087, 0, 0], mode="bilinear", padding_mode="border"))
+    rotated = apply_view(volume, Rotate([0.087, 0, 0], mode="bilinear", padding_mode="border"))
     torch.testing.assert_close(rotated, volume, rtol=0, atol=1e-5)
 
 
@@ -79,6 +79,6 @@ def test_no_views():
         AverageViews([], "softmax")
 
 
-def test_a_view_of_another_size(images):
+def test_a_apply_view_another_size(images):
     with pytest.raises(UserError, match=r"makes images of \(16, 16\) from \(32, 32\)"):
-        view_of(images, Resize((16, 16)))
+        apply_view(images, Resize((16, 16)))

@@ -4,13 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from ignite.engine import Engine
 from safetensors import safe_open
 from torch import nn
 
 from medmamba_monai import MedMamba
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.training import WeightsLoader, load_weights, save_weights
+from medmamba_monai.training import load_weights, save_weights
 from medmamba_monai.training.weights import read_description, read_state_dict
 
 DESCRIPTION = {"image_size": 32, "class_names": ["cat", "dog"], "fold": 0, "fold_digest": "abc", "dataset": "mini"}
@@ -121,14 +120,6 @@ def test_wrapped_networks_are_saved_without_the_wrapper(tmp_path):
     finally:
         torch.distributed.destroy_process_group()
     load_weights(network(), tmp_path / "model.pt")
-
-
-def test_the_handler_loads_when_the_engine_starts(saved):
-    loaded = network()
-    engine = Engine(lambda engine, batch: None)
-    WeightsLoader(loaded, saved, {"image_size": 32}).attach(engine)
-    engine.run([0], max_epochs=1)
-    assert all(torch.equal(loaded.state_dict()[name], tensor) for name, tensor in read_state_dict(saved).items())
 
 
 def test_weights_without_a_description_have_an_empty_one(tmp_path):

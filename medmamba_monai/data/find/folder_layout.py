@@ -10,9 +10,10 @@ from pathlib import Path, PurePosixPath
 
 from medmamba_monai.cards.card import DatasetCard, comparable
 from medmamba_monai.cards.layouts import FoldersLayout, Split
-from medmamba_monai.core.documents import is_hidden, join_inside, path_to_text, text_to_path
+from medmamba_monai.core.documents import is_hidden
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
+from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.found import (
     FoundData,
     FoundImage,
@@ -22,7 +23,7 @@ from medmamba_monai.data.find.found import (
     quote_names,
 )
 from medmamba_monai.data.find.group_tables import read_groups
-from medmamba_monai.data.find.image_files import ImageFile, list_image_files
+from medmamba_monai.data.find.image_files import ImageFile
 from medmamba_monai.images.dicom.tags import read_group
 from medmamba_monai.images.kinds import is_image_file
 
@@ -37,14 +38,13 @@ class _Placed:
     split: Split | None
 
 
-def find_folders(card: DatasetCard, layout: FoldersLayout, dataset_dir: Path, allow_links: bool = False) -> FoundData:
+def find_folders(card: DatasetCard, layout: FoldersLayout, dataset: DatasetFolder) -> FoundData:
     """Find the class folders of a card in or below a folder; case, blanks, ``_`` and ``-`` in names do not count.
 
     Args:
         card: the dataset.
         layout: its layout.
-        dataset_dir: where to look.
-        allow_links: whether links may leave ``dataset_dir``.
+        dataset: where to look.
 
     Raises:
         NotFoundError: there are no such folders.
@@ -52,41 +52,43 @@ def find_folders(card: DatasetCard, layout: FoldersLayout, dataset_dir: Path, al
     """
     placed: list[_Placed] = []
     ignored: list[str] = []
-    for split, root in _split_roots(card, layout, dataset_dir, allow_links):
+    for split, root in _split_roots(card, layout, dataset):
         for label, folder in _class_folders(card, root):
-            listing = list_image_files(dataset_dir, folder, card.spatial_dims, card.reading.frame == "all", allow_links)
+            listing = dataset.list_images(folder, card.spatial_dims, card.reading.frame == "all")
             if not listing.images:
                 raise NotFoundError(f"{folder}: holds no images. {card.how_to_obtain}")
-            _check_no_slices(folder, listing.images, dataset_dir)
+            _check_no_slices(folder, listing.images, dataset)
             ignored += listing.others
             placed += [_Placed(image, folder, label, split) for image in listing.images]
-        ignored += _strays(root, dataset_dir)
-    groups, tables = _groups(layout, placed, dataset_dir, allow_links)
+        ignored += _strays(root, dataset)
+    groups, tables = _groups(layout, placed, dataset)
     images = [FoundImage(p.image.text, p.image.files, p.label, p.split, groups[p.image.text]) for p in placed]
     images.sort(key=lambda image: (image.split or "", image.text))
     return FoundData(number_samples(images), (*collect_files(images), *tables), tuple(ignored))
 
 
-def _split_roots(
-    card: DatasetCard, layout: FoldersLayout, dataset_dir: Path, allow_links: bool
-) -> list[tuple[Split | None, Path]]:
+def _split_roots(card: DatasetCard, layout: FoldersLayout, dataset: DatasetFolder) -> list[tuple[Split | None, Path]]:
     if not layout.split_folders:
-        return [(None, _root(card, dataset_dir, [label.name for label in card.classes], card.label_of))]
+        return [(None, _root(card, dataset.root, [label.name for label in card.classes], card.label_of))]
     first = [folder.split("/")[0] for folder in layout.split_folders.values()]
     known = {comparable(name): index for index, name in enumerate(dict.fromkeys(first))}
-    root = _root(card, dataset_dir, list(dict.fromkeys(first)), lambda name: known.get(comparable(name)))
+    root = _root(card, dataset.root, list(dict.fromkeys(first)), lambda name: known.get(comparable(name)))
     order: tuple[Split, ...] = ("train", "validation", "test")
-    return [(s, _existing(root, layout.split_folders[s], allow_links)) for s in order if s in layout.split_folders]
+    return [
+        (s, _existing(DatasetFolder(root, dataset.allow_links), layout.split_folders[s]))
+        for s in order
+        if s in layout.split_folders
+    ]
 
 
-def _existing(root: Path, relative: str, allow_links: bool) -> Path:
-    path = root
+def _existing(root: DatasetFolder, relative: str) -> Path:
+    path = root.root
     for part in relative.split("/"):
         names = [entry.name for entry in path.iterdir() if comparable(entry.name) == comparable(part)]
         path = path / (names[0] if names else part)
     if not path.is_dir():
         raise NotFoundError(f"{path}: does not exist, but the card has a split in it")
-    return join_inside(root, path_to_text(path.relative_to(root)), allow_links)
+    return root.find(root.to_text(path))
 
 
 def _root(card: DatasetCard, dataset_dir: Path, wanted: list[str], known: Callable[[str], int | None]) -> Path:
@@ -126,7 +128,7 @@ def _class_folders(card: DatasetCard, root: Path) -> list[tuple[int, Path]]:
     labelled = [(card.label_of(folder.name), folder) for folder in folders]
     labels = [label for label, _ in labelled if label is not None]
     unknown = [folder for label, folder in labelled if label is None]
-    holding = [folder.name for folder in unknown if list_image_files(root, folder, allow_links=True).images]
+    holding = [folder.name for folder in unknown if DatasetFolder(root, allow_links=True).list_images(folder).images]
     absent = sorted(set(range(card.num_classes)) - set(labels))
     if holding or absent:
         raise UserError(
@@ -136,34 +138,34 @@ def _class_folders(card: DatasetCard, root: Path) -> list[tuple[int, Path]]:
     return [(label, folder) for label, folder in labelled if label is not None]
 
 
-def _strays(root: Path, dataset_dir: Path) -> list[str]:
+def _strays(root: Path, dataset: DatasetFolder) -> list[str]:
     """Files beside the class folders; an image among them has no label, which is an error."""
     files = [path for path in sorted(root.iterdir()) if path.is_file() and not is_hidden(PurePosixPath(path.name))]
     if images := [path for path in files if is_image_file(path)]:
         raise UserError(f"{images[0]}: is in no class folder; move it into one of them or away")
-    return [path_to_text(path.relative_to(dataset_dir)) for path in files]
+    return [dataset.to_text(path) for path in files]
 
 
-def _check_no_slices(folder: Path, images: Iterable[ImageFile], dataset_dir: Path) -> None:
+def _check_no_slices(folder: Path, images: Iterable[ImageFile], dataset: DatasetFolder) -> None:
     """A class folder that is itself one volume holds loose slices, of who knows how many scans."""
     for image in images:
-        if dataset_dir / text_to_path(image.text) == folder:
+        if dataset.locate(image.text) == folder:
             raise UserError(f"{folder}: holds DICOM slices directly; put each series into a folder of its own in it")
 
 
 def _groups(
-    layout: FoldersLayout, placed: Sequence[_Placed], dataset_dir: Path, allow_links: bool
+    layout: FoldersLayout, placed: Sequence[_Placed], dataset: DatasetFolder
 ) -> tuple[Mapping[str, str | None], tuple[str, ...]]:
     """The group of each image by its text, and the tables that say so."""
-    table = read_groups(layout.group_table, dataset_dir, allow_links) if layout.group_table else None
+    table = read_groups(layout.group_table, dataset) if layout.group_table else None
     if table is not None:
-        files = tuple(path_to_text(path.relative_to(dataset_dir)) for path in table.files)
-        return table.by_image([place.image for place in placed], dataset_dir), files
+        files = tuple(map(dataset.to_text, table.files))
+        return table.by_image([place.image for place in placed], dataset), files
     if (tag := layout.group_tag) is not None:
-        return {p.image.text: read_group(dataset_dir / text_to_path(p.image.files[0]), tag) for p in placed}, ()
+        return {p.image.text: read_group(dataset.locate(p.image.files[0]), tag) for p in placed}, ()
     if layout.group_pattern is not None:
         pattern = re.compile(layout.group_pattern)
-        return {place.image.text: _matched(pattern, place, dataset_dir) for place in placed}, ()
+        return {place.image.text: _matched(pattern, place, dataset) for place in placed}, ()
     return {place.image.text: _frames_together(place.image) for place in placed}, ()
 
 
@@ -172,8 +174,8 @@ def _frames_together(image: ImageFile) -> str | None:
     return image.source if image.source != image.text else None
 
 
-def _matched(pattern: re.Pattern[str], place: _Placed, dataset_dir: Path) -> str:
-    path = dataset_dir / text_to_path(place.image.source)
+def _matched(pattern: re.Pattern[str], place: _Placed, dataset: DatasetFolder) -> str:
+    path = dataset.locate(place.image.source)
     match = pattern.search(path.relative_to(place.folder).as_posix())
     if match is None or not match[1]:
         raise UserError(

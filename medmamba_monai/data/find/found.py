@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from medmamba_monai.cards.layouts import Split
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.data.folds.make import Sample
+from medmamba_monai.data.samples import Sample
 
 SHORT: dict[Split | None, str] = {"train": "train", "validation": "val", "test": "test", None: "image"}
 """How the id of a sample begins."""

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medmamba_monai.cards.layouts import SPLIT_SPELLINGS, GroupTable
-from medmamba_monai.core.documents import text_to_path
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
+from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.found import SHORT
 from medmamba_monai.data.find.image_files import ImageFile
 from medmamba_monai.data.find.image_index import ImageIndex, normalize_name
-from medmamba_monai.data.find.tables import Row, find_file, read_table
+from medmamba_monai.data.find.tables import Row, read_table
 
 _SHORT = {spelling: SHORT[split] for split, spellings in SPLIT_SPELLINGS.items() for spelling in spellings}
 
@@ -44,19 +44,19 @@ class Groups:
             _add(found, _position(self.table, row), row, group)
         return found
 
-    def by_image(self, images: Sequence[ImageFile], dataset_dir: Path) -> dict[str, str]:
+    def by_image(self, images: Sequence[ImageFile], folder: DatasetFolder) -> dict[str, str]:
         """The group of each image, by its ``text``; rows of images that are not there are left out.
 
         Raises:
             UserError: a row fits images that differ, an image is in two groups, or one has no row.
         """
-        index = ImageIndex(images, dataset_dir, self.files[0].parent)
+        index = ImageIndex(images, folder, self.files[0].parent)
         found: dict[str, str] = {}
         for row, group in self.rows:
             for image in index.find_copies(row.where, row[str(self.table.image_column)]):
                 _add(found, image.text, row, group)
         if missing := next((image for image in images if image.text not in found), None):
-            name = format_path(dataset_dir / text_to_path(missing.text))
+            name = format_path(folder.locate(missing.text))
             raise UserError(f"{self.files[0]}: has no row for {name}; complete it")
         return found
 
@@ -66,7 +66,7 @@ def make_position_key(split: str, index: int) -> str:
     return f"{split}-{index:05d}"
 
 
-def read_groups(table: GroupTable, dataset_dir: Path, allow_links: bool = False) -> Groups | None:
+def read_groups(table: GroupTable, folder: DatasetFolder) -> Groups | None:
     """Read the table of groups.
 
     Returns:
@@ -75,14 +75,14 @@ def read_groups(table: GroupTable, dataset_dir: Path, allow_links: bool = False)
     Raises:
         UserError: a table is missing or does not fit, or a row names no group.
     """
-    path = find_file(dataset_dir, table.path, allow_links)
+    path = folder.find_named(table.path)
     if path is None:
         if table.required:
-            raise UserError(f"{dataset_dir}: has no {table.path}, which tells which images belong together")
+            raise UserError(f"{folder}: has no {table.path}, which tells which images belong together")
         return None
     keys = [table.image_column] if table.image_column is not None else [table.split_column, table.index_column]
     rows = read_table(path, [*filter(None, keys), table.group_column], table.separator, table.encoding)
-    join, files = _joined(table, dataset_dir, allow_links)
+    join, files = _joined(table, folder)
     return Groups(table, tuple((row, join(row, _named(table, row))) for row in rows), (path, *files))
 
 
@@ -106,16 +106,14 @@ def _named(table: GroupTable, row: Row) -> str:
     return match[1]
 
 
-def _joined(table: GroupTable, dataset_dir: Path, allow_links: bool) -> tuple[Callable[[Row, str], str], list[Path]]:
+def _joined(table: GroupTable, folder: DatasetFolder) -> tuple[Callable[[Row, str], str], list[Path]]:
     """From what the first table says to the group, through the second table where there is one."""
     join = table.join
     if join is None:
         return lambda row, value: value, []
-    path = find_file(dataset_dir, join.path, allow_links)
+    path = folder.find_named(join.path)
     if path is None:
-        raise UserError(
-            f"{dataset_dir}: has {table.path}, but not {join.path}, which it needs; add it, or move both away"
-        )
+        raise UserError(f"{folder}: has {table.path}, but not {join.path}, which it needs; add it, or move both away")
     second: dict[str, str] = {}
     for row in read_table(path, [join.key_column, join.group_column], join.separator, table.encoding):
         if not row[join.group_column]:

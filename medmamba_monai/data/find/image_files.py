@@ -1,13 +1,12 @@
-"""Which images a folder holds: files, frames of files, and folders of DICOM slices as volumes."""
+"""Images as files hold them: a file, a frame of one, a header with its pixels, or a folder of DICOM slices."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medmamba_monai.core.documents import is_hidden, join_inside, path_to_text
+from medmamba_monai.core.documents import is_hidden
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import FrameReference, format_path
 from medmamba_monai.images.kinds import count_frames, is_image_file, looks_like_dicom
@@ -46,73 +45,24 @@ class Listing:
     others: tuple[str, ...]
 
 
-def list_image_files(
-    dataset_dir: Path,
-    folder: Path,
-    spatial_dims: int = 2,
-    every_frame: bool = False,
-    allow_links: bool = False,
-) -> Listing:
-    """List the images in and below a folder.
-
-    Args:
-        dataset_dir: what the paths are relative to.
-        folder: where to look, within ``dataset_dir``.
-        spatial_dims: 3: a folder of single DICOM slices is one volume.
-        every_frame: whether each frame of a file with several is an image.
-        allow_links: whether links may lead out of ``dataset_dir``.
-
-    Raises:
-        UserError: a link leaves the folder, or a file cannot be read.
-    """
-    images: list[ImageFile] = []
-    others: list[str] = []
-    for parent, paths in _by_folder(dataset_dir, folder, allow_links):
-        hidden = is_hidden(parent.relative_to(dataset_dir))
-        readable = [] if hidden else select_image_files(paths)
-        texts = {path: path_to_text(path.relative_to(dataset_dir)) for path in paths}
-        pixels = _pixels_of_headers(readable, paths)
-        others += [texts[path] for path in sorted(set(paths) - set(readable) - set(pixels.values()))]
-        for path in (*readable, *pixels.values()):
-            join_inside(dataset_dir, texts[path], allow_links)
-        if spatial_dims == 3 and _is_series(readable):
-            text = path_to_text(parent.relative_to(dataset_dir))
-            images.append(ImageFile(text, tuple(texts[path] for path in readable)))
-            continue
-        for path in readable:
-            files = [path, pixels[path]] if path in pixels else [path]
-            images += _of(path, tuple(texts[file] for file in files), every_frame)
-    return Listing(tuple(sorted(images, key=lambda image: image.text)), tuple(sorted(others)))
-
-
-def _by_folder(dataset_dir: Path, folder: Path, allow_links: bool) -> Iterator[tuple[Path, list[Path]]]:
-    """Folders with their files; links to folders are followed where they may be, no folder comes twice."""
-    seen: set[str] = set()
-    for place, folders, names in os.walk(folder, followlinks=True):
-        parent, real = Path(place), os.path.realpath(place)
-        if parent.is_symlink() and parent != folder:
-            join_inside(dataset_dir, path_to_text(parent.relative_to(dataset_dir)), allow_links)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders.sort()
-        yield parent, [path for path in map(parent.joinpath, sorted(names)) if path.is_file()]
-
-
 def select_image_files(paths: Iterable[Path]) -> list[Path]:
-    """Those of the files of a folder that are images, without hidden ones."""
+    """Return those of the files of a folder that are images, without hidden ones."""
     return [path for path in paths if not is_hidden(Path(path.name)) and is_image_file(path)]
 
 
-def _pixels_of_headers(readable: Sequence[Path], paths: Sequence[Path]) -> dict[Path, Path]:
-    """The .img file of each .hdr file: together they are one NIfTI image."""
+def pair_headers(readable: Sequence[Path], paths: Sequence[Path]) -> dict[Path, Path]:
+    """Return the .img file of each .hdr file: together they are one NIfTI image."""
     pixels = {path.stem: path for path in paths if path.suffix.lower() == ".img"}
     headers = [path for path in readable if path.suffix.lower() == ".hdr"]
     return {path: pixels[path.stem] for path in headers if path.stem in pixels}
 
 
-def _is_series(paths: Sequence[Path]) -> bool:
+def is_series(paths: Sequence[Path]) -> bool:
+    """Return whether files are single DICOM slices.
+
+    Raises:
+        UserError: only some of them are.
+    """
     slices = [path for path in paths if looks_like_dicom(path)]
     if len(slices) < 2 or any(count_frames(path) > 1 for path in slices[:2]):
         return False
@@ -124,7 +74,14 @@ def _is_series(paths: Sequence[Path]) -> bool:
     return True
 
 
-def _of(path: Path, files: tuple[str, ...], every_frame: bool) -> list[ImageFile]:
+def list_frames(path: Path, files: tuple[str, ...], every_frame: bool) -> list[ImageFile]:
+    """Return a file as one image, or each of its frames as one.
+
+    Args:
+        path: the file.
+        files: the texts of the files that it is made of, its own first.
+        every_frame: whether each frame is an image.
+    """
     frames = count_frames(path) if every_frame else 1
     if frames == 1:
         return [ImageFile(files[0], files)]

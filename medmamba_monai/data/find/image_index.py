@@ -11,7 +11,7 @@ from pathlib import Path
 from medmamba_monai.core.documents import text_to_path
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
-from medmamba_monai.data.find.download import compute_md5
+from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.image_files import ImageFile
 from medmamba_monai.images.kinds import READABLE_SUFFIXES
 
@@ -27,13 +27,14 @@ class ImageIndex:
 
     Args:
         images: the images.
-        dataset_dir: what their paths are relative to.
+        folder: the dataset.
         table_dir: folder of the table.
     """
 
-    def __init__(self, images: Sequence[ImageFile], dataset_dir: Path, table_dir: Path) -> None:
-        self.dataset_dir = dataset_dir
-        self._roots = tuple(dict.fromkeys((Path(os.path.normpath(dataset_dir.absolute())), dataset_dir.resolve())))
+    def __init__(self, images: Sequence[ImageFile], folder: DatasetFolder, table_dir: Path) -> None:
+        self.folder = folder
+        root = folder.root
+        self._roots = tuple(dict.fromkeys((Path(os.path.normpath(root.absolute())), root.resolve())))
         self._bases = tuple(dict.fromkeys((Path(os.path.normpath(table_dir.absolute())), self._roots[0])))
         self._images: dict[str, list[ImageFile]] = defaultdict(list)
         for image in images:
@@ -107,13 +108,13 @@ class ImageIndex:
 
     def _identical(self, where: str, paths: list[str]) -> list[str]:
         if len(paths) > 1 and len(set(map(self._content, paths))) > 1:
-            first, second = (format_path(self.dataset_dir / path) for path in paths[:2])
+            first, second = (format_path(self.folder.root / path) for path in paths[:2])
             raise UserError(f"{where}: fits {first} and {second}, which differ; give the path in the table")
         return paths
 
     def _content(self, path: str) -> tuple[str, ...]:
         files = self._images[path][0].files
-        return tuple(compute_md5(self.dataset_dir / text_to_path(file)) for file in files)
+        return tuple(self.folder.compute_md5(file) for file in files)
 
 
 def normalize_name(name: str) -> str:

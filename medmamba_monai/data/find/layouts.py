@@ -8,23 +8,22 @@ from dataclasses import replace
 from pathlib import Path
 
 from medmamba_monai.cards.card import DataFile, DatasetCard
-from medmamba_monai.core.documents import is_hidden, join_inside, path_to_text, text_to_path
+from medmamba_monai.core.documents import is_hidden, text_to_path
 from medmamba_monai.core.names import format_path
 from medmamba_monai.data.find.archives import SUFFIXES, list_archives, strip_archive_suffix, unpack_new
+from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.download import compute_md5, download
 from medmamba_monai.data.find.folder_layout import find_folders
 from medmamba_monai.data.find.found import FoundData, NotFoundError
 from medmamba_monai.data.find.npz_layout import choose_file, find_npz
 from medmamba_monai.data.find.table_layout import find_table
-from medmamba_monai.data.find.tables import find_file
 
 
 def find_data(
     card: DatasetCard,
-    dataset_dir: Path,
+    folder: DatasetFolder,
     source_file: str | None = None,
     fetch: bool = True,
-    allow_links: bool = False,
     unpack: bool = True,
 ) -> FoundData:
     """Find the data of a card below a folder; unpack archives that are there, or download where the card has a link.
@@ -36,33 +35,30 @@ def find_data(
 
     Args:
         card: the dataset.
-        dataset_dir: where to look, at any depth.
+        folder: where to look, at any depth.
         source_file: which of the card's files to use; by default the one with the largest images that is there.
         fetch: whether to download a missing file.
-        allow_links: whether links may lead out of ``dataset_dir``.
         unpack: whether to unpack archives.
 
     Raises:
         UserError: nothing is there, or what is there is damaged or does not fit the card.
     """
-    found = _found(card, dataset_dir, source_file, fetch, allow_links, unpack)
+    found = _found(card, folder, source_file, fetch, unpack)
     used = set(found.files)
     ignored = tuple(file for file in found.ignored if file not in used and not file.lower().endswith(SUFFIXES))
     return replace(found, ignored=ignored)
 
 
-def _found(
-    card: DatasetCard, dataset_dir: Path, source_file: str | None, fetch: bool, allow_links: bool, unpack: bool
-) -> FoundData:
+def _found(card: DatasetCard, folder: DatasetFolder, source_file: str | None, fetch: bool, unpack: bool) -> FoundData:
     try:
-        return _look(card, dataset_dir, source_file, allow_links)
+        return _look(card, folder, source_file)
     except NotFoundError:
-        if not (unpack and unpack_new(_archives(card, dataset_dir, allow_links))):
-            file = _to_fetch(card, dataset_dir, source_file, allow_links) if fetch else None
+        if not (unpack and unpack_new(_archives(card, folder))):
+            file = _to_fetch(card, folder, source_file) if fetch else None
             if file is None:
                 raise
-            _fetch(file, join_inside(dataset_dir, file.path, allow_links))
-    return _found(card, dataset_dir, source_file, fetch, allow_links, unpack)
+            _fetch(file, folder.find(file.path))
+    return _found(card, folder, source_file, fetch, unpack)
 
 
 def _fetch(file: DataFile, path: Path) -> None:
@@ -73,41 +69,40 @@ def _fetch(file: DataFile, path: Path) -> None:
         print(f"{format_path(path)} has MD5 {compute_md5(path)}; the card names none to compare it with")
 
 
-def _archives(card: DatasetCard, dataset_dir: Path, allow_links: bool) -> list[Path]:
+def _archives(card: DatasetCard, folder: DatasetFolder) -> list[Path]:
     """The archives that may hold the data; see `find_data`."""
-    if card.layout.kind == "npz" or not dataset_dir.is_dir():
+    if card.layout.kind == "npz" or not folder.exists():
         return []
     names = [file.path for file in card.files if file.path.lower().endswith(SUFFIXES)]
     if names:
-        found = [path for name in names for path in _named(dataset_dir, name, allow_links)]
+        found = [path for name in names for path in _named(folder, name)]
     else:
-        found = [path for folder in _folders(card, dataset_dir, allow_links) for path in list_archives(folder)]
-    texts = dict.fromkeys(path_to_text(path.relative_to(dataset_dir)) for path in found)
-    return [join_inside(dataset_dir, text, allow_links) for text in texts]
+        found = [path for place in _folders(card, folder) for path in list_archives(place)]
+    texts = dict.fromkeys(folder.to_text(path) for path in found)
+    return [folder.find(text) for text in texts]
 
 
-def _named(dataset_dir: Path, name: str, allow_links: bool) -> list[Path]:
-    if (path := find_file(dataset_dir, name, allow_links)) is not None:
+def _named(folder: DatasetFolder, name: str) -> list[Path]:
+    if (path := folder.find_named(name)) is not None:
         return [path]
     version = re.compile(
         re.escape(strip_archive_suffix(Path(text_to_path(name)).name)) + r"([\W_].*)?", re.IGNORECASE | re.DOTALL
     )
-    return [path for path in list_archives(dataset_dir) if version.fullmatch(strip_archive_suffix(path.name))]
+    return [path for path in list_archives(folder.root) if version.fullmatch(strip_archive_suffix(path.name))]
 
 
-def _folders(card: DatasetCard, dataset_dir: Path, allow_links: bool) -> Iterator[Path]:
+def _folders(card: DatasetCard, folder: DatasetFolder) -> Iterator[Path]:
     """Where archives that the card does not name are looked for."""
-    yield dataset_dir
-    yield from _only_folder(dataset_dir)
+    yield folder.root
+    yield from _only_folder(folder.root)
     if card.layout.kind != "table":
         return
-    folder = join_inside(dataset_dir, card.layout.image_folder, allow_links)
-    table = find_file(dataset_dir, card.layout.path, allow_links)
-    if folder == dataset_dir and table is not None:
-        folder = table.parent
-    if folder.is_dir() and (folder != dataset_dir or table is not None):
-        yield folder
-        yield from sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(Path(path.name)))
+    images, table = folder.find(card.layout.image_folder), folder.find_named(card.layout.path)
+    if images == folder.root and table is not None:
+        images = table.parent
+    if images.is_dir() and (images != folder.root or table is not None):
+        yield images
+        yield from sorted(path for path in images.iterdir() if path.is_dir() and not is_hidden(Path(path.name)))
 
 
 def _only_folder(folder: Path) -> list[Path]:
@@ -116,22 +111,22 @@ def _only_folder(folder: Path) -> list[Path]:
     return entries if len(entries) == 1 and entries[0].is_dir() else []
 
 
-def _look(card: DatasetCard, dataset_dir: Path, source_file: str | None, allow_links: bool) -> FoundData:
+def _look(card: DatasetCard, folder: DatasetFolder, source_file: str | None) -> FoundData:
     layout = card.layout
     if layout.kind == "npz":
-        return find_npz(card, layout, dataset_dir, source_file, allow_links)
+        return find_npz(card, layout, folder, source_file)
     if layout.kind == "folders":
-        return find_folders(card, layout, dataset_dir, allow_links)
-    return find_table(card, layout, dataset_dir, allow_links)
+        return find_folders(card, layout, folder)
+    return find_table(card, layout, folder)
 
 
-def _to_fetch(card: DatasetCard, dataset_dir: Path, source_file: str | None, allow_links: bool) -> DataFile | None:
+def _to_fetch(card: DatasetCard, folder: DatasetFolder, source_file: str | None) -> DataFile | None:
     """The file that is missing and can be downloaded; None where there is none."""
     if card.layout.kind == "npz":
-        wanted = [choose_file(card, dataset_dir, source_file, allow_links)]
+        wanted = [choose_file(card, folder, source_file)]
     else:
         wanted = [file for file in card.files if source_file in (None, file.path)]
-    missing = [file for file in wanted if not join_inside(dataset_dir, file.path, allow_links).exists()]
+    missing = [file for file in wanted if not folder.find(file.path).exists()]
     return next((file for file in missing if file.url is not None), None)
 
 

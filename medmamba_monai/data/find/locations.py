@@ -11,7 +11,7 @@ from medmamba_monai.core.documents import text_to_path
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
 from medmamba_monai.core.parallel import map_images
-from medmamba_monai.data.find.image_files import list_image_files
+from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.images.kinds import READABLE_SUFFIXES
 
 logger = logging.getLogger("medmamba_monai.data")
@@ -72,18 +72,19 @@ def list_images(
     Raises:
         UserError: there is no such folder, or no readable image in it.
     """
-    root = Path(folder)
-    if not root.is_dir():
-        raise UserError(f"--dataset_dir {root}: there is no such folder")
-    listing = list_image_files(root, root, spatial_dims, every_frame, allow_links)
+    dataset = DatasetFolder(Path(folder), allow_links)
+    if not dataset.exists():
+        raise UserError(f"--dataset_dir {folder}: there is no such folder")
+    listing = dataset.list_images(None, spatial_dims, every_frame)
     if not listing.images:
-        raise UserError(f"--dataset_dir {root}: holds no image; readable are {', '.join(READABLE_SUFFIXES)}")
+        raise UserError(f"--dataset_dir {folder}: holds no image; readable are {', '.join(READABLE_SUFFIXES)}")
     if listing.others:
-        logger.warning(f"{len(listing.others)} files in {format_path(root)} are no readable images and are left out")
-    paths = [text_to_path(image.text) for image in listing.images]
+        logger.warning(
+            f"{len(listing.others)} files in {format_path(dataset.root)} are no readable images and are left out"
+        )
     items = [
-        {"id": f"image-{number:05d}", "image": str((root / path).absolute()), "file": path}
-        for number, path in enumerate(paths)
+        {"id": f"image-{number:05d}", "image": str(dataset.locate(text).absolute()), "file": text_to_path(text)}
+        for number, text in enumerate(image.text for image in listing.images)
     ]
     return items if read is None else _readable(items, read)
 

@@ -9,57 +9,54 @@ import numpy as np
 
 from medmamba_monai.cards.card import DataFile, DatasetCard
 from medmamba_monai.cards.layouts import NpzLayout, Split
-from medmamba_monai.core.documents import join_inside, path_to_text
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
+from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.download import check_md5, compute_md5
 from medmamba_monai.data.find.found import SHORT, FoundData, NotFoundError
 from medmamba_monai.data.find.group_tables import Groups, make_position_key, read_groups
-from medmamba_monai.data.folds.make import Sample
+from medmamba_monai.data.samples import Sample
 from medmamba_monai.images.npz import read_npz_array
 
 _SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
-def find_npz(
-    card: DatasetCard, layout: NpzLayout, dataset_dir: Path, source_file: str | None = None, allow_links: bool = False
-) -> FoundData:
+def find_npz(card: DatasetCard, layout: NpzLayout, folder: DatasetFolder, source_file: str | None = None) -> FoundData:
     """Find a card's npz file and check its arrays.
 
     Args:
         card: the dataset.
         layout: its layout.
-        dataset_dir: where the file is.
+        folder: where the file is.
         source_file: which of the card's files; by default the one with the largest images that is there.
-        allow_links: whether it may be a link that leaves ``dataset_dir``.
 
     Raises:
         NotFoundError: none of the files is there.
         UserError: the file is damaged or does not fit the card.
     """
-    file = choose_file(card, dataset_dir, source_file, allow_links)
-    path = join_inside(dataset_dir, file.path, allow_links)
+    file = choose_file(card, folder, source_file)
+    path = folder.find(file.path)
     if not path.exists():
         raise NotFoundError(f"{path}: does not exist. {card.how_to_obtain}")
     print(f"data: {format_path(path)}")
-    groups = read_groups(layout.group_table, dataset_dir, allow_links) if layout.group_table else None
+    groups = read_groups(layout.group_table, folder) if layout.group_table else None
     group_of = _group_reader(groups, path)
     samples = [sample for split in _SPLITS for sample in _samples(card, file, path, split, group_of)]
     if compute_md5(path) not in file.other_md5.values():
         check_md5(path, file.md5)
-    tables = [path_to_text(table.relative_to(dataset_dir)) for table in (groups.files if groups else ())]
+    tables = [folder.to_text(table) for table in (groups.files if groups else ())]
     return FoundData(tuple(samples), (file.path, *tables))
 
 
-def choose_file(card: DatasetCard, dataset_dir: Path, source_file: str | None, allow_links: bool = False) -> DataFile:
-    """The file asked for, or the one with the largest images that is there, or the card's first."""
+def choose_file(card: DatasetCard, folder: DatasetFolder, source_file: str | None) -> DataFile:
+    """Return the file asked for, or the one with the largest images that is there, or the card's first."""
     if source_file is not None:
         named = [file for file in card.files if file.path == source_file]
         if not named:
             options = ", ".join(file.path for file in card.files)
             raise UserError(f"source_file: the card of {card.name} lists {options}; found {source_file!r}; choose one")
         return named[0]
-    present = [file for file in card.files if join_inside(dataset_dir, file.path, allow_links).exists()]
+    present = [file for file in card.files if folder.find(file.path).exists()]
     return max(present, key=lambda file: file.image_size or 0, default=card.files[0])
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from medmamba_monai.cards.card import DatasetCard, comparable
 from medmamba_monai.cards.layouts import Split, TableLayout
-from medmamba_monai.core.documents import join_inside, path_to_text, text_to_path
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
+from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.found import (
     FoundData,
     FoundImage,
@@ -18,45 +17,44 @@ from medmamba_monai.data.find.found import (
     number_samples,
     quote_names,
 )
-from medmamba_monai.data.find.image_files import ImageFile, list_image_files
+from medmamba_monai.data.find.image_files import ImageFile
 from medmamba_monai.data.find.image_index import ImageIndex
-from medmamba_monai.data.find.tables import Row, find_file, read_table
+from medmamba_monai.data.find.tables import Row, read_table
 from medmamba_monai.images.dicom.tags import read_group
 
 _SHOWN = 5
 
 
-def find_table(card: DatasetCard, layout: TableLayout, dataset_dir: Path, allow_links: bool = False) -> FoundData:
+def find_table(card: DatasetCard, layout: TableLayout, folder: DatasetFolder) -> FoundData:
     """Read a card's table and find the image of each row.
 
     Args:
         card: the dataset.
         layout: its layout.
-        dataset_dir: where table and images are, at any depth.
-        allow_links: whether links may leave ``dataset_dir``.
+        folder: where table and images are, at any depth.
 
     Raises:
         NotFoundError: the table or images are not there.
         UserError: a value or an image does not fit; names the line.
     """
-    table = find_file(dataset_dir, layout.path, allow_links) if dataset_dir.is_dir() else None
+    table = folder.find_named(layout.path) if folder.exists() else None
     if table is None:
-        raise NotFoundError(f"{dataset_dir}: has no {layout.path}. {card.how_to_obtain}")
+        raise NotFoundError(f"{folder}: has no {layout.path}. {card.how_to_obtain}")
     print(f"data: {format_path(table)}")
     rows = read_table(table, _columns(layout), layout.separator, layout.encoding)
     kept = [row for row in rows if not _is_skipped(layout, row)]
-    folder = join_inside(dataset_dir, layout.image_folder, allow_links)
-    listing = list_image_files(dataset_dir, folder, card.spatial_dims, card.reading.frame == "all", allow_links)
-    index = ImageIndex(listing.images, dataset_dir, table.parent)
+    below = folder.find(layout.image_folder)
+    listing = folder.list_images(below, card.spatial_dims, card.reading.frame == "all")
+    index = ImageIndex(listing.images, folder, table.parent)
     found = _by_image(card, layout, kept, index)
     images = sorted(found, key=lambda image: (image.split or "", image.text))
     used = {image.text for image in images}
     unused = [image.text for image in listing.images if image.text not in used and not index.is_copy(image, used)]
     remarks = [f"{len(rows) - len(kept)} rows of the table are left out: {quote_names(layout.skip_labels)}"]
-    others = tuple(text for text in listing.others if dataset_dir / text_to_path(text) != table)
+    others = tuple(text for text in listing.others if folder.locate(text) != table)
     return FoundData(
         samples=number_samples(images),
-        files=(*collect_files(images), path_to_text(table.relative_to(dataset_dir))),
+        files=(*collect_files(images), folder.to_text(table)),
         ignored=(*unused, *others),
         remarks=tuple(remarks if len(kept) < len(rows) else ()),
     )
@@ -79,21 +77,21 @@ def _by_image(card: DatasetCard, layout: TableLayout, rows: Sequence[Row], index
         images = index.find(row.where, row[layout.image_column] + layout.image_suffix)
         missing += [] if images else [row]
         for image in images:
-            made = _found(card, layout, row, image, _group(layout, row, image, images, index.dataset_dir))
+            made = _found(card, layout, row, image, _group(layout, row, image, images, index.folder))
             before, where = found.setdefault(image.text, (made, row))
             if before != made:
                 raise UserError(f"{row.where}: {row[layout.image_column]!r} is in {where.where} with other values")
     if missing:
-        raise _missing(card, layout, missing, len(rows), index.dataset_dir)
+        raise _missing(card, layout, missing, len(rows), index.folder)
     return [made for made, _ in found.values()]
 
 
 def _missing(
-    card: DatasetCard, layout: TableLayout, missing: Sequence[Row], count: int, dataset_dir: Path
+    card: DatasetCard, layout: TableLayout, missing: Sequence[Row], count: int, folder: DatasetFolder
 ) -> UserError:
     names = [row[layout.image_column] + layout.image_suffix for row in missing]
     return NotFoundError(
-        f"{len(missing)} of {count} images of the table are not below {dataset_dir}: {quote_names(names, _SHOWN)}. "
+        f"{len(missing)} of {count} images of the table are not below {folder}: {quote_names(names, _SHOWN)}. "
         f"{card.how_to_obtain}"
     )
 
@@ -103,10 +101,10 @@ def _found(card: DatasetCard, layout: TableLayout, row: Row, image: ImageFile, g
 
 
 def _group(
-    layout: TableLayout, row: Row, image: ImageFile, images: Sequence[ImageFile], dataset_dir: Path
+    layout: TableLayout, row: Row, image: ImageFile, images: Sequence[ImageFile], folder: DatasetFolder
 ) -> str | None:
     if layout.group_tag is not None:
-        return read_group(dataset_dir / text_to_path(image.files[0]), layout.group_tag)
+        return read_group(folder.locate(image.files[0]), layout.group_tag)
     if layout.group_column is None:
         return image.source if len(images) > 1 else None  # frames of one file
     if not row[layout.group_column]:

@@ -7,9 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from medmamba_monai.core.documents import is_hidden, join_inside, path_to_text, text_to_path
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.data.find.download import compute_md5
 
 
 @dataclass(frozen=True)
@@ -70,26 +68,3 @@ def _row(path: Path, line: int, header: list[str], cells: list[str]) -> Row:
     if len(cells) != len(header):
         raise UserError(f"{path}, line {line}: has {len(cells)} cells, the header has {len(header)}; correct it")
     return Row(f"{path}, line {line}", dict(zip(header, map(str.strip, cells), strict=True)))
-
-
-def find_file(dataset_dir: Path, name: str, allow_links: bool = False) -> Path | None:
-    """Find a file in or below a dataset folder by its path or its name, whatever its case.
-
-    Returns:
-        The file; None where there is none. Identical copies of it count as one, names in the very case go first.
-
-    Raises:
-        UserError: several files of the name differ, or one is a link that leaves the folder and may not.
-    """
-    if (path := join_inside(dataset_dir, name, allow_links)).is_file():
-        return path
-    wanted = Path(text_to_path(name)).name
-    named = (path for path in dataset_dir.rglob("*") if path.name.casefold() == wanted.casefold() and path.is_file())
-    below = sorted(path.relative_to(dataset_dir) for path in named)
-    found = [join_inside(dataset_dir, path_to_text(path), allow_links) for path in below if not is_hidden(path)]
-    found = [path for path in found if path.name == wanted] or found
-    if len(found) > 1 and len({compute_md5(path) for path in found}) > 1:
-        raise UserError(
-            f"{found[0]} and {found[1]} have the same name and differ; move away the one that is not wanted"
-        )
-    return found[0] if found else None

@@ -13,11 +13,13 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from medmamba_monai.cards.card import Count, DatasetCard, Task
-from medmamba_monai.core.documents import check_relative, read_document, text_to_path
+from medmamba_monai.core.documents import check_relative, read_document
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_json
-from medmamba_monai.data.folds.make import Folds, Protocol, Sample
+from medmamba_monai.data.find.dataset_folder import DatasetFolder
+from medmamba_monai.data.folds.make import Folds, Protocol
 from medmamba_monai.data.folds.verify import verify_npz_labels, verify_sources
+from medmamba_monai.data.samples import Sample
 
 PREPARE_COMMAND = "python -m monai.bundle run prepare --config_file configs/data.json"
 
@@ -106,6 +108,11 @@ class FoldList(_Strict):
         return tuple(self.labels[str(label)] for label in range(len(self.labels)))
 
     @property
+    def folder(self) -> DatasetFolder:
+        """The folder of the images, and whether links may lead out of it."""
+        return DatasetFolder(self.dataset_dir, self.allow_links)
+
+    @property
     def num_images(self) -> int:
         """Number of images, those of the test set included."""
         return len(self.training) + len(self.test)
@@ -133,7 +140,7 @@ class FoldList(_Strict):
         if not isinstance(fold, int) or isinstance(fold, bool) or not 0 <= fold < self.num_folds:
             raise UserError(f"fold: {self.path} has the folds 0 to {self.num_folds - 1}, found {fold!r}; choose one")
         chosen = set() if self.protocol == "official-test" else set((self.validation or {})[fold])
-        folder = self.dataset_dir.absolute()
+        folder = DatasetFolder(self.dataset_dir.absolute(), self.allow_links)
         parts: Part = {"train": [], "validation": [], "test": []}
         for row, item in enumerate((*self.training, *self.test)):
             group = {"group": item.group or item.id} if self.has_groups else {}
@@ -184,10 +191,10 @@ class FoldList(_Strict):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _as_dict(item: TestItem, row: int, folder: Path) -> dict[str, Any]:
+def _as_dict(item: TestItem, row: int, folder: DatasetFolder) -> dict[str, Any]:
     return {
         "id": item.id,
-        "image": str(folder / text_to_path(item.image)),
+        "image": str(folder.locate(item.image)),
         "label": item.label if isinstance(item.label, int) else np.array(item.label, dtype=np.int64),
         "row": row,
     }
@@ -198,10 +205,9 @@ def build_fold_list(
     samples: Sequence[Sample],
     folds: Folds,
     sources: Sequence[Source],
-    dataset_dir: Path,
+    folder: DatasetFolder,
     path: Path,
     count_mismatch: Sequence[str] = (),
-    allow_links: bool = False,
 ) -> FoldList:
     """Put a card, its samples and their folds together as a list, with its digest."""
     training = [_training_item(sample, folds) for sample in samples if sample.id in folds.fold]
@@ -212,7 +218,7 @@ def build_fold_list(
     ]
     draft = FoldList(
         path=path,
-        dataset_dir=dataset_dir,
+        dataset_dir=folder.root,
         name=card.name,
         description=card.description,
         licence=card.license.name,
@@ -227,7 +233,7 @@ def build_fold_list(
         seed=folds.seed,
         protocol=folds.protocol,
         reading=card.reading_arguments(),
-        allow_links=allow_links,
+        allow_links=folder.allow_links,
         count_mismatch=tuple(count_mismatch),
         sources=tuple(sources),
         digest="",

@@ -15,32 +15,13 @@ from typing import Literal
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from medmamba_monai.cards.layouts import Split
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.data.samples import Sample
 
 Protocol = Literal["official-test", "cross-validation"]
 
 _ATTEMPTS = 10  # chance may leave a rare label out of a fold, though other folds would have it
 VALIDATION_PARTS = 10  # without an official test split, a tenth of the training images selects the checkpoint
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One image and what is known of it.
-
-    Attributes:
-        id: stable name, used wherever results are reported; never a path.
-        image: file relative to the dataset folder, or ``file.npz#key[index]``.
-        label: index of the class; for a multi-label task a 0 or 1 for each class.
-        split: official split, None where there is none.
-        group: samples of one group (a patient, a lesion, copies of one image) stay in one fold; None stands alone.
-    """
-
-    id: str
-    image: str
-    label: int | tuple[int, ...]
-    split: Split | None = None
-    group: str | None = None
 
 
 @dataclass(frozen=True)

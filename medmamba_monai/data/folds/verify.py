@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from medmamba_monai.core.documents import join_inside, path_to_text, text_to_path
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import FrameReference, format_path
 from medmamba_monai.data.find.download import compute_md5
@@ -23,7 +22,7 @@ def verify_sources(folds: FoldList) -> None:
     Raises:
         UserError: a file is missing, has other content, leaves the dataset folder, or is new in a folder of slices.
     """
-    places = [join_inside(folds.dataset_dir, name, folds.allow_links) for name in sorted(set(_files(folds)))]
+    places = [folds.folder.find(name) for name in sorted(set(_files(folds)))]
     for source in folds.sources:
         _verify_source(folds, source)
     listed = {source.path for source in folds.sources}
@@ -42,7 +41,7 @@ def verify_npz_labels(folds: FoldList) -> None:
         reference = NpzReference.parse(item.image)
         if reference is None:
             continue
-        path, key = folds.dataset_dir / text_to_path(reference.file), reference.key.replace("_images", "_labels")
+        path, key = folds.folder.locate(reference.file), reference.key.replace("_images", "_labels")
         labels = read_npz_array(path, key)
         found = labels[reference.index].ravel().tolist() if reference.index < len(labels) else "no such image"
         if found != ([item.label] if isinstance(item.label, int) else list(item.label)):
@@ -59,7 +58,7 @@ def _files(folds: FoldList) -> Iterable[str]:
 
 
 def _verify_source(folds: FoldList, source: Source) -> None:
-    file = join_inside(folds.dataset_dir, source.path, folds.allow_links)
+    file = folds.folder.find(source.path)
     if not file.is_file():
         raise UserError(f"{file}: is in {folds.path}, but does not exist; set dataset_dir, or run prepare again")
     size = file.stat().st_size
@@ -72,7 +71,7 @@ def _verify_source(folds: FoldList, source: Source) -> None:
 def _verify_series(folds: FoldList, folder: Path, listed: set[str]) -> None:
     """A slice that comes later changes the volume, though no file of the list changes; one that goes is missing."""
     for file in select_image_files(sorted(folder.iterdir())):
-        if path_to_text(file.relative_to(folds.dataset_dir)) not in listed:
+        if folds.folder.to_text(file) not in listed:
             raise UserError(
                 f"{format_path(file)}: is new in a folder of slices, {folds.path} was made without it; move it "
                 "away, or run "

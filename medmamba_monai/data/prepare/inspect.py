@@ -7,16 +7,14 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
-from medmamba_monai.core.documents import text_to_path
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.parallel import map_images
-from medmamba_monai.data.counts import list_labels
-from medmamba_monai.data.folds.make import Sample
+from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.prepare.near_duplicates import compute_fingerprint, find_near_duplicates
+from medmamba_monai.data.samples import Sample, list_labels
 from medmamba_monai.images.raw_image import ImageFacts
 
 _SHOWN_ERRORS = 10
@@ -69,7 +67,7 @@ class Look:
 
 def inspect_images(
     samples: Sequence[Sample],
-    dataset_dir: Path,
+    folder: DatasetFolder,
     read: Callable[[str], tuple[torch.Tensor, ImageFacts]],
     look_for_near: bool = False,
 ) -> Inspection:
@@ -77,7 +75,7 @@ def inspect_images(
 
     Args:
         samples: the images.
-        dataset_dir: folder that they are relative to.
+        folder: where they are.
         read: from a path to pixels and facts, raising UserError.
         look_for_near: whether to look for pictures that are nearly the same.
 
@@ -87,7 +85,7 @@ def inspect_images(
 
     def look(sample: Sample) -> Look:
         try:
-            pixels, facts = read(str(dataset_dir / text_to_path(sample.image)))
+            pixels, facts = read(str(folder.locate(sample.image)))
         except UserError as error:
             return Look(error=str(error))
         size = " x ".join(str(length) for length in pixels.shape[1:])

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from medmamba_monai.cards.card import DatasetCard, load_card
-from medmamba_monai.core.documents import text_to_path
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_json
 from medmamba_monai.core.names import format_path
 from medmamba_monai.data.counts import check_counts
-from medmamba_monai.data.find.download import compute_md5
+from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.layouts import drop_leaks, find_data
 from medmamba_monai.data.folds.fold_list import FoldList, Source, build_fold_list, read_fold_list
 from medmamba_monai.data.folds.make import join_groups, make_folds
@@ -60,10 +59,10 @@ def prepare_dataset(
             already there.
     """
     card = card if isinstance(card, DatasetCard) else load_card(card)
-    dataset_dir, data_list = Path(dataset_dir), Path(data_list)
+    folder, data_list = DatasetFolder(Path(dataset_dir), allow_links), Path(data_list)
     if data_list.is_dir():
         raise UserError(f"data_list: {data_list} is a folder; give the file to write, e.g. {data_list / 'folds.json'}")
-    found = find_data(card, dataset_dir, source_file, download, allow_links)
+    found = find_data(card, folder, source_file, download)
     mismatch = check_counts(card, found.samples, allow_count_mismatch)
     if card.official_test and not any(sample.split == "test" for sample in found.samples):
         raise UserError(
@@ -71,21 +70,20 @@ def prepare_dataset(
         )
     read = ReadImage(card.channels, card.spatial_dims, **card.reading.arguments())
     groups = len({sample.group for sample in found.samples} - {None})
-    inspection = inspect_images(found.samples, dataset_dir, read.read_with_facts, near_duplicates)
+    inspection = inspect_images(found.samples, folder, read.read_with_facts, near_duplicates)
     found = drop_leaks(card, replace(found, samples=tuple(join_groups(found.samples, inspection.duplicates))))
     samples = found.samples
     folds = make_folds(samples, num_folds, seed, card.class_names)
-    sources = _sources(found.files, dataset_dir)
-    made = build_fold_list(card, samples, folds, sources, dataset_dir, data_list, mismatch, allow_links)
+    sources = _describe_sources(found.files, folder)
+    made = build_fold_list(card, samples, folds, sources, folder, data_list, mismatch)
     report = build_report(card, made, found, inspection, groups)
     print(*map(format_path, describe_report(card, report).splitlines()), sep="\n", flush=True)
     _save(made, report, overwrite)
     return made
 
 
-def _sources(files: Iterable[str], dataset_dir: Path) -> list[Source]:
-    paths = ((file, dataset_dir / text_to_path(file)) for file in files)
-    return [Source(path=file, bytes=path.stat().st_size, md5=compute_md5(path)) for file, path in paths]
+def _describe_sources(files: Iterable[str], folder: DatasetFolder) -> list[Source]:
+    return [Source(path=file, bytes=folder.locate(file).stat().st_size, md5=folder.compute_md5(file)) for file in files]
 
 
 def _save(made: FoldList, report: dict[str, Any], overwrite: bool) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from medmamba_monai.cards.card import DatasetCard
-from medmamba_monai.data.counts import count_labels, list_labels
+from medmamba_monai.data.counts import count_labels
 from medmamba_monai.data.find.found import FoundData
 from medmamba_monai.data.folds.fold_list import FoldList
-from medmamba_monai.data.folds.make import Sample
 from medmamba_monai.data.prepare.inspect import Inspection, uses_little
+from medmamba_monai.data.samples import Sample, list_labels
 
 REPORT_NAME = "prepare_report.json"
 

@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 from medmamba_monai.cards.card import DatasetCard, check_card, comparable
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.data.counts import list_labels
+from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.found import FoundData, quote_names
 from medmamba_monai.data.find.layouts import find_data
 from medmamba_monai.data.propose.first_look import FirstLook, choose_patient_tag, look_at, read_modality
 from medmamba_monai.data.propose.layout import Labels, ProposedLayout, make_order_key, propose_layout
 from medmamba_monai.data.propose.reading import propose_reading, try_reading
+from medmamba_monai.data.samples import list_labels
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,14 @@ def propose_card(name: str, images: Path, labels: Labels, options: Options) -> P
     Raises:
         UserError: there are no images, they cannot be read, or no label can be found for them.
     """
-    look = look_at(images, options.spatial_dims, options.allow_links)
+    look = look_at(DatasetFolder(images, options.allow_links), options.spatial_dims)
     remarks = list(look.remarks)
     reading = propose_reading(look, options.reading, remarks)
     tag = None if labels.names_groups else choose_patient_tag(look, options.group_tag, remarks)
     proposed = propose_layout(images, labels, tag)
     fields = _fields(name, look, proposed, options) | {"reading": reading}
     card = check_card(fields | {"how_to_obtain": "Correct the table, or --images."}, f"the card of {name}")
-    found = find_data(card, proposed.dataset_dir, fetch=False, allow_links=options.allow_links, unpack=False)
+    found = find_data(card, DatasetFolder(proposed.dataset_dir, options.allow_links), fetch=False, unpack=False)
     try_reading(card, look)
     card = check_card(fields | {"expected_counts": _counts(card, found)}, f"the card of {name}")
     order = ", ".join(f"{index}: {label}" for index, label in enumerate(card.class_names))

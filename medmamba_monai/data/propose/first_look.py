@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from medmamba_monai.core.documents import text_to_path
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.data.find.image_files import ImageFile, Listing, list_image_files
+from medmamba_monai.data.find.dataset_folder import DatasetFolder
+from medmamba_monai.data.find.image_files import ImageFile, Listing
 from medmamba_monai.images.dicom.tags import read_tag
 from medmamba_monai.images.kinds import looks_like_dicom
 from medmamba_monai.images.raw_image import FileFormat, ImageFacts
@@ -38,7 +38,7 @@ class FirstLook:
         remarks: what a user should know of it.
     """
 
-    folder: Path
+    folder: DatasetFolder
     spatial_dims: int
     listing: Listing
     opened: tuple[ImageFile, ...]
@@ -47,31 +47,30 @@ class FirstLook:
 
     def path(self, image: ImageFile) -> Path:
         """Where an image is: a file, or a folder of slices."""
-        return self.folder / text_to_path(image.source)
+        return self.folder.locate(image.source)
 
     def first_file(self, image: ImageFile) -> Path:
         """The file of an image, or the first of its slices."""
-        return self.folder / text_to_path(image.files[0])
+        return self.folder.locate(image.files[0])
 
 
-def look_at(folder: Path, spatial_dims: int | None = None, allow_links: bool = False) -> FirstLook:
+def look_at(folder: DatasetFolder, spatial_dims: int | None = None) -> FirstLook:
     """Open some of the images in a folder.
 
     Args:
         folder: where they are, at any depth.
         spatial_dims: 2 or 3 where that is known; by default 3 where most files are volumes or most folders are series.
-        allow_links: whether links may lead out of the folder.
 
     Raises:
         UserError: there are no images, some cannot be opened, or pictures and scans are mixed.
     """
-    if not folder.is_dir():
+    if not folder.exists():
         raise UserError(f"--images {folder}: there is no such folder")
-    flat = list_image_files(folder, folder, allow_links=allow_links)
+    flat = folder.list_images()
     if not flat.images:
         raise UserError(f"--images {folder}: holds no image that can be read")
     dims, why = (spatial_dims, "as said") if spatial_dims else _spatial_dims(folder, flat)
-    listing = flat if dims == 2 else list_image_files(folder, folder, dims, allow_links=allow_links)
+    listing = flat if dims == 2 else folder.list_images(None, dims)
     opened = _spread(listing.images)
     look = FirstLook(folder, dims, listing, opened, (), ())
     if dims == 3:
@@ -83,15 +82,15 @@ def look_at(folder: Path, spatial_dims: int | None = None, allow_links: bool = F
     return replace(look, facts=facts, remarks=remarks)
 
 
-def _spatial_dims(folder: Path, flat: Listing) -> tuple[int, str]:
+def _spatial_dims(folder: DatasetFolder, flat: Listing) -> tuple[int, str]:
     """3 where the first file is a volume, or where most folders hold the slices of one series."""
-    first = folder / text_to_path(flat.images[0].files[0])
+    first = folder.locate(flat.images[0].files[0])
     if first.name.lower().endswith((".nii", ".nii.gz", ".hdr")):
         deep = sum(length > 1 for length in describe_image(str(first), 3).shape) > 2
         return (3, "NIfTI volumes") if deep else (2, "NIfTI files of one slice")
     folders: dict[Path, list[Path]] = defaultdict(list)
     for image in flat.images:
-        path = folder / text_to_path(image.files[0])
+        path = folder.locate(image.files[0])
         folders[path.parent].append(path)
     series = sum(_is_series(paths) for paths in folders.values())
     if 2 * series <= len(folders):

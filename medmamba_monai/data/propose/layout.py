@@ -14,8 +14,8 @@ from medmamba_monai.cards.card import comparable
 from medmamba_monai.cards.layouts import SPLIT_SPELLINGS, Split
 from medmamba_monai.core.documents import is_hidden, path_to_text
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.found import quote_names
-from medmamba_monai.data.find.image_files import list_image_files
 from medmamba_monai.data.find.tables import Row, read_table
 
 _NOT_A_SPLIT = {"set", "data", "dataset", "images", "split"}
@@ -141,7 +141,7 @@ def _hint(images: Path, names: list[str]) -> str:
 def _folder_names(folder: Path) -> tuple[list[str], list[str]]:
     """Names of the folders that hold images, and of those that hold none; sorted."""
     entries = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not is_hidden(Path(entry.name)))
-    holding = [entry.name for entry in entries if list_image_files(folder, entry, allow_links=True).images]
+    holding = [entry.name for entry in entries if DatasetFolder(folder, allow_links=True).list_images(entry).images]
     return holding, [entry.name for entry in entries if entry.name not in holding]
 
 
@@ -207,7 +207,7 @@ def _separator(table: Path, encoding: str) -> str:
 
 def _suffix(images: Path, rows: list[Row], column: str) -> str:
     """What the column leaves out of the file names: nothing, or the one suffix that all images have."""
-    files = list_image_files(images, images).images
+    files = DatasetFolder(images).list_images().images
     names = {Path(image.files[0]).name.casefold() for image in files}
     first = Path(rows[0][column].replace("\\", "/")).name.casefold()
     if first in names or (images / rows[0][column]).exists():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from typing import Any
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.selective_scan.directions import scan_orders
+from medmamba_monai.selective_scan.inputs import ScanInputs
 from medmamba_monai.selective_scan.numba.backward import Gradient, backward_kernel
 from medmamba_monai.selective_scan.numba.forward import CHUNK, TILE, Scan, forward_kernel
 from medmamba_monai.selective_scan.numba.vector import LANES
@@ -31,44 +32,23 @@ config: Any = numba.config
 LOG2_E = 1 / math.log(2)
 
 
-def forward(
-    u: Tensor,
-    projected: Tensor,
-    dt_weight: Tensor,
-    dt_bias: Tensor,
-    A: Tensor,
-    D: Tensor,
-    spatial_shape: Sequence[int],
-    save_states: bool,
-    delta: Tensor | None = None,
-    softplus: bool = True,
-) -> tuple[Tensor, Tensor]:
-    """Return y and the state before every chunk: see :class:`medmamba_monai.selective_scan.operator.Kernel`."""
-    states = u.new_empty(states_shape(u, A) if save_states else [0] * 6)
+def forward(inputs: ScanInputs, save_states: bool) -> tuple[Tensor, Tensor]:
+    """Return y and the state before every chunk, as :class:`~medmamba_monai.selective_scan.backend.Backend` says."""
+    u = inputs.u
+    states = u.new_empty(states_shape(inputs) if save_states else [0] * 6)
     with kernel_threads():
-        scan = _lay_out(u, projected, dt_weight, dt_bias, A, D, spatial_shape, delta, softplus)
+        scan = _lay_out(inputs)
         y = u.new_empty(scan.u.shape)
         forward_kernel(*scan, y.numpy(), states.numpy())
     return _unblock(y, u.shape[2]), states if save_states else u.new_empty(0)
 
 
-def backward(
-    grad_y: Tensor,
-    states: Tensor,
-    u: Tensor,
-    projected: Tensor,
-    dt_weight: Tensor,
-    dt_bias: Tensor,
-    A: Tensor,
-    D: Tensor,
-    spatial_shape: Sequence[int],
-    delta: Tensor | None = None,
-    softplus: bool = True,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None]:
-    """Return the seven gradients, from the inputs and the states that :func:`forward` saved."""
-    (batch, _, channels), (_, _, rank), size = u.shape, dt_weight.shape, A.shape[2]
+def backward(grad_y: Tensor, states: Tensor, inputs: ScanInputs) -> tuple[Tensor, ...]:
+    """Return the gradient of each of ``inputs.tensors``, from them and the states that :func:`forward` saved."""
+    u, rank, size = inputs.u, inputs.rank, inputs.state_size
+    batch, _, channels = u.shape
     with kernel_threads():
-        scan = _lay_out(u, projected, dt_weight, dt_bias, A, D, spatial_shape, delta, softplus)
+        scan = _lay_out(inputs)
         grad = Gradient(
             u=u.new_empty(scan.u.shape),
             projected=u.new_empty(_groups(batch, scan.u.shape[2]), *scan.projected.shape),
@@ -76,47 +56,39 @@ def backward(
             parameters=u.new_zeros(batch, *scan.parameters.shape),
         )
         parts = (part.numpy() for part in grad)
-        backward_kernel(*scan, _dt_rows(dt_weight), states.numpy(), _block(grad_y).numpy(), *parts)
+        backward_kernel(*scan, _dt_rows(inputs.dt_weight), states.numpy(), _block(grad_y).numpy(), *parts)
     grad_projected = grad.projected.sum(0) if len(grad.projected) > 1 else grad.projected[0]
     parameters = _unblock(grad.parameters.sum(0).transpose(1, 2), channels)
     grad_bias, grad_skip, rates, weights = parameters.split([1, 1, _padded(size), rank], dim=1)
-    return (
+    gradients = (
         _unblock(grad.u, channels),
         _unpad_states(grad_projected, rank, size),
         _own(weights.mT),
         _own(grad_bias[:, 0]),
         _own(rates[:, :size].mT),
         _own(grad_skip[:, 0]),
-        None if delta is None else _unblock(grad.delta, channels),
     )
+    return gradients if inputs.delta is None else (*gradients, _unblock(grad.delta, channels))
 
 
-def states_shape(u: Tensor, A: Tensor) -> list[int]:
+def states_shape(inputs: ScanInputs) -> list[int]:
     """Return the shape (B, K, chunks, blocks, N, V) of the states that :func:`forward` saves."""
-    (batch, length, channels), (directions, _, size) = u.shape, A.shape
-    return [batch, directions, -(-length // CHUNK), -(-channels // LANES), _padded(size), LANES]
+    batch, length, channels = inputs.u.shape
+    chunks, blocks = -(-length // CHUNK), -(-channels // LANES)
+    return [batch, inputs.directions, chunks, blocks, _padded(inputs.state_size), LANES]
 
 
-def _lay_out(
-    u: Tensor,
-    projected: Tensor,
-    dt_weight: Tensor,
-    dt_bias: Tensor,
-    A: Tensor,
-    D: Tensor,
-    spatial_shape: Sequence[int],
-    delta: Tensor | None,
-    softplus: bool,
-) -> Scan:
-    """Bring the operator's inputs into the layout of :class:`Scan`."""
-    rank, size = dt_weight.shape[2], A.shape[2]
+def _lay_out(inputs: ScanInputs) -> Scan:
+    """Bring the inputs into the layout of :class:`Scan`."""
+    u, projected, dt_weight, dt_bias, A, D, spatial_shape, delta, softplus = inputs
+    size = inputs.state_size
     rates = F.pad(A, [0, -size % TILE]) * LOG2_E
     parameters = torch.cat([dt_bias[:, None], D[:, None], rates.mT, dt_weight.mT], dim=1)
     return Scan(
         order=_order(tuple(spatial_shape))[: len(dt_bias)],
         softplus=softplus,
         u=_block(u).numpy(),
-        projected=_pad_states(projected, rank, size).numpy(),
+        projected=_pad_states(projected, inputs.rank, size).numpy(),
         delta=(u.new_empty([0] * 5) if delta is None else _block(delta)).numpy(),
         parameters=_block(parameters).transpose(1, 2).contiguous().numpy(),
     )

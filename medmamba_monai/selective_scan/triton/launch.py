@@ -9,7 +9,6 @@ With TRITON_INTERPRET=1 in the environment before this module is imported, the s
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ import triton
 from torch import Tensor
 
 from medmamba_monai.selective_scan.directions import scan_orders
+from medmamba_monai.selective_scan.inputs import ScanInputs
 from medmamba_monai.selective_scan.triton.backward import LANES, backward_kernel
 from medmamba_monai.selective_scan.triton.forward import forward_kernel
 
@@ -53,31 +53,12 @@ def launch_config() -> LaunchConfig:
     return LaunchConfig()
 
 
-def forward(
-    u: Tensor,
-    projected: Tensor,
-    dt_weight: Tensor,
-    dt_bias: Tensor,
-    A: Tensor,
-    D: Tensor,
-    spatial_shape: Sequence[int],
-    save_states: bool,
-    delta: Tensor | None = None,
-    softplus: bool = True,
-) -> tuple[Tensor, Tensor]:
-    """Return y and the state before every chunk: see :class:`medmamba_monai.selective_scan.operator.Kernel`.
+def forward(inputs: ScanInputs, save_states: bool) -> tuple[Tensor, Tensor]:
+    """Return y and the state before every chunk, as :class:`~medmamba_monai.selective_scan.backend.Backend` says.
 
     Args:
-        u: (B, L, C), as ``projected`` and ``delta`` of dtype float32, float16 or bfloat16.
-        projected: (B, L, K, R + 2 * N), K at most 2 * len(spatial_shape): the first K directions are scanned.
-        dt_weight: (K, C, R), as all below float32; R may be 0.
-        dt_bias: (K, C).
-        A: (K, C, N).
-        D: (K, C).
-        spatial_shape: size of each axis.
+        inputs: ``u``, ``projected`` and ``delta`` in float32, float16 or bfloat16, all others in float32.
         save_states: whether the backward pass will want the states.
-        delta: (B, L, K, C) to add to the raw step sizes.
-        softplus: whether step sizes are the softplus of raw step sizes, or these themselves.
 
     Returns:
         y (B, L, C) and states, both float32; states is empty if it is not saved.
@@ -85,16 +66,17 @@ def forward(
     Raises:
         ValueError: if ``projected`` has 2**31 numbers an image or more.
     """
+    u, directions = inputs.u, inputs.directions
     batch, length, channels = u.shape
-    states = u.new_empty(states_shape(u, A) if save_states else [0], dtype=torch.float32)
+    states = u.new_empty(states_shape(inputs) if save_states else [0], dtype=torch.float32)
     config = launch_config()
-    walk = _walk(u, A, spatial_shape)
-    y = u.new_empty(batch, A.shape[0], length, channels, dtype=torch.float32)
-    inputs = _lay_out(u, projected, delta, dt_weight, dt_bias, A, D)
-    programs = batch * A.shape[0] * -(-channels // config.forward_block)
+    walk = _walk(inputs)
+    y = u.new_empty(batch, directions, length, channels, dtype=torch.float32)
+    arrays = _lay_out(inputs)
+    programs = batch * directions * -(-channels // config.forward_block)
     with torch.cuda.device_of(u):
         forward_kernel[(programs,)](
-            *inputs,
+            *arrays,
             walk.order,
             y,
             states,
@@ -105,37 +87,29 @@ def forward(
             channels,
             BLOCK=config.forward_block,
             SAVE=save_states,
-            **_constants(inputs, A, delta, softplus, config),
+            **_constants(inputs, arrays, config),
         )
     return y.sum(1), states
 
 
-def backward(
-    grad_y: Tensor,
-    states: Tensor,
-    u: Tensor,
-    projected: Tensor,
-    dt_weight: Tensor,
-    dt_bias: Tensor,
-    A: Tensor,
-    D: Tensor,
-    spatial_shape: Sequence[int],
-    delta: Tensor | None = None,
-    softplus: bool = True,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None]:
-    """Return the gradients of u, projected, dt_weight, dt_bias, A, D and delta (None if it is), each in its dtype.
+def backward(grad_y: Tensor, states: Tensor, inputs: ScanInputs) -> tuple[Tensor, ...]:
+    """Return the gradient of each of ``inputs.tensors``, in its dtype.
 
-    Args are those of :func:`forward`, ``states`` what it saved, and ``grad_y`` (B, L, C) float32.
+    Args:
+        grad_y: (B, L, C) float32.
+        states: what :func:`forward` saved.
+        inputs: as for :func:`forward`.
     """
+    u, delta, directions, size = inputs.u, inputs.delta, inputs.directions, inputs.state_size
     batch, length, channels = u.shape
-    (directions, _, size), rank = A.shape, dt_weight.shape[2]
     config = launch_config()
     blocks = -(-channels // LANES.value)
-    walk = _walk(u, A, spatial_shape)
-    inputs = _lay_out(u, projected, delta, dt_weight, dt_bias, A, D)
-    padded_rank = inputs.dt_weight.shape[1]
+    walk = _walk(inputs)
+    arrays = _lay_out(inputs)
+    padded_rank = arrays.dt_weight.shape[1]
+    padding = padded_rank - inputs.rank
     grad_u = states.new_empty(batch, directions, length, channels)
-    grad_projected = states.new_empty(blocks, *inputs.projected.shape)
+    grad_projected = states.new_empty(blocks, *arrays.projected.shape)
     grad_delta = None if delta is None else torch.empty_like(delta, memory_format=torch.contiguous_format)
     grad_dt_weight = states.new_zeros(batch, directions, padded_rank, channels)
     grad_dt_bias, grad_D = (states.new_empty(batch, directions, channels) for _ in range(2))
@@ -144,7 +118,7 @@ def backward(
         backward_kernel[(batch * directions * blocks,)](
             grad_y.contiguous(),
             states,
-            *inputs,
+            *arrays,
             walk.order,
             grad_u,
             grad_projected,
@@ -160,26 +134,26 @@ def backward(
             batch,
             length,
             channels,
-            **_constants(inputs, A, delta, softplus, config),
+            **_constants(inputs, arrays, config),
         )
-    return (
+    gradients = (
         grad_u.sum(1).to(u.dtype),
-        grad_projected[..., padded_rank - rank :].sum(0).to(projected.dtype),
-        grad_dt_weight[:, :, padded_rank - rank :].sum(0).mT.contiguous(),
+        grad_projected[..., padding:].sum(0).to(inputs.projected.dtype),
+        grad_dt_weight[:, :, padding:].sum(0).mT.contiguous(),
         grad_dt_bias.sum(0),
         grad_A.sum(0).mT.contiguous(),
         grad_D.sum(0),
-        grad_delta,
     )
+    return gradients if grad_delta is None else (*gradients, grad_delta)
 
 
-def states_shape(u: Tensor, A: Tensor) -> list[int]:
+def states_shape(inputs: ScanInputs) -> list[int]:
     """Return the shape (B, K, chunks, N, C) of the states that :func:`forward` saves."""
-    (batch, length, channels), (directions, _, size) = u.shape, A.shape
-    return [batch, directions, -(-length // CHUNK), size, channels]
+    batch, length, channels = inputs.u.shape
+    return [batch, inputs.directions, -(-length // CHUNK), inputs.state_size, channels]
 
 
-class Inputs(NamedTuple):
+class Arrays(NamedTuple):
     """Inputs as both kernels take them, contiguous; ``forward.forward_kernel`` gives the shapes."""
 
     u: Tensor
@@ -191,15 +165,14 @@ class Inputs(NamedTuple):
     skip: Tensor
 
 
-def _lay_out(
-    u: Tensor, projected: Tensor, delta: Tensor | None, dt_weight: Tensor, dt_bias: Tensor, A: Tensor, D: Tensor
-) -> Inputs:
-    """Bring the inputs into the layout of :class:`Inputs`.
+def _lay_out(inputs: ScanInputs) -> Arrays:
+    """Bring the inputs into the layout of :class:`Arrays`.
 
     The rank is padded in front to a multiple of 4, so that a thread loads four numbers of a row at once, and rows are
     made float32, because a kernel would convert each number once for every channel.
     """
-    padding = -dt_weight.shape[2] % 4
+    u, projected, dt_weight, dt_bias, A, D, _, delta, _ = inputs
+    padding = -inputs.rank % 4
     *leading, columns = projected.shape
     check_offsets(leading[1], leading[2], padding + columns)
     if padding or projected.dtype != torch.float32:
@@ -207,7 +180,7 @@ def _lay_out(
         padded[..., padding:] = projected
         projected = padded
     u = u.contiguous()
-    return Inputs(
+    return Arrays(
         u,
         projected.contiguous(),
         u if delta is None else delta.contiguous(),
@@ -227,15 +200,15 @@ def check_offsets(length: int, directions: int, columns: int) -> None:
         )
 
 
-def _constants(inputs: Inputs, A: Tensor, delta: Tensor | None, softplus: bool, config: LaunchConfig) -> dict[str, Any]:
+def _constants(inputs: ScanInputs, arrays: Arrays, config: LaunchConfig) -> dict[str, Any]:
     """Return what the kernels are compiled for, and how."""
     return {
-        "DIRECTIONS": A.shape[0],
-        "RANK": inputs.dt_weight.shape[1],
-        "STATE_SIZE": A.shape[2],
+        "DIRECTIONS": inputs.directions,
+        "RANK": arrays.dt_weight.shape[1],
+        "STATE_SIZE": inputs.state_size,
         "CHUNK": CHUNK,
-        "HAS_DELTA": delta is not None,
-        "SOFTPLUS": softplus,
+        "HAS_DELTA": inputs.delta is not None,
+        "SOFTPLUS": inputs.softplus,
         "PREFETCH": inputs.u.is_cuda and not triton.knobs.runtime.interpret,
         "num_warps": 1,
         "maxnreg": config.max_registers,
@@ -256,9 +229,10 @@ class Walk(NamedTuple):
     chunks: int
 
 
-def _walk(u: Tensor, A: Tensor, spatial_shape: Sequence[int]) -> Walk:
-    length, chunks = u.shape[1], -(-u.shape[1] // CHUNK)
-    order = _padded_order(tuple(spatial_shape), A.shape[0], CHUNK, u.device)
+def _walk(inputs: ScanInputs) -> Walk:
+    length = inputs.u.shape[1]
+    chunks = -(-length // CHUNK)
+    order = _padded_order(tuple(inputs.spatial_shape), inputs.directions, CHUNK, inputs.u.device)
     return Walk(order, chunks * CHUNK - length, chunks)
 
 

@@ -1,4 +1,4 @@
-"""MONAI's early stopping, wired from JSON and resumable."""
+"""Early stopping, MONAI's own, wired from JSON and resumable."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class EarlyStop:
         return self.patience > 0 and self.state_dict()["counter"] >= self.patience
 
     def state_dict(self) -> dict[str, Any]:
-        """Counter and best score."""
+        """Return counter and best score."""
         return dict(self._ignite_handler.state_dict())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -43,11 +43,11 @@ class FiniteLoss:
         in_epoch = (state.iteration - 1) % (state.epoch_length or state.iteration) + 1
         raise TrainingDiverged(
             f"the loss is {loss.item()} in epoch {state.epoch}, batch {in_epoch} (samples "
-            f"{self._samples(state.batch)}). The last good checkpoint is kept. Look at these images, or "
+            f"{self._name_samples(state.batch)}). The last good checkpoint is kept. Look at these images, or "
             "lower --learning_rate and start again."
         )
 
-    def _samples(self, batch: Any) -> str:
+    def _name_samples(self, batch: Any) -> str:
         ids = [str(name) for name in batch[self.id_key]] if self.id_key in batch else ["without ids"]
         shown = ", ".join(ids[:8])
         return shown if len(ids) <= 8 else f"{shown} and {len(ids) - 8} more"

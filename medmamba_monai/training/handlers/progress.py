@@ -1,4 +1,4 @@
-"""How far a training is and how long it still takes, as plain lines that also read well in a log file."""
+"""The progress of a training and the time it still takes, in plain lines that also read well in a log file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from monai.engines import Evaluator, Trainer
 
 
 def format_seconds(seconds: float) -> str:
-    """A duration for people: ``42 s``, ``3 min 05 s`` or ``2 h 07 min``."""
+    """Format a duration for people: ``42 s``, ``3 min 05 s`` or ``2 h 07 min``."""
     whole = max(round(seconds), 0)
     if whole < 60:
         return f"{whole} s"
@@ -45,17 +45,17 @@ class EpochProgress:
         """Attach to a trainer, after `ValidationHandler`; in a distributed training only the first process prints."""
         if idist.get_rank() > 0:
             return
-        engine.add_event_handler(Events.EPOCH_STARTED, self.epoch_started)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self.iteration_completed)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self.epoch_completed)
+        engine.add_event_handler(Events.EPOCH_STARTED, self.start_epoch)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.report_batch)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.report_epoch)
 
-    def epoch_started(self, engine: Trainer) -> None:
+    def start_epoch(self, engine: Trainer) -> None:
         """Start the clock; before the first epoch, note how long this process took to get there."""
         self._epoch_began = self._printed = time.perf_counter()
         if self._startup is None:
             self._startup = time.time() - psutil.Process().create_time()
 
-    def iteration_completed(self, engine: Trainer) -> None:
+    def report_batch(self, engine: Trainer) -> None:
         """Print a line if the last one is long ago."""
         now = time.perf_counter()
         if now - self._printed < self.interval:
@@ -66,16 +66,16 @@ class EpochProgress:
         left = (now - self._epoch_began) / done * (state.epoch_length - done)
         self._print(engine, f"batch {done} of {state.epoch_length}, epoch ends in {format_seconds(left)}")
 
-    def epoch_completed(self, engine: Trainer) -> None:
+    def report_epoch(self, engine: Trainer) -> None:
         """Print the epoch's metrics and the time left."""
         self._durations.append(time.perf_counter() - self._epoch_began)
         values = {name.replace("_", " "): value for name, value in engine.state.metrics.items()}
         if self.evaluator.state.epoch == engine.state.epoch:
             values |= {name.replace("_", " "): value for name, value in self.evaluator.state.metrics.items()}
         numbers = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
-        self._print(engine, f"{numbers}  [{format_seconds(self._durations[-1])}]  {self._time_left(engine)}")
+        self._print(engine, f"{numbers}  [{format_seconds(self._durations[-1])}]  {self._format_time_left(engine)}")
 
-    def _time_left(self, engine: Trainer) -> str:
+    def _format_time_left(self, engine: Trainer) -> str:
         mean = sum(self._durations) / len(self._durations)
         here = mean * (engine.state.max_epochs - engine.state.epoch)
         if not self.trainings_after:

@@ -1,4 +1,4 @@
-"""A checkpoint that survives crashes and full disks, and from which training goes on bit for bit."""
+"""Resumable checkpoints: they survive crashes and full disks, and training goes on from them bit for bit."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ FORMAT = 1
 _NAME = re.compile(r"checkpoint_epoch=(\d+)\.pt$")
 
 
-def checkpoint_files(directory: str | Path) -> list[Path]:
-    """The checkpoints in a folder, oldest epoch first."""
+def find_checkpoints(directory: str | Path) -> list[Path]:
+    """Return the checkpoints in a folder, oldest epoch first."""
     found = [
         (int(match[1]), path)
         for path in Path(directory).glob("checkpoint_epoch=*.pt")
@@ -87,7 +87,7 @@ class ResumableCheckpoint:
 
     def restore(self, engine: Trainer) -> None:
         """Go on from the newest readable checkpoint, if any."""
-        files = checkpoint_files(self.directory)
+        files = find_checkpoints(self.directory)
         if not self.resume:
             if idist.get_rank() == 0:
                 for path in files:
@@ -110,8 +110,8 @@ class ResumableCheckpoint:
         if self.evaluator.state.best_metric_epoch == engine.state.epoch:
             self._save_best(engine)
         path = self.directory / f"checkpoint_epoch={engine.state.epoch:04d}.pt"
-        write_torch(path, self._content(engine))
-        for old in checkpoint_files(self.directory)[: -self.keep]:
+        write_torch(path, self._collect(engine))
+        for old in find_checkpoints(self.directory)[: -self.keep]:
             old.unlink()
 
     def ensure_best(self, engine: Trainer) -> None:
@@ -128,7 +128,7 @@ class ResumableCheckpoint:
             {**self.description, "epoch": engine.state.epoch, "validation_score": metric},
         )
 
-    def _content(self, engine: Trainer) -> dict[str, Any]:
+    def _collect(self, engine: Trainer) -> dict[str, Any]:
         objects = {name: unwrap(item) if isinstance(item, nn.Module) else item for name, item in self.stateful.items()}
         return {
             "format": FORMAT,

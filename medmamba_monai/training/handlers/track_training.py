@@ -1,4 +1,4 @@
-"""What a training logs: parameters, tags, and metrics of each epoch."""
+"""The log of a training: parameters, tags, and metrics of each epoch."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ class TrackTraining:
         """Attach to a trainer; in a distributed training only the first process logs."""
         if idist.get_rank() > 0:
             return
-        engine.add_event_handler(Events.STARTED, self.started)
-        engine.add_event_handler(Events.EPOCH_STARTED, self.epoch_started)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self.iteration_completed)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self.epoch_completed)
-        engine.add_event_handler(Events.COMPLETED, self.completed)
-        engine.add_event_handler(Events.EXCEPTION_RAISED, self.exception_raised)
+        engine.add_event_handler(Events.STARTED, self.start_run)
+        engine.add_event_handler(Events.EPOCH_STARTED, self.start_clock)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.count_samples)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.log_epoch)
+        engine.add_event_handler(Events.COMPLETED, self.finish_run)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, self.record_exception)
 
-    def started(self, engine: Trainer) -> None:
+    def start_run(self, engine: Trainer) -> None:
         """Begin the run."""
         self.run.start()
         self.run.journal.log_params(self.parameters)
@@ -72,17 +72,17 @@ class TrackTraining:
         self.run.system_metrics.start()
         self.run.send()
 
-    def epoch_started(self, engine: Trainer) -> None:
+    def start_clock(self, engine: Trainer) -> None:
         """Start the clock."""
         self._began = time.perf_counter()
         self._samples = 0
 
-    def iteration_completed(self, engine: Trainer) -> None:
+    def count_samples(self, engine: Trainer) -> None:
         """Count samples; the epoch's training time ends with its last iteration, before validation begins."""
         self._samples += len(engine.state.output["label"]) * idist.get_world_size()
         self._seconds = time.perf_counter() - self._began
 
-    def epoch_completed(self, engine: SupervisedTrainer) -> None:
+    def log_epoch(self, engine: SupervisedTrainer) -> None:
         """Log the epoch."""
         values = {f"train/{name.removeprefix('train_')}": value for name, value in engine.state.metrics.items()}
         if self.evaluator.state.epoch == engine.state.epoch:
@@ -93,7 +93,7 @@ class TrackTraining:
         self.run.journal.log_metrics(values, engine.state.epoch)
         self.run.send(force=False)
 
-    def completed(self, engine: Trainer) -> None:
+    def finish_run(self, engine: Trainer) -> None:
         """Log the weights and end the run."""
         state = self.evaluator.state
         if state.best_metric_epoch > 0:
@@ -105,7 +105,7 @@ class TrackTraining:
         if self.finish:
             self.run.finish("FINISHED")
 
-    def exception_raised(self, engine: Engine, error: BaseException) -> None:
+    def record_exception(self, engine: Engine, error: BaseException) -> None:
         """Record that the run failed or was killed, then let the exception go on."""
         self.run.finish(choose_end_status(error))
         raise error

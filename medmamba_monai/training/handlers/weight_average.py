@@ -1,4 +1,4 @@
-"""The average of a network's weights over the last part of its training."""
+"""Average of a network's weights over the last part of its training."""
 
 from __future__ import annotations
 

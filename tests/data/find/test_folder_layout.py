@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.folder_layout import find_folders
 from medmamba_monai.data.find.found import FoundData
 from tests.helpers.small_data import folder_card
@@ -13,7 +14,7 @@ from tests.helpers.small_images import draw, write_dicom, write_table
 
 def found(folder: Path, layout: dict[str, object] | None = None, **changes: object) -> FoundData:
     card = folder_card(layout={"kind": "folders", **(layout or {})}, **changes)
-    return find_folders(card, card.layout, folder)
+    return find_folders(card, card.layout, DatasetFolder(folder))
 
 
 def draw_classes(folder: Path, names: tuple[str, ...] = ("cat", "dog"), count: int = 3) -> Path:
@@ -140,7 +141,7 @@ def test_links_that_leave_the_folder_are_followed_only_when_allowed(tmp_path: Pa
     with pytest.raises(UserError, match="is a link that leaves the dataset folder"):
         found(tmp_path / "data")
     card = folder_card()
-    assert len(find_folders(card, card.layout, tmp_path / "data", allow_links=True).samples) == 7
+    assert len(find_folders(card, card.layout, DatasetFolder(tmp_path / "data", allow_links=True)).samples) == 7
 
 
 def test_a_name_that_is_no_utf8_survives_the_list(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from medmamba_monai.cards.layouts import GroupTable
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.group_tables import make_position_key, read_groups
 from medmamba_monai.data.find.image_files import ImageFile
 from tests.helpers.small_images import write_table
@@ -20,7 +21,7 @@ def table(**changes: Any) -> GroupTable:
 
 def test_a_pattern_takes_the_patient_out_of_a_file_name(tmp_path: Path) -> None:
     write_table(tmp_path / "map.csv", "split,index,image_id\ntrain,0,00000013_005.png\nVAL,7,00000014_000.png\n")
-    groups = read_groups(table(group_pattern=r"^(\d+)_"), tmp_path)
+    groups = read_groups(table(group_pattern=r"^(\d+)_"), DatasetFolder(tmp_path))
     assert groups.by_position() == {make_position_key("train", 0): "00000013", make_position_key("val", 7): "00000014"}
 
 
@@ -28,15 +29,15 @@ def test_a_second_table_knows_the_lesion(tmp_path: Path) -> None:
     write_table(tmp_path / "map.csv", "split,index,image_id\ntrain,0,ISIC_1.jpg\ntest,0,ISIC_2.jpg\n")
     write_table(tmp_path / "below" / "ham.csv", "lesion_id,image_id\nL7,ISIC_1\nL7,ISIC_2\n")
     joined = table(join={"path": "ham.csv", "key_column": "image_id", "group_column": "lesion_id"})
-    groups = read_groups(joined, tmp_path)
+    groups = read_groups(joined, DatasetFolder(tmp_path))
     assert set(groups.by_position().values()) == {"L7"}
     assert groups.files == (tmp_path / "map.csv", tmp_path / "below" / "ham.csv")
 
 
 def test_a_table_may_be_missing_unless_it_is_required(tmp_path: Path) -> None:
-    assert read_groups(table(), tmp_path) is None
+    assert read_groups(table(), DatasetFolder(tmp_path)) is None
     with pytest.raises(UserError, match=r"has no map\.csv, which tells which images belong together"):
-        read_groups(table(required=True), tmp_path)
+        read_groups(table(required=True), DatasetFolder(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def test_a_table_may_be_missing_unless_it_is_required(tmp_path: Path) -> None:
 def test_wrong_table_is_an_error(tmp_path: Path, rows: str, changes: dict[str, Any], said: str) -> None:
     write_table(tmp_path / "map.csv", "split,index,image_id\n" + rows)
     with pytest.raises(UserError, match=said):
-        read_groups(table(**changes), tmp_path).by_position()
+        read_groups(table(**changes), DatasetFolder(tmp_path)).by_position()
 
 
 def test_an_image_that_the_second_table_does_not_know_is_an_error(tmp_path: Path) -> None:
@@ -64,7 +65,7 @@ def test_an_image_that_the_second_table_does_not_know_is_an_error(tmp_path: Path
     write_table(tmp_path / "ham.csv", "lesion_id,image_id\nL7,b\n")
     joined = table(join={"path": "ham.csv", "key_column": "image_id", "group_column": "lesion_id"})
     with pytest.raises(UserError, match=r"'a' is not in .*ham\.csv"):
-        read_groups(joined, tmp_path)
+        read_groups(joined, DatasetFolder(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_wrong_second_table_is_an_error(tmp_path: Path, rows: str, said: str) ->
     write_table(tmp_path / "ham.csv", "lesion_id,image_id\n" + rows)
     joined = table(join={"path": "ham.csv", "key_column": "image_id", "group_column": "lesion_id"})
     with pytest.raises(UserError, match=said):
-        read_groups(joined, tmp_path)
+        read_groups(joined, DatasetFolder(tmp_path))
 
 
 BY_NAME = {"path": "map.csv", "image_column": "image", "group_column": "patient"}
@@ -90,7 +91,9 @@ def by_image(folder: Path, rows: str, *names: str) -> dict[str, str]:
     images = [ImageFile(name, (name,)) for name in names]
     for number, name in enumerate(names):
         write_table(folder / name, str(number))
-    return read_groups(GroupTable.model_validate(BY_NAME), folder).by_image(images, folder)
+    return read_groups(GroupTable.model_validate(BY_NAME), DatasetFolder(folder)).by_image(
+        images, DatasetFolder(folder)
+    )
 
 
 def test_paths_and_dots_tell_images_apart(tmp_path: Path) -> None:
@@ -109,8 +112,10 @@ def test_copies_of_an_image_have_its_group(tmp_path: Path) -> None:
     for name in names:
         write_table(tmp_path / name, "same")
     write_table(tmp_path / "map.csv", "image,patient\n0.png,P1\n")
-    groups = read_groups(GroupTable.model_validate(BY_NAME), tmp_path)
-    assert groups.by_image([ImageFile(name, (name,)) for name in names], tmp_path) == dict.fromkeys(names, "P1")
+    groups = read_groups(GroupTable.model_validate(BY_NAME), DatasetFolder(tmp_path))
+    assert groups.by_image([ImageFile(name, (name,)) for name in names], DatasetFolder(tmp_path)) == dict.fromkeys(
+        names, "P1"
+    )
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.image_files import ImageFile
 from medmamba_monai.data.find.image_index import ImageIndex, normalize_name
 
@@ -13,7 +14,7 @@ def found(folder: Path, name: str, *files: str, table_dir: str = ".") -> list[st
     for number, file in enumerate(files):
         (folder / file).parent.mkdir(parents=True, exist_ok=True)
         (folder / file).write_text(str(number))
-    index = ImageIndex([ImageFile(file, (file,)) for file in files], folder, folder / table_dir)
+    index = ImageIndex([ImageFile(file, (file,)) for file in files], DatasetFolder(folder), folder / table_dir)
     return [image.text for image in index.find("line 2", name)]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.found import FoundData
 from medmamba_monai.data.find.table_layout import find_table
 from tests.helpers.small_data import small_card
@@ -17,7 +18,7 @@ LAYOUT = {"kind": "table", "path": "labels.csv", "image_column": "file", "label_
 def found(folder: Path, layout: dict[str, Any] | None = None, **changes: Any) -> FoundData:
     fields = {"layout": {**LAYOUT, **(layout or {})}, "files": [], "expected_counts": {}}
     card = small_card(**fields | changes)
-    return find_table(card, card.layout, folder)
+    return find_table(card, card.layout, DatasetFolder(folder))
 
 
 def four(folder: Path, text: str = "file,kind\na.png,cat\nb.png,dog\nc.png,cat\nd.png,dog\n") -> Path:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.data.find.tables import find_file, read_table
+from medmamba_monai.data.find.tables import read_table
 
 
 def written(folder: Path, content: bytes, name: str = "table.csv") -> Path:
@@ -49,33 +49,3 @@ def test_another_encoding_can_be_named(tmp_path: Path) -> None:
     assert read_table(path, ["image"], encoding="latin-1")[0]["image"] == "é"
     with pytest.raises(UserError, match="encoding 'klingon' is not known"):
         read_table(path, ["image"], encoding="klingon")
-
-
-def test_a_file_is_found_at_any_depth_whatever_its_case(tmp_path: Path) -> None:
-    path = written(tmp_path, b"x", "a/b/Metadata.CSV")
-    written(tmp_path, b"y", "a/.hidden/metadata.csv")
-    assert find_file(tmp_path, "metadata.csv") == path
-    assert find_file(tmp_path, "other.csv") is None
-
-
-def test_copies_of_a_file_count_as_one_and_others_do_not(tmp_path: Path) -> None:
-    written(tmp_path, b"x", "a/m.csv")
-    written(tmp_path, b"x", "b/m.csv")
-    assert find_file(tmp_path, "m.csv") == tmp_path / "a" / "m.csv"
-    written(tmp_path, b"z", "c/m.csv")
-    with pytest.raises(UserError, match="have the same name and differ"):
-        find_file(tmp_path, "m.csv")
-
-
-def test_the_very_case_of_a_name_goes_first(tmp_path: Path) -> None:
-    written(tmp_path, b"x", "a/m.csv")
-    written(tmp_path, b"y", "a/M.csv")
-    assert find_file(tmp_path, "m.csv") == tmp_path / "a" / "m.csv"
-
-
-def test_a_table_that_is_a_link_out_of_the_folder_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "data" / "a").mkdir(parents=True)
-    (tmp_path / "data" / "a" / "m.csv").symlink_to(written(tmp_path, b"x", "elsewhere.csv"))
-    with pytest.raises(UserError, match="is a link that leaves the dataset folder"):
-        find_file(tmp_path / "data", "m.csv")
-    assert find_file(tmp_path / "data", "m.csv", allow_links=True) is not None

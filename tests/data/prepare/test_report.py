@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.found import FoundData
 from medmamba_monai.data.folds.fold_list import build_fold_list
-from medmamba_monai.data.folds.make import Sample, join_groups, make_folds
+from medmamba_monai.data.folds.make import join_groups, make_folds
 from medmamba_monai.data.prepare.inspect import Inspection
 from medmamba_monai.data.prepare.report import build_report, collect_warnings, describe_report
+from medmamba_monai.data.samples import Sample
 from tests.helpers.small_data import folder_card
 
 NAMES = ("cat", "dog")
@@ -21,7 +23,7 @@ def report(samples: list[Sample], inspection: Inspection, remarks: tuple[str, ..
     card = folder_card(known_problems=["It is noise."])
     grouped = join_groups(samples, inspection.duplicates)
     folds = make_folds(grouped, 2, 0, NAMES)
-    made = build_fold_list(card, grouped, folds, [], Path(), Path("folds.json"))
+    made = build_fold_list(card, grouped, folds, [], DatasetFolder(Path()), Path("folds.json"))
     groups = len({sample.group for sample in samples} - {None})
     return build_report(card, made, FoundData(tuple(grouped), (), (), remarks), inspection, groups)
 
@@ -73,12 +75,14 @@ def test_the_range_of_stored_values_is_that_of_all_images(tmp_path: Path) -> Non
     for index, top in enumerate((100, 4000)):
         Image.fromarray(np.full((4, 4), top, np.uint16)).save(tmp_path / f"{index}.png")
     samples = [Sample(f"image-{i}", f"{i}.png", 0) for i in range(2)]
-    found = inspect_images(samples, tmp_path, ReadImage(1).read_with_facts)
+    found = inspect_images(samples, DatasetFolder(tmp_path), ReadImage(1).read_with_facts)
     assert found.stored_range == (100, 4000)
     assert found.nominal_range == (0, 65535)
     assert found.sizes == {"4 x 4": 2}
     with pytest.raises(ValueError, match="images cannot be used"):
-        inspect_images([*samples, Sample("image-2", "none.png", 0)], tmp_path, ReadImage(1).read_with_facts)
+        inspect_images(
+            [*samples, Sample("image-2", "none.png", 0)], DatasetFolder(tmp_path), ReadImage(1).read_with_facts
+        )
 
 
 def test_windows_that_differ_between_classes_are_a_warning() -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from medmamba_monai.selective_scan import directional_scan, selective_scan
+from medmamba_monai.selective_scan.inputs import ScanInputs
 from medmamba_monai.selective_scan.reference import reference_directional_scan, reference_selective_scan
 from tests.helpers.scan_inputs import NAMES, gradients, in_float64, make_inputs, relative_error
 from tests.helpers.sequences import make_sequences
@@ -19,8 +20,8 @@ from tests.helpers.sequences import make_sequences
 pytest.importorskip("triton", reason="triton is not installed (pip install triton, Linux)")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
-PACKAGE = "medmamba_monai.selective_scan"
-MODULES = ("triton_forward", "triton_backward", "triton_gpu")
+PACKAGE = "medmamba_monai.selective_scan.triton"
+MODULES = ("forward", "backward", "launch")
 
 
 def _forget_modules() -> None:
@@ -32,11 +33,11 @@ def _forget_modules() -> None:
 
 @pytest.fixture(scope="module")
 def interpreted() -> Iterator[ModuleType]:
-    """The module ``triton_gpu`` with interpreted kernels, known to this file only."""
+    """The module ``launch`` with interpreted kernels, known to this file only."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TRITON_INTERPRET", "1")
         _forget_modules()
-        module = importlib.import_module(f"{PACKAGE}.triton_gpu")
+        module = importlib.import_module(f"{PACKAGE}.launch")
         _forget_modules()
     return module
 
@@ -50,16 +51,17 @@ def kernel(interpreted: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleTy
 
 def scan_with_gradients(kernel: ModuleType, inputs: list[Tensor], spatial_shape: tuple[int, ...]) -> list[Tensor]:
     inputs = [tensor.detach() for tensor in inputs]
-    y, states = kernel.forward(*inputs, list(spatial_shape), True)
-    assert list(states.shape) == kernel.states_shape(inputs[0], inputs[4])
-    *found, grad_delta = kernel.backward(weights_like(y), states, *inputs, list(spatial_shape))
-    assert grad_delta is None
+    scan = ScanInputs(*inputs, list(spatial_shape))
+    y, states = kernel.forward(scan, True)
+    assert list(states.shape) == kernel.states_shape(scan)
+    found = kernel.backward(weights_like(y), states, scan)
+    assert len(found) == len(inputs)
     return [y, *found]
 
 
 def reference_with_gradients(inputs: list[Tensor], spatial_shape: tuple[int, ...]) -> list[Tensor]:
     doubles = in_float64(inputs)
-    y = reference_directional_scan(*doubles, list(spatial_shape))
+    y = reference_directional_scan(ScanInputs(*doubles, list(spatial_shape)))
     return [y, *gradients(y, doubles)]
 
 
@@ -147,8 +149,9 @@ def test_a_sequence_with_step_sizes_of_its_own(
     if not softplus:
         dt_weight, dt_bias = dt_weight * 0, dt_bias * 0
     inputs = (u, projected, dt_weight, dt_bias, A, D)
-    y, states = kernel.forward(*inputs, [6], True, delta, softplus)
-    found = kernel.backward(weights_like(y), states, *inputs, [6], delta, softplus)
+    scan = ScanInputs(*inputs, [6], delta, softplus)
+    y, states = kernel.forward(scan, True)
+    found = kernel.backward(weights_like(y), states, scan)
 
     *doubles, steps = in_float64([*inputs, delta])
     low_rank, B, C = (part[:, :, 0].mT for part in doubles[1].split([rank, 2, 2], dim=-1))
@@ -171,15 +174,15 @@ def test_fewer_directions_than_the_map_has_are_the_first_ones(kernel: ModuleType
         masked = projected.clone()
         masked[:, :, [i for i in range(4) if i != k]] = 0
         skipless = [*parameters[:3], parameters[3] * (torch.arange(4) == k)[:, None]]
-        parts.append(reference_directional_scan(u, masked, *skipless, [2, 3]))
+        parts.append(reference_directional_scan(ScanInputs(u, masked, *skipless, [2, 3])))
     first = [tensor[:3] for tensor in parameters]
-    y, _ = kernel.forward(u, projected[:, :, :3], *first, [2, 3], False)
+    y, _ = kernel.forward(ScanInputs(u, projected[:, :, :3], *first, [2, 3]), False)
     torch.testing.assert_close(y, parts[0] + parts[1] + parts[2])
 
 
 def test_states_are_saved_only_on_demand(kernel: ModuleType) -> None:
     inputs = [tensor.detach() for tensor in make_inputs((5,), batch=1)]
-    (y, states), (saving, saved) = (kernel.forward(*inputs, [5], save) for save in (False, True))
+    (y, states), (saving, saved) = (kernel.forward(ScanInputs(*inputs, [5]), save) for save in (False, True))
     assert states.shape == (0,)
     assert saved.shape == (1, 2, 2, 3, 5)
     assert torch.equal(y, saving)
@@ -189,10 +192,11 @@ def test_strides_do_not_matter(kernel: ModuleType) -> None:
     inputs = make_inputs((2, 2), batch=1, state_size=1)
     plain = scan_with_gradients(kernel, inputs, (2, 2))
     strided = [tensor.detach().mT.contiguous().mT for tensor in inputs]
-    y, states = kernel.forward(*strided, [2, 2], True)
+    scan = ScanInputs(*strided, [2, 2])
+    y, states = kernel.forward(scan, True)
     grad_y = weights_like(y).mT.contiguous().mT
     assert torch.equal(y, plain[0])
-    assert all(map(torch.equal, kernel.backward(grad_y, states, *strided, [2, 2])[:6], plain[1:]))
+    assert all(map(torch.equal, kernel.backward(grad_y, states, scan), plain[1:]))
 
 
 def test_an_empty_batch_gives_an_empty_output_and_zero_gradients(kernel: ModuleType) -> None:
@@ -211,7 +215,8 @@ def test_results_are_the_same_bits_from_run_to_run(kernel: ModuleType) -> None:
 def test_zeros_denormals_and_large_values_are_scanned(kernel: ModuleType, value: float) -> None:
     inputs = [tensor.detach() for tensor in make_inputs((2, 2), batch=1)]
     inputs[0].fill_(value)
-    y, truth = kernel.forward(*inputs, [2, 2], False)[0], reference_directional_scan(*inputs, [2, 2])
+    scan = ScanInputs(*inputs, [2, 2])
+    y, truth = kernel.forward(scan, False)[0], reference_directional_scan(scan)
     assert (y - truth).norm() <= 1e-6 * truth.norm() + 1e-37
 
 
@@ -223,7 +228,7 @@ def test_what_is_not_finite_in_the_reference_is_not_finite_here(
 ) -> None:
     inputs = [tensor.detach() for tensor in make_inputs((5,), batch=1)]
     inputs[position].view(-1)[element] = value
-    y, truth = kernel.forward(*inputs, [5], False)[0], reference_directional_scan(*inputs, [5])
+    y, truth = kernel.forward(ScanInputs(*inputs, [5]), False)[0], reference_directional_scan(ScanInputs(*inputs, [5]))
     assert y.isfinite().equal(truth.isfinite())
     assert y.isnan()[truth.isnan()].all()
 
@@ -255,8 +260,8 @@ def test_images_beyond_32_bit_offsets_are_refused(kernel: ModuleType) -> None:
 def through_operator(kernel: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """Have ``backend="triton"`` take the interpreted kernels."""
     monkeypatch.setenv("TRITON_INTERPRET", "1")
-    monkeypatch.setitem(sys.modules, f"{PACKAGE}.triton_gpu", kernel)
-    monkeypatch.setattr(sys.modules[PACKAGE], "triton_gpu", kernel, raising=False)
+    monkeypatch.setitem(sys.modules, f"{PACKAGE}.launch", kernel)
+    monkeypatch.setattr(sys.modules[PACKAGE], "launch", kernel, raising=False)
 
 
 @pytest.mark.usefixtures("through_operator")

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,52 +10,14 @@ import numpy as np
 import pytest
 import torch
 from mlflow import MlflowClient
-from monai.data import DataLoader
-from monai.engines import SupervisedEvaluator
-from monai.inferers import SimpleInferer
-from monai.transforms import Activationsd
 from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix, roc_auc_score
 
 from medmamba_monai.evaluation import METRICS, read_predictions
 from medmamba_monai.tracking import TrackedRun
 from medmamba_monai.tracking.journal import read_lines
-from medmamba_monai.training import EvaluationReport, InferenceWriter, evaluation_items
+from medmamba_monai.training import EvaluationReport, evaluation_items
 from tests.helpers.small_bundle import SmallBundle
-
-CLASSES = ["cat", "dog"]
-SEVERAL = ["Effusion", "Pleural thickening", "Hernia"]
-
-
-def samples(count: int = 11, labeled: bool = True) -> list[dict[str, Any]]:
-    vectors = torch.randn(count, 2, generator=torch.Generator().manual_seed(1))
-    items = [{"id": f"image-{n}", "image": vector} for n, vector in enumerate(vectors)]
-    if labeled:
-        return [{**item, "label": n % 2, "part": "test" if n > 5 else "validation"} for n, item in enumerate(items)]
-    return [{**item, "file": f"Doe, Jane/{n}.png"} for n, item in enumerate(items)]
-
-
-def several_labels() -> list[dict[str, Any]]:
-    """Thirteen images, so that the last batch is a single one, each with three labels as the fold list gives them."""
-    generator = np.random.default_rng(0)
-    labels = (generator.random((13, 3)) < 0.5).astype(np.int64)
-    logits = torch.tensor(generator.normal(-0.5, size=(13, 3)), dtype=torch.float32)
-    parts = ["validation"] * 6 + ["test"] * 7
-    return [
-        {"id": f"image-{n}", "image": logits[n], "label": labels[n], "part": part, "file": f"{n}.png"}
-        for n, part in enumerate(parts)
-    ]
-
-
-def evaluate(data: list[dict[str, Any]], handler: Any, activation: str = "softmax", workers: int = 0) -> None:
-    """Run MONAI's evaluator with a network that passes its input on as logits."""
-    SupervisedEvaluator(
-        device=torch.device("cpu"),
-        val_data_loader=DataLoader(data, batch_size=4, num_workers=workers),
-        network=torch.nn.Identity(),
-        inferer=SimpleInferer(),
-        postprocessing=Activationsd("pred", **{activation: True}),
-        val_handlers=[handler],
-    ).run()
+from tests.helpers.small_evaluation import CLASSES, SEVERAL, evaluate, samples, several_labels
 
 
 def report(folder: Path, run: TrackedRun | None = None) -> dict[str, Any]:
@@ -201,43 +162,3 @@ def test_items_of_both_parts_know_which_they_are():
     parts = {"train": [{"id": "a"}], "validation": [{"id": "b"}], "test": [{"id": "c"}, {"id": "d"}]}
     items = evaluation_items(parts)
     assert [(item["id"], item["part"]) for item in items] == [("b", "validation"), ("c", "test"), ("d", "test")]
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def test_inference_writes_a_line_for_each_image(tmp_path, capsys):
-    evaluate(samples(labeled=False), InferenceWriter(tmp_path / "out" / "predictions.csv", CLASSES))
-    rows = rows_of(tmp_path / "out" / "predictions.csv")
-    assert [row["id"] for row in rows] == [f"image-{n}" for n in range(11)]
-    for row, item in zip(rows, samples(), strict=True):
-        assert row["predicted"] == CLASSES[int(item["image"].argmax())]
-        assert float(row["probability cat"]) + float(row["probability dog"]) == pytest.approx(1, abs=2e-6)
-    assert "11 images classified" in capsys.readouterr().out
-
-
-def test_inference_names_the_labels_above_one_half(tmp_path):
-    evaluate(several_labels(), InferenceWriter(tmp_path / "predictions.csv", SEVERAL, "multi-label"), "sigmoid")
-    predicted = [row["predicted"] for row in rows_of(tmp_path / "predictions.csv")]
-    above = [item["image"] > 0 for item in several_labels()]
-    assert predicted == ["; ".join(name for name, found in zip(SEVERAL, row, strict=True) if found) for row in above]
-    assert "" in predicted
-    assert any("; " in names for names in predicted)
-
-
-def test_only_the_key_beside_the_predictions_names_files(tmp_path, capsys):
-    evaluate(samples(labeled=False), InferenceWriter(tmp_path / "predictions.csv", CLASSES))
-    assert "Doe" not in (tmp_path / "predictions.csv").read_text()
-    rows = rows_of(tmp_path / "files.csv")
-    assert [(row["id"], row["file"]) for row in rows] == [(f"image-{n}", f"Doe, Jane/{n}.png") for n in range(11)]
-    assert f"{tmp_path / 'files.csv'}: keep that one to yourself" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("workers", [0, 1])
-def test_a_file_name_that_is_no_text_does_no_harm(tmp_path, workers):
-    odd = os.fsdecode(b"M\xfcller\n.png")
-    data = [{**item, "file": odd} for item in samples(2, labeled=False)]
-    evaluate(data, InferenceWriter(tmp_path / "predictions.csv", CLASSES), workers=workers)
-    assert [row["file"] for row in rows_of(tmp_path / "files.csv")] == ["M\\udcfcller\n.png"] * 2

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from medmamba_monai.training import TrainingDiverged
-from medmamba_monai.training.handlers.resumable_checkpoint import checkpoint_files
+from medmamba_monai.training.handlers.resumable_checkpoint import find_checkpoints
 from tests.helpers.small_training import SmallTraining, items
 
 
@@ -15,7 +15,7 @@ def test_nan_loss_names_the_batch_and_keeps_the_last_checkpoint(tmp_path):
     training = SmallTraining(tmp_path, epochs=2, data=data)
     with pytest.raises(TrainingDiverged, match=r"loss is nan in epoch 2, batch [1-3] \(samples .*image-5"):
         training.run()
-    assert [path.name for path in checkpoint_files(tmp_path / "checkpoints")] == ["checkpoint_epoch=0001.pt"]
+    assert [path.name for path in find_checkpoints(tmp_path / "checkpoints")] == ["checkpoint_epoch=0001.pt"]
 
 
 def test_nan_loss_stops_before_the_optimizer_step(tmp_path):

@@ -11,7 +11,7 @@ from monai.engines import Trainer
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.training.handlers.finite_loss import TrainingDiverged
-from medmamba_monai.training.handlers.resumable_checkpoint import ResumableCheckpoint, checkpoint_files
+from medmamba_monai.training.handlers.resumable_checkpoint import ResumableCheckpoint, find_checkpoints
 from tests.helpers.small_training import SmallTraining
 
 
@@ -66,7 +66,7 @@ def test_best_weights_follow_the_validation_and_survive_a_resume(tmp_path):
 
 def test_the_last_two_checkpoints_remain(tmp_path):
     SmallTraining(tmp_path, epochs=4).run()
-    names = [path.name for path in checkpoint_files(tmp_path / "checkpoints")]
+    names = [path.name for path in find_checkpoints(tmp_path / "checkpoints")]
     assert names == ["checkpoint_epoch=0003.pt", "checkpoint_epoch=0004.pt"]
 
 
@@ -96,7 +96,7 @@ def test_a_spent_patience_stays_spent(tmp_path):
 def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, caplog):
     straight = SmallTraining(tmp_path / "straight").run()
     stop_after(SmallTraining(tmp_path), 2)
-    newest = checkpoint_files(tmp_path / "checkpoints")[-1]
+    newest = find_checkpoints(tmp_path / "checkpoints")[-1]
     newest.write_bytes(newest.read_bytes()[:1000])
     assert same(SmallTraining(tmp_path).run(), straight)
     assert "cannot be read" in caplog.text
@@ -119,12 +119,12 @@ def test_not_resuming_starts_afresh_and_removes_the_old_checkpoints(tmp_path):
     SmallTraining(tmp_path, epochs=3).run()
     fresh = SmallTraining(tmp_path, epochs=1, resume=False)
     fresh.run()
-    assert [path.name for path in checkpoint_files(tmp_path / "checkpoints")] == ["checkpoint_epoch=0001.pt"]
+    assert [path.name for path in find_checkpoints(tmp_path / "checkpoints")] == ["checkpoint_epoch=0001.pt"]
 
 
 def test_a_full_disk_leaves_the_last_checkpoint_whole(tmp_path):
     SmallTraining(tmp_path, epochs=1).run()
-    before = checkpoint_files(tmp_path / "checkpoints")[0].read_bytes()
+    before = find_checkpoints(tmp_path / "checkpoints")[0].read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
     try:
@@ -152,7 +152,7 @@ class Spoil:
 def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     with pytest.raises(TrainingDiverged, match=r"head\.bias holds NaN or infinity after epoch 2"):
         SmallTraining(tmp_path, handlers=(Spoil(2),)).run()
-    assert [path.name for path in checkpoint_files(tmp_path / "checkpoints")] == ["checkpoint_epoch=0001.pt"]
+    assert [path.name for path in find_checkpoints(tmp_path / "checkpoints")] == ["checkpoint_epoch=0001.pt"]
 
 
 def test_without_any_validation_the_last_weights_are_kept(tmp_path, caplog):
@@ -164,13 +164,13 @@ def test_without_any_validation_the_last_weights_are_kept(tmp_path, caplog):
 def test_an_empty_checkpoint_falls_back_too(tmp_path, caplog):
     straight = SmallTraining(tmp_path / "straight").run()
     stop_after(SmallTraining(tmp_path), 2)
-    checkpoint_files(tmp_path / "checkpoints")[-1].write_bytes(b"")
+    find_checkpoints(tmp_path / "checkpoints")[-1].write_bytes(b"")
     assert same(SmallTraining(tmp_path).run(), straight)
 
 
 def test_checkpoint_is_read_without_pickled_objects(tmp_path):
     SmallTraining(tmp_path, epochs=1, settings={"depths": [1, 1], "seed": 0}).run()
-    path: Path = checkpoint_files(tmp_path / "checkpoints")[0]
+    path: Path = find_checkpoints(tmp_path / "checkpoints")[0]
     content = torch.load(path, weights_only=True)
     assert content["epoch"] == 1
     assert content["settings"] == {"depths": [1, 1], "seed": 0}
@@ -188,5 +188,5 @@ def test_the_validated_network_is_what_is_kept_and_the_trained_one_goes_on(tmp_p
     kept.attach(training.trainer)
     trained = training.run()
     assert same(torch.load(best, weights_only=True), average.state_dict())
-    (path,) = checkpoint_files(tmp_path / "kept")
+    (path,) = find_checkpoints(tmp_path / "kept")
     assert same(torch.load(path, weights_only=True)["stateful"]["network"], trained)

@@ -1,0 +1,89 @@
+"""What can be done with a bundle: the configs of each command, what they run, and which options they have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+from pydantic import create_model
+from pydantic.fields import FieldInfo
+
+from medmamba_monai.bundle.workflow import check_name
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.options import Flag, Options, expected
+from medmamba_monai.cross_validation.options import CrossValidationOptions
+from medmamba_monai.data import PrepareOptions
+from medmamba_monai.training.options import EvaluationOptions, InferenceOptions, TrainingOptions
+
+
+@dataclass(frozen=True)
+class Command:
+    """One thing to do with a bundle.
+
+    Attributes:
+        name: its name in Python.
+        configs: names of the configs, merged from left to right.
+        run_id: the list of theirs that is run.
+        tables: the tables of its options.
+        without: flags of options that are not a user's to choose here.
+    """
+
+    name: str
+    configs: tuple[str, ...]
+    run_id: str
+    tables: tuple[type[Options], ...]
+    without: tuple[Flag, ...] = ()
+
+    @cached_property
+    def rows(self) -> dict[str, FieldInfo]:
+        """The rows of the options, by name."""
+        first, *others = reversed(self.tables)
+        left_out = {name for table in others for name in table.names(*self.without)} if self.without else set()
+        rows = {name: row for table in others for name, row in table.model_fields.items() if name not in left_out}
+        return {**rows, **first.model_fields}
+
+    def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return some of the options, checked and brought to their types, as JSON holds them.
+
+        Raises:
+            UserError: there is no such option, naming the nearest; or a value does not fit.
+        """
+        for name, value in given.items():
+            check_name(name, self.rows, f"{self.name}: there is no option")
+            _check_text(name, value)
+        fields: Any = {name: (row.annotation, row) for name, row in self.rows.items() if name in given}
+        table: type[Options] = create_model(self.name, __base__=Options, **fields)
+        return table(**given).values()
+
+    def describe(self) -> pd.DataFrame:
+        """Return a row for each option: what it ``accepts``, and its ``description``."""
+        cells = {name: (expected(row), row.description) for name, row in self.rows.items()}
+        return pd.DataFrame.from_dict(cells, orient="index", columns=["accepts", "description"])
+
+
+def _check_text(name: str, value: Any) -> None:
+    """Refuse what MONAI would not take as it is written."""
+    text = str(value)
+    if text.startswith(("$", "@", "%")):
+        raise UserError(f"{name} {text}: begins with {text[0]}, which MONAI evaluates; give another, or use overrides")
+    if "#" in text:
+        raise UserError(f"{name} {text}: MONAI reads # as ::, so it cannot be used; rename it")
+
+
+PREPARE = Command("prepare", ("data",), "prepare", (PrepareOptions,))
+TRAIN = Command("train", ("train",), "training", (TrainingOptions,))
+EVALUATE = Command("evaluate", ("train", "evaluate"), "evaluating", (TrainingOptions, EvaluationOptions))
+INFER = Command("infer", ("inference",), "inference", (InferenceOptions,))
+INFER_WITH_ALL = Command("infer", ("inference", "ensemble_inference"), "inference", (InferenceOptions,))
+CROSS_VALIDATE = Command(
+    "cross_validate",
+    ("cross_validation",),
+    "cross_validation",
+    (TrainingOptions, CrossValidationOptions),
+    without=(Flag.PER_FOLD,),
+)
+COMMANDS = {command.name: command for command in (PREPARE, TRAIN, EVALUATE, CROSS_VALIDATE, INFER)}
+"""The commands by name."""

@@ -1,0 +1,337 @@
+"""A bundle from Python: it runs the same configs as ``python -m monai.bundle run``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from monai.bundle import ConfigWorkflow
+from torch import nn
+
+from medmamba_monai.bundle.commands import (
+    COMMANDS,
+    CROSS_VALIDATE,
+    EVALUATE,
+    INFER,
+    INFER_WITH_ALL,
+    PREPARE,
+    TRAIN,
+    Command,
+)
+from medmamba_monai.bundle.find_bundle import find_bundle, list_fold_weights
+from medmamba_monai.bundle.image_items import Image, make_items
+from medmamba_monai.bundle.predict import PredictionCollector
+from medmamba_monai.bundle.workflow import check_name, contain_workflow, describe_overrides, open_workflow, run_workflow
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.options import Flag
+from medmamba_monai.core.run_folder import RunFolder
+from medmamba_monai.data import FoldList
+from medmamba_monai.evaluation import Predictions, read_predictions
+from medmamba_monai.training.options import NetworkOptions
+from medmamba_monai.training.weights import read_description
+
+
+@dataclass(frozen=True)
+class TrainedFold:
+    """What a training left.
+
+    Attributes:
+        fold: its number.
+        epochs: epochs trained, those before it went on included.
+        best_epoch: the epoch whose weights were kept.
+        best_metric: the area under the ROC curve on the validation part in that epoch.
+        weights: file of these weights; a ``.safetensors`` file stands beside it.
+        directory: folder of checkpoints and log.
+    """
+
+    fold: int
+    epochs: int
+    best_epoch: int
+    best_metric: float
+    weights: Path
+    directory: Path
+
+
+@dataclass(frozen=True)
+class EvaluatedFold:
+    """What an evaluation found.
+
+    Attributes:
+        fold: its number.
+        metrics: metrics by part of the data, ``validation`` and ``test``, and by name.
+        predictions: the probabilities of every image, with their labels.
+        directory: folder of predictions and figures.
+    """
+
+    fold: int
+    metrics: Mapping[str, Mapping[str, float]]
+    predictions: Predictions
+    directory: Path
+
+
+class Bundle:
+    """A bundle whose configs are run from Python.
+
+    Args:
+        bundle: a folder that holds a bundle, or the name of a dataset whose card the package carries.
+        folder: where the bundle of a dataset's name stands; by default ``bundles/<name>`` in the current folder. It is
+            generated there at the first use, if it is not there yet.
+        options: options that hold for each call that knows them, such as ``dataset_dir`` or ``image_size``; what a call
+            itself is given goes before them. `list_options` lists them.
+
+    Raises:
+        UserError: no call has such an option; names the nearest.
+
+    Example:
+        >>> bundle = Bundle("pneumoniamnist", image_size=64)  # doctest: +SKIP
+        >>> bundle.prepare(dataset_dir="data")  # doctest: +SKIP
+        >>> bundle.train(fold=0, epochs=5)  # doctest: +SKIP
+        >>> bundle.predict("images")  # doctest: +SKIP
+    """
+
+    def __init__(self, bundle: str | Path, folder: str | Path | None = None, **options: Any) -> None:
+        known = {name for command in COMMANDS.values() for name in command.rows}
+        for name in options:
+            check_name(name, known, "there is no option")
+        self._bundle = bundle
+        self._folder = folder
+        self.options = dict(options)
+
+    def __repr__(self) -> str:
+        """Name the bundle and the options that hold for each call."""
+        return f"Bundle({', '.join([repr(str(self._bundle)), *(f'{k}={v!r}' for k, v in self.options.items())])})"
+
+    @cached_property
+    def root(self) -> Path:
+        """Folder of the bundle.
+
+        Raises:
+            UserError: there is none, and no dataset has this name.
+        """
+        return find_bundle(self._bundle, self._folder)
+
+    def prepare(self, **options: Any) -> FoldList:
+        """Find or download the data, look at every image and make the folds.
+
+        Its ``dataset_dir`` and ``data_list`` hold for the later calls, too.
+
+        Args:
+            options: see ``list_options("prepare")``.
+
+        Returns:
+            The folds.
+
+        Raises:
+            UserError: the data are missing, damaged or not what the card says, or an option does not fit.
+        """
+        folds: FoldList = self._run(PREPARE, options)
+        self.options |= {name: options[name] for name in ("dataset_dir", "data_list") if name in options}
+        return folds
+
+    def train(self, fold: int = 0, overrides: Mapping[str, Any] | None = None, **options: Any) -> TrainedFold:
+        """Train a fold; a training that was stopped goes on after its last epoch.
+
+        Args:
+            fold: number of the fold to validate on.
+            overrides: what to change in ``train.json``, by id: plain values, and objects such as a loss, a transform
+                or a handler, as in ``{"loss": FocalLoss(), "train#more_handlers": [MyHandler()]}``.
+            options: see ``list_options("train")``.
+
+        Raises:
+            UserError: the data are not prepared, or an option does not fit.
+        """
+        with contain_workflow():
+            workflow = self._open(TRAIN, {"fold": fold, **options}, overrides)
+            if overrides:
+                workflow.parser["settings#overrides"] = describe_overrides(overrides)
+            run_workflow(workflow)
+            trainer, evaluator, given = (
+                workflow.parser.get_parsed_content(name) for name in ("train#trainer", "validate#evaluator", "options")
+            )
+        return TrainedFold(
+            fold=fold,
+            epochs=trainer.state.epoch,
+            best_epoch=evaluator.state.best_metric_epoch,
+            best_metric=evaluator.state.best_metric,
+            weights=RunFolder(given.ckpt_dir).weights,
+            directory=Path(given.output_dir),
+        )
+
+    def evaluate(self, fold: int = 0, overrides: Mapping[str, Any] | None = None, **options: Any) -> EvaluatedFold:
+        """Evaluate the weights of a fold on what selected them and on what they never saw.
+
+        Args:
+            fold: number of the fold.
+            overrides: what to change in the configs, by id.
+            options: see ``list_options("evaluate")``; network and image size are those of the weights.
+
+        Raises:
+            UserError: there are no weights, or an option does not fit.
+        """
+        with contain_workflow():
+            workflow = self._open(EVALUATE, {"fold": fold, **options}, overrides)
+            run_workflow(workflow)
+            given = workflow.parser.get_parsed_content("options")
+        folder = RunFolder(given.output_dir)
+        return EvaluatedFold(
+            fold=fold,
+            metrics=json.loads(folder.metrics.read_text(encoding="utf-8")),
+            predictions=read_predictions(folder.predictions),
+            directory=folder.path,
+        )
+
+    def cross_validate(self, overrides: Mapping[str, Any] | None = None, **options: Any) -> Any:
+        """Train and evaluate all folds, each in a process of its own, and review them together.
+
+        Args:
+            overrides: plain values to change in the configs of each fold, by id.
+            options: see ``list_options("cross_validate")``, such as ``run_name``, ``folds`` and ``jobs``.
+
+        Returns:
+            The result: metrics with intervals, predictions, and where everything is.
+
+        Raises:
+            UserError: an option does not fit, or a fold did not finish.
+        """
+        try:
+            return self._run(CROSS_VALIDATE, {**options, "overrides": _check_plain(overrides or {})})
+        except SystemExit as stopped:  # its processes were told to stop
+            raise KeyboardInterrupt from stopped
+
+    def infer(self, fold: int | None = 0, run_name: str | None = None, **options: Any) -> Path:
+        """Classify a folder of images into a CSV file.
+
+        Args:
+            fold: number of the fold whose weights to use; None for the mean of all folds.
+            run_name: the cross-validation whose weights to use; by default those that `train` left.
+            options: see ``list_options("infer")``, such as ``dataset_dir``; network and image size are those of the
+                weights.
+
+        Returns:
+            The file; ``files.csv`` beside it says which image is which.
+
+        Raises:
+            UserError: there are no weights or no images, or an option does not fit.
+        """
+        with contain_workflow():
+            workflow = self._open_weights(fold, run_name, options)
+            run_workflow(workflow)
+            return RunFolder(workflow.parser.get_parsed_content("options").output_dir).predictions
+
+    def predict(
+        self,
+        images: str | Path | Iterable[Image],
+        fold: int | None = 0,
+        run_name: str | None = None,
+        **options: Any,
+    ) -> pd.DataFrame:
+        """Classify images; nothing is written.
+
+        Args:
+            images: a folder; or files and arrays, which hold values as the files of the dataset do. An array has the
+                axes (rows, columns) or (x, y, z), with 1 or 3 channels before or after them or without channels.
+            fold: number of the fold whose weights to use; None for the mean of all folds.
+            run_name: the cross-validation whose weights to use; by default those that `train` left.
+            options: see ``list_options("infer")``; network and image size are those of the weights.
+
+        Returns:
+            A row for each image, by its file or number: the class in ``predicted``, then the probability of each class.
+            Of several labels for one image, those above 0.5 are named, with ``; `` between.
+
+        Raises:
+            UserError: there are no weights or no images, or an option does not fit.
+        """
+        listed = isinstance(images, (str, Path))
+        place = {"dataset_dir": str(images)} if listed else {}
+        with contain_workflow():
+            workflow = self._open_weights(fold, run_name, {**options, **place})
+            parser = workflow.parser
+            if not listed:
+                parser["listed_images"] = tuple(make_items(images, parser.get_parsed_content("spatial_dims")))
+            names, card = parser.get_parsed_content("class_names"), parser.get_parsed_content("card")
+            parser["writer"] = collector = PredictionCollector(names, card.task)
+            run_workflow(workflow)
+        return collector.make_table()
+
+    def network(self, fold: int = 0, run_name: str | None = None, **options: Any) -> nn.Module:
+        """Return the network of a fold with its weights, ready to infer.
+
+        Args:
+            fold: number of the fold.
+            run_name: the cross-validation whose weights to use; by default those that `train` left.
+            options: see ``list_options("infer")``, such as ``device``.
+
+        Raises:
+            UserError: there are no weights, or an option does not fit.
+        """
+        with contain_workflow():
+            parser = self._open_weights(fold, run_name, options).parser
+            parser.get_parsed_content("weights_loader")(None)
+            network: nn.Module = parser.get_parsed_content("network")
+        return network.eval()
+
+    def list_options(self, command: str = "train") -> pd.DataFrame:
+        """Return the options of a command with their values in this bundle.
+
+        Args:
+            command: ``prepare``, ``train``, ``evaluate``, ``cross_validate`` or ``infer``.
+
+        Raises:
+            UserError: there is no such command.
+        """
+        check_name(command, COMMANDS, "there is no command")
+        rows = COMMANDS[command].describe()
+        with contain_workflow():
+            parser = self._open(COMMANDS[command], {}).parser
+            values = [parser.get_parsed_content(name) for name in rows.index]
+        rows.insert(0, "value", pd.Series(values, rows.index, dtype=object))
+        return rows
+
+    def _run(self, command: Command, options: Mapping[str, Any]) -> Any:
+        with contain_workflow():
+            return run_workflow(self._open(command, options))
+
+    def _open(
+        self, command: Command, options: Mapping[str, Any], overrides: Mapping[str, Any] | None = None
+    ) -> ConfigWorkflow:
+        held = {name: value for name, value in self.options.items() if name in command.rows}
+        values = command.check({**held, **options})
+        workflow = open_workflow(self.root, command.configs, command.run_id, values, overrides or {})
+        if "ckpt_path" in command.rows:
+            _take_architecture(workflow, values)
+        return workflow
+
+    def _open_weights(self, fold: int | None, run_name: str | None, options: Mapping[str, Any]) -> ConfigWorkflow:
+        """Open an inference with the weights of a fold, or of all folds."""
+        folder = RunFolder(self.root / "models" if run_name is None else self.root / "output" / run_name)
+        paths = list_fold_weights(folder) if fold is None else [folder.fold(fold).weights]
+        weights = [str(path) for path in paths]
+        if len(weights) == 1:
+            return self._open(INFER, {"ckpt_path": weights[0], **options})
+        return self._open(INFER_WITH_ALL, {"ckpt_path": None, **options}, {"ckpt_paths": weights})
+
+
+def _take_architecture(workflow: ConfigWorkflow, given: Mapping[str, Any]) -> None:
+    """Build the network that the weights are of, where nobody says otherwise."""
+    weights = workflow.parser.get_parsed_content("ckpt_path") or workflow.parser["ckpt_paths"][0]
+    described = read_description(weights)
+    names = [name for name in NetworkOptions.names(Flag.WEIGHTS) if name in described and name not in given]
+    workflow.parser.update({name: described[name] for name in names})
+
+
+def _check_plain(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Refuse what cannot be given to the processes of the folds."""
+    for name, value in overrides.items():
+        try:
+            json.dumps(value)
+        except TypeError as error:
+            raise UserError(
+                f"overrides: {name} is {value!r}; each fold has a process of its own and takes plain values: give the "
+                "object as a config has it, {'_target_': 'my_module.MyLoss'}"
+            ) from error
+    return dict(overrides)

@@ -1,0 +1,101 @@
+"""The configs of a bundle as a workflow of MONAI, in a process that they leave as it was."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json
+import logging
+import re
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from monai.bundle import ConfigWorkflow
+
+from medmamba_monai.core.errors import UserError, find_user_error
+
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+
+
+def open_workflow(
+    root: Path, configs: Sequence[str], run_id: str, values: Mapping[str, Any], overrides: Mapping[str, Any]
+) -> ConfigWorkflow:
+    """Return a workflow that is ready to be initialized; the caller's logging stays as it is.
+
+    Args:
+        root: folder of the bundle.
+        configs: names of its configs, merged from left to right.
+        run_id: what to run.
+        values: top-level values by name.
+        overrides: values or objects by the id of what they replace, such as ``{"loss": FocalLoss()}``.
+
+    Raises:
+        UserError: an id begins with something that the configs do not have.
+    """
+    workflow = ConfigWorkflow(
+        config_file=[str(root / "configs" / f"{name}.json") for name in configs],
+        meta_file=str(root / "configs" / "metadata.json"),
+        logging_file=False,
+        run_id=run_id,
+        bundle_root=str(root),
+        **values,
+    )
+    known = set(workflow.parser.get())
+    for name in overrides:
+        check_name(re.split("[#:]", name)[0], known, f"overrides: {name}: the configs have no")
+    workflow.parser.update(dict(overrides))
+    return workflow
+
+
+def run_workflow(workflow: ConfigWorkflow) -> Any:
+    """Run a workflow from its beginning to its end, and return what its last expression gave."""
+    workflow.initialize()
+    results = workflow.run()
+    workflow.finalize()
+    return results[-1]
+
+
+def check_name(name: str, known: Collection[str], problem: str) -> None:
+    """Refuse a name that is not known, with the nearest that is.
+
+    Raises:
+        UserError: it is not known.
+    """
+    if name not in known:
+        near = difflib.get_close_matches(name, known, 1)
+        advice = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+        raise UserError(f"{problem} {name}; {advice}")
+
+
+def describe_overrides(overrides: Mapping[str, Any]) -> str:
+    """Return overrides as a text that is equal for equal ones, so that a training never goes on with others."""
+    return json.dumps(dict(overrides), default=_describe_object, sort_keys=True)
+
+
+def _describe_object(value: Any) -> str:
+    text = repr(value)
+    return f"{type(value).__module__}.{type(value).__qualname__}" if _ADDRESS.search(text) else text
+
+
+@contextlib.contextmanager
+def contain_workflow() -> Iterator[None]:
+    """Undo what MONAI and the configs change in their process, and raise a wrapped `UserError` as it was.
+
+    They set the hook for uncaught errors, add the bundle to the folders of modules, and tell that logging was left
+    alone.
+    """
+    logger = logging.getLogger("monai.bundle.workflows")
+    hook, folders, level = sys.excepthook, list(sys.path), logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    except Exception as error:
+        known = find_user_error(error)
+        if known is None or known is error:
+            raise
+        raise known from error
+    finally:
+        sys.excepthook, sys.path[:] = hook, folders
+        logger.setLevel(level)

@@ -1,0 +1,115 @@
+"""The commands that run a bundle's configs: what is typed reaches them, and what is wrong is one clear error."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from medmamba_monai.bundle.commands import COMMANDS, CROSS_VALIDATE, TRAIN
+from medmamba_monai.cli.bundle_options import read_value
+from medmamba_monai.cli.main import main
+from medmamba_monai.core.errors import UserError
+from tests.helpers.small_bundle import SmallBundle
+
+pytestmark = pytest.mark.usefixtures("own_process")
+SMALL = [
+    "--image_size",
+    "32",
+    "--depths",
+    "1",
+    "1",
+    "--channels",
+    "[8,16]",
+    "--batch-size",
+    "4",
+    "--learning-rate",
+    "0.01",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(small_bundle: SmallBundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a copied bundle."""
+    folder = tmp_path_factory.mktemp("commands")
+    shutil.copytree(small_bundle.root, folder / "bundle")
+    return folder
+
+
+def places(small_bundle: SmallBundle) -> list[str]:
+    return ["--dataset-dir", str(small_bundle.dataset_dir), "--data_list", str(small_bundle.data_list)]
+
+
+def test_from_the_folds_to_probabilities(small_bundle, folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    prepared = ["--dataset-dir", str(small_bundle.dataset_dir), "--num-folds", "2", "--allow-count-mismatch"]
+    assert main(["prepare", "bundle", *prepared]) == 0
+    assert (folder / "bundle" / "folds.json").is_file()
+    training = [*places(small_bundle), *SMALL, "--tracking-uri", ""]
+    assert main(["train", "bundle", "--epochs", "1", *training]) == 0
+    assert "weights " in capsys.readouterr().out
+    assert main(["evaluate", "bundle", *places(small_bundle), "--tracking-uri", ""]) == 0
+    metrics = json.loads((folder / "bundle" / "output" / "training" / "fold_0" / "metrics.json").read_text())
+    assert set(metrics) == {"validation", "test"}
+    assert main(["infer", "bundle", "--dataset-dir", str(small_bundle.dataset_dir / "test")]) == 0
+    assert len((folder / "bundle" / "eval" / "predictions.csv").read_text().splitlines()) == 21
+
+
+@pytest.mark.slow
+def test_a_cross_validation(small_bundle, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    options = [*places(small_bundle), *SMALL, "--tracking-uri", "", "--epochs", "1"]
+    chosen = ["--run-name", "one", "--folds", "1", "--bootstrap-resamples", "100", "--no-report-images"]
+    assert main(["cross-validate", "bundle", *options, *chosen]) == 0
+    summary = json.loads((folder / "bundle" / "output" / "one" / "summary.json").read_text())
+    assert summary["folds_finished"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", "bundle", "--epochs", "many"], "error: --epochs 'many': give a whole number from 1"),
+        (["train", "bundel"], "error: bundel: is no folder with configs/metadata.json"),
+        (["train", "bundle", "--network-name", "resnet99"], "error: --network_name resnet99: does not exist"),
+        (["infer", "bundle", "--dataset-dir", "none"], "error: --dataset_dir none: there is no such folder"),
+        (["infer", "bundle", "--fold", "9", "--dataset-dir", "."], "error: no weights at"),
+        (["cross-validate", "bundle", "--overrides", "x"], "error: --overrides x: is no JSON"),
+        (["cross-validate", "bundle", "--jobs", "0"], "error: --jobs 0: at least one fold must run at a time"),
+    ],
+)
+def test_what_a_user_can_fix_is_one_line(folder, monkeypatch, capsys, arguments, said):
+    monkeypatch.chdir(folder)
+    assert main(arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "value"),
+    [
+        ("depths", ["1", "2"], ["1", "2"]),
+        ("depths", ["[1,2]"], ["1", "2"]),
+        ("depths", ["[1, 2]"], ["1", "2"]),
+        ("depths", ["3"], ["3"]),
+        ("epochs", "3", "3"),
+    ],
+)
+def test_lists_are_read_as_a_shell_or_python_writes_them(name, typed, value):
+    assert read_value(name, TRAIN.rows[name], typed) == value
+
+
+def test_a_dictionary_is_json():
+    row = CROSS_VALIDATE.rows["overrides"]
+    assert read_value("overrides", row, '{"train#trainer#amp": true}') == {"train#trainer#amp": True}
+    with pytest.raises(UserError, match="is no JSON"):
+        read_value("overrides", row, "train#trainer#amp")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_lists_every_option_of_the_table(command, capsys):
+    assert main([command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    missing = [name for name in COMMANDS[command].rows if f"--{name.replace('_', '-')}" not in shown]
+    assert missing == []
