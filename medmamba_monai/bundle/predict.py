@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from ignite.engine import Engine, Events
 
-from medmamba_monai.evaluation import predicted_labels
+from medmamba_monai.evaluation import predict_labels
 
 
 class PredictionCollector:
@@ -40,7 +40,7 @@ class PredictionCollector:
     def make_table(self) -> pd.DataFrame:
         """Return a row for each image: the class or, of a multi-label task, the classes, and their probabilities."""
         probabilities = np.stack(self._rows)
-        predicted = [self._name(labels) for labels in predicted_labels(probabilities, self.task)]
+        predicted = [self._name(labels) for labels in predict_labels(probabilities, self.task)]
         table = pd.DataFrame(probabilities, pd.Index(self._names, name="image"), self.class_names)
         table.insert(0, "predicted", predicted)
         return table

@@ -47,8 +47,6 @@ class CrossValidation:
         training_options: options of the training that differ from those of its configs, by name; None leaves an option
             to them.
 
-    Attributes:
-        result: what was found, once `run` has ended, also where a fold has failed; None before.
     """
 
     def __init__(
@@ -57,10 +55,12 @@ class CrossValidation:
         self.bundle_root = bundle_root
         self.options = options
         self.training_options = dict(training_options)
-        self.result: CrossValidationResult | None = None
 
-    def run(self) -> None:
+    def run(self) -> CrossValidationResult:
         """Run what is not finished, then summarize.
+
+        Returns:
+            What was found.
 
         Raises:
             UserError: a file is missing or an option does not fit, the output folder holds a cross-validation with
@@ -69,11 +69,7 @@ class CrossValidation:
         plan = make_plan(self.bundle_root, self.options, self.training_options)
         with lock_folder(plan.output_dir):
             _check_same_settings(plan)
-            running = _Running(plan)
-            try:
-                running.run()
-            finally:
-                self.result = running.result
+            return _Running(plan).run()
 
     def format_help(self) -> str:
         """Return a table of all options with their values, for a terminal."""
@@ -107,7 +103,6 @@ class _Running:
         self.plan = plan
         self.folder = RunFolder(plan.output_dir)
         self.failures: dict[int, str] = {}
-        self.result: CrossValidationResult | None = None
         self.tracked_run = TrackedRun(
             directory=plan.output_dir,
             tracking_uri=plan.training.tracking_uri,
@@ -117,7 +112,7 @@ class _Running:
             dataset=RunDataset(plan.card.name, plan.fold_list.digest, "cross-validation"),
         )
 
-    def run(self) -> None:
+    def run(self) -> CrossValidationResult:
         if not self.plan.training.resume:
             for fold in self.plan.folds:
                 self.folder.fold(fold).result.unlink(missing_ok=True)
@@ -126,7 +121,7 @@ class _Running:
         try:
             self._start_parent()
             self._run_folds()
-            self._summarize(time.time() - began)
+            result = self._summarize(time.time() - began)
         except BaseException as error:
             self.tracked_run.finish(choose_end_status(error))
             if isinstance(error, KeyboardInterrupt):
@@ -136,6 +131,7 @@ class _Running:
         finally:
             signal.signal(signal.SIGTERM, before)
         self._finish()
+        return result
 
     def _start_parent(self) -> None:
         run, fold_list = self.tracked_run, self.plan.fold_list
@@ -168,7 +164,7 @@ class _Running:
             open_fold_run(job.content).finish("KILLED")
         print(f"fold {job.fold} did not finish ({reason}); its log: {RunFolder(job.directory).log}", flush=True)
 
-    def _summarize(self, seconds: float) -> None:
+    def _summarize(self, seconds: float) -> CrossValidationResult:
         plan, options = self.plan, self.plan.options.review
         record = read_record(
             plan.output_dir, plan.card, plan.fold_list, self.failures, options["resamples"], options["seed"]
@@ -178,8 +174,9 @@ class _Running:
             "command": self._command(),
             "details": {**plan.logged_parameters(), "time of the last start": format_seconds(seconds)},
         }
-        self.result = review_folds(record, self.tracked_run, options, description, plan.card_path, plan.parameters())
+        result = review_folds(record, self.tracked_run, options, description, plan.card_path, plan.parameters())
         print(self._where(seconds), flush=True)
+        return result
 
     def _finish(self) -> None:
         self.tracked_run.finish("FAILED" if self.failures else "FINISHED")

@@ -20,7 +20,7 @@ def classification_loss(
     """Return the loss of a task: cross-entropy, of a multi-label task binary cross-entropy of each label.
 
     Args:
-        task: the dataset's task, one of `medmamba_monai.evaluation.metrics.paper.TASKS`.
+        task: the dataset's task, one of `medmamba_monai.evaluation.TASKS`.
         label_smoothing: what is taken from the true class and shared by all, in [0, 1); a multi-label task has none.
         gamma: how little well classified images count, from 0, which makes it a focal loss; None for none.
         class_weights: see `loss_weights`; None counts images alike.
