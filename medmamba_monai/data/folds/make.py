@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from medmamba_monai.core.errors import UserError
@@ -77,31 +79,29 @@ def join_groups(samples: Sequence[Sample], together: Iterable[Sequence[str]]) ->
         samples: samples, with or without groups.
         together: ids that must share a fold, for example copies of one image.
     """
-    parent = {sample.id: sample.id for sample in samples}
-
-    def root(name: str) -> str:
-        while parent[name] != name:
-            parent[name] = parent[parent[name]]
-            name = parent[name]
-        return name
-
-    for ids in [*_ids_by_group(samples).values(), *together]:
-        for other in ids[1:]:
-            parent[root(other)] = root(ids[0])
-    sizes = Counter(root(sample.id) for sample in samples)
-    names: dict[str, str] = {}
-    for sample in samples:
-        if sample.group is not None or sizes[root(sample.id)] > 1:
-            names.setdefault(root(sample.id), f"group-{len(names):05d}")
-    return [replace(sample, group=names.get(root(sample.id))) for sample in samples]
+    components = _connect(samples, [*_list_groups(samples), *together])
+    sizes = Counter(components)
+    names: dict[int, str] = {}
+    for sample, component in zip(samples, components, strict=True):
+        if sample.group is not None or sizes[component] > 1:
+            names.setdefault(component, f"group-{len(names):05d}")
+    return [replace(sample, group=names.get(part)) for sample, part in zip(samples, components, strict=True)]
 
 
-def _ids_by_group(samples: Sequence[Sample]) -> dict[str, list[str]]:
-    ids = defaultdict(list)
+def _connect(samples: Sequence[Sample], together: Iterable[Sequence[str]]) -> list[int]:
+    """Return a number for each sample, the same for all that are together, also by way of others."""
+    places = {sample.id: place for place, sample in enumerate(samples)}
+    pairs = np.array([(places[ids[0]], places[other]) for ids in together for other in ids[1:]], int).reshape(-1, 2)
+    graph = coo_array((np.ones(len(pairs), bool), pairs.T), shape=(len(samples), len(samples)))
+    return connected_components(graph, directed=False)[1].tolist()
+
+
+def _list_groups(samples: Sequence[Sample]) -> list[list[str]]:
+    ids: dict[str, list[str]] = defaultdict(list)
     for sample in samples:
         if sample.group is not None:
             ids[sample.group].append(sample.id)
-    return ids
+    return list(ids.values())
 
 
 def _check_numbers(num_folds: int, seed: int) -> None:
