@@ -27,7 +27,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	touch $@
 
 demo: $(VENV)/.installed
-	$(VENV)/bin/python -m medmamba_monai.cli.demo
+	$(VENV)/bin/python -m medmamba_monai demo
 
 test: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest

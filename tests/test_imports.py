@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {"images", "cards", "data", "evaluation", "tracking", "training", "cross_validation", "bundle", "networks"},
 }
 ENTRY_POINTS = {"__init__", "__main__"}
+# Within data: found, then folded, then prepared; the cache knows of none of them.
+INSIDE_DATA: dict[str, set[str]] = {
+    "samples": set(),
+    "counts": {"samples"},
+    "phantom": set(),
+    "find": {"samples", "counts"},
+    "folds": {"samples", "counts", "find"},
+    "prepare": {"samples", "counts", "find", "folds"},
+    "propose": {"samples", "counts", "find", "folds", "prepare"},
+    "cache": set(),
+}
 
 
 def part_of(path: Path) -> str:
@@ -78,3 +90,65 @@ def test_importing_loads_nothing_optional_beyond_monai() -> None:
 def test_package_imports_where_nothing_optional_is_installed() -> None:
     result = run_python(f"import sys; sys.modules.update(dict.fromkeys({OPTIONAL!r})); import {PACKAGE}")
     assert result.returncode == 0, result.stderr
+
+
+def module_of(path: Path) -> str:
+    """The name that a file is imported by; that of its folder for an ``__init__.py``."""
+    return ".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imported_modules(path: Path, known: set[str]) -> set[str]:
+    """Those of the known modules that a file names in its imports, wherever in it they stand."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                deeper = f"{node.module}.{alias.name}"
+                found.add(deeper if deeper in known else str(node.module))
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found & known
+
+
+def import_graph(*folders: Path) -> dict[str, set[str]]:
+    files = {module_of(path): path for folder in folders for path in sorted(folder.rglob("*.py"))}
+    return {module: imported_modules(path, set(files)) for module, path in files.items()}
+
+
+def room_of(module: str) -> str:
+    """The innermost folder of the package that a module is in; a file beside such folders is a room of its own."""
+    names = module.split(".")
+    path = ROOT.parent.joinpath(*names)
+    inner = any(entry.is_dir() and (entry / "__init__.py").is_file() for entry in path.parent.iterdir())
+    return module if path.is_dir() or inner else ".".join(names[:-1])
+
+
+def test_no_module_is_in_a_circle_of_imports() -> None:
+    graph = import_graph(ROOT, ROOT.parent / "benchmarks")
+    assert len(graph) > 100
+    assert tuple(TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
+
+
+def test_no_room_is_in_a_circle_of_imports() -> None:
+    graph: dict[str, set[str]] = {}
+    for module, imported in import_graph(ROOT, ROOT.parent / "benchmarks").items():
+        rooms = {room_of(name) for name in imported} - {room_of(module)}
+        graph.setdefault(room_of(module), set()).update(rooms)
+    assert {f"{PACKAGE}.data.find", f"{PACKAGE}.images.dicom"} <= graph.keys()
+    assert tuple(TopologicalSorter(graph).static_order())
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "data").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_data_are_found_then_folded_then_prepared(path: Path) -> None:
+    inner = path.relative_to(ROOT / "data").parts[0].removesuffix(".py")
+    if inner not in ENTRY_POINTS:
+        prefix = f"{PACKAGE}.data."
+        known = set(import_graph(ROOT))
+        imported = {name.split(".")[2] for name in imported_modules(path, known) if name.startswith(prefix)}
+        assert imported <= {inner} | INSIDE_DATA[inner]
+
+
+def test_a_circle_of_imports_is_seen() -> None:
+    with pytest.raises(CycleError) as caught:
+        TopologicalSorter({"a": {"b"}, "b": {"c"}, "c": {"a"}}).prepare()
+    assert set(caught.value.args[1]) == {"a", "b", "c"}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import warnings
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -104,9 +103,3 @@ def _bundle(root: Path, name: str) -> Path:
         with as_file(files("medmamba_monai.data_lists") / name / "card.json") as card:
             generate_bundle(card, bundle)
     return bundle
-
-
-if __name__ == "__main__":
-    from medmamba_monai.cli.main import main
-
-    sys.exit(main(["demo", *sys.argv[1:]]))

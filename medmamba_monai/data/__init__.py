@@ -4,8 +4,9 @@ from medmamba_monai.cards.card import load_card
 from medmamba_monai.data.cache.dataset import cached_dataset, check_cache
 from medmamba_monai.data.find.download import DownloadError, compute_md5, download
 from medmamba_monai.data.find.locations import default_dataset_dir, default_fold_list, list_images
-from medmamba_monai.data.folds.fold_list import PREPARE_COMMAND, FoldList, read_fold_list
+from medmamba_monai.data.folds.fold_list import FoldList
 from medmamba_monai.data.folds.make import Folds, join_groups, make_folds
+from medmamba_monai.data.folds.read import PREPARE_COMMAND, read_fold_list
 from medmamba_monai.data.phantom import write_phantom
 from medmamba_monai.data.prepare.options import PrepareOptions
 from medmamba_monai.data.prepare.prepare import prepare_dataset

@@ -10,7 +10,7 @@ import numpy as np
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import FrameReference, format_path
-from medmamba_monai.images.dicom.read import DICOM_SUFFIXES, count_dicom_frames, is_dicom, read_dicom
+from medmamba_monai.images.dicom.read import DICOM_SUFFIXES, count_dicom_frames, is_dicom, looks_like_dicom, read_dicom
 from medmamba_monai.images.dicom.series import read_multiframe, read_series
 from medmamba_monai.images.nifti import NIFTI_SUFFIXES, count_nifti_frames, is_nifti, read_nifti
 from medmamba_monai.images.npz import NpzReference, read_npz_array
@@ -84,18 +84,6 @@ def is_image_file(path: str | os.PathLike[str]) -> bool:
     if name.endswith(READABLE_SUFFIXES):
         return path.is_file()
     return _NO_SUFFIX.fullmatch(name) is not None and looks_like_dicom(path)
-
-
-def looks_like_dicom(path: str | os.PathLike[str]) -> bool:
-    """Whether a file begins as DICOM does, with or without "DICM" at byte 128.
-
-    False for a DICOMDIR, which has no pixels, for folders, and for what is missing or may not be read.
-    """
-    path = Path(path)
-    try:
-        return path.is_file() and path.name.lower() != "dicomdir" and is_dicom(_head(path))
-    except OSError:
-        return False
 
 
 def _find_format(path: Path) -> FileFormat:

@@ -1,7 +1,7 @@
 """Tables that come with images: read as text, with the columns that a card names.
 
-Read by ``csv`` and not by pandas, which fills up short rows and takes ``"x"y`` for ``xy`` without a word, and counts rows
-where a person with an editor counts lines.
+Read by ``csv`` and not by pandas, which fills up short rows and takes ``"x"y`` for ``xy`` without a word, and counts
+rows where a person with an editor counts lines.
 """
 
 from __future__ import annotations

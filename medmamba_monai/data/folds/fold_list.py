@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,15 +13,12 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from medmamba_monai.cards.card import Count, DatasetCard, Task
-from medmamba_monai.core.documents import check_relative, read_document
+from medmamba_monai.core.documents import check_relative
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_json
 from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.folds.make import Folds, Protocol
-from medmamba_monai.data.folds.verify import verify_npz_labels, verify_sources
 from medmamba_monai.data.samples import Sample
-
-PREPARE_COMMAND = "python -m monai.bundle run prepare --config_file configs/data.json"
 
 Image = Annotated[str, AfterValidator(check_relative)]
 Part = dict[str, list[dict[str, Any]]]
@@ -248,46 +245,3 @@ def _training_item(sample: Sample, folds: Folds) -> TrainingItem:
     return TrainingItem(
         id=sample.id, image=sample.image, label=sample.label, fold=folds.fold[sample.id], group=sample.group
     )
-
-
-def read_fold_list(
-    path: str | Path,
-    dataset_dir: str | Path,
-    verify: bool = True,
-    name: str | None = None,
-    reading: Mapping[str, Any] | None = None,
-) -> FoldList:
-    """Read a list that ``prepare`` wrote.
-
-    Args:
-        path: the ``folds.json``.
-        dataset_dir: folder of the images.
-        verify: whether to compare every source file with what it was when the folds were made; a file that did not
-            change is read once per process.
-        name: short name of the dataset that the list must be of; None takes any.
-        reading: how the images must have been read when they were looked at; None takes any.
-
-    Raises:
-        UserError: the list is missing, was edited, is of another dataset, names a path outside ``dataset_dir``, or does
-            not fit the data.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: there is no fold list; run prepare first: {PREPARE_COMMAND}")
-    folds = read_document(path, FoldList, {"path": path, "dataset_dir": Path(dataset_dir)})
-    if name not in (None, folds.name):
-        raise UserError(f"{path}: holds the folds of {folds.name!r}, needed are those of {name!r}; pass its data_list")
-    if reading is not None and dict(reading) != folds.reading:
-        raise UserError(
-            f"{path}: was prepared with reading {folds.reading}, this bundle reads with {dict(reading)}; run prepare "
-            "again, or generate the bundle again from its card: medmamba-monai bundle CARD BUNDLE"
-        )
-    if (digest := folds.compute_digest()) != folds.digest:
-        raise UserError(
-            f"{path}: was edited: its digest says {folds.digest[:12]}, its content gives {digest[:12]}; "
-            f"move it away and run prepare again: {PREPARE_COMMAND}"
-        )
-    if verify:
-        verify_sources(folds)
-        verify_npz_labels(folds)
-    return folds

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import FrameReference, format_path
 from medmamba_monai.data.find.download import compute_md5
 from medmamba_monai.data.find.image_files import select_image_files
+from medmamba_monai.data.folds.fold_list import FoldList, Source
 from medmamba_monai.images.npz import NpzReference, read_npz_array
-
-if TYPE_CHECKING:
-    from medmamba_monai.data.folds.fold_list import FoldList, Source
 
 
 def verify_sources(folds: FoldList) -> None:

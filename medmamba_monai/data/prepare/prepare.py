@@ -14,8 +14,9 @@ from medmamba_monai.core.names import format_path
 from medmamba_monai.data.counts import check_counts
 from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.layouts import drop_leaks, find_data
-from medmamba_monai.data.folds.fold_list import FoldList, Source, build_fold_list, read_fold_list
+from medmamba_monai.data.folds.fold_list import FoldList, Source, build_fold_list
 from medmamba_monai.data.folds.make import join_groups, make_folds
+from medmamba_monai.data.folds.read import read_fold_list
 from medmamba_monai.data.prepare.inspect import inspect_images
 from medmamba_monai.data.prepare.report import REPORT_NAME, build_report, describe_report
 from medmamba_monai.images.read import ReadImage

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import struct
 import zlib
 from collections.abc import Iterator, Sequence
@@ -55,12 +56,25 @@ _PIXEL_TAGS = {struct.pack(order + "HH", 0x7FE0, element) for order in "<>" for 
 _PLUGINS = ("pylibjpeg", "pyjpegls", "pillow", "pydicom", "gdcm")
 """Decoders, the best first: for some damaged images gdcm ends the process."""
 _PYDICOM_ERRORS = (InvalidDicomError, BytesLengthException)
+_HEAD_BYTES = 352
 _HEADER_BYTES = 2**24  # of an inflated file, before the pixels
 
 
 def is_dicom(head: bytes) -> bool:
     """Whether a file that starts with these bytes is DICOM, with or without the 128 bytes before "DICM"."""
     return head[128:132] == b"DICM" or _bare_syntax(head) is not None
+
+
+def looks_like_dicom(path: str | os.PathLike[str]) -> bool:
+    """Return whether a file begins as DICOM does, with or without "DICM" at byte 128.
+
+    False for a DICOMDIR, which has no pixels, for folders, and for what is missing or may not be read.
+    """
+    path = Path(path)
+    try:
+        return path.is_file() and path.name.lower() != "dicomdir" and is_dicom(_read_head(path))
+    except OSError:
+        return False
 
 
 def count_dicom_frames(path: Path) -> int:
@@ -105,6 +119,11 @@ def open_dicom(path: Path, limits: Limits, tags: Sequence[str] = _ATTRIBUTES) ->
         stream = _plain_stream(file, path, limits)
         stream.seek(0)
         yield stream, dcmread(stream, stop_before_pixels=True, specific_tags=list(tags))
+
+
+def _read_head(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        return stream.read(_HEAD_BYTES)
 
 
 def check_image(stream: BinaryIO, header: FileDataset, name: str, frames: int, limits: Limits) -> None:
@@ -188,7 +207,7 @@ def _encoded_frame(stream: BinaryIO, header: FileDataset, index: int) -> bytes:
 
 
 def _plain_stream(file: BinaryIO, path: Path, limits: Limits) -> BinaryIO:
-    head = file.read(352)
+    head = file.read(_HEAD_BYTES)
     file.seek(0)
     if head[128:132] == b"DICM":
         meta = read_file_meta_info(path)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
-from medmamba_monai.images.dicom.read import open_dicom
-from medmamba_monai.images.kinds import looks_like_dicom
+from medmamba_monai.images.dicom.read import looks_like_dicom, open_dicom
 from medmamba_monai.images.raw_image import Limits
 
 
