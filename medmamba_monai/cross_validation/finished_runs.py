@@ -16,7 +16,13 @@ from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.evaluation import CrossValidationResult, read_predictions
 from medmamba_monai.evaluation.predictions import check_combination
 from medmamba_monai.evaluation.scores import check_task
-from medmamba_monai.tracking.mlflow_store import PARENT_TAG, check_tracking_uri, connect, parse_sqlite_path
+from medmamba_monai.tracking.mlflow_store import (
+    PARENT_TAG,
+    check_tracking_uri,
+    connect,
+    list_store_errors,
+    parse_sqlite_path,
+)
 from medmamba_monai.tracking.private_values import hide_credentials
 
 if TYPE_CHECKING:
@@ -62,10 +68,6 @@ def open_store(tracking_uri: str) -> MlflowClient:
     Raises:
         UserError: the SQLite file does not exist, the URI is none of a store, or the store does not answer.
     """
-    import requests
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
     uri = check_tracking_uri(tracking_uri)
     database = parse_sqlite_path(uri)
     if database is not None and not database.is_file():
@@ -74,7 +76,7 @@ def open_store(tracking_uri: str) -> MlflowClient:
         client = connect(uri)
         client.search_experiments(max_results=1)
         return client
-    except (MlflowException, requests.RequestException, SQLAlchemyError, OSError) as error:
+    except list_store_errors() as error:
         shown = hide_credentials(tracking_uri)
         raise UserError(
             f"--tracking_uri {shown}: cannot be read ({get_first_line(error)[:200]}); is it running?"

@@ -39,10 +39,21 @@ def where_to_look(
     bundle_root: Path,
     output_dir: Path,
     run_id: str | None,
+    page: str | None,
     finished: Sequence[int],
     seconds: float,
 ) -> str:
-    """Where the results are, and the commands that review them and classify images with them."""
+    """Format where the results are, and the commands that review them and classify images with them.
+
+    Args:
+        parameters: of the training, by name.
+        bundle_root: folder of the bundle.
+        output_dir: folder of the cross-validation.
+        run_id: of the parent run in MLflow; None where it was not sent.
+        page: address of its experiment in MLflow's UI; None where there is none.
+        finished: numbers of the finished folds.
+        seconds: how long it took.
+    """
     uri = parameters["tracking_uri"]
     lines = [
         f"time         {format_seconds(seconds)}",
@@ -51,9 +62,9 @@ def where_to_look(
         *([f"report       {output_dir / 'report.html'}"] if finished else []),
         f"MLflow run   {run_id or 'not sent yet: medmamba-monai send ' + str(output_dir)}",
     ]
-    if uri.startswith("sqlite"):
-        command = f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
-        lines.append(f"review       {command}   then open http://127.0.0.1:5000")
+    if page is not None:
+        begin = f"mlflow ui --backend-store-uri {shlex.quote(uri)}   then open " if uri.startswith("sqlite") else ""
+        lines.append(f"review       {begin}{page}")
     if finished:
         names = [key for key in ("image_size", "network_name", "depths", "channels") if parameters[key] is not None]
         architecture = " ".join(f"--{key} {format_option(parameters[key])}" for key in names)

@@ -211,8 +211,11 @@ class _Running:
     def _where(self, seconds: float) -> str:
         plan = self.plan
         finished = [fold for fold in range(plan.fold_list.num_folds) if self.folder.fold(fold).result.is_file()]
-        run_id = self.tracked_run.run_id
-        return where_to_look(plan.parameters(), plan.bundle_root, plan.output_dir, run_id, finished, seconds)
+        run = self.tracked_run
+        run.send(force=False)
+        return where_to_look(
+            plan.parameters(), plan.bundle_root, plan.output_dir, run.run_id, run.find_page(), finished, seconds
+        )
 
     def _command(self) -> str:
         plan = self.plan

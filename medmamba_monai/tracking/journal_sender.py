@@ -12,7 +12,7 @@ from medmamba_monai.core.errors import UserError, get_first_line
 from medmamba_monai.core.files import write_json
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.tracking.journal import split_complete
-from medmamba_monai.tracking.mlflow_store import PARENT_TAG, connect, find_or_create_experiment
+from medmamba_monai.tracking.mlflow_store import PARENT_TAG, connect, find_or_create_experiment, list_store_errors
 from medmamba_monai.tracking.private_values import hide_credentials
 
 if TYPE_CHECKING:
@@ -82,17 +82,13 @@ class JournalSender:
         Returns:
             Whether nothing is pending any more. A store that cannot be reached is logged as a warning, not raised.
         """
-        import requests
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
-
         if not force and time.monotonic() < self._retry_at:
             return False
         self.save_address()
         try:
             self._client = self._client or connect(self.state["tracking_uri"])
             return self._send_lines(self._client)
-        except (MlflowException, requests.RequestException, SQLAlchemyError, OSError) as error:
+        except list_store_errors() as error:
             self._retry_at = time.monotonic() + 60
             logger.warning(
                 f"MLflow at {hide_credentials(self.state['tracking_uri'])} did not take {self.count_pending()} entries "
@@ -100,6 +96,15 @@ class JournalSender:
                 f"Send them later: medmamba-monai send {self.directory}"
             )
             return False
+
+    def find_experiment_id(self) -> str | None:
+        """Return the id of the run's experiment; None while the store cannot tell it."""
+        if self._client is None or self.run_id is None:
+            return None
+        try:
+            return str(self._client.get_run(self.run_id).info.experiment_id)
+        except list_store_errors():
+            return None
 
     def _read_state(self) -> dict[str, Any]:
         path = self.folder.mlflow_state

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 PARENT_TAG = "mlflow.parentRunId"
 """The tag by which MLflow knows the parent of a run."""
 
-_MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}  # what MLflow's UI calls "Machine learning"
+_MODEL_TRAINING = {"mlflow.experimentKind": "custom_model_development"}
+"""Tags of a new experiment: MLflow's name for one that holds trainings, not language models."""
 
 
 def connect(tracking_uri: str) -> MlflowClient:
@@ -27,6 +28,7 @@ def connect(tracking_uri: str) -> MlflowClient:
     A SQLite store's tables are made here, by one process at a time: several that open a fresh store at once
     would corrupt it.
     """
+    disable_telemetry()
     if tracking_uri.startswith("http"):
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
@@ -39,6 +41,44 @@ def connect(tracking_uri: str) -> MlflowClient:
     database.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{database}.lock"):
         return MlflowClient(tracking_uri=tracking_uri)
+
+
+def disable_telemetry() -> None:
+    """Keep MLflow from reporting its use to its makers, unless the user has decided on ``MLFLOW_DISABLE_TELEMETRY``.
+
+    MONAI imports MLflow, which starts its reports, before anything of this package runs; so they are ended here.
+    """
+    if "MLFLOW_DISABLE_TELEMETRY" in os.environ:
+        return
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    import mlflow.telemetry
+
+    mlflow.telemetry.set_telemetry_client()
+
+
+def list_store_errors() -> tuple[type[Exception], ...]:
+    """Return what calls to a store raise when it is away, locked or damaged."""
+    import requests
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return MlflowException, requests.RequestException, SQLAlchemyError, OSError
+
+
+def format_experiment_page(tracking_uri: str, experiment_id: str) -> str | None:
+    """Return the address at which MLflow's UI opens an experiment on its runs; None for a store without one.
+
+    MLflow 3.17 opens an experiment on a page for language models, whatever the experiment's tags say, until the
+    browser is told otherwise by a switch or by this address.
+
+    Args:
+        tracking_uri: of the store; for SQLite the address is that of ``mlflow ui`` with its default port.
+        experiment_id: of the experiment.
+    """
+    local = parse_sqlite_path(tracking_uri) is not None
+    server = "http://127.0.0.1:5000" if local else hide_credentials(tracking_uri).rstrip("/")
+    page = f"{server}/#/experiments/{experiment_id}/runs?workflowType=machine_learning"
+    return page if server.startswith("http") else None
 
 
 def parse_sqlite_path(tracking_uri: str) -> Path | None:

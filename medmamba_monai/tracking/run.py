@@ -10,7 +10,7 @@ from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.tracking.dataset import RunDataset
 from medmamba_monai.tracking.journal import Journal
 from medmamba_monai.tracking.journal_sender import JournalSender
-from medmamba_monai.tracking.mlflow_store import check_tracking_uri
+from medmamba_monai.tracking.mlflow_store import check_tracking_uri, format_experiment_page
 from medmamba_monai.tracking.system_metrics import SystemMetrics
 
 
@@ -57,6 +57,11 @@ class TrackedRun:
     def run_id(self) -> str | None:
         """The MLflow run's id; None while the store has not been reached."""
         return self.sender.run_id if self.sender else None
+
+    def find_page(self) -> str | None:
+        """Return the address at which MLflow's UI shows the runs of the experiment; None before they are there."""
+        found = self.sender.find_experiment_id() if self.sender else None
+        return format_experiment_page(self.tracking_uri, found) if found else None
 
     def start(self) -> None:
         """Begin the run or go on with it, RUNNING from now on; `send` tells the store."""

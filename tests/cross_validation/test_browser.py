@@ -13,6 +13,7 @@ from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
+from medmamba_monai.tracking.mlflow_store import format_experiment_page
 from tests.helpers.small_bundle import free_port, mlflow_service
 from tests.helpers.tracked_runs import TrackedRuns
 
@@ -70,8 +71,12 @@ def click(browser: webdriver.Chrome, path: str) -> None:
 def experiment(address: str, cross_validated: Path) -> tuple[str, str]:
     """Address of the experiment, and of its parent run."""
     parent = TrackedRuns(cross_validated / "mlruns.db").parents[0]
-    runs = f"{address}/#/experiments/{parent.info.experiment_id}/runs"
-    return runs, f"{runs}/{parent.info.run_id}"
+    shown = format_experiment_page(address, parent.info.experiment_id)
+    return shown, f"{address}/#/experiments/{parent.info.experiment_id}/runs/{parent.info.run_id}"
+
+
+def test_the_printed_address_opens_on_the_runs_and_their_dataset(browser, experiment):
+    page(browser, experiment[0], "Runs", "small", "3 matching runs", "Dataset", "phantom (")
 
 
 def test_the_run_table_shows_the_parent_with_a_child_for_each_fold(browser, experiment):

@@ -53,6 +53,14 @@ def test_one_parent_holds_a_child_for_each_fold(store):
     assert {run.data.tags["mlflow.parentRunId"] for run in store.children} == {parent_id}
 
 
+def test_every_run_names_the_dataset_and_its_folds(store):
+    for run in (*store.parents, *store.children):
+        (found,) = run.inputs.dataset_inputs
+        assert found.dataset.name == run.data.tags["dataset"] == "phantom"
+        assert run.data.tags["fold_digest"].startswith(found.dataset.digest)
+        assert len(found.dataset.digest) == 12
+
+
 def test_all_runs_are_finished(store):
     assert store.statuses() == ALL_FINISHED
 

@@ -167,6 +167,15 @@ def test_a_run_that_has_started_can_be_sent_later(tmp_path, uri):
     assert run_of(tmp_path / "run", uri).info.status == "RUNNING"
 
 
+def test_the_page_of_a_run_is_known_once_it_was_sent(tmp_path, uri):
+    run = TrackedRun(tmp_path / "run", uri, "phantom", "small")
+    run.start()
+    assert run.find_page() is None
+    run.send()
+    experiment = MlflowClient(uri).get_experiment_by_name("phantom").experiment_id
+    assert run.find_page() == f"http://127.0.0.1:5000/#/experiments/{experiment}/runs?workflowType=machine_learning"
+
+
 def test_a_run_names_its_dataset(tmp_path, uri):
     dataset = RunDataset("phantom", "0123456789abcdef" * 4)
     for _ in range(2):  # a run that goes on names it once
