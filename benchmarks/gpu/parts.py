@@ -134,7 +134,7 @@ def all_parts(result: dict[str, Any], options: argparse.Namespace) -> Iterator[t
 
 def default_networks(device: str) -> list[str]:
     """Return MedMamba-T with every backend that runs there but the loop, then the networks beside it."""
-    if torch.device(device).type == "cuda" and (reason := BACKENDS["mamba_ssm"].import_failure()) is not None:
+    if torch.device(device).type == "cuda" and (reason := BACKENDS["mamba_ssm"].find_import_failure()) is not None:
         print(f"{BUILD_RECIPE}\n({reason})")
     backends = [name for name in accuracy.backends_on(device) if name != PER_TOKEN_LOOP]
     return [*(f"medmamba:{name}" for name in reversed(backends)), "resnet50", "swin"]

@@ -3,14 +3,13 @@
 from medmamba_monai.networks.encoder import MedMambaEncoder, load_encoder_weights, register_encoder
 from medmamba_monai.networks.fuse_batch_norm import fold_batch_norm
 from medmamba_monai.networks.medmamba import MedMamba, medmamba_base, medmamba_small, medmamba_tiny
-from medmamba_monai.networks.official_weights import architecture_of, load_official_checkpoint, to_official_state_dict
+from medmamba_monai.networks.official_weights import load_official_checkpoint, read_architecture, to_official_state_dict
 from medmamba_monai.networks.registry import NETWORKS, build_network
 
 __all__ = [
     "NETWORKS",
     "MedMamba",
     "MedMambaEncoder",
-    "architecture_of",
     "build_network",
     "fold_batch_norm",
     "load_encoder_weights",
@@ -18,6 +17,7 @@ __all__ = [
     "medmamba_base",
     "medmamba_small",
     "medmamba_tiny",
+    "read_architecture",
     "register_encoder",
     "to_official_state_dict",
 ]

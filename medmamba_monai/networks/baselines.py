@@ -114,7 +114,7 @@ def build_baseline(
     """
     baseline = BASELINES[name]
     _check_images(name, spatial_dims, image_size)
-    options = {} if drop_path_rate is None else {"drop_path_rate": _checked_rate(name, drop_path_rate)}
+    options = {} if drop_path_rate is None else {"drop_path_rate": _check_rate(name, drop_path_rate)}
     if baseline.package is not None and find_spec(baseline.package) is None:
         raise UserError(f"network {name!r} needs {baseline.package}, which is missing: pip install '{EXTRA}'")
     network = baseline.build(spatial_dims, in_channels, num_classes, image_size, **options)
@@ -138,7 +138,7 @@ def _check_images(name: str, spatial_dims: int, image_size: int) -> None:
         )
 
 
-def _checked_rate(name: str, rate: float) -> float:
+def _check_rate(name: str, rate: float) -> float:
     if not BASELINES[name].drop_path:
         raise UserError(f"network {name!r} has no drop path, but drop_path_rate={rate!r} was given: leave it out")
     if not 0 <= rate < 1:
@@ -146,25 +146,25 @@ def _checked_rate(name: str, rate: float) -> float:
     return rate
 
 
-def _resnet(depth: int) -> Callable[..., nn.Module]:
+def _make_resnet_builder(depth: int) -> Callable[..., nn.Module]:
     def build(spatial_dims: int, in_channels: int, num_classes: int, image_size: int) -> nn.Module:
         from monai.networks import nets
 
         # MONAI's defaults have stride 1 in the first convolution, and biases that the batch norms behind them cancel.
         options: dict[str, Any] = {"conv1_t_stride": 2, "bias_downsample": False, "n_input_channels": in_channels}
         options |= {"spatial_dims": spatial_dims, "num_classes": num_classes}
-        return _channels_last(getattr(nets, f"resnet{depth}")(**options), spatial_dims)
+        return _make_channels_last(getattr(nets, f"resnet{depth}")(**options), spatial_dims)
 
     return build
 
 
-def _densenet121(spatial_dims: int, in_channels: int, num_classes: int, image_size: int) -> nn.Module:
+def _build_densenet121(spatial_dims: int, in_channels: int, num_classes: int, image_size: int) -> nn.Module:
     from monai.networks.nets import DenseNet121
 
-    return _channels_last(DenseNet121(spatial_dims, in_channels, num_classes), spatial_dims)
+    return _make_channels_last(DenseNet121(spatial_dims, in_channels, num_classes), spatial_dims)
 
 
-def _vit_b16(spatial_dims: int, in_channels: int, num_classes: int, image_size: int) -> nn.Module:
+def _build_vit_b16(spatial_dims: int, in_channels: int, num_classes: int, image_size: int) -> nn.Module:
     from monai.networks.nets import ViT
 
     network = ViT(
@@ -186,7 +186,7 @@ def _vit_b16(spatial_dims: int, in_channels: int, num_classes: int, image_size: 
     return network
 
 
-def _swin_t(spatial_dims: int, in_channels: int, num_classes: int, image_size: int, **options: Any) -> nn.Module:
+def _build_swin_t(spatial_dims: int, in_channels: int, num_classes: int, image_size: int, **options: Any) -> nn.Module:
     from transformers import SwinConfig, SwinForImageClassification
 
     options |= {"depths": [2, 2, 6, 2], "num_heads": [3, 6, 12, 24], "embed_dim": 96, "window_size": 7}
@@ -194,24 +194,26 @@ def _swin_t(spatial_dims: int, in_channels: int, num_classes: int, image_size: i
     return SwinForImageClassification(SwinConfig(**options))
 
 
-def _convnext_b(spatial_dims: int, in_channels: int, num_classes: int, image_size: int, **options: Any) -> nn.Module:
+def _build_convnext_b(
+    spatial_dims: int, in_channels: int, num_classes: int, image_size: int, **options: Any
+) -> nn.Module:
     from transformers import ConvNextConfig, ConvNextForImageClassification
 
     options |= {"depths": [3, 3, 27, 3], "hidden_sizes": [128, 256, 512, 1024]}
     options |= {"num_channels": in_channels, "num_labels": num_classes, "image_size": image_size}
-    return _channels_last(ConvNextForImageClassification(ConvNextConfig(**options)), spatial_dims)
+    return _make_channels_last(ConvNextForImageClassification(ConvNextConfig(**options)), spatial_dims)
 
 
-def _channels_last(network: Any, spatial_dims: int) -> nn.Module:
+def _make_channels_last(network: Any, spatial_dims: int) -> nn.Module:
     return network.to(memory_format=torch.channels_last) if spatial_dims == 2 else network
 
 
 # Sizes: five halvings leave one pixel of 29 in DenseNet's rounding and of 32 in ConvNeXt's, and a window of 7 of 193.
 BASELINES = {
-    "resnet18": Baseline("ResNet-18", _resnet(18)),
-    "resnet50": Baseline("ResNet-50", _resnet(50)),
-    "densenet121": Baseline("DenseNet-121", _densenet121, smallest_size=29),
-    "vit_b16": Baseline("ViT-B/16", _vit_b16, "einops", smallest_size=16, multiple_of=16),
-    "swin_t": Baseline("Swin-T", _swin_t, "transformers", (2,), smallest_size=193, drop_path=True),
-    "convnext_b": Baseline("ConvNeXt-B", _convnext_b, "transformers", (2,), smallest_size=32, drop_path=True),
+    "resnet18": Baseline("ResNet-18", _make_resnet_builder(18)),
+    "resnet50": Baseline("ResNet-50", _make_resnet_builder(50)),
+    "densenet121": Baseline("DenseNet-121", _build_densenet121, smallest_size=29),
+    "vit_b16": Baseline("ViT-B/16", _build_vit_b16, "einops", smallest_size=16, multiple_of=16),
+    "swin_t": Baseline("Swin-T", _build_swin_t, "transformers", (2,), smallest_size=193, drop_path=True),
+    "convnext_b": Baseline("ConvNeXt-B", _build_convnext_b, "transformers", (2,), smallest_size=32, drop_path=True),
 }

@@ -67,7 +67,7 @@ def load_official_checkpoint(
         UserError: the file cannot be read as tensors alone, or its keys or shapes are not those of an official
             MedMamba; the message names them.
     """
-    with _named(source, "official MedMamba checkpoint"):
+    with _name_source(source, "official MedMamba checkpoint"):
         return _build(_read(source), num_classes)
 
 
@@ -83,11 +83,11 @@ def read_classifier(source: str | PathLike[str] | Mapping[str, Any]) -> MedMamba
     Raises:
         UserError: the file cannot be read as tensors alone, or its keys or shapes are not those of a MedMamba.
     """
-    with _named(source, "MedMamba weights"):
+    with _name_source(source, "MedMamba weights"):
         state = _read(source)
         if any(key.startswith(OFFICIAL_START) for key in state):
             return _build(state, None)
-        net = MedMamba(**architecture_of(state))
+        net = MedMamba(**read_architecture(state))
         _compare(state, net.state_dict())
         net.load_state_dict(state)
         return net
@@ -103,11 +103,11 @@ def to_official_state_dict(net: MedMamba) -> dict[str, Tensor]:
         elif key.endswith((".A_log", ".D")):
             value = value.flatten(0, 1)
         if not key.endswith(GATE_PROJ):
-            official[_official_name(key)] = value
+            official[_translate_to_official(key)] = value
     return official
 
 
-def architecture_of(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
+def read_architecture(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
     """Read the arguments of :class:`MedMamba` from the keys and shapes of its state dict.
 
     Args:
@@ -115,20 +115,20 @@ def architecture_of(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
 
     Returns:
         ``spatial_dims``, ``in_channels``, ``num_classes``, ``depths``, ``channels``, ``patch_size`` and
-        ``state_size``, so that ``MedMamba(**architecture_of(weights))`` fits the weights.
+        ``state_size``, so that ``MedMamba(**read_architecture(weights))`` fits the weights.
 
     Raises:
         UserError: the keys are not those of a MedMamba.
     """
-    return _read_architecture(state_dict, str)
+    return _read_from_shapes(state_dict, str)
 
 
-def _read_architecture(state: Mapping[str, Tensor], spelled: Callable[[str], str]) -> dict[str, Any]:
+def _read_from_shapes(state: Mapping[str, Tensor], spell: Callable[[str], str]) -> dict[str, Any]:
     def shape(name: str, *ranks: int) -> torch.Size:
-        found = state[spelled(name)].shape if spelled(name) in state else None
+        found = state[spell(name)].shape if spell(name) in state else None
         if found is None or len(found) not in ranks:
             problem = "it is missing" if found is None else f"its shape is {tuple(found)}"
-            raise UserError(f"the network is read from {spelled(name)!r}, but {problem}; found {_listed(state)}")
+            raise UserError(f"the network is read from {spell(name)!r}, but {problem}; found {_list_names(state)}")
         return found
 
     embedding = shape("embedding.conv.weight", 4, 5)
@@ -148,7 +148,7 @@ def _read_architecture(state: Mapping[str, Tensor], spelled: Callable[[str], str
 
 
 @contextmanager
-def _named(source: Any, kind: str) -> Iterator[None]:
+def _name_source(source: Any, kind: str) -> Iterator[None]:
     """Say in user errors which file or state dict they are about."""
     try:
         yield
@@ -183,7 +183,7 @@ def _unwrap(content: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def _build(state: dict[str, Tensor], num_classes: int | None) -> MedMamba:
-    architecture = _read_architecture(state, _official_name)
+    architecture = _read_from_shapes(state, _translate_to_official)
     found = architecture["num_classes"]
     net = MedMamba(**{**architecture, "num_classes": found if num_classes is None else num_classes})
     if num_classes not in (None, found):
@@ -201,28 +201,28 @@ def _compare(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> Non
         "of another shape": [k for k in expected if k in state and state[k].shape != expected[k].shape],
     }
     if any(problems.values()):
-        raise UserError("; ".join(f"{problem}: {_listed(keys)}" for problem, keys in problems.items() if keys))
+        raise UserError("; ".join(f"{problem}: {_list_names(keys)}" for problem, keys in problems.items() if keys))
 
 
 def _load(net: MedMamba, state: Mapping[str, Tensor]) -> None:
-    own = {_own_name(key): value for key, value in state.items()}
+    own = {_translate_to_own(key): value for key, value in state.items()}
     for key in [key for key in own if key.endswith(IN_PROJ)]:
         own[key], own[key.replace(IN_PROJ, GATE_PROJ)] = own[key].chunk(2)
     net.load_state_dict({key: own[key].view(value.shape) for key, value in net.state_dict().items()})
 
 
-def _listed(keys: Iterable[str]) -> str:
+def _list_names(keys: Iterable[str]) -> str:
     names = list(keys)
     return ", ".join(names[:LISTED]) + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
 
 
-def _own_name(key: str) -> str:
+def _translate_to_own(key: str) -> str:
     for official, own in RENAMED:
         key = key.replace(official, own)
     return key
 
 
-def _official_name(key: str) -> str:
+def _translate_to_official(key: str) -> str:
     for official, own in reversed(RENAMED):
         key = key.replace(own, official)
     return key

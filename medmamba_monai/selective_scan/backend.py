@@ -79,7 +79,7 @@ class Backend(ABC):
         """Return the shape of the states that :meth:`forward` saves."""
         return [0]
 
-    def sequence_scan(self) -> Callable[..., Tensor] | None:
+    def get_sequence_scan(self) -> Callable[..., Tensor] | None:
         """Return a differentiable function with the signature of Mamba's ``selective_scan_fn``.
 
         None, the default, for none: sequences are then given to :meth:`forward`, as maps of one axis with a ``delta``.
@@ -88,24 +88,24 @@ class Backend(ABC):
 
     def available(self) -> bool:
         """Say whether what the backend needs imports here, whatever devices there are."""
-        return self.import_failure() is None
+        return self.find_import_failure() is None
 
-    def import_failure(self) -> str | None:
+    def find_import_failure(self) -> str | None:
         """Import what the backend needs, once. Return None if that worked, else the reason."""
-        return first_import_failure(self.modules)
+        return find_first_import_failure(self.modules)
 
-    def objection(self, device: torch.device, dtype: torch.dtype) -> str | None:
+    def find_objection(self, device: torch.device, dtype: torch.dtype) -> str | None:
         """Say why the backend cannot scan tensors of this device and dtype here and now, or None if it can."""
-        if (unfit := self.device_objection(device)) is not None:
+        if (unfit := self.find_device_objection(device)) is not None:
             return unfit
         if dtype == torch.float64 and not self.float64:
             return "computes in float32, these tensors are float64"
         if not self.traceable and torch.compiler.is_compiling():
             return "cannot be traced by torch.compile"
-        failure = self.import_failure()
+        failure = self.find_import_failure()
         return None if failure is None else f"does not import ({failure}): install it with {self.install}"
 
-    def device_objection(self, device: torch.device) -> str | None:
+    def find_device_objection(self, device: torch.device) -> str | None:
         """Say why the backend cannot scan tensors of this device, or None if it can."""
         if self.device in (None, device.type):
             return None
@@ -113,7 +113,7 @@ class Backend(ABC):
 
 
 @cache
-def first_import_failure(modules: tuple[str, ...]) -> str | None:
+def find_first_import_failure(modules: tuple[str, ...]) -> str | None:
     """Import one of several modules, once. Return None if one imports or none is asked for, else why each does not."""
     failures = []
     for module in modules:

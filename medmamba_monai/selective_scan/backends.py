@@ -66,8 +66,9 @@ def choose_backend(name: str, device: torch.device, dtype: torch.dtype) -> str:
     """
     if check_backend(name) == "auto":
         at_home = (b for b in FASTEST_FIRST if BACKENDS[b].device in (None, device.type))
-        return _announce(next(b for b in at_home if BACKENDS[b].objection(device, dtype) is None), device.type, dtype)
-    objection = BACKENDS[name].objection(device, dtype)
+        fastest = next(b for b in at_home if BACKENDS[b].find_objection(device, dtype) is None)
+        return _announce(fastest, device.type, dtype)
+    objection = BACKENDS[name].find_objection(device, dtype)
     if objection is not None:
         raise UserError(f"scan backend {name!r} {objection}. Choose another (auto, {', '.join(available_backends())})")
     return name

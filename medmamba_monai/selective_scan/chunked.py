@@ -149,6 +149,6 @@ class TorchBackend(Backend):
         """Run :func:`chunked_directional_scan`."""
         return chunked_directional_scan(inputs), inputs.u.new_empty(0)
 
-    def sequence_scan(self) -> Callable[..., Tensor]:
+    def get_sequence_scan(self) -> Callable[..., Tensor]:
         """Return :func:`chunked_selective_scan`."""
         return chunked_selective_scan

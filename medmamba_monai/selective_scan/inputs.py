@@ -74,7 +74,7 @@ class ScanInputs(NamedTuple):
         """Convert the tensors to the dtype of the scan.
 
         Args:
-            dtype: what :func:`scan_dtype` returns.
+            dtype: what :func:`choose_dtype` returns.
             keep_half: whether ``u``, ``projected`` and ``delta`` stay float16 or bfloat16, for a kernel that converts
                 what it reads.
         """
@@ -121,7 +121,7 @@ class ScanInputs(NamedTuple):
         }
 
 
-def scan_dtype(tensors: Iterable[Tensor]) -> torch.dtype:
+def choose_dtype(tensors: Iterable[Tensor]) -> torch.dtype:
     """Return float64 if all tensors are float64, float32 if all are floating point and none is float64.
 
     Raises:

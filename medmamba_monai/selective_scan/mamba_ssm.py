@@ -70,10 +70,10 @@ def load_scan() -> Callable[..., Tensor]:
     try:
         return importlib.import_module("mamba_ssm.ops.selective_scan_interface").selective_scan_fn
     except UNIMPORTABLE:
-        return scan_of_extension(importlib.import_module("selective_scan_cuda"))
+        return wrap_extension(importlib.import_module("selective_scan_cuda"))
 
 
-def scan_of_extension(extension: Any) -> Callable[..., Tensor]:
+def wrap_extension(extension: Any) -> Callable[..., Tensor]:
     """Make a differentiable function of the extension module's ``fwd`` and ``bwd``.
 
     Args:
@@ -134,7 +134,7 @@ class MambaSsmBackend(Backend):
         """Run :func:`mamba_directional_scan`; what its gradient needs it keeps itself."""
         return mamba_directional_scan(inputs), inputs.u.new_empty(0)
 
-    def sequence_scan(self) -> Callable[..., Tensor]:
+    def get_sequence_scan(self) -> Callable[..., Tensor]:
         """Return mamba_ssm's function, in front of which an empty batch is caught."""
 
         def scan(u: Tensor, **others: Any) -> Tensor:

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from medmamba_monai.selective_scan.backends import BACKENDS, choose_backend
-from medmamba_monai.selective_scan.inputs import ScanInputs, scan_dtype
+from medmamba_monai.selective_scan.inputs import ScanInputs, choose_dtype
 
 
 def directional_scan(
@@ -77,7 +77,7 @@ def _directional_scan(*arguments: Any) -> Tensor:
     *of_scan, backend = arguments
     inputs = ScanInputs(*of_scan)
     inputs.check()
-    dtype = scan_dtype(inputs.tensors)
+    dtype = choose_dtype(inputs.tensors)
     return scan(inputs, choose_backend(backend, inputs.u.device, dtype), dtype)
 
 
@@ -99,7 +99,7 @@ def scan(inputs: ScanInputs, backend: str, dtype: torch.dtype) -> Tensor:
     return directional_scan_forward(*inputs[:7], backend, save_states, inputs.delta, inputs.softplus)[0]
 
 
-def _without_autocast(device_type: str) -> Callable[..., Tensor]:
+def _make_rule_without_autocast(device_type: str) -> Callable[..., Tensor]:
     """Make the rule that computes the scan as if autocast was off, whatever the dtypes that arrive."""
 
     def rule(*arguments: Any) -> Tensor:
@@ -109,8 +109,8 @@ def _without_autocast(device_type: str) -> Callable[..., Tensor]:
     return rule
 
 
-torch.library.impl(_LIBRARY, "directional_scan", "AutocastCPU")(_without_autocast("cpu"))
-torch.library.impl(_LIBRARY, "directional_scan", "AutocastCUDA")(_without_autocast("cuda"))
+torch.library.impl(_LIBRARY, "directional_scan", "AutocastCPU")(_make_rule_without_autocast("cpu"))
+torch.library.impl(_LIBRARY, "directional_scan", "AutocastCUDA")(_make_rule_without_autocast("cuda"))
 
 
 @torch.library.custom_op(

@@ -121,6 +121,6 @@ class ReferenceBackend(Backend):
         """Run :func:`reference_directional_scan`, which saves no states."""
         return reference_directional_scan(inputs), inputs.u.new_empty(0)
 
-    def sequence_scan(self) -> Callable[..., Tensor]:
+    def get_sequence_scan(self) -> Callable[..., Tensor]:
         """Return :func:`reference_selective_scan`."""
         return reference_selective_scan

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from medmamba_monai.selective_scan.backends import BACKENDS, choose_backend
-from medmamba_monai.selective_scan.inputs import ScanInputs, scan_dtype
+from medmamba_monai.selective_scan.inputs import ScanInputs, choose_dtype
 from medmamba_monai.selective_scan.operator import scan
 
 
@@ -49,9 +49,9 @@ def selective_scan(
     optional = {name: tensor for name, tensor in (("D", D), ("delta_bias", delta_bias)) if tensor is not None}
     inputs = {"u": u, "delta": delta, "A": A, "B": B, "C": C} | optional
     _check_shapes(inputs)
-    dtype = scan_dtype(list(inputs.values()))
+    dtype = choose_dtype(list(inputs.values()))
     backend = choose_backend(backend, u.device, dtype)
-    sequence_scan = BACKENDS[backend].sequence_scan()
+    sequence_scan = BACKENDS[backend].get_sequence_scan()
     if sequence_scan is None:
         outputs = [scan(group, backend, dtype) for group in _groups_as_maps(inputs, delta_softplus)]
         return torch.cat(outputs, dim=-1).mT

@@ -16,7 +16,7 @@ from torch import nn
 
 from medmamba_monai.core.errors import UserError, get_first_line
 from medmamba_monai.core.files import write_bytes
-from medmamba_monai.networks import architecture_of
+from medmamba_monai.networks import read_architecture
 
 UNREADABLE = (
     OSError,
@@ -149,7 +149,7 @@ def format_option(value: Any) -> str:
 
 def _describe_difference(own: dict[str, Any], found: dict[str, Any], state: dict[str, torch.Tensor]) -> str:
     try:
-        architecture = architecture_of(state)
+        architecture = read_architecture(state)
     except (UserError, KeyError):
         wrong = sorted(own.keys() ^ found.keys()) or [name for name in own if own[name] != found[name]]
         return f"First key that is missing, extra or of another shape: {wrong[0]}"

@@ -13,7 +13,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 import medmamba_monai
 from medmamba_monai import MedMamba
-from medmamba_monai.networks import architecture_of
+from medmamba_monai.networks import read_architecture
 from medmamba_monai.training import load_weights, save_weights
 from tests.helpers.small_bundle import ROOT, SMALL, SmallBundle
 
@@ -167,7 +167,7 @@ def test_defaults_are_medmamba_tiny_and_the_papers_recipe():
     train = config(ROOT / "bundles" / "pneumoniamnist", "train")
     inference = ConfigParser(config(ROOT / "bundles" / "pneumoniamnist", "inference"))
     inference.update({"num_classes": 2, "in_channels": 3})
-    architecture = architecture_of(inference.get_parsed_content("network_def").state_dict())
+    architecture = read_architecture(inference.get_parsed_content("network_def").state_dict())
     assert (architecture["depths"], architecture["channels"]) == ((2, 2, 4, 2), (96, 192, 384, 768))
     metadata = config(ROOT / "bundles" / "pneumoniamnist", "metadata")
     assert metadata["network_data_format"]["inputs"]["image"]["spatial_shape"] == [224, 224]

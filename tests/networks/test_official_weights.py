@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.networks import MedMamba, architecture_of, load_official_checkpoint, to_official_state_dict
+from medmamba_monai.networks import MedMamba, load_official_checkpoint, read_architecture, to_official_state_dict
 
 ARCHITECTURE: dict[str, Any] = {
     "spatial_dims": 2,
@@ -144,11 +144,11 @@ def test_truncated_file_is_refused(official: dict[str, Tensor], tmp_path: Path) 
 @pytest.mark.parametrize("spatial_dims", [2, 3])
 def test_architecture_is_read_from_the_weights(spatial_dims: int) -> None:
     arguments = {**ARCHITECTURE, "spatial_dims": spatial_dims}
-    assert architecture_of(MedMamba(**arguments).state_dict()) == arguments
+    assert read_architecture(MedMamba(**arguments).state_dict()) == arguments
 
 
 def test_architecture_of_another_network_is_refused(official: dict[str, Tensor]) -> None:
     with pytest.raises(UserError, match=r"'embedding\.conv\.weight', but it is missing; found patch_embed"):
-        architecture_of(official)
+        read_architecture(official)
     with pytest.raises(UserError, match=r"'embedding\.conv\.weight', but its shape is \(3,\)"):
-        architecture_of({"embedding.conv.weight": torch.zeros(3)})
+        read_architecture({"embedding.conv.weight": torch.zeros(3)})

@@ -39,7 +39,7 @@ def test_a_backend_says_what_it_is(name: str) -> None:
     backend = BACKENDS[name]
     assert isinstance(backend, Backend)
     assert backend.name == name
-    assert backend.available() == (backend.import_failure() is None)
+    assert backend.available() == (backend.find_import_failure() is None)
     assert bool(backend.modules) == bool(backend.install)
 
 

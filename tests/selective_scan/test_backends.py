@@ -35,7 +35,7 @@ def _without(package: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def _forget_imports() -> None:
-    backend.first_import_failure.cache_clear()
+    backend.find_first_import_failure.cache_clear()
     backends._announce.cache_clear()
 
 

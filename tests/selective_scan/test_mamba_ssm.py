@@ -11,7 +11,7 @@ from torch import Tensor
 
 from medmamba_monai.selective_scan import available_backends, directional_scan
 from medmamba_monai.selective_scan.inputs import ScanInputs
-from medmamba_monai.selective_scan.mamba_ssm import load_scan, mamba_directional_scan, scan_of_extension
+from medmamba_monai.selective_scan.mamba_ssm import load_scan, mamba_directional_scan, wrap_extension
 from medmamba_monai.selective_scan.reference import reference_directional_scan, reference_selective_scan
 from tests.helpers.scan_inputs import gradients, make_inputs, relative_error
 from tests.helpers.sequences import make_sequences
@@ -35,7 +35,7 @@ class ReferenceExtension:
 
 
 @pytest.mark.parametrize("spatial_shape", [(5,), (1, 1), (3, 4), (2, 3, 4)])
-@pytest.mark.parametrize("scan", [reference_selective_scan, scan_of_extension(ReferenceExtension)])
+@pytest.mark.parametrize("scan", [reference_selective_scan, wrap_extension(ReferenceExtension)])
 def test_expanded_sequences_mean_the_same_scan(spatial_shape: tuple[int, ...], scan: object) -> None:
     inputs = make_inputs(spatial_shape, dtype=torch.float64)
     y = mamba_directional_scan(ScanInputs(*inputs, list(spatial_shape)), scan=scan)
@@ -47,7 +47,7 @@ def test_expanded_sequences_mean_the_same_scan(spatial_shape: tuple[int, ...], s
 
 def test_the_extension_scans_without_skip_bias_or_groups() -> None:
     u, delta, A, B, C, *_ = make_sequences()
-    y = scan_of_extension(ReferenceExtension)(u, delta, A, B, C)
+    y = wrap_extension(ReferenceExtension)(u, delta, A, B, C)
     torch.testing.assert_close(y, reference_selective_scan(u, delta, A, B, C))
 
 
@@ -66,7 +66,7 @@ def test_the_extension_is_taken_where_the_package_does_not_import(
         monkeypatch.setitem(sys.modules, name, None)  # what is imported here is forgotten after the test
         del sys.modules[name]
     monkeypatch.syspath_prepend(str(tmp_path))
-    assert "scan_of_extension" in load_scan.__wrapped__().__qualname__
+    assert "wrap_extension" in load_scan.__wrapped__().__qualname__
 
 
 @pytest.mark.gpu

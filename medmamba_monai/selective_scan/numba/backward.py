@@ -1,5 +1,12 @@
 """The fused scan on the CPU, backward, as a Numba kernel in the layout of the forward one.
 
+Letters are those of ``forward.py``. Given the gradient g(t) of y(t), the gradient p_n(t) of the state h_n(t) is found
+against the walk, and with it that of every input:
+
+    p_n(t) = g(t) C_n(t) + 2^(d(t+1) a_n) p_n(t+1)           e_n(t) = p_n(t) 2^(d(t) a_n) h_n(t-1)
+    dC_n = g h_n    dB_n = p_n d u    dA_n = sum over t of d e_n    du = d s + D g    with s = sum over n of p_n B_n
+    dd = s u + sum over n of A_n e_n, which softplus' slope leads on to dt_bias, dt_weight and the low rank
+
 A task takes one image and a group of blocks, and goes through each direction's chunks from the last to the first. In a
 chunk it treats TILE components of the hidden state at a time: it replays them from the saved state, keeping every state
 and decay (in the first-level cache), then sweeps back over the tokens with the gradient of the state in registers.
@@ -246,10 +253,12 @@ def _backward_task(
     )
     carry = aligned((last - first) * size)
     for k in range(scan.order.shape[0]):
+        # A direction: nothing follows its last chunk.
         fill(carry, 0.0)
         rows = scan.projected[image, :, k]
         for chunk in range(states.shape[2] - 1, -1, -1):
             steps = scan.order[k, chunk * CHUNK : (chunk + 1) * CHUNK]
+            # A chunk: sums over channels begin at zero, and every block adds to them.
             fill(memory.matrices, 0.0)
             fill(memory.low_rank, 0.0)
             for block in range(first, last):
@@ -257,6 +266,7 @@ def _backward_task(
                 rates, grad_rates = scan.parameters[k, block, RATES:], total[RATES:]
                 own_carry = carry[(block - first) * size : (block - first + 1) * size]
                 _accumulate(total, SKIP, _begin_block(scan, image, k, steps, block, grad_y, memory.tokens))
+                # Replay a tile of states from the saved ones, then sweep back over it.
                 for n in range(0, size, TILE):
                     b, c = rank + n, rank + size + n
                     after = _replay_tile(steps, rows, b, rates, before, n, memory)

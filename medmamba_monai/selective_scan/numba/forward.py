@@ -1,5 +1,10 @@
 """The fused scan on the CPU, forward, as a Numba kernel: float32, SIMD over channels.
 
+With the step size d = softplus(low rank . dt_weight + dt_bias) and a = A * log2(e), token t turns the state h, of N
+components, into
+
+    h_n(t) = 2^(d(t) a_n) h_n(t-1) + d(t) u(t) B_n(t)        y(t) = sum over n of C_n(t) h_n(t) + D u(t)
+
 Every array is laid out so that its last axis is one vector of LANES channels, a block. A task takes one image and one
 block and walks along each direction, CHUNK tokens at a time: first the step sizes of the chunk's tokens, then the
 recurrence for TILE components of the hidden state after the other, which stay in registers while the tokens pass. A
@@ -152,9 +157,11 @@ def _forward_task(scan: Scan, image: int, block: int, y: Any, states: Any) -> No
         rates = scan.parameters[k, block, RATES : RATES + size]
         for start in range(0, length, CHUNK):
             steps = scan.order[k, start : start + CHUNK]
+            # Save the states that the backward pass starts this chunk from.
             if states.size:
                 for n in range(size):
                     store(states, (image, k, start // CHUNK, block, n), load(state, (n,)))
+            # Step sizes, weighted inputs and the skip connection of the chunk's tokens.
             for i in range(len(steps)):
                 delta, _ = step_size(scan, image, k, steps[i], block)
                 u = load(scan.u, (image, steps[i], block))
@@ -164,8 +171,10 @@ def _forward_task(scan: Scan, image: int, block: int, y: Any, states: Any) -> No
                 store(tokens, (i, DELTA), delta)
                 store(tokens, (i, WEIGHTED), delta * u)
                 store(tokens, (i, Y), y_token)
+            # The recurrence, a tile of states after the other.
             for n in range(0, size, TILE):
                 _scan_tile(steps, rows, rank + n, rank + size + n, rates, state, n, tokens)
+            # Outputs go back to the places of their tokens, where the next direction adds its own.
             for i in range(len(steps)):
                 store(y, (image, steps[i], block), load(tokens, (i, Y)))
 

@@ -1,4 +1,4 @@
-"""The fused scan on the CPU: brings tensors into the layout of the Numba kernels, and threads into order.
+"""Launch of the Numba kernels: the layout of their arrays, and the threads that run them.
 
 The C channels are cut into blocks of LANES, the last one padded with zeros, and the N states to a multiple of TILE.
 Zeros stay zeros in every output and add nothing to any gradient.
@@ -51,22 +51,22 @@ def backward(grad_y: Tensor, states: Tensor, inputs: ScanInputs) -> tuple[Tensor
         scan = _lay_out(inputs)
         grad = Gradient(
             u=u.new_empty(scan.u.shape),
-            projected=u.new_empty(_groups(batch, scan.u.shape[2]), *scan.projected.shape),
+            projected=u.new_empty(_count_groups(batch, scan.u.shape[2]), *scan.projected.shape),
             delta=u.new_empty(scan.delta.shape),
             parameters=u.new_zeros(batch, *scan.parameters.shape),
         )
         parts = (part.numpy() for part in grad)
-        backward_kernel(*scan, _dt_rows(inputs.dt_weight), states.numpy(), _block(grad_y).numpy(), *parts)
+        backward_kernel(*scan, _lay_out_dt_weight(inputs.dt_weight), states.numpy(), _block(grad_y).numpy(), *parts)
     grad_projected = grad.projected.sum(0) if len(grad.projected) > 1 else grad.projected[0]
     parameters = _unblock(grad.parameters.sum(0).transpose(1, 2), channels)
-    grad_bias, grad_skip, rates, weights = parameters.split([1, 1, _padded(size), rank], dim=1)
+    grad_bias, grad_skip, rates, weights = parameters.split([1, 1, _pad_size(size), rank], dim=1)
     gradients = (
         _unblock(grad.u, channels),
         _unpad_states(grad_projected, rank, size),
-        _own(weights.mT),
-        _own(grad_bias[:, 0]),
-        _own(rates[:, :size].mT),
-        _own(grad_skip[:, 0]),
+        _copy(weights.mT),
+        _copy(grad_bias[:, 0]),
+        _copy(rates[:, :size].mT),
+        _copy(grad_skip[:, 0]),
     )
     return gradients if inputs.delta is None else (*gradients, _unblock(grad.delta, channels))
 
@@ -75,7 +75,7 @@ def states_shape(inputs: ScanInputs) -> list[int]:
     """Return the shape (B, K, chunks, blocks, N, V) of the states that :func:`forward` saves."""
     batch, length, channels = inputs.u.shape
     chunks, blocks = -(-length // CHUNK), -(-channels // LANES)
-    return [batch, inputs.directions, chunks, blocks, _padded(inputs.state_size), LANES]
+    return [batch, inputs.directions, chunks, blocks, _pad_size(inputs.state_size), LANES]
 
 
 def _lay_out(inputs: ScanInputs) -> Scan:
@@ -85,7 +85,7 @@ def _lay_out(inputs: ScanInputs) -> Scan:
     rates = F.pad(A, [0, -size % TILE]) * LOG2_E
     parameters = torch.cat([dt_bias[:, None], D[:, None], rates.mT, dt_weight.mT], dim=1)
     return Scan(
-        order=_order(tuple(spatial_shape))[: len(dt_bias)],
+        order=_make_order(tuple(spatial_shape))[: len(dt_bias)],
         softplus=softplus,
         u=_block(u).numpy(),
         projected=_pad_states(projected, inputs.rank, size).numpy(),
@@ -94,7 +94,7 @@ def _lay_out(inputs: ScanInputs) -> Scan:
     )
 
 
-def _padded(size: int) -> int:
+def _pad_size(size: int) -> int:
     """Return the number of states that the kernels treat, a multiple of TILE."""
     return size + -size % TILE
 
@@ -110,14 +110,14 @@ def _pad_states(projected: Tensor, rank: int, size: int) -> Tensor:
 
 def _unpad_states(projected: Tensor, rank: int, size: int) -> Tensor:
     """Undo :func:`_pad_states`."""
-    padded = _padded(size)
+    padded = _pad_size(size)
     if padded == size:
         return projected
     low_rank, B, C = projected.split([rank, padded, padded], dim=-1)
     return torch.cat([low_rank, B[..., :size], C[..., :size]], dim=-1)
 
 
-def _dt_rows(dt_weight: Tensor) -> np.ndarray:
+def _lay_out_dt_weight(dt_weight: Tensor) -> np.ndarray:
     """Return ``dt_weight`` as (K, blocks, V, rank blocks, V): the rank along the lanes, all filled up with zeros."""
     _, channels, rank = dt_weight.shape
     padded = F.pad(dt_weight, [0, -rank % LANES, 0, -channels % LANES])
@@ -125,7 +125,7 @@ def _dt_rows(dt_weight: Tensor) -> np.ndarray:
 
 
 @lru_cache(maxsize=64)
-def _order(spatial_shape: tuple[int, ...]) -> np.ndarray:
+def _make_order(spatial_shape: tuple[int, ...]) -> np.ndarray:
     return scan_orders(list(spatial_shape), torch.device("cpu")).int().numpy()
 
 
@@ -141,20 +141,20 @@ def _unblock(tensor: Tensor, channels: int) -> Tensor:
     return tensor.flatten(-2)[..., :channels].contiguous()
 
 
-def _own(view: Tensor) -> Tensor:
+def _copy(view: Tensor) -> Tensor:
     """Copy a view: results of an operator must not share memory."""
     return view.clone(memory_format=torch.contiguous_format)
 
 
-def _groups(batch: int, blocks: int) -> int:
+def _count_groups(batch: int, blocks: int) -> int:
     """Return into how many groups of blocks an image is cut so that every thread has about two tasks, or one each."""
-    threads = _thread_count()
+    threads = _count_threads()
     if batch % threads == 0:
         return 1
     return min(blocks, -(-2 * threads // max(batch, 1)))
 
 
-def _thread_count() -> int:
+def _count_threads() -> int:
     return min(torch.get_num_threads(), config.NUMBA_NUM_THREADS)
 
 
@@ -174,13 +174,13 @@ def kernel_threads() -> Iterator[None]:
     """
     _refuse_forked_pool()
     with ExitStack() as stack:
-        if _thread_pool() in (None, "workqueue"):
+        if _find_thread_pool() in (None, "workqueue"):
             stack.enter_context(_launching)
         of_torch = torch.get_num_threads()
         before = numba.get_num_threads()  # starts the pool
         torch.set_num_threads(of_torch)
         stack.callback(numba.set_num_threads, before)
-        numba.set_num_threads(_thread_count())
+        numba.set_num_threads(_count_threads())
         yield
 
 
@@ -188,7 +188,7 @@ def _refuse_forked_pool() -> None:
     global _process
     if os.getpid() == _process:
         return
-    if _thread_pool() is not None:
+    if _find_thread_pool() is not None:
         raise UserError(
             "the numba scan cannot run in a process that was forked after its parent had used it: start workers with "
             "multiprocessing_context='spawn', keep the network out of data loading, or use scan backend 'torch' there"
@@ -196,7 +196,7 @@ def _refuse_forked_pool() -> None:
     _process = os.getpid()
 
 
-def _thread_pool() -> str | None:
+def _find_thread_pool() -> str | None:
     """Return the name of Numba's thread pool, None if it has not been started."""
     try:
         return numba.threading_layer()

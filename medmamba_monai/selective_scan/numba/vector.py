@@ -28,14 +28,14 @@ config: Any = numba.config
 intrinsic: Any = numba.extending.intrinsic  # the typing context, first in each definition, is not passed in calls
 
 
-def _lanes_of_cpu() -> int:
+def _count_lanes() -> int:
     """Return how many float32 numbers a register of the CPU that Numba compiles for holds: 16, 8 or 4."""
     features = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
     enabled = set(features.split(","))
     return 16 if "+avx512f" in enabled else 8 if "+avx" in enabled else 4
 
 
-LANES = _lanes_of_cpu()
+LANES = _count_lanes()
 FLOAT, INT = ir.FloatType(), ir.IntType(32)
 FLOATS, INTS = ir.VectorType(FLOAT, LANES), ir.VectorType(INT, LANES)
 
@@ -75,7 +75,7 @@ def _splat(builder: Any, scalar: Any) -> Any:
 
 @intrinsic
 def load(typing_context: Any, array: Any, index: Any) -> Any:
-    """``load(array, (i, j))`` is the vector array[i, j, :]. The array is C-contiguous, its last axis LANES long."""
+    """Return the vector array[i, j, :] for the index (i, j). The array is C-contiguous, its last axis LANES long."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         address = element_address(context, builder, signature, arguments, whole_index=False)
@@ -86,7 +86,7 @@ def load(typing_context: Any, array: Any, index: Any) -> Any:
 
 @intrinsic
 def store(typing_context: Any, array: Any, index: Any, vector: Any) -> Any:
-    """``store(array, (i, j), vector)`` writes array[i, j, :]."""
+    """Write a vector to array[i, j, :] for the index (i, j)."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         address = element_address(context, builder, signature, arguments, whole_index=False)
@@ -98,7 +98,7 @@ def store(typing_context: Any, array: Any, index: Any, vector: Any) -> Any:
 
 @intrinsic
 def broadcast(typing_context: Any, array: Any, index: Any) -> Any:
-    """``broadcast(array, (i, j))`` is a vector that holds the number array[i, j] in every lane."""
+    """Return a vector that holds the number array[i, j] in every lane, for the index (i, j)."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return _splat(builder, builder.load(element_address(context, builder, signature, arguments, whole_index=True)))

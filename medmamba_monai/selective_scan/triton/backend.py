@@ -41,10 +41,10 @@ class TritonBackend(Backend):
 
         return launch.states_shape(inputs)
 
-    def device_objection(self, device: torch.device) -> str | None:
+    def find_device_objection(self, device: torch.device) -> str | None:
         """Say why the kernels cannot run on a device, or None if they can or if there is no GPU to ask."""
         if device.type != self.device:
-            return None if os.environ.get("TRITON_INTERPRET") == "1" else super().device_objection(device)
+            return None if os.environ.get("TRITON_INTERPRET") == "1" else super().find_device_objection(device)
         if torch.version.hip is not None:
             return "is written for NVIDIA's GPUs, this PyTorch is built for AMD's"
         if not torch.cuda.is_available():

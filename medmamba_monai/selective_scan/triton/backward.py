@@ -42,8 +42,8 @@ LANES = tl.constexpr(32)
 def _slope(step, SOFTPLUS: tl.constexpr):
     """Return the derivative of ``step_size``, which for softplus is 1 - exp(-step).
 
-    For steps below 1 that is step times a polynomial (minimax, relative error 3e-9), which keeps the digits of small
-    ones.
+    For steps below 1 that is step times a polynomial (``slope`` of ``selective_scan/polynomials.py``: minimax, relative
+    error 3e-9), which keeps the digits of small ones.
     """
     if not SOFTPLUS:
         return tl.full(step.shape, 1.0, tl.float32)
@@ -168,6 +168,7 @@ def backward_kernel(
         grad_D: (B, K, C).
         carry: (B, K, N, C), zeros; holds p of the first step of the chunk behind, times its decay.
     """
+    # Find the image, the direction and the channels of this program.
     COLUMNS: tl.constexpr = RANK + 2 * STATE_SIZE
     blocks = (channels + LANES - 1) // LANES
     program = tl.program_id(0)
@@ -179,6 +180,7 @@ def backward_kernel(
     c = block + tl.arange(0, LANES)
     mask = c < channels
 
+    # Move the pointers to this image, direction and block of channels.
     order += k * order_stride
     grad_y += image * length * channels
     u += image * length * channels
@@ -204,6 +206,8 @@ def backward_kernel(
         chunk = chunks - 1 - done
         start = chunk * CHUNK
         state = states + c
+
+        # Raw step sizes of the chunk's tokens, their fixed part and then the product with the low rank.
         rows = ()
         raw = ()
         for t in tl.static_range(CHUNK):
@@ -230,6 +234,7 @@ def backward_kernel(
                 added = added + (add_product(raw[t], low_rank, weight, 4),)
             raw = added
 
+        # Step sizes, inputs and gradients of the outputs; tokens that only pad count as zeros.
         g = ()
         steps = ()
         x = ()
@@ -246,6 +251,7 @@ def backward_kernel(
             e = e + (tl.full([LANES], 0, tl.float32),)
             sum_D += g[t] * u_t
 
+        # States: one component after the other through the chunk, forwards and then back.
         token_of_lane = tl.load(order + start + lane % CHUNK).to(tl.int64)
         row_of_lane = grad_projected + token_of_lane * (DIRECTIONS * COLUMNS)
         stored = (start + lane % CHUNK >= first) & (lane < 2 * CHUNK)
@@ -266,6 +272,7 @@ def backward_kernel(
             sums = _sum_over_channels(grad_B + grad_C, 2 * CHUNK)
             tl.store(row_of_lane + RANK + n + of_second * STATE_SIZE, sums, mask=stored)
 
+        # Gradients of u and of the raw step sizes.
         grad_raw = ()
         for t in tl.static_range(CHUNK):
             token = tl.load(order + start + t).to(tl.int64)
@@ -277,6 +284,8 @@ def backward_kernel(
                 tl.store(grad_delta + token * DIRECTIONS * channels, grad_raw[t], mask=inside)
             sum_bias += grad_raw[t]
         states -= STATE_SIZE * channels
+
+        # Gradients of dt_weight and of the low-rank step sizes, four ranks at a time.
         for r in tl.range(0, RANK, 4):
             weight = load_rows(dt_weight + r * channels, 4, channels, mask)
             sum_weight = load_rows(grad_dt_weight + r * channels, 4, channels, mask)

@@ -28,16 +28,16 @@ LOG2_E = tl.constexpr(1.4426950408889634)
 def step_size(raw, SOFTPLUS: tl.constexpr):
     """Return log(1 + exp(raw)), or raw itself.
 
-    With e = exp(-abs(raw)), log(1 + e) is e times a polynomial (minimax on [0, 1], relative error 3e-8), which keeps
-    the digits of small step sizes.
+    With e = exp(-abs(raw)), log(1 + e) is e times a polynomial (``softplus`` of ``selective_scan/polynomials.py``:
+    minimax on [0, 1], relative error 3e-8), which keeps the digits of small step sizes.
     """
     if not SOFTPLUS:
         return raw
     e = tl.exp2(tl.abs(raw) * -LOG2_E)
-    series = 0.005232693627476692 * e - 0.02950523979961872
-    series = series * e + 0.07822596281766891
-    series = series * e - 0.13663247227668762
-    series = series * e + 0.19106008112430573
+    series = 0.0052326940931379795 * e - 0.029505237936973572
+    series = series * e + 0.07822595536708832
+    series = series * e - 0.13663245737552643
+    series = series * e + 0.19106006622314453
     series = series * e - 0.2484298199415207
     series = series * e + 0.3331909775733948
     series = series * e - 0.4999949336051941
@@ -145,6 +145,7 @@ def forward_kernel(
         first: how many steps pad the first chunk.
         chunks: how many chunks the padded walk has.
     """
+    # Find the image, the direction and the channels of this program.
     COLUMNS: tl.constexpr = RANK + 2 * STATE_SIZE
     blocks = (channels + BLOCK - 1) // BLOCK
     program = tl.program_id(0)
@@ -156,11 +157,13 @@ def forward_kernel(
 
     far = tl.full([], 1, tl.int64) * channels  # chunk * STATE_SIZE * channels may need 64 bits
 
+    # Load what stays the same for every token.
     a = load_rows(rate + k * STATE_SIZE * channels + c, STATE_SIZE, channels, mask)
     weight = load_rows(dt_weight + k * RANK * channels + c, RANK, channels, mask)
     bias = load_channels(dt_bias + k * channels + c, mask)
     D = load_channels(skip + k * channels + c, mask)
 
+    # Move the pointers to this image and direction.
     order += k * order_stride
     u += image * length * channels
     projected += (image * length * DIRECTIONS + k) * COLUMNS
@@ -168,7 +171,7 @@ def forward_kernel(
     y += (image * DIRECTIONS + k) * length * channels + c
     states += (image * DIRECTIONS + k) * chunks * STATE_SIZE * channels + c
 
-    # The names of this token's numbers have no suffix, those of the next have 1, those of the one after that have 2.
+    # Load ahead. This token's numbers have no suffix, those of the next have 1, those of the one after that have 2.
     token = tl.load(order + first).to(tl.int64)
     token1 = tl.load(order + first + 1).to(tl.int64)
     token2 = tl.load(order + first + 2).to(tl.int64)
@@ -186,6 +189,7 @@ def forward_kernel(
     for _ in tl.static_range(STATE_SIZE):
         h = h + (tl.full([BLOCK], 0, tl.float32),)
 
+    # Walk: chunk by chunk, and in it token by token, each loading ahead before it updates the states.
     for chunk in tl.range(0, chunks):
         if SAVE:
             for n in tl.static_range(STATE_SIZE):

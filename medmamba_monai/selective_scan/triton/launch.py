@@ -1,4 +1,4 @@
-"""The fused scan on a GPU: brings tensors into the layout of the Triton kernels and launches them.
+"""Launch of the Triton kernels: the layout of their arrays, and what they are compiled for.
 
 Inputs may be float32, float16 or bfloat16; all arithmetic is float32. Kernels are compiled when they are first used,
 for each combination of dtypes and of K, R and N.
@@ -70,7 +70,7 @@ def forward(inputs: ScanInputs, save_states: bool) -> tuple[Tensor, Tensor]:
     batch, length, channels = u.shape
     states = u.new_empty(states_shape(inputs) if save_states else [0], dtype=torch.float32)
     config = launch_config()
-    walk = _walk(inputs)
+    walk = _plan_walk(inputs)
     y = u.new_empty(batch, directions, length, channels, dtype=torch.float32)
     arrays = _lay_out(inputs)
     programs = batch * directions * -(-channels // config.forward_block)
@@ -87,7 +87,7 @@ def forward(inputs: ScanInputs, save_states: bool) -> tuple[Tensor, Tensor]:
             channels,
             BLOCK=config.forward_block,
             SAVE=save_states,
-            **_constants(inputs, arrays, config),
+            **_collect_constants(inputs, arrays, config),
         )
     return y.sum(1), states
 
@@ -104,7 +104,7 @@ def backward(grad_y: Tensor, states: Tensor, inputs: ScanInputs) -> tuple[Tensor
     batch, length, channels = u.shape
     config = launch_config()
     blocks = -(-channels // LANES.value)
-    walk = _walk(inputs)
+    walk = _plan_walk(inputs)
     arrays = _lay_out(inputs)
     padded_rank = arrays.dt_weight.shape[1]
     padding = padded_rank - inputs.rank
@@ -134,7 +134,7 @@ def backward(grad_y: Tensor, states: Tensor, inputs: ScanInputs) -> tuple[Tensor
             batch,
             length,
             channels,
-            **_constants(inputs, arrays, config),
+            **_collect_constants(inputs, arrays, config),
         )
     gradients = (
         grad_u.sum(1).to(u.dtype),
@@ -200,7 +200,7 @@ def check_offsets(length: int, directions: int, columns: int) -> None:
         )
 
 
-def _constants(inputs: ScanInputs, arrays: Arrays, config: LaunchConfig) -> dict[str, Any]:
+def _collect_constants(inputs: ScanInputs, arrays: Arrays, config: LaunchConfig) -> dict[str, Any]:
     """Return what the kernels are compiled for, and how."""
     return {
         "DIRECTIONS": inputs.directions,
@@ -229,15 +229,15 @@ class Walk(NamedTuple):
     chunks: int
 
 
-def _walk(inputs: ScanInputs) -> Walk:
+def _plan_walk(inputs: ScanInputs) -> Walk:
     length = inputs.u.shape[1]
     chunks = -(-length // CHUNK)
-    order = _padded_order(tuple(inputs.spatial_shape), inputs.directions, CHUNK, inputs.u.device)
+    order = _pad_order(tuple(inputs.spatial_shape), inputs.directions, CHUNK, inputs.u.device)
     return Walk(order, chunks * CHUNK - length, chunks)
 
 
 @lru_cache(maxsize=64)
-def _padded_order(spatial_shape: tuple[int, ...], directions: int, chunk: int, device: torch.device) -> Tensor:
+def _pad_order(spatial_shape: tuple[int, ...], directions: int, chunk: int, device: torch.device) -> Tensor:
     """Return the token orders, padded in front to whole chunks and behind as far as the kernels look ahead."""
     order = scan_orders(list(spatial_shape), torch.device("cpu"))[:directions]
     length = order.shape[1]
