@@ -147,7 +147,7 @@ def test_architecture_is_read_from_the_weights(spatial_dims: int) -> None:
     assert read_architecture(MedMamba(**arguments).state_dict()) == arguments
 
 
-def test_architecture_of_another_network_is_refused(official: dict[str, Tensor]) -> None:
+def test_weights_of_another_network_have_no_architecture(official: dict[str, Tensor]) -> None:
     with pytest.raises(UserError, match=r"'embedding\.conv\.weight', but it is missing; found patch_embed"):
         read_architecture(official)
     with pytest.raises(UserError, match=r"'embedding\.conv\.weight', but its shape is \(3,\)"):
