@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from medmamba_monai.bundle.build import generate_bundle
-from medmamba_monai.bundle.overview import DATASETS_BLOCK, DATASETS_PAGE, datasets_table
-from medmamba_monai.cards import card_schema, load_card
+from medmamba_monai.bundle.overview import DATASETS_BLOCK, DATASETS_PAGE, make_datasets_table
+from medmamba_monai.cards import format_card_schema, load_card
 from medmamba_monai.core.errors import UserError, format_error
 from medmamba_monai.core.files import write_text
 from medmamba_monai.core.marked_text import replace_block
@@ -28,8 +28,8 @@ def main(names: list[str]) -> int:
         raise UserError(f"no data_lists/{missing[0]}/card.json; run in the repository's root; known: {sorted(known)}")
     page = Path(DATASETS_PAGE)
     if not names and page.is_file():
-        write_text(Path("data_lists") / "card.schema.json", card_schema())
-        table = datasets_table([load_card(card) for card in cards])
+        write_text(Path("data_lists") / "card.schema.json", format_card_schema())
+        table = make_datasets_table([load_card(card) for card in cards])
         write_text(page, replace_block(page.read_text(encoding="utf-8"), DATASETS_BLOCK, table, DATASETS_PAGE))
     return 0
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from medmamba_monai.bundle.metadata import bundle_metadata, markdown_values
+from medmamba_monai.bundle.metadata import describe_card, make_metadata
 from medmamba_monai.cards import DatasetCard, load_card
 from medmamba_monai.core.files import write_json, write_text
 
@@ -38,7 +38,7 @@ def generate_bundle(card_file: str | Path, bundle_dir: str | Path) -> list[Path]
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
     metadata = root / "configs" / "metadata.json"
-    write_json(metadata, bundle_metadata(card))
+    write_json(metadata, make_metadata(card))
     return sorted([*copies.values(), metadata, *_write_documents(card, root / "docs")])
 
 
@@ -51,6 +51,6 @@ def _write_documents(card: DatasetCard, folder: Path) -> list[Path]:
     )
     written = []
     for name in ("README.md", "data_license.txt"):
-        write_text(folder / name, templates.get_template(name).render(markdown_values(card)))
+        write_text(folder / name, templates.get_template(name).render(describe_card(card)))
         written.append(folder / name)
     return written

@@ -1,14 +1,20 @@
-"""Options of ``python -m monai.bundle run`` that no config knows: MONAI takes them for new values and says nothing."""
+"""What MONAI lets pass on the command line of ``python -m monai.bundle run``.
+
+MONAI takes an option that no config knows for a new value and says nothing. A config cannot see the options that it was
+given, so that the command line of this process is read once more here, for the names alone: values are checked by the
+tables of options, wherever they come from.
+"""
 
 from __future__ import annotations
 
 import ast
 import difflib
-import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from monai.bundle import ConfigParser
 
 from medmamba_monai.core.errors import UserError
 
@@ -40,50 +46,52 @@ def check_command_line(arguments: Sequence[str] | None = None) -> None:
     if arguments is None:
         program = Path(sys.argv[0])
         arguments = sys.argv[1:] if program.parts[-3:-1] == ("monai", "bundle") else []
-    options = _options(arguments)
-    known = _keys(options)
-    for name, value in options.items() if known else ():
-        switched_off = value is None and name.startswith("no") and name[2:] in known
-        if name == "network" and value is not None and "#" not in value:
-            raise UserError(f"--network {value}: a network is chosen by its name: --network_name {value}")
-        if name not in known | OF_MONAI and not switched_off:
-            near = difflib.get_close_matches(name, known, 1)
-            advice = f"did you mean --{near[0]}?" if near else f"known are {', '.join(sorted(known))}"
-            raise UserError(f"--{name}: is no value of the config; {advice}")
-        if value is not None and "#" in value and name.endswith(("_dir", "_root", "_path", "_list")):
-            raise UserError(f"--{name} {value}: a path with # cannot be used, as MONAI reads it as ::; rename it")
+    options = _read_options(arguments)
+    known = _read_keys(options)
+    for option, value in options.items() if known else ():
+        _check_option(option, value, known)
+
+
+def _check_option(option: str, value: str | None, known: set[str]) -> None:
+    name = re.split("[#:]", option)[0]
+    switched_off = value is None and name.startswith("no") and name[2:] in known
+    if option == "network":
+        raise UserError(f"--network {value}: a network is chosen by its name: --network_name {value}")
+    if name not in known | OF_MONAI and not switched_off:
+        near = difflib.get_close_matches(name, known, 1)
+        advice = f"did you mean --{near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+        raise UserError(f"--{name}: is no value of the config; {advice}")
+    if value is not None and "#" in value and name.endswith(("_dir", "_root", "_path", "_list")):
+        raise UserError(f"--{name} {value}: a path with # cannot be used, as MONAI reads it as ::; rename it")
 
 
 def decline_tracking() -> bool:
     """Say that the handlers which ``--tracking`` appends stay off; returns True, which switches them off.
 
     A bundle tracks itself. MONAI's handlers would log a second set of runs, and the config as it ran with the folders
-    of this machine.
+    of this machine. A config gives the answer as ``is_not_rank0``, which those handlers ask.
     """
     print("--tracking: this bundle logs to MLflow by itself (--tracking_uri); MONAI's handlers stay off", flush=True)
     return True
 
 
-def _options(arguments: Sequence[str]) -> dict[str, str | None]:
-    """Options by the first part of their names (``train`` for ``--train#trainer#amp``), as Fire reads them."""
+def _read_options(arguments: Sequence[str]) -> dict[str, str | None]:
+    """Return the values of all options by name, as Fire reads them: ``--a 1``, ``--a=1``, ``--noa``, ``-a 1``."""
     own = arguments[: arguments.index("--")] if "--" in arguments else arguments
     options: dict[str, str | None] = {}
     for position, argument in enumerate(own):
-        if not (match := re.fullmatch(r"--?([A-Za-z_][\w-]*)([^=]*)(=.*)?", argument, re.DOTALL)):
+        if not (match := re.fullmatch(r"--?([A-Za-z_][^=]*)(=.*)?", argument, re.DOTALL)):
             continue
         following = own[position + 1 : position + 2]
-        value = match[3][1:] if match[3] else next((text for text in following if not text.startswith("--")), None)
+        value = match[2][1:] if match[2] else next((text for text in following if not text.startswith("--")), None)
         options[match[1].replace("-", "_")] = value
     return options
 
 
-def _keys(options: Mapping[str, str | None]) -> set[str]:
-    """Top-level keys of the config files; none where there are none, or an ``args_file`` may name others."""
+def _read_keys(options: Mapping[str, str | None]) -> set[str]:
+    """Return the top-level keys of the config files; none where there are none, or an ``args_file`` may name others."""
     value = options.get("config_file")
     if value is None or "args_file" in options:
         return set()
-    files = ast.literal_eval(value) if value.startswith("[") else value.split(",")
-    contents = [json.loads(Path(file).read_text(encoding="utf-8")) for file in files if Path(file).suffix == ".json"]
-    if len(contents) < len(files):
-        return set()
-    return {re.split("[#:]", key.lstrip("+~"))[0] for content in contents for key in content}
+    files = ast.literal_eval(value) if value.startswith("[") else value
+    return set(ConfigParser.load_config_files(files))

@@ -20,8 +20,8 @@ DISCLAIMER = "Research only. Not a medical device, and not for diagnosis or trea
 _ACTIVATION = {True: "sigmoid of each gives its probability", False: "softmax over them gives probabilities"}
 
 
-def bundle_metadata(card: DatasetCard) -> dict[str, Any]:
-    """The content of ``metadata.json``, as the MONAI Bundle specification and the model zoo want it."""
+def make_metadata(card: DatasetCard) -> dict[str, Any]:
+    """Return the content of ``metadata.json``, as the MONAI Bundle specification and the model zoo want it."""
     classes = {str(index): label.display_name for index, label in enumerate(card.classes)}
     return {
         "schema": SCHEMA,
@@ -85,8 +85,8 @@ def _prediction(card: DatasetCard, classes: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def markdown_values(card: DatasetCard) -> dict[str, str]:
-    """What the placeholders in the bundle's documents stand for."""
+def describe_card(card: DatasetCard) -> dict[str, str]:
+    """Return what the placeholders in the bundle's documents stand for."""
     return {
         "title": card.title,
         "name": card.name,

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from medmamba_monai.bundle.build import generate_bundle
-from medmamba_monai.cards import DatasetCard, card_schema
+from medmamba_monai.cards import DatasetCard, format_card_schema
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_json, write_text
 from medmamba_monai.core.names import format_path
@@ -48,9 +48,9 @@ def new_bundle(name: str, images: Path, labels: Labels, options: Options, root: 
     again = overwrite and card_file.with_name("folds.json").exists()
     few = "" if folds == _FOLDS else f" --num_folds {folds}"
     more = few + (" --allow_links True" if options.allow_links else "") + (" --overwrite True" if again else "")
-    commands = next_commands(proposal, bundle, more)
+    commands = format_next_commands(proposal, bundle, more)
     write_json(card_file, _content(proposal.card))
-    write_text(root / "data_lists" / "card.schema.json", card_schema())
+    write_text(root / "data_lists" / "card.schema.json", format_card_schema())
     generate_bundle(card_file, bundle)
     print(*map(format_path, _summary(proposal, card_file, bundle, commands).splitlines()), sep="\n")
     return bundle
@@ -96,8 +96,8 @@ def _number_of_folds(proposal: Proposal, asked_for_groups: bool) -> int:
     raise RuntimeError("five folds can be made after all")
 
 
-def next_commands(proposal: Proposal, bundle: Path, more: str) -> list[str]:
-    """The two commands that lead from a new bundle to a finished cross-validation; the first gets ``more`` options."""
+def format_next_commands(proposal: Proposal, bundle: Path, more: str) -> list[str]:
+    """Return the commands from a new bundle to a finished cross-validation; the first gets ``more`` options."""
     places = {"bundle_root": bundle, "dataset_dir": proposal.dataset_dir}
     where = " ".join(f"--{option} {shlex.quote(str(path.absolute()))}" for option, path in places.items())
     configs = (("prepare", "data.json", more), ("cross_validation", "cross_validation.json", ""))

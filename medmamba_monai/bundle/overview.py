@@ -13,7 +13,7 @@ _PROTOCOLS = {True: "official test", False: "cross-validation"}
 _TASKS = {"binary": "", "multi-class": "", "ordinal": ", ordered", "multi-label": " labels at once"}
 
 
-def datasets_table(cards: Sequence[DatasetCard]) -> str:
+def make_datasets_table(cards: Sequence[DatasetCard]) -> str:
     """A Markdown table with a row for each card.
 
     Args:

@@ -91,7 +91,7 @@ class Reading(Strict):
         return self
 
     def arguments(self) -> dict[str, Any]:
-        """What differs from the defaults, as plain values."""
+        """Return what differs from the defaults, as plain values."""
         return self.model_dump(mode="json", exclude_defaults=True)
 
 
@@ -157,7 +157,7 @@ class DatasetCard(Strict):
     published_results: tuple[PublishedResult, ...] = ()
 
     def reading_arguments(self) -> dict[str, Any]:
-        """The arguments of `ReadImage` for this dataset, as plain values."""
+        """Return the arguments of `ReadImage` for this dataset, as plain values."""
         return {"channels": self.channels, "spatial_dims": self.spatial_dims, **self.reading.arguments()}
 
     @property
@@ -187,7 +187,7 @@ class DatasetCard(Strict):
         return tuple(label.display_name for label in self.classes)
 
     def label_of(self, spelling: str) -> int | None:
-        """The label that a folder name or a value in a table stands for; None for none."""
+        """Return the label that a folder name or a value in a table stands for; None for none."""
         wanted = comparable(spelling)
         for index, label in enumerate(self.classes):
             if wanted in map(comparable, label.spellings):
@@ -255,7 +255,7 @@ class DatasetCard(Strict):
 
 
 def comparable(name: str) -> str:
-    """A name without what spellings of it differ in: case, and blank, ``_`` or ``-`` between words."""
+    """Return a name without what spellings of it differ in: case, and blank, ``_`` or ``-`` between words."""
     return re.sub(r"(?<=\w)[\s_-]+(?=\w)|_+", " ", name).strip().casefold()
 
 
@@ -284,6 +284,6 @@ def check_card(content: dict[str, Any], where: str) -> DatasetCard:
         raise UserError(f"{where}: {summarize_validation_error(error)}") from error
 
 
-def card_schema() -> str:
+def format_card_schema() -> str:
     """Return the JSON Schema of a card, as in ``data_lists/card.schema.json``."""
     return json.dumps(DatasetCard.model_json_schema(by_alias=True), indent=2) + "\n"

@@ -1,4 +1,4 @@
-"""What a cross-validation tells at its end: the command that makes it again, and where everything is."""
+"""The last lines of a cross-validation: the command that makes it again, and where everything is."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.tracking.private_values import hide_private_values
 from medmamba_monai.training.handlers.progress import format_seconds
 from medmamba_monai.training.weights import format_option
 
 
-def command_again(
+def format_command(
     parameters: Mapping[str, Any], bundle_root: Path, config_files: Sequence[str], overrides: Mapping[str, Any]
 ) -> str:
-    """The command that makes a run again in the bundle's folder, without the folders of this machine.
+    """Return the command that makes a run again in the bundle's folder, without the folders of this machine.
 
     Args:
         parameters: what the command says by name.
@@ -34,7 +35,7 @@ def command_again(
     return " \\\n    ".join([head, *options])
 
 
-def where_to_look(
+def describe_results(
     parameters: Mapping[str, Any],
     bundle_root: Path,
     output_dir: Path,
@@ -43,7 +44,7 @@ def where_to_look(
     finished: Sequence[int],
     seconds: float,
 ) -> str:
-    """Format where the results are, and the commands that review them and classify images with them.
+    """Return where the results are, and the commands that review them and classify images with them.
 
     Args:
         parameters: of the training, by name.
@@ -54,12 +55,12 @@ def where_to_look(
         finished: numbers of the finished folds.
         seconds: how long it took.
     """
-    uri = parameters["tracking_uri"]
+    uri, folder = parameters["tracking_uri"], RunFolder(output_dir)
     lines = [
         f"time         {format_seconds(seconds)}",
-        f"weights      {output_dir}/fold_*/model.safetensors (and model.pt)",
-        f"predictions  {output_dir}/fold_*/predictions.csv and *_predictions.csv beside the folds",
-        *([f"report       {output_dir / 'report.html'}"] if finished else []),
+        f"weights      {output_dir}/fold_*/{folder.safetensors.name} (and {folder.weights.name})",
+        f"predictions  {output_dir}/fold_*/{folder.predictions.name} and *_predictions.csv beside the folds",
+        *([f"report       {folder.report}"] if finished else []),
         f"MLflow run   {run_id or 'not sent yet: medmamba-monai send ' + str(output_dir)}",
     ]
     if page is not None:
@@ -72,7 +73,7 @@ def where_to_look(
             "classify     python -m monai.bundle run inference "
             f"--config_file {shlex.quote(str(bundle_root / 'configs' / 'inference.json'))} "
             f"--bundle_root {shlex.quote(str(bundle_root))} "
-            f"--ckpt_path {shlex.quote(str(output_dir / f'fold_{finished[0]}' / 'model.pt'))} {architecture} "
+            f"--ckpt_path {shlex.quote(str(folder.fold(finished[0]).weights))} {architecture} "
             "--dataset_dir FOLDER_OF_IMAGES"
         )
     return "\n".join(lines)

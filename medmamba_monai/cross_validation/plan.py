@@ -13,7 +13,7 @@ from medmamba_monai.cards import DatasetCard, load_card
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.options import Flag
 from medmamba_monai.cross_validation.options import CrossValidationOptions
-from medmamba_monai.cross_validation.recipes import PAPER, recipe_files, recipe_names
+from medmamba_monai.cross_validation.recipes import PAPER, find_recipe_files, split_recipe
 from medmamba_monai.data import FoldList, read_fold_list
 from medmamba_monai.tracking.mlflow_store import check_tracking_uri
 from medmamba_monai.training.options import TrainingOptions
@@ -88,7 +88,7 @@ def make_plan(bundle_root: str | Path, options: CrossValidationOptions, training
     root = Path(bundle_root).resolve()
     if options.jobs < 1:
         raise UserError(f"--jobs {options.jobs}: at least one fold must run at a time")
-    configs = [*options.config_files, *recipe_files(options.recipe, root)]
+    configs = [*options.config_files, *find_recipe_files(options.recipe, root)]
     config_files = tuple(str(_find_config(root, name)) for name in configs)
     card_path = root / "configs" / "card.json"
     card = load_card(card_path)
@@ -102,7 +102,7 @@ def make_plan(bundle_root: str | Path, options: CrossValidationOptions, training
         card_path=card_path,
         fold_list=fold_list,
         folds=_choose_folds(options.folds, fold_list.num_folds),
-        recipe=",".join(recipe_names(options.recipe)) or PAPER,
+        recipe=",".join(split_recipe(options.recipe)) or PAPER,
         config_files=config_files,
         evaluate_files=tuple(str(_find_config(root, name)) for name in options.evaluate_files),
         training=training,

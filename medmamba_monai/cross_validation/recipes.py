@@ -14,14 +14,14 @@ PAPER = "paper"
 FOLDER = "configs/recipes"
 
 
-def recipe_names(recipe: str | Sequence[str]) -> list[str]:
-    """One name or several, also as text with commas, as a list without `PAPER`."""
+def split_recipe(recipe: str | Sequence[str]) -> list[str]:
+    """Return one name or several, also as a text with commas, as a list without `PAPER`."""
     names = recipe.split(",") if isinstance(recipe, str) else list(recipe)
     return [name for name in (str(name).strip() for name in names) if name != PAPER]
 
 
-def recipe_files(recipe: str | Sequence[str], bundle_root: Path) -> list[str]:
-    """The overlays of a recipe, relative to the bundle, to be merged after ``train.json`` in this order.
+def find_recipe_files(recipe: str | Sequence[str], bundle_root: Path) -> list[str]:
+    """Return the overlays of a recipe, relative to the bundle, to be merged after ``train.json`` in this order.
 
     Args:
         recipe: a name, or several that are combined; ``paper`` stands for no overlay.
@@ -31,9 +31,9 @@ def recipe_files(recipe: str | Sequence[str], bundle_root: Path) -> list[str]:
         UserError: the bundle has no recipe of that name; names the nearest, and all that it has.
     """
     known = sorted(path.stem for path in (bundle_root / FOLDER).glob("*.json"))
-    for name in recipe_names(recipe):
+    for name in split_recipe(recipe):
         if name not in known:
             near = difflib.get_close_matches(name, known, 1)
             advice = f"did you mean {near[0]}? " if near else ""
             raise UserError(f"--recipe {name}: {advice}{bundle_root / FOLDER} has {', '.join([PAPER, *known])}")
-    return [f"{FOLDER}/{name}.json" for name in recipe_names(recipe)]
+    return [f"{FOLDER}/{name}.json" for name in split_recipe(recipe)]

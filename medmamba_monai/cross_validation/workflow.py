@@ -17,7 +17,7 @@ from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.cross_validation.fold_jobs import FoldJob, run_jobs
 from medmamba_monai.cross_validation.fold_process import EXIT_KILLED, open_fold_run
 from medmamba_monai.cross_validation.folder_lock import lock_folder
-from medmamba_monai.cross_validation.hints import command_again, where_to_look
+from medmamba_monai.cross_validation.hints import describe_results, format_command
 from medmamba_monai.cross_validation.options import CrossValidationOptions
 from medmamba_monai.cross_validation.plan import Plan, make_plan
 from medmamba_monai.cross_validation.record import read_record
@@ -213,13 +213,13 @@ class _Running:
         finished = [fold for fold in range(plan.fold_list.num_folds) if self.folder.fold(fold).result.is_file()]
         run = self.tracked_run
         run.send(force=False)
-        return where_to_look(
+        return describe_results(
             plan.parameters(), plan.bundle_root, plan.output_dir, run.run_id, run.find_page(), finished, seconds
         )
 
     def _command(self) -> str:
         plan = self.plan
-        return command_again(
+        return format_command(
             plan.logged_parameters(), plan.bundle_root, plan.options.config_files, plan.options.overrides
         )
 

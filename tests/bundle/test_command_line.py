@@ -53,3 +53,14 @@ def test_keys_of_all_files_count():
 def test_other_programs_are_left_alone():
     check_command_line()
     check_command_line(["run", "training", "--args_file", "args.json", "--anything", "1"])
+
+
+@pytest.mark.parametrize("name", ["train", "inference", "cross_validation"])
+def test_the_choice_of_a_network_has_a_new_word(name):
+    with pytest.raises(UserError, match=r"--network resnet50: .* --network_name resnet50"):
+        run("--network", "resnet50", config=str(CONFIGS / f"{name}.json"))
+    run("--network_name", "resnet50", config=str(CONFIGS / f"{name}.json"))
+
+
+def test_a_part_of_the_network_can_be_overridden():
+    run("--network#anything", "1")

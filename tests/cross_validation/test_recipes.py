@@ -17,7 +17,7 @@ from monai.data.utils import set_rnd
 from medmamba_monai.cards import load_card
 from medmamba_monai.core.errors import UserError, find_user_error
 from medmamba_monai.cross_validation.plan import read_training_options
-from medmamba_monai.cross_validation.recipes import recipe_files
+from medmamba_monai.cross_validation.recipes import find_recipe_files
 from tests.helpers.miniatures import miniature_card, write_miniature
 from tests.helpers.small_bundle import ROOT, SMALL, SmallBundle
 
@@ -164,12 +164,12 @@ def test_a_recipe_sets_options_and_the_user_has_the_last_word(small_bundle, tmp_
 
 
 def test_a_recipe_is_found_by_its_name(small_bundle):
-    assert recipe_files("augmented, focal_loss", small_bundle.root) == [
+    assert find_recipe_files("augmented, focal_loss", small_bundle.root) == [
         "configs/recipes/augmented.json",
         "configs/recipes/focal_loss.json",
     ]
     with pytest.raises(UserError, match="did you mean augmented"):
-        recipe_files("augmentd", small_bundle.root)
+        find_recipe_files("augmentd", small_bundle.root)
 
 
 def test_the_logged_learning_rate_is_that_of_the_last_step(small_bundle, tmp_path, own_process):
