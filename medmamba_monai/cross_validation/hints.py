@@ -9,7 +9,7 @@ from typing import Any
 
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.tracking.private_values import hide_private_values
-from medmamba_monai.training.handlers.progress import format_seconds
+from medmamba_monai.training.handlers.epoch_progress import format_seconds
 from medmamba_monai.training.weights import format_option
 
 

@@ -27,7 +27,7 @@ from medmamba_monai.networks import NETWORKS
 from medmamba_monai.tracking.dataset import RunDataset
 from medmamba_monai.tracking.environment import describe_environment
 from medmamba_monai.tracking.run import TrackedRun, choose_end_status
-from medmamba_monai.training.handlers.progress import format_seconds
+from medmamba_monai.training.handlers.epoch_progress import format_seconds
 from medmamba_monai.training.options import TrainingOptions
 
 MEMORY_SHARE = 0.4

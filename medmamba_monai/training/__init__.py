@@ -2,32 +2,32 @@
 
 from medmamba_monai.core.errors import explain_user_errors
 from medmamba_monai.training.device import resolve_device
-from medmamba_monai.training.distributed import local_device, start_distributed
-from medmamba_monai.training.ensemble import ensemble_items, ensemble_networks, fold_weights
+from medmamba_monai.training.distributed import find_local_device, start_distributed
+from medmamba_monai.training.ensemble import copy_networks, list_fold_weights, select_ensemble_items
 from medmamba_monai.training.handlers.early_stop import EarlyStop
 from medmamba_monai.training.handlers.ensemble_loader import EnsembleLoader
+from medmamba_monai.training.handlers.epoch_progress import EpochProgress
 from medmamba_monai.training.handlers.epoch_score import EpochScore
 from medmamba_monai.training.handlers.epoch_seeding import EpochSeeding
-from medmamba_monai.training.handlers.evaluation_report import EvaluationReport, evaluation_items
+from medmamba_monai.training.handlers.evaluation_report import EvaluationReport, select_evaluation_items
 from medmamba_monai.training.handlers.finite_loss import FiniteLoss, TrainingDiverged
 from medmamba_monai.training.handlers.inference_writer import InferenceWriter
 from medmamba_monai.training.handlers.iteration_schedule import IterationSchedule
-from medmamba_monai.training.handlers.progress import EpochProgress
 from medmamba_monai.training.handlers.resumable_checkpoint import ResumableCheckpoint
 from medmamba_monai.training.handlers.sync_buffers import SyncBuffers
 from medmamba_monai.training.handlers.track_training import TrackTraining
 from medmamba_monai.training.handlers.weight_average import WeightAverage
 from medmamba_monai.training.handlers.weights_loader import WeightsLoader
-from medmamba_monai.training.inferers import AverageViews, view_inferer
+from medmamba_monai.training.inferers import AverageViews, choose_inferer
 from medmamba_monai.training.losses import (
     FocalLoss,
     MultiLabelFocalLoss,
-    class_weights,
-    classification_loss,
-    loss_weights,
-    positive_weights,
+    compute_class_weights,
+    compute_loss_weights,
+    compute_positive_weights,
+    make_loss,
 )
-from medmamba_monai.training.optimizers import parameter_groups
+from medmamba_monai.training.optimizers import group_parameters
 from medmamba_monai.training.options import (
     EvaluationOptions,
     InferenceOptions,
@@ -63,28 +63,28 @@ __all__ = [
     "TrainingOptions",
     "WeightAverage",
     "WeightsLoader",
-    "class_weights",
-    "classification_loss",
+    "choose_inferer",
     "collect_parameters",
     "collect_settings",
+    "compute_class_weights",
+    "compute_loss_weights",
+    "compute_positive_weights",
+    "copy_networks",
     "derive_seed",
     "describe_weights",
-    "ensemble_items",
-    "ensemble_networks",
-    "evaluation_items",
     "explain_user_errors",
-    "fold_weights",
+    "find_local_device",
     "format_title",
+    "group_parameters",
+    "list_fold_weights",
     "load_weights",
-    "local_device",
-    "loss_weights",
+    "make_loss",
     "make_views",
-    "parameter_groups",
-    "positive_weights",
     "resolve_device",
     "save_weights",
     "seed_everything",
+    "select_ensemble_items",
+    "select_evaluation_items",
     "start_distributed",
     "unwrap",
-    "view_inferer",
 ]

@@ -10,8 +10,8 @@ import torch.distributed as dist
 from medmamba_monai.core.errors import UserError
 
 
-def local_device() -> torch.device:
-    """Return the GPU of this process under torchrun, or the CPU where torch sees no GPU."""
+def find_local_device() -> torch.device:
+    """Find the GPU of this process under torchrun, or the CPU where torch sees no GPU."""
     return torch.device("cuda", read_local_rank()) if torch.cuda.is_available() else torch.device("cpu")
 
 

@@ -14,14 +14,12 @@ from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.data import FoldList
 
 
-def fold_weights(folder: str | Path, num_folds: int) -> list[str]:
+def list_fold_weights(folder: str | Path, num_folds: int) -> list[str]:
     """Return the files of weights that trainings of all folds leave in a folder, fold by fold."""
     return [str(RunFolder(folder).fold(fold).weights) for fold in range(num_folds)]
 
 
-def ensemble_networks(
-    network: nn.Module, paths: Sequence[str | Path], single: str | Path | None = None
-) -> list[nn.Module]:
+def copy_networks(network: nn.Module, paths: Sequence[str | Path], single: str | Path | None = None) -> list[nn.Module]:
     """Copy a network for each file of weights; `EnsembleLoader` loads them.
 
     Args:
@@ -42,8 +40,8 @@ def ensemble_networks(
     return [copy.deepcopy(network) for _ in paths]
 
 
-def ensemble_items(folds: FoldList) -> list[dict[str, Any]]:
-    """Return the samples that no fold's training has seen: the official test set, each with ``part`` ``test``.
+def select_ensemble_items(folds: FoldList) -> list[dict[str, Any]]:
+    """Select the samples that no fold's training has seen: the official test set, each with ``part`` ``test``.
 
     Raises:
         UserError: there is no official test set.

@@ -69,7 +69,7 @@ def apply_view(images: torch.Tensor, view: Callable[[torch.Tensor], Any]) -> tor
     return seen.reshape(images.shape)
 
 
-def view_inferer(tta: bool, views: Sequence[Callable[[torch.Tensor], Any]], activation: Activation) -> Inferer:
+def choose_inferer(tta: bool, views: Sequence[Callable[[torch.Tensor], Any]], activation: Activation) -> Inferer:
     """Choose the inferer of an evaluation: with test-time augmentation, or MONAI's `SimpleInferer` without.
 
     Args:

@@ -14,7 +14,7 @@ from torch.nn.functional import one_hot
 from medmamba_monai.core.errors import UserError
 
 
-def classification_loss(
+def make_loss(
     task: str, label_smoothing: float = 0.0, gamma: float | None = None, class_weights: torch.Tensor | None = None
 ) -> nn.Module:
     """Return the loss of a task: cross-entropy, of a multi-label task binary cross-entropy of each label.
@@ -23,7 +23,7 @@ def classification_loss(
         task: the dataset's task, one of `medmamba_monai.evaluation.TASKS`.
         label_smoothing: what is taken from the true class and shared by all, in [0, 1); a multi-label task has none.
         gamma: how little well classified images count, from 0, which makes it a focal loss; None for none.
-        class_weights: see `loss_weights`; None counts images alike.
+        class_weights: see `compute_loss_weights`; None counts images alike.
     """
     if task == "multi-label":
         if gamma is None:
@@ -34,7 +34,7 @@ def classification_loss(
     return FocalLoss(gamma, weight=class_weights, label_smoothing=label_smoothing)
 
 
-def loss_weights(task: str, items: Sequence[Mapping[str, Any]], num_classes: int) -> torch.Tensor:
+def compute_loss_weights(task: str, items: Sequence[Mapping[str, Any]], num_classes: int) -> torch.Tensor:
     """Return the weights (C,) with which the loss of a task counts each class alike.
 
     Args:
@@ -42,11 +42,11 @@ def loss_weights(task: str, items: Sequence[Mapping[str, Any]], num_classes: int
         items: the samples of the training part, each with its ``label``.
         num_classes: C, number of classes.
     """
-    return positive_weights(items) if task == "multi-label" else class_weights(items, num_classes)
+    return compute_positive_weights(items) if task == "multi-label" else compute_class_weights(items, num_classes)
 
 
-def class_weights(items: Sequence[Mapping[str, Any]], num_classes: int) -> torch.Tensor:
-    """Weights under which every class adds as much to the loss as any other: N / (C n_c).
+def compute_class_weights(items: Sequence[Mapping[str, Any]], num_classes: int) -> torch.Tensor:
+    """Compute weights under which every class adds as much to the loss as any other: N / (C n_c).
 
     Args:
         items: the samples to count, those of the training part alone, each with its ``label`` in [0, num_classes).
@@ -63,8 +63,8 @@ def class_weights(items: Sequence[Mapping[str, Any]], num_classes: int) -> torch
     return torch.as_tensor(len(items) / (num_classes * counts), dtype=torch.float32)
 
 
-def positive_weights(items: Sequence[Mapping[str, Any]]) -> torch.Tensor:
-    """Weights under which the images with a label add as much to its loss as those without: (N - n_c) / n_c.
+def compute_positive_weights(items: Sequence[Mapping[str, Any]]) -> torch.Tensor:
+    """Compute weights under which the images with a label add as much to its loss as those without: (N - n_c) / n_c.
 
     Args:
         items: the samples to count, those of the training part alone, each with its ``label``, zeros and ones (C,).

@@ -10,7 +10,7 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.training.weights import unwrap
 
 
-def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+def group_parameters(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Group the parameters of any network for an optimizer, so that biases and norms do not decay.
 
     Args:

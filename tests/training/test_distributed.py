@@ -13,7 +13,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.tracking.journal import read_lines
-from medmamba_monai.training import local_device, start_distributed
+from medmamba_monai.training import find_local_device, start_distributed
 from tests.helpers.small_bundle import SmallBundle, run_command
 
 UNEVEN = {"validate#kept#data": "$@parts['validation'][:19]"}
@@ -67,4 +67,4 @@ def test_without_torchrun_the_error_gives_the_command(monkeypatch):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="asks for the device where there is no GPU; here is one")
 def test_without_gpus_each_process_computes_on_the_cpu():
-    assert local_device() == torch.device("cpu")
+    assert find_local_device() == torch.device("cpu")

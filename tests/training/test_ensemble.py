@@ -17,7 +17,7 @@ from medmamba_monai import MedMamba
 from medmamba_monai.core.errors import UserError, find_user_error
 from medmamba_monai.data import read_fold_list
 from medmamba_monai.evaluation import read_predictions
-from medmamba_monai.training import ensemble_items, ensemble_networks, fold_weights, save_weights
+from medmamba_monai.training import copy_networks, list_fold_weights, save_weights, select_ensemble_items
 from tests.helpers.small_bundle import SMALL, SmallBundle
 
 NETWORK = {key: SMALL[key] for key in ("depths", "channels")}
@@ -29,7 +29,7 @@ def write_folds(folder: Path, num_folds: int = 2) -> list[str]:
         torch.manual_seed(fold)
         network = MedMamba(2, 3, 2, **NETWORK)
         save_weights(network, folder / f"fold_{fold}" / "model.pt", {"image_size": 32, "fold": fold})
-    return fold_weights(folder, num_folds)
+    return list_fold_weights(folder, num_folds)
 
 
 def infer(bundle: SmallBundle, folder: Path, configs: list[str], **options: Any) -> np.ndarray:
@@ -115,21 +115,21 @@ def test_weights_of_another_size_are_refused(small_bundle, tmp_path, own_process
 
 def test_without_an_official_test_set_there_is_nothing_to_evaluate_on(small_bundle):
     folds = read_fold_list(small_bundle.data_list, small_bundle.dataset_dir)
-    assert {item["part"] for item in ensemble_items(folds)} == {"test"}
-    assert len(ensemble_items(folds)) == folds.num_test
+    assert {item["part"] for item in select_ensemble_items(folds)} == {"test"}
+    assert len(select_ensemble_items(folds)) == folds.num_test
     with pytest.raises(UserError, match="Every image was a training image of other folds"):
-        ensemble_items(folds.model_copy(update={"protocol": "cross-validation"}))
+        select_ensemble_items(folds.model_copy(update={"protocol": "cross-validation"}))
 
 
 @pytest.mark.parametrize("paths", [[], "model.pt"])
 def test_what_is_no_list_of_weights(paths):
     with pytest.raises(UserError, match=r"--ckpt_paths .*: give a list of files"):
-        ensemble_networks(nn.Identity(), paths)
+        copy_networks(nn.Identity(), paths)
 
 
 def test_weights_that_would_count_twice():
     with pytest.raises(UserError, match="a is named twice"):
-        ensemble_networks(nn.Identity(), ["a", "b", "a"])
+        copy_networks(nn.Identity(), ["a", "b", "a"])
 
 
 def test_the_weights_of_a_single_network(small_bundle, tmp_path, own_process):
@@ -140,5 +140,5 @@ def test_the_weights_of_a_single_network(small_bundle, tmp_path, own_process):
 
 
 def test_the_networks_do_not_share_weights():
-    first, second = ensemble_networks(nn.Linear(1, 1), ["a", "b"])
+    first, second = copy_networks(nn.Linear(1, 1), ["a", "b"])
     assert first.weight.data_ptr() != second.weight.data_ptr()

@@ -8,7 +8,7 @@ from monai.transforms import Flip, Identity, Resize, Rotate, Zoom
 
 from medmamba_monai import MedMamba
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.training import AverageViews, view_inferer
+from medmamba_monai.training import AverageViews, choose_inferer
 from medmamba_monai.training.inferers import apply_view
 
 ROTATE = Rotate(0.087, mode="bilinear", padding_mode="border")
@@ -64,14 +64,14 @@ def test_probabilities_of_zero_and_one_stay():
 
 
 def test_without_test_time_augmentation_the_logits_are_untouched(network, images):
-    inferer = view_inferer(False, VIEWS, "softmax")
+    inferer = choose_inferer(False, VIEWS, "softmax")
     assert type(inferer) is SimpleInferer
     assert torch.equal(inferer(images, network), network(images))
 
 
 def test_what_is_neither_true_nor_false():
     with pytest.raises(UserError, match="--tta 'no': give True or False"):
-        view_inferer("no", VIEWS, "softmax")
+        choose_inferer("no", VIEWS, "softmax")
 
 
 def test_no_views():

@@ -9,7 +9,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.training import FocalLoss, MultiLabelFocalLoss, class_weights, positive_weights
+from medmamba_monai.training import FocalLoss, MultiLabelFocalLoss, compute_class_weights, compute_positive_weights
 
 LABELS = [0, 0, 0, 2, 1, 2, 0, 0]
 SEVERAL = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 1], [1, 0, 0]])
@@ -26,20 +26,20 @@ def logits() -> torch.Tensor:
 
 def test_class_weights_are_those_of_scikit_learn():
     expected = compute_class_weight("balanced", classes=np.arange(3), y=LABELS)
-    np.testing.assert_allclose(class_weights(items(LABELS), 3), expected, rtol=1e-6)
+    np.testing.assert_allclose(compute_class_weights(items(LABELS), 3), expected, rtol=1e-6)
 
 
 def test_positive_weights_are_negatives_by_positives():
-    assert positive_weights(items(SEVERAL)).tolist() == pytest.approx([1 / 3, 3, 3])
+    assert compute_positive_weights(items(SEVERAL)).tolist() == pytest.approx([1 / 3, 3, 3])
 
 
 def test_a_class_without_images_has_no_weight():
     with pytest.raises(UserError, match="no image of the training part is of label 3"):
-        class_weights(items(LABELS), 4)
+        compute_class_weights(items(LABELS), 4)
     with pytest.raises(UserError, match="no image of the training part has label 1"):
-        positive_weights(items(SEVERAL[[0, 2]]))
+        compute_positive_weights(items(SEVERAL[[0, 2]]))
     with pytest.raises(UserError, match="no image of the training part lacks label 0"):
-        positive_weights(items(np.array([[1, 0], [1, 1]])))
+        compute_positive_weights(items(np.array([[1, 0], [1, 1]])))
 
 
 @pytest.mark.parametrize("weight", [None, torch.tensor([0.5, 2.0, 1.0])])

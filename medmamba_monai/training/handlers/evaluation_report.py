@@ -28,8 +28,8 @@ METRIC_PREFIX = {"validation": "validation_best", "test": "test"}
 """How the metrics of the two parts are named in MLflow; ``validation/...`` are the curves of the training."""
 
 
-def evaluation_items(parts: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    """The samples that training did not learn from, each with its ``part``: validation first, then test.
+def select_evaluation_items(parts: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """Select the samples that training did not learn from, each with its ``part``: validation first, then test.
 
     Args:
         parts: samples of a fold by part, as ``FoldList.parts`` gives them.

@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix,
 from medmamba_monai.evaluation import METRICS, read_predictions
 from medmamba_monai.tracking import TrackedRun
 from medmamba_monai.tracking.journal import read_lines
-from medmamba_monai.training import EvaluationReport, evaluation_items
+from medmamba_monai.training import EvaluationReport, select_evaluation_items
 from tests.helpers.small_bundle import SmallBundle
 from tests.helpers.small_evaluation import CLASSES, SEVERAL, evaluate, samples, several_labels
 
@@ -160,5 +160,5 @@ def test_the_run_of_a_training_is_left_to_the_training(tmp_path):
 
 def test_items_of_both_parts_know_which_they_are():
     parts = {"train": [{"id": "a"}], "validation": [{"id": "b"}], "test": [{"id": "c"}, {"id": "d"}]}
-    items = evaluation_items(parts)
+    items = select_evaluation_items(parts)
     assert [(item["id"], item["part"]) for item in items] == [("b", "validation"), ("c", "test"), ("d", "test")]

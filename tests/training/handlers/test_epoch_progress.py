@@ -5,7 +5,7 @@ import re
 import pytest
 
 from medmamba_monai.training import EpochProgress
-from medmamba_monai.training.handlers.progress import format_seconds
+from medmamba_monai.training.handlers.epoch_progress import format_seconds
 from tests.helpers.small_training import SmallTraining
 
 
