@@ -113,7 +113,7 @@ def test_a_config_reads_what_differs_from_card_and_metadata(card, tmp_path):
     softmax, sigmoid = (getattr(parser.get_parsed_content("validate#postprocessing").transforms[1], n) for n in KINDS)
     assert (tuple(softmax), tuple(sigmoid)) == ((not several,), (several,))
     metric = parser.get_parsed_content("validate#key_metric")["val_auc"].metric_fn
-    assert metric.score.keywords == {"task": dataset.task}
+    assert metric.task == dataset.task
 
 
 def parsed(bundle: Path, *names: str) -> ConfigParser:
