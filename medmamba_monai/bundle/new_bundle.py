@@ -10,7 +10,7 @@ from medmamba_monai.cards import DatasetCard, format_card_schema
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_json, write_text
 from medmamba_monai.core.names import format_path
-from medmamba_monai.data.folds.make import largest_number_of_folds, make_folds
+from medmamba_monai.data.folds.make import find_largest_number_of_folds, make_folds
 from medmamba_monai.data.propose.card import Options, Proposal, propose_card
 from medmamba_monai.data.propose.layout import Labels
 
@@ -84,7 +84,7 @@ def _number_of_folds(proposal: Proposal, asked_for_groups: bool) -> int:
         UserError: not even two can be made; says which class has too few images.
     """
     samples, names = proposal.found.samples, proposal.card.class_names
-    folds = largest_number_of_folds(samples, _FOLDS, 0, names)
+    folds = find_largest_number_of_folds(samples, _FOLDS, 0, names)
     if folds is not None:
         return folds
     grouped = any(sample.group is not None for sample in samples) and not asked_for_groups

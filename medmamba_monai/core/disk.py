@@ -1,4 +1,4 @@
-"""Where what can be made again is kept on disk, and whether there is room for it."""
+"""The cache folder on disk: its place, its room, its locks and its owner."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VARIABLE = "MEDMAMBA_CACHE_DIR"
 
 
 def get_cache_dir() -> Path:
-    """The folder for unpacked arrays and decoded images; what is in it may be deleted whenever nothing runs.
+    """Return the folder for unpacked arrays and decoded images; it may be deleted whenever nothing runs.
 
     Returns:
         ``$MEDMAMBA_CACHE_DIR``, else ``medmamba_monai`` in ``$XDG_CACHE_HOME``, else in ``~/.cache``. Absolute; it need
@@ -28,20 +28,20 @@ def get_cache_dir() -> Path:
 
 
 def measure_free_space(folder: Path) -> int:
-    """Bytes that this user may still write into a folder, which need not exist yet.
+    """Return the bytes that this user may still write into a folder, which need not exist yet.
 
     Raises:
         UserError: nothing can be known of it.
     """
     try:
-        return shutil.disk_usage(_existing(folder)).free
+        return shutil.disk_usage(_find_existing(folder)).free
     except OSError as error:
         raise UserError(f"{folder}: cannot be used ({error.strerror}); {suggest_other_folder()}") from error
 
 
 def is_writable(folder: Path) -> bool:
-    """Whether a folder can be written, or made where it does not exist yet."""
-    there = _existing(folder)
+    """Return whether a folder can be written, or made where it does not exist yet."""
+    there = _find_existing(folder)
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 
@@ -107,7 +107,7 @@ def check_owner(folder: Path) -> None:
 
 
 def suggest_other_folder() -> str:
-    """What a user can do about a cache folder, for messages."""
+    """Return what a user can do about a cache folder, for messages."""
     return f"free space, or name another folder in {VARIABLE}"
 
 
@@ -120,6 +120,6 @@ def format_size(size: float) -> str:
     return f"{size:,.1f} GiB"
 
 
-def _existing(folder: Path) -> Path:
-    """The folder, or the innermost one around it that is there."""
+def _find_existing(folder: Path) -> Path:
+    """Return the folder, or the innermost one around it that is there."""
     return next((place for place in (folder, *folder.parents) if place.exists()), folder)

@@ -1,4 +1,4 @@
-"""JSON files that people edit and paths that they name: checked on the way in."""
+"""JSON files that people edit, and the paths in them: checked on the way in."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ def read_document(path: Path, model: type[Model], extra: dict[str, Any] | None =
 
 
 def summarize_validation_error(error: ValidationError) -> str:
-    """What does not fit, in one line: fields, values and why."""
+    """Return what does not fit, in one line: fields, values and why."""
     details = error.errors(include_url=False)
-    lines = [_one_line(detail["loc"], detail["msg"], detail["input"]) for detail in details[:_SHOWN_ERRORS]]
+    lines = [_format_detail(detail["loc"], detail["msg"], detail["input"]) for detail in details[:_SHOWN_ERRORS]]
     if len(details) > _SHOWN_ERRORS:
         lines.append(f"and {len(details) - _SHOWN_ERRORS} more")
     return "; ".join(lines)
 
 
-def _one_line(location: tuple[int | str, ...], message: str, found: object) -> str:
+def _format_detail(location: tuple[int | str, ...], message: str, found: object) -> str:
     where = ".".join(str(part) for part in location)
     text = message.removeprefix("Value error, ")
     if isinstance(found, (dict, list)):
@@ -92,7 +92,7 @@ def text_to_path(text: str) -> str:
 
 
 def is_hidden(path: PurePath) -> bool:
-    """Whether a part of a relative path starts with a dot: left behind by a file browser or a notebook, not data."""
+    """Return whether a part of a path starts with a dot: left by a file browser or a notebook, not data."""
     return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
 
 

@@ -29,7 +29,7 @@ _IN_WORKER = re.compile(
 
 
 def find_user_error(error: BaseException | None) -> UserError | None:
-    """The `UserError` that an exception is or was raised from; None where there is none.
+    """Return the `UserError` that an exception is or was raised from; None where there is none.
 
     MONAI's config parser and Ignite wrap what they meet in exceptions of their own, and of what a DataLoader worker
     raised only the printed traceback arrives.
@@ -46,12 +46,12 @@ def find_user_error(error: BaseException | None) -> UserError | None:
 
 
 def get_first_line(error: BaseException) -> str:
-    """The first line of an exception's message, or its kind where it has none."""
+    """Return the first line of an exception's message, or its kind where it has none."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def format_error(error: UserError) -> str:
-    """The message for people."""
+    """Return the message for people."""
     return f"error: {error}"
 
 

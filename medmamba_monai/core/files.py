@@ -1,4 +1,4 @@
-"""Writing a file so that no reader ever sees half of it."""
+"""Atomic files: no reader ever sees half of one."""
 
 from __future__ import annotations
 

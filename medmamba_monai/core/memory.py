@@ -1,4 +1,7 @@
-"""How much memory a process may still take, on the machine and inside the container that it runs in."""
+"""Memory that a process may still take, on the machine and inside the container that it runs in.
+
+Control groups are read here, since psutil knows the machine's memory only.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ _VERSIONS = (
 
 
 def measure_available_memory(cgroups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> int:
-    """Bytes that can be taken without swapping.
+    """Return the bytes that can be taken without swapping.
 
     Args:
         cgroups: where Linux tells the limits of control groups, of which containers and batch systems make use.
@@ -30,13 +33,13 @@ def measure_available_memory(cgroups: Path = Path("/sys/fs/cgroup"), own: Path =
         groups leave; shared by the processes of a distributed training on this machine
         (``LOCAL_WORLD_SIZE``, which torchrun sets).
     """
-    left = [space for folder in _groups(cgroups, own) if (space := _space_left(folder)) is not None]
+    left = [space for folder in _list_groups(cgroups, own) if (space := _measure_space_left(folder)) is not None]
     processes = os.environ.get("LOCAL_WORLD_SIZE", "1")
     return min([psutil.virtual_memory().available, *left]) // (int(processes) if processes.isdecimal() else 1)
 
 
-def _groups(cgroups: Path, own: Path) -> Iterator[Path]:
-    """Folders of this process's groups and of all groups around them."""
+def _list_groups(cgroups: Path, own: Path) -> Iterator[Path]:
+    """Yield the folders of this process's groups and of all groups around them."""
     try:
         lines = own.read_text(encoding="utf-8").splitlines()
     except OSError:  # not on Linux
@@ -50,7 +53,7 @@ def _groups(cgroups: Path, own: Path) -> Iterator[Path]:
         yield from (folder for folder in (inner, *inner.parents) if folder.is_relative_to(root))
 
 
-def _space_left(folder: Path) -> int | None:
+def _measure_space_left(folder: Path) -> int | None:
     for limit_name, usage_name, cached_name in _VERSIONS:
         try:
             limit, usage = (folder / limit_name).read_text().strip(), int((folder / usage_name).read_text())

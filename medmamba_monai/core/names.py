@@ -10,7 +10,7 @@ _REFERENCE = re.compile(r"(?P<file>.+)#frame\[(?P<frame>\d+)\]", re.DOTALL)
 
 
 def format_path(path: str | os.PathLike[str]) -> str:
-    r"""A path that any terminal and log can print.
+    r"""Return a path that any terminal and log can print.
 
     Bytes that are not UTF-8, and characters that are not printable, become escapes.
 

@@ -1,4 +1,4 @@
-"""The same for every image, in threads, with a bar: decoding leaves Python's lock most of the time."""
+"""Threads over images, with a bar: decoding leaves Python's lock most of the time."""
 
 from __future__ import annotations
 

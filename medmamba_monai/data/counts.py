@@ -1,4 +1,4 @@
-"""How many images a split has of each class, and whether that is what the card expects."""
+"""Counts of images by split and class, compared with those of the card."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from medmamba_monai.data.samples import Label, Sample, list_labels
 
 
 def count_labels(card: DatasetCard, rows: Iterable[tuple[str, Label]]) -> dict[str, dict[str, int]]:
-    """Images of each class in each row, rows in the order in which they come first."""
+    """Return the images of each class in each row, rows in the order in which they come first."""
     counts: dict[str, Counter[int]] = {}
     for row, label in rows:
         counts.setdefault(row, Counter()).update(list_labels(label))
@@ -33,11 +33,11 @@ def check_counts(card: DatasetCard, samples: Sequence[Sample], allow: bool) -> l
     Raises:
         UserError: no version fits; prints expected beside found.
     """
-    differences = _differences(card, card.expected_counts, samples)
+    differences = _compare(card, card.expected_counts, samples)
     if not differences:
         return []
     for version, expected in card.other_versions.items():
-        if not _differences(card, expected, samples):
+        if not _compare(card, expected, samples):
             print(f"{card.name}: these are the images of version {version}")
             return []
     if allow:
@@ -50,7 +50,7 @@ def check_counts(card: DatasetCard, samples: Sequence[Sample], allow: bool) -> l
     )
 
 
-def _differences(card: DatasetCard, counts: Mapping[Any, ExpectedCount], samples: Sequence[Sample]) -> list[str]:
+def _compare(card: DatasetCard, counts: Mapping[Any, ExpectedCount], samples: Sequence[Sample]) -> list[str]:
     differences = []
     for split, expected in counts.items():
         chosen = [sample for sample in samples if split in (sample.split, "all")]

@@ -75,12 +75,12 @@ def draw_phantom(label: int, image_size: int, generator: np.random.Generator) ->
     """
     axis = np.linspace(-1, 1, image_size)
     rows, columns = np.meshgrid(axis, axis, indexing="ij")
-    image = _chest(rows, columns, generator) + _finding(label, rows, columns, generator)
-    image += 0.045 * _smooth_noise(image_size, generator) + _NOISE * generator.standard_normal(image.shape)
+    image = _draw_chest(rows, columns, generator) + _draw_finding(label, rows, columns, generator)
+    image += 0.045 * _draw_smooth_noise(image_size, generator) + _NOISE * generator.standard_normal(image.shape)
     return np.clip(255 * image, 0, 255).astype(np.uint8)
 
 
-def _chest(rows: np.ndarray, columns: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def _draw_chest(rows: np.ndarray, columns: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     image = np.full(rows.shape, generator.uniform(0.55, 0.7))
     top, tilt = generator.uniform(-0.1, 0.1, size=2)
     for side in (-0.45, 0.45):
@@ -90,7 +90,7 @@ def _chest(rows: np.ndarray, columns: np.ndarray, generator: np.random.Generator
     return image + 0.04 * np.sin(frequency * (rows + 0.5 * columns**2) + phase)
 
 
-def _finding(label: int, rows: np.ndarray, columns: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def _draw_finding(label: int, rows: np.ndarray, columns: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     center_row, center_column = generator.uniform(-0.5, 0.5), generator.choice([-0.45, 0.45])
     center_column += generator.uniform(-0.15, 0.15)
     radius, angle = generator.uniform(0.09, 0.16), generator.uniform(0, np.pi)
@@ -101,7 +101,7 @@ def _finding(label: int, rows: np.ndarray, columns: np.ndarray, generator: np.ra
     return generator.uniform(0.15, 0.45) * shape
 
 
-def _smooth_noise(image_size: int, generator: np.random.Generator) -> np.ndarray:
+def _draw_smooth_noise(image_size: int, generator: np.random.Generator) -> np.ndarray:
     frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(image_size), np.fft.rfftfreq(image_size), indexing="ij"))
     spectrum = np.fft.rfft2(generator.standard_normal((image_size, image_size)))
     noise = np.fft.irfft2(spectrum / (1 + (frequency * 24) ** 2), s=(image_size, image_size))

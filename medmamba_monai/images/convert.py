@@ -1,4 +1,4 @@
-"""From the values that are kept between epochs to the numbers that a network gets, in every epoch anew.
+"""Conversion of what is kept between epochs to the numbers that a network gets, in every epoch anew.
 
 The numbers are those of MONAI's ``RepeatChannel``, ``ScaleIntensityRange`` and ``EnsureType``, bit by bit, but without
 the metadata that these attach and remove, which take most of their time.
@@ -23,7 +23,7 @@ class ConvertImage(Transform):
         self.channels = channels
 
     def __repr__(self) -> str:
-        """The transform with all that decides what it returns."""
+        """Return the transform with all that decides what it returns."""
         return f"ConvertImage({self.channels})"
 
     def __call__(self, image: torch.Tensor) -> torch.Tensor:

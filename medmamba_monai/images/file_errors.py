@@ -1,4 +1,4 @@
-"""What libraries raise for bad files, as one line that names the file."""
+"""One-line errors that name the file, whatever a library raised."""
 
 from __future__ import annotations
 

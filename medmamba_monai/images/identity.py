@@ -1,4 +1,4 @@
-"""What decides the pixels that a transform makes: its options, the rules of reading, and the versions of decoders."""
+"""Identities of pixels: a transform's options, the rules of reading, and the versions of decoders."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _VAGUE = re.compile(r" at 0x[0-9a-fA-F]+|\.\.\.")
 
 
 def identify_transform(transform: Transform) -> str:
-    """A text that is another wherever a transform could make other pixels, and the same in every process.
+    """Return a text that is another wherever a transform could make other pixels, and the same in every process.
 
     Args:
         transform: deterministic; each part tells all its options by its ``repr``.
@@ -32,17 +32,17 @@ def identify_transform(transform: Transform) -> str:
     Raises:
         UserError: names a part that does not.
     """
-    return "; ".join([*_parts(transform), f"reading {READING_VERSION}", *_versions()])
+    return "; ".join([*_describe_parts(transform), f"reading {READING_VERSION}", *_list_versions()])
 
 
-def _parts(transform: Transform) -> Iterator[str]:
+def _describe_parts(transform: Transform) -> Iterator[str]:
     if transform is None:
         return
     if type(transform) is Compose:
         transform = transform.transforms
     if isinstance(transform, (list, tuple)):
         for part in transform:
-            yield from _parts(part)
+            yield from _describe_parts(part)
         return
     text = repr(transform)
     if _VAGUE.search(text):
@@ -52,7 +52,7 @@ def _parts(transform: Transform) -> Iterator[str]:
 
 
 @cache
-def _versions() -> tuple[str, ...]:
+def _list_versions() -> tuple[str, ...]:
     found = []
     for name in _DECODERS:
         try:

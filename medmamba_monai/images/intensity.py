@@ -1,4 +1,4 @@
-"""From a file's values to the scale 0 to 255, by rules that are declared."""
+"""Scaling of a file's values to 0 to 255, by rules that are declared."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Rules:
 
     def __post_init__(self) -> None:
         if self.window is not None:
-            _, width = _two_numbers("window", self.window)
+            _, width = _check_two_numbers("window", self.window)
             if width <= 0:
                 raise UserError(f"window: the width must be above 0, found {width!r}")
             if self.intensity_range is not None:
                 raise UserError("window: is declared beside intensity_range; choose one")
         if self.intensity_range not in (None, "full", "image"):
-            low, high = _two_numbers("intensity_range", self.intensity_range)
+            low, high = _check_two_numbers("intensity_range", self.intensity_range)
             if low >= high:
                 raise UserError(f"intensity_range: must be (low, high) with low < high, found {(low, high)}")
         if self.background is not None:
@@ -47,7 +47,7 @@ class Rules:
             raise UserError(f"fill_non_finite: must be a number, found {self.fill_non_finite!r}")
 
 
-def _two_numbers(option: str, value: object) -> tuple[float, float]:
+def _check_two_numbers(option: str, value: object) -> tuple[float, float]:
     if isinstance(value, (tuple, list)) and len(value) == 2:
         first, second = value
         if all(isinstance(part, (int, float)) and math.isfinite(part) for part in (first, second)):
@@ -77,15 +77,15 @@ def scale_to_display(raw: RawImage, rules: Rules, name: str) -> tuple[np.ndarray
     Raises:
         UserError: the rules do not say what to do with these values; names the file, the value and what to declare.
     """
-    shown = _scaled(raw, _finite(raw, rules, name), rules, name)
+    shown = _scale(raw, _fill_non_finite(raw, rules, name), rules, name)
     if raw.inverted:
         shown = 255 - shown
     if raw.hidden is not None:
         shown = np.where(raw.hidden, np.zeros((), shown.dtype), shown)
-    return _on_background(shown, raw, rules.background, name)
+    return _lay_on_background(shown, raw, rules.background, name)
 
 
-def _finite(raw: RawImage, rules: Rules, name: str) -> np.ndarray:
+def _fill_non_finite(raw: RawImage, rules: Rules, name: str) -> np.ndarray:
     if raw.values.dtype.kind != "f":
         return raw.values
     bad = ~np.isfinite(raw.values)
@@ -99,26 +99,26 @@ def _finite(raw: RawImage, rules: Rules, name: str) -> np.ndarray:
     return np.where(bad, raw.values.dtype.type(rules.fill_non_finite), raw.values)
 
 
-def _scaled(raw: RawImage, values: np.ndarray, rules: Rules, name: str) -> np.ndarray:
+def _scale(raw: RawImage, values: np.ndarray, rules: Rules, name: str) -> np.ndarray:
     if rules.window is not None:
         if raw.color:
             raise UserError(f"{name}: is {raw.kind}; window {rules.window} is for gray values, remove one of the two")
         return apply_window(values, *rules.window)
     if rules.intensity_range is None and raw.display is not None:
         return raw.display(values)
-    low, high = _range(raw, values, rules, name)
+    low, high = _choose_range(raw, values, rules, name)
     if values.dtype == np.uint8 and (low, high) == (0, 255):
         return values
     if low == high:
         return np.zeros(values.shape)
     if rules.clip:
-        return _linear(np.clip(values, low, high), low, high)
+        return _scale_linearly(np.clip(values, low, high), low, high)
     _check_inside(raw, values, low, high, name)
-    scaled = _linear(values, low, high)
+    scaled = _scale_linearly(values, low, high)
     return np.clip(scaled, 0, 255, out=scaled)  # only padding can be outside
 
 
-def _range(raw: RawImage, values: np.ndarray, rules: Rules, name: str) -> tuple[float, float]:
+def _choose_range(raw: RawImage, values: np.ndarray, rules: Rules, name: str) -> tuple[float, float]:
     if isinstance(rules.intensity_range, (tuple, list)):
         return rules.intensity_range
     seen = values if raw.hidden is None else values[~raw.hidden]
@@ -144,7 +144,7 @@ def _check_inside(raw: RawImage, values: np.ndarray, low: float, high: float, na
         )
 
 
-def _linear(values: np.ndarray, low: float, high: float) -> np.ndarray:
+def _scale_linearly(values: np.ndarray, low: float, high: float) -> np.ndarray:
     scaled = values.astype(np.float64)
     scaled -= low
     scaled *= 255
@@ -152,7 +152,7 @@ def _linear(values: np.ndarray, low: float, high: float) -> np.ndarray:
     return scaled
 
 
-def _on_background(shown: np.ndarray, raw: RawImage, background: Background, name: str) -> tuple[np.ndarray, bool]:
+def _lay_on_background(shown: np.ndarray, raw: RawImage, background: Background, name: str) -> tuple[np.ndarray, bool]:
     if raw.alpha is None or not (raw.alpha < 1).any():
         return shown, raw.color
     if background is None:

@@ -1,4 +1,4 @@
-"""Which reader a file is for: by its first bytes, never by its name."""
+"""The choice of the reader for a file: by its first bytes, never by its name."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def read_raw(source: str | os.PathLike[str], spatial_dims: int, frame: Frame, li
     """
     text = os.fspath(source)
     if reference := NpzReference.parse(text):
-        return _from_npz(reference, spatial_dims, limits)
+        return _read_npz(reference, spatial_dims, limits)
     if named := FrameReference.parse(text):
         text, frame = named.file, named.frame
     path = Path(text)
@@ -66,7 +66,7 @@ def read_raw(source: str | os.PathLike[str], spatial_dims: int, frame: Frame, li
 
 
 def count_frames(path: str | os.PathLike[str]) -> int:
-    """Frames of a file, from its headers; 1 for a single image or volume and for a folder.
+    """Return the frames of a file, from its headers; 1 for a single image or volume and for a folder.
 
     Raises:
         UserError: the file cannot be read.
@@ -78,7 +78,7 @@ def count_frames(path: str | os.PathLike[str]) -> int:
 
 
 def is_image_file(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is one to read: by its suffix, or, where it has none or only numbers, because it is DICOM."""
+    """Return whether a file is one to read: by its suffix, or, without one, because it is DICOM."""
     path = Path(path)
     name = path.name.lower()
     if name.endswith(READABLE_SUFFIXES):
@@ -87,7 +87,7 @@ def is_image_file(path: str | os.PathLike[str]) -> bool:
 
 
 def _find_format(path: Path) -> FileFormat:
-    head = _checked_head(path)
+    head = _read_head(path)
     if is_dicom(head):  # first: a DICOM file may begin with the bytes of a TIFF file
         return "DICOM"
     if is_picture(head):
@@ -106,9 +106,9 @@ def _find_format(path: Path) -> FileFormat:
     )
 
 
-def _checked_head(path: Path) -> bytes:
+def _read_head(path: Path) -> bytes:
     try:
-        return _head(path)
+        return _read_bytes(path)
     except IsADirectoryError as error:
         raise UserError(f"{format_path(path)}: is a folder, not an image") from error
     except FileNotFoundError as error:
@@ -120,12 +120,12 @@ def _checked_head(path: Path) -> bytes:
         raise UserError(f"{format_path(path)}: cannot be read ({error})") from error
 
 
-def _head(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     with path.open("rb") as stream:
         return stream.read(_HEAD)
 
 
-def _from_npz(reference: NpzReference, spatial_dims: int, limits: Limits) -> RawImage:
+def _read_npz(reference: NpzReference, spatial_dims: int, limits: Limits) -> RawImage:
     array = read_npz_array(reference.file, reference.key)
     if not 0 <= reference.index < len(array):
         raise UserError(
@@ -155,10 +155,10 @@ def describe_array(
             f"{name}: shape {values.shape} of {values.dtype} is neither gray nor RGB in {spatial_dims} dimensions"
         )
     limits.check(name, values.shape[:spatial_dims], values.dtype.itemsize * (3 if color else 1))
-    nominal, has_default = _full_range(values.dtype), values.dtype == np.uint8
+    nominal, has_default = _get_full_range(values.dtype), values.dtype == np.uint8
     description = f"{source}, {values.dtype}"
     return RawImage(np.array(values, order="C"), description, color, nominal, has_default, format=source)
 
 
-def _full_range(dtype: np.dtype) -> tuple[float, float] | None:
+def _get_full_range(dtype: np.dtype) -> tuple[float, float] | None:
     return None if dtype.kind == "f" else (float(np.iinfo(dtype).min), float(np.iinfo(dtype).max))

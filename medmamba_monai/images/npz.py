@@ -1,4 +1,7 @@
-"""Arrays out of npz files: never unpickled, bounded before they are unpacked, and unpacked once."""
+"""Arrays out of npz files: never unpickled, bounded before they are unpacked, and unpacked once.
+
+NumPy's own reader has no bounds and unpacks the whole array at every access.
+"""
 
 from __future__ import annotations
 
@@ -125,7 +128,7 @@ def read_npz_array(
     except MemoryError as error:
         raise UserError(f"{path}: array {key!r} does not fit into memory ({error})") from error
     except _UNREADABLE as error:
-        raise _damaged(path, error) from error
+        raise _explain_damage(path, error) from error
 
 
 def list_npz_arrays(path: str | Path) -> list[str]:
@@ -138,7 +141,7 @@ def list_npz_arrays(path: str | Path) -> list[str]:
         with zipfile.ZipFile(path) as archive:
             return [name.removesuffix(".npy") for name in archive.namelist()]
     except (OSError, zipfile.BadZipFile) as error:
-        raise _damaged(path, error) from error
+        raise _explain_damage(path, error) from error
 
 
 @lru_cache(maxsize=16)
@@ -154,9 +157,9 @@ def _read(path: Path, key: str, version: tuple[int, ...], max_bytes: int, in_mem
             with archive.open(member) as stream:
                 array = npy.read_array(stream, allow_pickle=False)
         elif member.compress_type == zipfile.ZIP_STORED:
-            array = header.map(path, _content_offset(path, member) + header.length)
+            array = header.map(path, _find_content(path, member) + header.length)
         else:
-            unpacked = _unpacked(archive, member, _copy_path(path, key, member), f"{path}, array {key!r},")
+            unpacked = _unpack(archive, member, _name_copy(path, key, member), f"{path}, array {key!r},")
             array = header.map(unpacked, header.length)
     array.setflags(write=False)
     return array
@@ -189,8 +192,8 @@ def _check_header(path: Path, key: str, header: _Header, member: zipfile.ZipInfo
         raise ValueError(f"array {key!r} of shape {header.shape} needs {header.nbytes} bytes, the file holds {held}")
 
 
-def _content_offset(path: Path, member: zipfile.ZipInfo) -> int:
-    """Where a member's content begins in the file: behind its local header, whose extra field has its own length."""
+def _find_content(path: Path, member: zipfile.ZipInfo) -> int:
+    """Return where a member's content begins: behind its local header, whose extra field has its own length."""
     if member.flag_bits & 1:
         raise RuntimeError(f"{member.filename} is encrypted")
     with path.open("rb") as stream:
@@ -199,13 +202,13 @@ def _content_offset(path: Path, member: zipfile.ZipInfo) -> int:
     return member.header_offset + _LOCAL_HEADER.size + name + extra
 
 
-def _copy_path(path: Path, key: str, member: zipfile.ZipInfo) -> Path:
-    """The name of a copy: the array's part, which finds the copies of earlier versions, then the content's."""
+def _name_copy(path: Path, key: str, member: zipfile.ZipInfo) -> Path:
+    """Return the name of a copy: the array's part, which finds the copies of earlier versions, then the content's."""
     array = hashlib.sha256(f"{path.absolute()}\0{key}".encode()).hexdigest()
     return get_cache_dir() / "npz" / f"{array[:32]}-{member.file_size:x}-{member.CRC:08x}.npy"
 
 
-def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, what: str) -> Path:
+def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, what: str) -> Path:
     """Write a member to ``target`` unless it is there unharmed; only one process does, the others wait for it."""
     make_private(target.parent)
     if _is_intact(target, member):
@@ -252,5 +255,5 @@ def _copy_member(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path
             raise EOFError(f"{member.filename} ends early")
 
 
-def _damaged(path: str | Path, error: Exception) -> UserError:
+def _explain_damage(path: str | Path, error: Exception) -> UserError:
     return UserError(f"{path}: is not a complete npz file ({error}); move it away and run prepare again to download it")

@@ -1,4 +1,4 @@
-"""What a file holds before any rule of intensity is applied, and the bounds on reading it."""
+"""A decoded file before any rule of intensity is applied, and the bounds on reading one."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Display(Protocol):
         """Whether values can be shown so."""
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
-        """From the file's units to 0 to 255."""
+        """Convert values from the file's units to 0 to 255."""
 
 
 @dataclass(frozen=True)

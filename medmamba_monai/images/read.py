@@ -1,4 +1,4 @@
-"""From a file to a checked tensor on the scale 0 to 255: the right pixels, or an error that names the file.
+"""Reading of a file as a checked tensor on the scale 0 to 255: the right pixels, or an error that names the file.
 
 The general loaders return 16-bit, palette, CMYK, transparent, rotated and animated images, DICOM and NIfTI with other
 values or other axes than a person sees.
@@ -89,7 +89,7 @@ class ReadImage(Transform):
         self.limits = Limits(max_pixels, max_bytes)
 
     def __repr__(self) -> str:
-        """The transform with all that decides what it returns."""
+        """Return the transform with all that decides what it returns."""
         options = f"{self.channels}, {self.spatial_dims}, {self.dtype!r}, frame={self.frame!r}"
         return f"ReadImage({options}, {self.rules}, {self.limits})"
 
@@ -150,7 +150,7 @@ def describe_image(
     max_pixels: int = MAX_PIXELS,
     max_bytes: int = MAX_BYTES,
 ) -> ImageFacts:
-    """What an image is, without any declaration; of several frames the one that is named, else the first.
+    """Return what an image is, without any declaration; of several frames the one that is named, else the first.
 
     Args:
         source: see :class:`ReadImage`.

@@ -29,7 +29,7 @@ class ResizeImage(Transform):
             raise UserError(f"spatial_size: give 2 or 3 positive numbers, found {list(spatial_size)}")
 
     def __repr__(self) -> str:
-        """The transform with all that decides what it returns."""
+        """Return the transform with all that decides what it returns."""
         return f"ResizeImage({self.spatial_size})"
 
     def __call__(self, image: torch.Tensor) -> torch.Tensor:

@@ -65,3 +65,10 @@ def longer(path: Path, count: int) -> None:
     deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     inflated = zlib.decompress(content[start:], -zlib.MAX_WBITS) + bytes(count)
     path.write_bytes(content[:start] + deflater.compress(inflated) + deflater.flush())
+
+
+def table(first: int, entries: list[int], bits: int) -> pydicom.Dataset:
+    made = item(LUTDescriptor=[len(entries), first, bits], LUTData=entries)
+    made["LUTData"].VR = "US"
+    made["LUTDescriptor"].VR = "SS" if first < 0 else "US"
+    return made

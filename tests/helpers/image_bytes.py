@@ -74,3 +74,11 @@ def saved(image: Image.Image, kind: str, **options: object) -> bytes:
     stream = io.BytesIO()
     image.save(stream, kind, **options)
     return stream.getvalue()
+
+
+def big(array: np.ndarray) -> bytes:
+    return array.astype(array.dtype.newbyteorder(">")).tobytes()
+
+
+def one_color(mode: str, color: object, kind: str, **options: object) -> bytes:
+    return saved(Image.new(mode, (8, 8), color), kind, **options)

@@ -75,9 +75,9 @@ def test_the_rules_of_reading_and_the_decoders_count() -> None:
 def test_another_version_of_a_decoder_is_another_identity(monkeypatch: pytest.MonkeyPatch) -> None:
     before = identify_transform(None)
     monkeypatch.setattr(module, "version", lambda name: "99")
-    module._versions.cache_clear()
+    module._list_versions.cache_clear()
     after = identify_transform(None)
-    module._versions.cache_clear()
+    module._list_versions.cache_clear()
     assert before != after
 
 

@@ -1,4 +1,4 @@
-"""Where decoded images are kept between epochs: in memory, in part, or in a memory-mapped file, by what fits."""
+"""The choice of a cache for decoded images: in memory, in part, or in a memory-mapped file, by what fits."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def cached_dataset(
         return Dataset(data, transform)
     folder = get_cache_dir() / "images" if directory is None else Path(directory)
     image, size = _measure(data, transform, key)
-    obstacle = _obstacle(image, transform, folder, identity, len(data) if num_rows is None else num_rows)
+    obstacle = _find_obstacle(image, transform, folder, identity, len(data) if num_rows is None else num_rows)
     memory = measure_available_memory() if available is None else available
     needs = _Needs(name, len(data), size, memory, f"a memory-mapped store in {folder}", obstacle)
     choice, why = needs.choose(memory_share) if wish == "auto" else needs.require(wish)
@@ -123,11 +123,11 @@ class _Needs:
         return f"{self.name}: {self.images:,} images of {format_size(self.item_bytes)} are {format_size(self._total)}"
 
     def _rate_within(self, budget: float) -> float:
-        """The part that fits, rounded down to a hundredth."""
+        """Return the part that fits, rounded down to a hundredth."""
         return min(1.0, int(100 * budget / self._total) / 100)
 
     def choose(self, share: float) -> tuple[str | float, str]:
-        """The first of memory, disk and a part in memory that fits, and a line that says why."""
+        """Return the first of memory, disk and a part in memory that fits, and a line that says why."""
         limit = f"{share:.0%} of the {format_size(self.available)} of memory available"
         if self._total <= share * self.available:
             return "memory", f"{self._facts}, within {limit}: all are kept in memory"
@@ -174,8 +174,8 @@ def _measure(data: Sequence[Item], transform: Transform, key: str) -> tuple[Any,
     return item[key], sum(sizes) + ITEM_OVERHEAD
 
 
-def _obstacle(image: Any, transform: Transform, folder: Path, identity: str, num_rows: int) -> str:
-    """Why images cannot be kept on disk, or nothing."""
+def _find_obstacle(image: Any, transform: Transform, folder: Path, identity: str, num_rows: int) -> str:
+    """Return why images cannot be kept on disk, or nothing."""
     if not identity:
         return "no identity says which images they are"
     if not isinstance(image, torch.Tensor) or image.dtype != torch.uint8:

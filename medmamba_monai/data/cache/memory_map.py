@@ -6,6 +6,8 @@ that holds another item's image. Several processes that write the same row write
 
 Rows are read through the map and written through the file: on a full disk the system answers a write to a file with
 an error, which leaves the row empty, but a write to a map with a signal that ends the process.
+
+Own code, since MONAI's ``PersistentDataset`` keeps a file an image, written by ``torch.save`` and without a checksum.
 """
 
 from __future__ import annotations
@@ -60,21 +62,21 @@ class RowStore:
 
     def __init__(self, directory: str | Path, identity: str, num_rows: int, shape: Sequence[int]) -> None:
         self.shape, self.num_rows, self.identity = tuple(shape), num_rows, identity
-        self.folder = _folder(directory, identity, num_rows, shape)
+        self.folder = _name_folder(directory, identity, num_rows, shape)
         self._complained = False
         self._make()
 
     @staticmethod
     def missing_bytes(directory: str | Path, identity: str, num_rows: int, shape: Sequence[int]) -> int:
-        """Bytes that a store would still take on disk, or those that one which is there lacks until it is full.
+        """Return the bytes that a store would still take on disk, or that one which is there lacks to be full.
 
         Raises:
             UserError: it is there, but belongs to another user.
         """
-        check_owner(folder := _folder(directory, identity, num_rows, shape))
+        check_owner(folder := _name_folder(directory, identity, num_rows, shape))
         pixels = folder / _PIXELS
         there = getattr(pixels.stat(), "st_blocks", 0) * 512 if pixels.exists() else 0
-        return max(0, _nbytes(num_rows, shape) - there)
+        return max(0, _count_bytes(num_rows, shape) - there)
 
     def read(self, row: int, seed: int) -> np.ndarray | None:
         """Return a copy of a row, or None where it is empty, damaged or was written with another seed.
@@ -90,7 +92,7 @@ class RowStore:
             pixels = np.array(self._pixels[row], subok=False)
         except (OSError, ValueError):  # deleted or cut before its first read
             return None
-        return pixels if _checksum(pixels, seed) == expected else None
+        return pixels if _compute_checksum(pixels, seed) == expected else None
 
     def write(self, row: int, pixels: np.ndarray, seed: int) -> None:
         """Fill a row; where that fails it stays empty, and the log says so once.
@@ -113,7 +115,7 @@ class RowStore:
 
     def _write(self, row: int, pixels: np.ndarray, seed: int) -> None:
         _write_row(self.folder / _PIXELS, self._pixels, row, pixels)
-        _write_row(self.folder / _CHECKSUMS, self._checksums, row, np.array(_checksum(pixels, seed), np.uint64))
+        _write_row(self.folder / _CHECKSUMS, self._checksums, row, np.array(_compute_checksum(pixels, seed), np.uint64))
 
     def _make(self) -> None:
         """Make the files unless they are there, and forget what is mapped."""
@@ -122,7 +124,7 @@ class RowStore:
         with lock_file(self.folder.with_suffix(".lock")):
             make_private(self.folder)
             if not self._is_complete():
-                self._create(_description(self.identity, self.num_rows, self.shape))
+                self._create(_describe_store(self.identity, self.num_rows, self.shape))
 
     @cached_property
     def _pixels(self) -> np.memmap:
@@ -139,7 +141,7 @@ class RowStore:
         return {_PIXELS: (np.uint8, (self.num_rows, *self.shape)), _CHECKSUMS: (np.uint64, (self.num_rows,))}
 
     def _is_complete(self) -> bool:
-        """Whether the files of an earlier process are all there, in full length."""
+        """Return whether the files of an earlier process are all there, in full length."""
         try:
             found = {name: open_memmap(self.folder / name, "r") for name in self._arrays()}
         except (OSError, ValueError):  # missing, short, or no array at all
@@ -147,7 +149,7 @@ class RowStore:
         return all((found[name].dtype, found[name].shape) == expected for name, expected in self._arrays().items())
 
     def _create(self, description: dict[str, Any]) -> None:
-        require_space(self.folder.parent, _nbytes(self.num_rows, self.shape), "the store of decoded images")
+        require_space(self.folder.parent, _count_bytes(self.num_rows, self.shape), "the store of decoded images")
         write_json(self.folder / _DESCRIPTION, description)
         for name, (dtype, shape) in self._arrays().items():
             with replace_atomically(self.folder / name) as temporary:
@@ -196,14 +198,15 @@ class MemoryMappedDataset(Dataset):
 
     def _transform(self, index: int) -> dict[str, Any]:
         """Read or decode one item; the dataset's own ``[]`` takes slices too."""
-        item, row = self.data[index], _row_of(self.data, index)
+        item, row = self.data[index], _get_row(self.data, index)
         seed = zlib.crc32(str(item.get("id", item[self.key])).encode())
         pixels = self.store.read(row, seed)
         if pixels is None:
             pixels = self._decode(index)
             if pixels.shape != self.store.shape:
                 raise UserError(
-                    f"{_name(item, self.key)}: the transform gives the shape {pixels.shape}, but for the first image "
+                    f"{_name_item(item, self.key)}: the transform gives the shape {pixels.shape}, but for the "
+                    "first image "
                     f"{self.store.shape}; resize all to one size, or do not cache on disk"
                 )
             self.store.write(row, pixels, seed)
@@ -214,7 +217,8 @@ class MemoryMappedDataset(Dataset):
         image = self.transform(dict(item), threading=True)[self.key]
         if not isinstance(image, torch.Tensor) or image.dtype != torch.uint8:
             raise UserError(
-                f"{_name(item, self.key)}: the transform gives {_describe(image)}, but what is kept on disk must be a "
+                f"{_name_item(item, self.key)}: the transform gives {_describe(image)}, but what is kept on "
+                "disk must be a "
                 "uint8 tensor; end it with ToUint8d, or do not cache on disk"
             )
         return np.array(image.numpy(force=True), order="C")
@@ -234,7 +238,7 @@ def check_deterministic(transform: Compose) -> None:
 
 
 def identify_store(identity: str, transform: Transform) -> str:
-    """All that decides what the rows of a store hold: the images, and how they are decoded.
+    """Return all that decides what the rows of a store hold: the images, and how they are decoded.
 
     Raises:
         UserError: a part of the transform does not tell its options.
@@ -242,16 +246,16 @@ def identify_store(identity: str, transform: Transform) -> str:
     return f"{identity}; {identify_transform(transform)}"
 
 
-def _description(identity: str, num_rows: int, shape: Sequence[int]) -> dict[str, Any]:
+def _describe_store(identity: str, num_rows: int, shape: Sequence[int]) -> dict[str, Any]:
     return {"format": _FORMAT, "identity": identity, "rows": num_rows, "shape": list(shape)}
 
 
-def _folder(directory: str | Path, identity: str, num_rows: int, shape: Sequence[int]) -> Path:
-    digest = hashlib.sha256(json.dumps(_description(identity, num_rows, shape)).encode()).hexdigest()
+def _name_folder(directory: str | Path, identity: str, num_rows: int, shape: Sequence[int]) -> Path:
+    digest = hashlib.sha256(json.dumps(_describe_store(identity, num_rows, shape)).encode()).hexdigest()
     return Path(directory).absolute() / digest[:32]
 
 
-def _nbytes(num_rows: int, shape: Sequence[int]) -> int:
+def _count_bytes(num_rows: int, shape: Sequence[int]) -> int:
     return num_rows * (math.prod(shape) + np.dtype(np.uint64).itemsize)
 
 
@@ -261,15 +265,15 @@ def _check_rows(data: Sequence[Item], identity: str, num_rows: int) -> None:
     if not len(data):
         raise UserError("data: there are no items to cache")
     for index, item in enumerate(data):
-        if not 0 <= (row := _row_of(data, index)) < num_rows:
+        if not 0 <= (row := _get_row(data, index)) < num_rows:
             raise UserError(f"{item.get('id', index)}: row {row} is outside of the store, which has {num_rows} rows")
 
 
-def _row_of(data: Sequence[Item], index: int) -> int:
+def _get_row(data: Sequence[Item], index: int) -> int:
     return int(data[index].get("row", index % len(data)))
 
 
-def _name(item: Item, key: str) -> str:
+def _name_item(item: Item, key: str) -> str:
     return f"{item['id']} ({item[key]})" if "id" in item else str(item[key])
 
 
@@ -279,7 +283,7 @@ def _describe(image: Any) -> str:
     return f"a tensor of {str(image.dtype).removeprefix('torch.')} and shape {tuple(image.shape)}"
 
 
-def _checksum(pixels: np.ndarray, seed: int) -> int:
+def _compute_checksum(pixels: np.ndarray, seed: int) -> int:
     return _FILLED | zlib.crc32(pixels.data, seed)
 
 

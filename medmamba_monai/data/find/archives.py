@@ -1,4 +1,7 @@
-"""Archives, also archives within archives: unpacked beside themselves, whole or not at all."""
+"""Archives, also archives within archives: unpacked beside themselves, whole or not at all.
+
+Own bounds around ``zipfile`` and ``tarfile``, which check neither what an archive expands to nor all of its links.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,7 @@ def unpack_new(archives: Iterable[Path]) -> list[Path]:
 
 
 def list_archives(folder: Path, below: bool = False) -> list[Path]:
-    """The archives in a folder, sorted.
+    """Return the archives in a folder, sorted.
 
     Args:
         folder: where to look.
@@ -66,7 +69,7 @@ def list_archives(folder: Path, below: bool = False) -> list[Path]:
 
 
 def strip_archive_suffix(archive: str) -> str:
-    """The name of an archive without its suffix: that of the folder that it is unpacked to."""
+    """Return the name of an archive without its suffix: that of the folder that it is unpacked to."""
     suffix = max((end for end in SUFFIXES if archive.lower().endswith(end)), key=len)
     return archive[: -len(suffix)]
 
@@ -88,8 +91,8 @@ def _unpack(archive: Path, target: Path) -> Path:
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir()
-        with _opened(archive) as opened:
-            members = list(_members(opened, archive))
+        with _open(archive) as opened:
+            members = list(_list_members(opened, archive))
             _check_size(archive, members, unfinished)
             for name, _, member in tqdm(members, "unpack", leave=False, unit="file", disable=None):
                 _copy(opened, member, unfinished / name)
@@ -107,13 +110,13 @@ def _unpack(archive: Path, target: Path) -> Path:
 
 
 @contextmanager
-def _opened(archive: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
+def _open(archive: Path) -> Iterator[zipfile.ZipFile | tarfile.TarFile]:
     with zipfile.ZipFile(archive) if archive.name.lower().endswith(".zip") else tarfile.open(archive) as opened:
         yield opened
 
 
-def _members(opened: zipfile.ZipFile | tarfile.TarFile, archive: Path) -> Iterator[_Member]:
-    """The files of an archive with safe names; each name once."""
+def _list_members(opened: zipfile.ZipFile | tarfile.TarFile, archive: Path) -> Iterator[_Member]:
+    """Yield the files of an archive with safe names; each name once."""
     listed: list[_Member]
     if isinstance(opened, zipfile.ZipFile):
         listed = [(info.filename, info.file_size, info) for info in opened.infolist() if not info.is_dir()]

@@ -1,4 +1,7 @@
-"""One file from the internet: resumed where it stopped, checked, and put in place whole or not at all."""
+"""Downloads: resumed where they stopped, checked, and put in place whole or not at all.
+
+Own code, since neither pooch nor MONAI's ``download_url`` goes on with a transfer that broke off.
+"""
 
 from __future__ import annotations
 
@@ -26,11 +29,11 @@ def compute_md5(path: str | Path) -> str:
     """Return the MD5 of a file as hex; a file that did not change is read once per process."""
     path = Path(path)
     status = path.stat()
-    return _md5(path, status.st_size, status.st_mtime_ns)
+    return _compute_md5(path, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=1 << 18)
-def _md5(path: Path, size: int, mtime_ns: int) -> str:
+def _compute_md5(path: Path, size: int, mtime_ns: int) -> str:
     digest = hashlib.md5(usedforsecurity=False)
     with path.open("rb") as stream:
         while piece := stream.read(1 << 20):
@@ -80,7 +83,7 @@ def download(url: str, destination: str | Path, md5: str | None = None) -> Path:
         _check_part(part, md5, url)
         part.replace(destination)
     except requests.RequestException as error:
-        raise DownloadError(_failed(url, part, destination, md5, error)) from error
+        raise DownloadError(_explain_failure(url, part, destination, md5, error)) from error
     except OSError as error:
         raise UserError(f"{part}: cannot be written ({error.strerror}); free or choose another folder") from error
     return destination
@@ -125,7 +128,7 @@ def _check_part(part: Path, md5: str | None, url: str) -> None:
         )
 
 
-def _failed(url: str, part: Path, destination: Path, md5: str | None, error: requests.RequestException) -> str:
+def _explain_failure(url: str, part: Path, destination: Path, md5: str | None, error: requests.RequestException) -> str:
     reason = f"the server answered: {error}" if error.response is not None else "no connection, or it broke off"
     kept = f" ({part.stat().st_size} bytes are kept in {part})" if part.exists() else ""
     by_hand = f"save it in a browser as {destination}" + (f" (MD5 {md5})" if md5 else "")

@@ -52,36 +52,38 @@ def find_folders(card: DatasetCard, layout: FoldersLayout, dataset: DatasetFolde
     """
     placed: list[_Placed] = []
     ignored: list[str] = []
-    for split, root in _split_roots(card, layout, dataset):
-        for label, folder in _class_folders(card, root):
+    for split, root in _find_split_roots(card, layout, dataset):
+        for label, folder in _find_class_folders(card, root):
             listing = dataset.list_images(folder, card.spatial_dims, card.reading.frame == "all")
             if not listing.images:
                 raise NotFoundError(f"{folder}: holds no images. {card.how_to_obtain}")
             _check_no_slices(folder, listing.images, dataset)
             ignored += listing.others
             placed += [_Placed(image, folder, label, split) for image in listing.images]
-        ignored += _strays(root, dataset)
-    groups, tables = _groups(layout, placed, dataset)
+        ignored += _list_strays(root, dataset)
+    groups, tables = _find_groups(layout, placed, dataset)
     images = [FoundImage(p.image.text, p.image.files, p.label, p.split, groups[p.image.text]) for p in placed]
     images.sort(key=lambda image: (image.split or "", image.text))
     return FoundData(number_samples(images), (*collect_files(images), *tables), tuple(ignored))
 
 
-def _split_roots(card: DatasetCard, layout: FoldersLayout, dataset: DatasetFolder) -> list[tuple[Split | None, Path]]:
+def _find_split_roots(
+    card: DatasetCard, layout: FoldersLayout, dataset: DatasetFolder
+) -> list[tuple[Split | None, Path]]:
     if not layout.split_folders:
-        return [(None, _root(card, dataset.root, [label.name for label in card.classes], card.label_of))]
+        return [(None, _find_root(card, dataset.root, [label.name for label in card.classes], card.label_of))]
     first = [folder.split("/")[0] for folder in layout.split_folders.values()]
     known = {comparable(name): index for index, name in enumerate(dict.fromkeys(first))}
-    root = _root(card, dataset.root, list(dict.fromkeys(first)), lambda name: known.get(comparable(name)))
+    root = _find_root(card, dataset.root, list(dict.fromkeys(first)), lambda name: known.get(comparable(name)))
     order: tuple[Split, ...] = ("train", "validation", "test")
     return [
-        (s, _existing(DatasetFolder(root, dataset.allow_links), layout.split_folders[s]))
+        (s, _find_split_folder(DatasetFolder(root, dataset.allow_links), layout.split_folders[s]))
         for s in order
         if s in layout.split_folders
     ]
 
 
-def _existing(root: DatasetFolder, relative: str) -> Path:
+def _find_split_folder(root: DatasetFolder, relative: str) -> Path:
     path = root.root
     for part in relative.split("/"):
         names = [entry.name for entry in path.iterdir() if comparable(entry.name) == comparable(part)]
@@ -91,11 +93,11 @@ def _existing(root: DatasetFolder, relative: str) -> Path:
     return root.find(root.to_text(path))
 
 
-def _root(card: DatasetCard, dataset_dir: Path, wanted: list[str], known: Callable[[str], int | None]) -> Path:
-    """The one folder below that has a folder for each wanted name."""
+def _find_root(card: DatasetCard, dataset_dir: Path, wanted: list[str], known: Callable[[str], int | None]) -> Path:
+    """Return the one folder below that has a folder for each wanted name."""
     if not dataset_dir.is_dir():
         raise NotFoundError(f"{dataset_dir}: does not exist. {card.how_to_obtain}")
-    folders = dict(_folders(dataset_dir))
+    folders = dict(_walk_folders(dataset_dir))
     found = {folder: len({known(name) for name in names} - {None}) for folder, names in folders.items()}
     complete = [folder for folder, count in found.items() if count == len(wanted)]
     if len(complete) > 1:
@@ -113,8 +115,8 @@ def _root(card: DatasetCard, dataset_dir: Path, wanted: list[str], known: Callab
     )
 
 
-def _folders(dataset_dir: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Folders and the names of the folders in them, not too deep and never hidden."""
+def _walk_folders(dataset_dir: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Yield the folders and the names of the folders in them, not too deep and never hidden."""
     for parent, names, _ in os.walk(dataset_dir, followlinks=True):
         names[:] = sorted(name for name in names if not is_hidden(PurePosixPath(name)))
         yield Path(parent), list(names)
@@ -122,8 +124,8 @@ def _folders(dataset_dir: Path) -> Iterator[tuple[Path, list[str]]]:
             names.clear()
 
 
-def _class_folders(card: DatasetCard, root: Path) -> list[tuple[int, Path]]:
-    """The folders of a root with their labels; a folder of images that is no class is an error."""
+def _find_class_folders(card: DatasetCard, root: Path) -> list[tuple[int, Path]]:
+    """Return the folders of a root with their labels; a folder of images that is no class is an error."""
     folders = sorted(entry for entry in root.iterdir() if entry.is_dir() and not is_hidden(PurePosixPath(entry.name)))
     labelled = [(card.label_of(folder.name), folder) for folder in folders]
     labels = [label for label, _ in labelled if label is not None]
@@ -138,8 +140,8 @@ def _class_folders(card: DatasetCard, root: Path) -> list[tuple[int, Path]]:
     return [(label, folder) for label, folder in labelled if label is not None]
 
 
-def _strays(root: Path, dataset: DatasetFolder) -> list[str]:
-    """Files beside the class folders; an image among them has no label, which is an error."""
+def _list_strays(root: Path, dataset: DatasetFolder) -> list[str]:
+    """List files beside the class folders; an image among them has no label, which is an error."""
     files = [path for path in sorted(root.iterdir()) if path.is_file() and not is_hidden(PurePosixPath(path.name))]
     if images := [path for path in files if is_image_file(path)]:
         raise UserError(f"{images[0]}: is in no class folder; move it into one of them or away")
@@ -147,16 +149,16 @@ def _strays(root: Path, dataset: DatasetFolder) -> list[str]:
 
 
 def _check_no_slices(folder: Path, images: Iterable[ImageFile], dataset: DatasetFolder) -> None:
-    """A class folder that is itself one volume holds loose slices, of who knows how many scans."""
+    """Refuse a class folder that is itself one volume: it holds loose slices, of who knows how many scans."""
     for image in images:
         if dataset.locate(image.text) == folder:
             raise UserError(f"{folder}: holds DICOM slices directly; put each series into a folder of its own in it")
 
 
-def _groups(
+def _find_groups(
     layout: FoldersLayout, placed: Sequence[_Placed], dataset: DatasetFolder
 ) -> tuple[Mapping[str, str | None], tuple[str, ...]]:
-    """The group of each image by its text, and the tables that say so."""
+    """Return the group of each image by its text, and the tables that say so."""
     table = read_groups(layout.group_table, dataset) if layout.group_table else None
     if table is not None:
         files = tuple(map(dataset.to_text, table.files))
@@ -165,16 +167,16 @@ def _groups(
         return {p.image.text: read_group(dataset.locate(p.image.files[0]), tag) for p in placed}, ()
     if layout.group_pattern is not None:
         pattern = re.compile(layout.group_pattern)
-        return {place.image.text: _matched(pattern, place, dataset) for place in placed}, ()
-    return {place.image.text: _frames_together(place.image) for place in placed}, ()
+        return {place.image.text: _match_group(pattern, place, dataset) for place in placed}, ()
+    return {place.image.text: _group_frames(place.image) for place in placed}, ()
 
 
-def _frames_together(image: ImageFile) -> str | None:
-    """Frames of one file are one group; other images stand alone."""
+def _group_frames(image: ImageFile) -> str | None:
+    """Return one group for the frames of one file; other images stand alone."""
     return image.source if image.source != image.text else None
 
 
-def _matched(pattern: re.Pattern[str], place: _Placed, dataset: DatasetFolder) -> str:
+def _match_group(pattern: re.Pattern[str], place: _Placed, dataset: DatasetFolder) -> str:
     path = dataset.locate(place.image.source)
     match = pattern.search(path.relative_to(place.folder).as_posix())
     if match is None or not match[1]:

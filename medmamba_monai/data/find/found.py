@@ -1,4 +1,4 @@
-"""What a look for a dataset gives, whatever its layout."""
+"""Findings of a look for a dataset, whatever its layout."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ def number_samples(images: Sequence[FoundImage]) -> tuple[Sample, ...]:
 
 
 def collect_files(images: Sequence[FoundImage]) -> tuple[str, ...]:
-    """The files of the images, each once, in order."""
+    """Return the files of the images, each once, in order."""
     return tuple(dict.fromkeys(file for image in images for file in image.files))
 
 
 def quote_names(names: Sequence[str], shown: int = 20) -> str:
-    """Names in quotes for a message, not more than a screen holds."""
+    """Quote names for a message, not more than a screen holds."""
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return (", ".join(repr(name) for name in names[:shown]) + more) or "none"

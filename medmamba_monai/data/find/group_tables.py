@@ -1,4 +1,4 @@
-"""Which images belong to one patient, lesion or scan, from a table beside them."""
+"""Tables of groups: which images belong to one patient, lesion or scan."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ class Groups:
     files: tuple[Path, ...]
 
     def by_position(self) -> dict[str, str]:
-        """The group of each image of an npz file, by `make_position_key`.
+        """Return the group of each image of an npz file, by `make_position_key`.
 
         Raises:
             UserError: a row names no place, or an image is in two groups.
         """
         found: dict[str, str] = {}
         for row, group in self.rows:
-            _add(found, _position(self.table, row), row, group)
+            _add(found, _read_position(self.table, row), row, group)
         return found
 
     def by_image(self, images: Sequence[ImageFile], folder: DatasetFolder) -> dict[str, str]:
-        """The group of each image, by its ``text``; rows of images that are not there are left out.
+        """Return the group of each image, by its ``text``; rows of images that are not there are left out.
 
         Raises:
             UserError: a row fits images that differ, an image is in two groups, or one has no row.
@@ -62,7 +62,7 @@ class Groups:
 
 
 def make_position_key(split: str, index: int) -> str:
-    """What an image of an npz file is called: its split and its number."""
+    """Return what an image of an npz file is called: its split and its number."""
     return f"{split}-{index:05d}"
 
 
@@ -82,8 +82,8 @@ def read_groups(table: GroupTable, folder: DatasetFolder) -> Groups | None:
         return None
     keys = [table.image_column] if table.image_column is not None else [table.split_column, table.index_column]
     rows = read_table(path, [*filter(None, keys), table.group_column], table.separator, table.encoding)
-    join, files = _joined(table, folder)
-    return Groups(table, tuple((row, join(row, _named(table, row))) for row in rows), (path, *files))
+    join, files = _read_join(table, folder)
+    return Groups(table, tuple((row, join(row, _read_group(table, row))) for row in rows), (path, *files))
 
 
 def _add(found: dict[str, str], key: str, row: Row, group: str) -> None:
@@ -91,14 +91,14 @@ def _add(found: dict[str, str], key: str, row: Row, group: str) -> None:
         raise UserError(f"{row.where}: puts an image into a second group; correct the table")
 
 
-def _position(table: GroupTable, row: Row) -> str:
+def _read_position(table: GroupTable, row: Row) -> str:
     split, index = row[str(table.split_column)].casefold(), row[str(table.index_column)]
     if split not in _SHORT or not index.isdecimal():
         raise UserError(f"{row.where}: split {split!r} and index {index!r} are not a split and a whole number")
     return make_position_key(_SHORT[split], int(index))
 
 
-def _named(table: GroupTable, row: Row) -> str:
+def _read_group(table: GroupTable, row: Row) -> str:
     value = row[table.group_column]
     match = re.search(table.group_pattern or "^(.+)$", value)
     if match is None or not match[1]:
@@ -106,8 +106,8 @@ def _named(table: GroupTable, row: Row) -> str:
     return match[1]
 
 
-def _joined(table: GroupTable, folder: DatasetFolder) -> tuple[Callable[[Row, str], str], list[Path]]:
-    """From what the first table says to the group, through the second table where there is one."""
+def _read_join(table: GroupTable, folder: DatasetFolder) -> tuple[Callable[[Row, str], str], list[Path]]:
+    """Return what leads from the first table to the group, through the second table where there is one."""
     join = table.join
     if join is None:
         return lambda row, value: value, []

@@ -38,11 +38,11 @@ class ImageIndex:
         self._bases = tuple(dict.fromkeys((Path(os.path.normpath(table_dir.absolute())), self._roots[0])))
         self._images: dict[str, list[ImageFile]] = defaultdict(list)
         for image in images:
-            self._images[_plain(text_to_path(image.source))].append(image)
+            self._images[_use_slashes(text_to_path(image.source))].append(image)
         self._endings: dict[tuple[int, bool], dict[str, list[str]]] = {}
 
     def find(self, where: str, name: str) -> list[ImageFile]:
-        """The image of a name, or all frames of it; of identical copies the first; none where nothing fits.
+        """Return the image of a name, or all frames of it; of identical copies the first; none where nothing fits.
 
         Args:
             where: the row, for errors.
@@ -55,19 +55,19 @@ class ImageIndex:
         return list(self._images[paths[0]]) if paths else []
 
     def find_copies(self, where: str, name: str) -> list[ImageFile]:
-        """As `find`, with every copy."""
+        """Find as `find` does, with every copy."""
         return [image for path in self._paths(where, name) for image in self._images[path]]
 
     def is_copy(self, image: ImageFile, used: set[str]) -> bool:
-        """Whether an image has the file name and the content of one of those whose ``text`` is given."""
-        path = _plain(text_to_path(image.source))
+        """Return whether an image has the file name and the content of one of those whose ``text`` is given."""
+        path = _use_slashes(text_to_path(image.source))
         same = self._ending(path.rpartition("/")[2], False)
         others = [other for other in same if other != path and any(found.text in used for found in self._images[other])]
         return any(self._content(other) == self._content(path) for other in others)
 
     def _paths(self, where: str, name: str) -> list[str]:
-        name = _plain(text_to_path(name))
-        ending = _plain(os.path.normpath(name))
+        name = _use_slashes(text_to_path(name))
+        ending = _use_slashes(os.path.normpath(name))
         if ending == ".":
             raise UserError(f"{where}: names no image; complete or remove the line")
         for bare in (False, True):
@@ -77,34 +77,34 @@ class ImageIndex:
         return []
 
     def _whole(self, name: str) -> list[str]:
-        """What paths from the dataset folder a name may stand for."""
+        """Return what paths from the dataset folder a name may stand for."""
         places = [Path(os.path.normpath(base / name)) for base in self._bases]
         below = [place.relative_to(root) for place in places for root in self._roots if place.is_relative_to(root)]
-        return list(dict.fromkeys(_plain(path.as_posix()) for path in below))
+        return list(dict.fromkeys(_use_slashes(path.as_posix()) for path in below))
 
     def _full(self, whole: str, bare: bool) -> list[str]:
         return [path for path in self._ending(whole, bare) if path.count("/") == whole.count("/")]
 
     def _ending(self, name: str, bare: bool) -> list[str]:
-        """Paths that end with a name, those in its very case before others."""
+        """Return the paths that end with a name, those in its very case before others."""
         length = name.count("/") + 1
-        found = self._by_ending(length, bare).get(_folded(name), [])
+        found = self._by_ending(length, bare).get(_fold_case(name), [])
         return [path for path in found if self._end(path, length, bare) == name] or found
 
     def _by_ending(self, length: int, bare: bool) -> dict[str, list[str]]:
-        """Paths by their last parts, as many as asked for; made when first needed."""
+        """Return the paths by their last parts, as many as asked for; made when first needed."""
         if (length, bare) not in self._endings:
             paths: dict[str, list[str]] = defaultdict(list)
             for path in self._images:
                 if path.count("/") + 1 >= length:
-                    paths[_folded(self._end(path, length, bare))].append(path)
+                    paths[_fold_case(self._end(path, length, bare))].append(path)
             self._endings[length, bare] = dict(paths)
         return self._endings[length, bare]
 
     def _end(self, path: str, length: int, bare: bool) -> str:
         image = self._images[path][0]
         end = "/".join(path.split("/")[-length:])
-        return _without_suffix(end) if bare and image.source in image.files else end
+        return _strip_suffix(end) if bare and image.source in image.files else end
 
     def _identical(self, where: str, paths: list[str]) -> list[str]:
         if len(paths) > 1 and len(set(map(self._content, paths))) > 1:
@@ -118,18 +118,18 @@ class ImageIndex:
 
 
 def normalize_name(name: str) -> str:
-    r"""What two names of one image have in common: all but case, ``\`` for ``/`` and the suffix of an image file."""
-    return _folded(_without_suffix(_plain(name)))
+    r"""Return what names of one image have in common: all but case, ``\`` for ``/`` and an image's suffix."""
+    return _fold_case(_strip_suffix(_use_slashes(name)))
 
 
-def _plain(name: str) -> str:
+def _use_slashes(name: str) -> str:
     return name.replace("\\", "/")
 
 
-def _folded(name: str) -> str:
+def _fold_case(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()  # macOS takes letters and accents apart
 
 
-def _without_suffix(name: str) -> str:
+def _strip_suffix(name: str) -> str:
     suffix = next((suffix for suffix in _SUFFIXES if name.lower().endswith(suffix)), "")
     return name[: len(name) - len(suffix)] or name

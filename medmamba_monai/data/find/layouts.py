@@ -1,4 +1,4 @@
-"""Where the samples of a dataset are: looked for as they lie, then in archives, then downloaded."""
+"""The look for a dataset: as it lies, then in archives, then by download."""
 
 from __future__ import annotations
 
@@ -43,22 +43,22 @@ def find_data(
     Raises:
         UserError: nothing is there, or what is there is damaged or does not fit the card.
     """
-    found = _found(card, folder, source_file, fetch, unpack)
+    found = _find(card, folder, source_file, fetch, unpack)
     used = set(found.files)
     ignored = tuple(file for file in found.ignored if file not in used and not file.lower().endswith(SUFFIXES))
     return replace(found, ignored=ignored)
 
 
-def _found(card: DatasetCard, folder: DatasetFolder, source_file: str | None, fetch: bool, unpack: bool) -> FoundData:
+def _find(card: DatasetCard, folder: DatasetFolder, source_file: str | None, fetch: bool, unpack: bool) -> FoundData:
     try:
         return _look(card, folder, source_file)
     except NotFoundError:
-        if not (unpack and unpack_new(_archives(card, folder))):
-            file = _to_fetch(card, folder, source_file) if fetch else None
+        if not (unpack and unpack_new(_list_archives(card, folder))):
+            file = _choose_missing_file(card, folder, source_file) if fetch else None
             if file is None:
                 raise
             _fetch(file, folder.find(file.path))
-    return _found(card, folder, source_file, fetch, unpack)
+    return _find(card, folder, source_file, fetch, unpack)
 
 
 def _fetch(file: DataFile, path: Path) -> None:
@@ -69,20 +69,20 @@ def _fetch(file: DataFile, path: Path) -> None:
         print(f"{format_path(path)} has MD5 {compute_md5(path)}; the card names none to compare it with")
 
 
-def _archives(card: DatasetCard, folder: DatasetFolder) -> list[Path]:
-    """The archives that may hold the data; see `find_data`."""
+def _list_archives(card: DatasetCard, folder: DatasetFolder) -> list[Path]:
+    """Return the archives that may hold the data; see `find_data`."""
     if card.layout.kind == "npz" or not folder.exists():
         return []
     names = [file.path for file in card.files if file.path.lower().endswith(SUFFIXES)]
     if names:
-        found = [path for name in names for path in _named(folder, name)]
+        found = [path for name in names for path in _find_archive(folder, name)]
     else:
-        found = [path for place in _folders(card, folder) for path in list_archives(place)]
+        found = [path for place in _list_archive_folders(card, folder) for path in list_archives(place)]
     texts = dict.fromkeys(folder.to_text(path) for path in found)
     return [folder.find(text) for text in texts]
 
 
-def _named(folder: DatasetFolder, name: str) -> list[Path]:
+def _find_archive(folder: DatasetFolder, name: str) -> list[Path]:
     if (path := folder.find_named(name)) is not None:
         return [path]
     version = re.compile(
@@ -91,10 +91,10 @@ def _named(folder: DatasetFolder, name: str) -> list[Path]:
     return [path for path in list_archives(folder.root) if version.fullmatch(strip_archive_suffix(path.name))]
 
 
-def _folders(card: DatasetCard, folder: DatasetFolder) -> Iterator[Path]:
-    """Where archives that the card does not name are looked for."""
+def _list_archive_folders(card: DatasetCard, folder: DatasetFolder) -> Iterator[Path]:
+    """Yield where archives that the card does not name are looked for."""
     yield folder.root
-    yield from _only_folder(folder.root)
+    yield from _find_only_folder(folder.root)
     if card.layout.kind != "table":
         return
     images, table = folder.find(card.layout.image_folder), folder.find_named(card.layout.path)
@@ -105,8 +105,8 @@ def _folders(card: DatasetCard, folder: DatasetFolder) -> Iterator[Path]:
         yield from sorted(path for path in images.iterdir() if path.is_dir() and not is_hidden(Path(path.name)))
 
 
-def _only_folder(folder: Path) -> list[Path]:
-    """The folder in a folder that holds nothing else: what comes out of an archive that was unpacked by hand."""
+def _find_only_folder(folder: Path) -> list[Path]:
+    """Return the folder in a folder that holds nothing else: what comes out of an archive unpacked by hand."""
     entries = [path for path in folder.iterdir() if not is_hidden(Path(path.name))]
     return entries if len(entries) == 1 and entries[0].is_dir() else []
 
@@ -120,8 +120,8 @@ def _look(card: DatasetCard, folder: DatasetFolder, source_file: str | None) -> 
     return find_table(card, layout, folder)
 
 
-def _to_fetch(card: DatasetCard, folder: DatasetFolder, source_file: str | None) -> DataFile | None:
-    """The file that is missing and can be downloaded; None where there is none."""
+def _choose_missing_file(card: DatasetCard, folder: DatasetFolder, source_file: str | None) -> DataFile | None:
+    """Return the file that is missing and can be downloaded; None where there is none."""
     if card.layout.kind == "npz":
         wanted = [choose_file(card, folder, source_file)]
     else:

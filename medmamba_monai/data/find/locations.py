@@ -1,4 +1,4 @@
-"""Where data and fold lists are when nobody says, and which images a folder holds."""
+"""Default places of data and fold lists, and the images of a folder as items of a MONAI dataset."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ logger = logging.getLogger("medmamba_monai.data")
 
 
 def default_fold_list(bundle_root: str | Path, name: str) -> str:
-    """Path of a dataset's fold list where none is given.
+    """Return the path of a dataset's fold list where none is given.
 
     Args:
         bundle_root: folder of the bundle.
@@ -34,7 +34,7 @@ def default_fold_list(bundle_root: str | Path, name: str) -> str:
 
 
 def default_dataset_dir(bundle_root: str | Path, name: str) -> str:
-    """Folder of a dataset where none is given.
+    """Return the folder of a dataset where none is given.
 
     Args:
         bundle_root: folder of the bundle.
@@ -55,7 +55,7 @@ def list_images(
     allow_links: bool = False,
     read: Callable[[str], object] | None = None,
 ) -> list[dict[str, str]]:
-    """The images in and below a folder, as items of a MONAI dataset.
+    """Return the images in and below a folder, as items of a MONAI dataset.
 
     Args:
         folder: where they are.
@@ -86,11 +86,11 @@ def list_images(
         {"id": f"image-{number:05d}", "image": str(dataset.locate(text).absolute()), "file": text_to_path(text)}
         for number, text in enumerate(image.text for image in listing.images)
     ]
-    return items if read is None else _readable(items, read)
+    return items if read is None else _select_readable(items, read)
 
 
-def _readable(items: list[dict[str, str]], read: Callable[[str], object]) -> list[dict[str, str]]:
-    """Those items whose images can be read; what is wrong with the others goes into the log."""
+def _select_readable(items: list[dict[str, str]], read: Callable[[str], object]) -> list[dict[str, str]]:
+    """Return those items whose images can be read; what is wrong with the others goes into the log."""
 
     def problem(item: dict[str, str]) -> str:
         try:

@@ -40,8 +40,8 @@ def find_npz(card: DatasetCard, layout: NpzLayout, folder: DatasetFolder, source
         raise NotFoundError(f"{path}: does not exist. {card.how_to_obtain}")
     print(f"data: {format_path(path)}")
     groups = read_groups(layout.group_table, folder) if layout.group_table else None
-    group_of = _group_reader(groups, path)
-    samples = [sample for split in _SPLITS for sample in _samples(card, file, path, split, group_of)]
+    group_of = _make_group_reader(groups, path)
+    samples = [sample for split in _SPLITS for sample in _read_samples(card, file, path, split, group_of)]
     if compute_md5(path) not in file.other_md5.values():
         check_md5(path, file.md5)
     tables = [folder.to_text(table) for table in (groups.files if groups else ())]
@@ -60,7 +60,7 @@ def choose_file(card: DatasetCard, folder: DatasetFolder, source_file: str | Non
     return max(present, key=lambda file: file.image_size or 0, default=card.files[0])
 
 
-def _group_reader(groups: Groups | None, path: Path) -> Callable[[str, int], str | None]:
+def _make_group_reader(groups: Groups | None, path: Path) -> Callable[[str, int], str | None]:
     if groups is None:
         return lambda split, index: None
     by_position, table = groups.by_position(), groups.files[0]
@@ -73,7 +73,7 @@ def _group_reader(groups: Groups | None, path: Path) -> Callable[[str, int], str
     return group_of
 
 
-def _samples(
+def _read_samples(
     card: DatasetCard, file: DataFile, path: Path, split: Split, group_of: Callable[[str, int], str | None]
 ) -> Iterator[Sample]:
     short = SHORT[split]

@@ -41,12 +41,12 @@ def find_table(card: DatasetCard, layout: TableLayout, folder: DatasetFolder) ->
     if table is None:
         raise NotFoundError(f"{folder}: has no {layout.path}. {card.how_to_obtain}")
     print(f"data: {format_path(table)}")
-    rows = read_table(table, _columns(layout), layout.separator, layout.encoding)
+    rows = read_table(table, _list_columns(layout), layout.separator, layout.encoding)
     kept = [row for row in rows if not _is_skipped(layout, row)]
     below = folder.find(layout.image_folder)
     listing = folder.list_images(below, card.spatial_dims, card.reading.frame == "all")
     index = ImageIndex(listing.images, folder, table.parent)
-    found = _by_image(card, layout, kept, index)
+    found = _match_images(card, layout, kept, index)
     images = sorted(found, key=lambda image: (image.split or "", image.text))
     used = {image.text for image in images}
     unused = [image.text for image in listing.images if image.text not in used and not index.is_copy(image, used)]
@@ -60,7 +60,7 @@ def find_table(card: DatasetCard, layout: TableLayout, folder: DatasetFolder) ->
     )
 
 
-def _columns(layout: TableLayout) -> list[str]:
+def _list_columns(layout: TableLayout) -> list[str]:
     named = [layout.image_column, layout.label_column, layout.group_column, layout.split_column]
     return [*filter(None, named), *(layout.label_columns or ())]
 
@@ -70,23 +70,23 @@ def _is_skipped(layout: TableLayout, row: Row) -> bool:
     return layout.label_column is not None and comparable(row[layout.label_column]) in skipped
 
 
-def _by_image(card: DatasetCard, layout: TableLayout, rows: Sequence[Row], index: ImageIndex) -> list[FoundImage]:
+def _match_images(card: DatasetCard, layout: TableLayout, rows: Sequence[Row], index: ImageIndex) -> list[FoundImage]:
     found: dict[str, tuple[FoundImage, Row]] = {}
     missing: list[Row] = []
     for row in rows:
         images = index.find(row.where, row[layout.image_column] + layout.image_suffix)
         missing += [] if images else [row]
         for image in images:
-            made = _found(card, layout, row, image, _group(layout, row, image, images, index.folder))
+            made = _make_image(card, layout, row, image, _read_group(layout, row, image, images, index.folder))
             before, where = found.setdefault(image.text, (made, row))
             if before != made:
                 raise UserError(f"{row.where}: {row[layout.image_column]!r} is in {where.where} with other values")
     if missing:
-        raise _missing(card, layout, missing, len(rows), index.folder)
+        raise _explain_missing(card, layout, missing, len(rows), index.folder)
     return [made for made, _ in found.values()]
 
 
-def _missing(
+def _explain_missing(
     card: DatasetCard, layout: TableLayout, missing: Sequence[Row], count: int, folder: DatasetFolder
 ) -> UserError:
     names = [row[layout.image_column] + layout.image_suffix for row in missing]
@@ -96,11 +96,11 @@ def _missing(
     )
 
 
-def _found(card: DatasetCard, layout: TableLayout, row: Row, image: ImageFile, group: str | None) -> FoundImage:
-    return FoundImage(image.text, image.files, _label(card, layout, row), _split(layout, row), group)
+def _make_image(card: DatasetCard, layout: TableLayout, row: Row, image: ImageFile, group: str | None) -> FoundImage:
+    return FoundImage(image.text, image.files, _read_label(card, layout, row), _read_split(layout, row), group)
 
 
-def _group(
+def _read_group(
     layout: TableLayout, row: Row, image: ImageFile, images: Sequence[ImageFile], folder: DatasetFolder
 ) -> str | None:
     if layout.group_tag is not None:
@@ -112,7 +112,7 @@ def _group(
     return row[layout.group_column]
 
 
-def _split(layout: TableLayout, row: Row) -> Split | None:
+def _read_split(layout: TableLayout, row: Row) -> Split | None:
     if layout.split_column is None:
         return None
     meanings = {comparable(value): split for value, split in layout.split_values.items()}
@@ -122,19 +122,19 @@ def _split(layout: TableLayout, row: Row) -> Split | None:
     return meanings[comparable(value)]
 
 
-def _label(card: DatasetCard, layout: TableLayout, row: Row) -> int | tuple[int, ...]:
+def _read_label(card: DatasetCard, layout: TableLayout, row: Row) -> int | tuple[int, ...]:
     if layout.label_columns is not None:
-        return tuple(_zero_or_one(row, column) for column in layout.label_columns)
+        return tuple(_read_zero_or_one(row, column) for column in layout.label_columns)
     value = row[str(layout.label_column)]
     if layout.label_separator is None:
-        return _class(card, row, value)
+        return _read_class(card, row, value)
     without = {comparable(word) for word in (*layout.no_label, "")}
     words = [word for word in value.split(layout.label_separator) if comparable(word) not in without]
-    present = {_class(card, row, word) for word in words}
+    present = {_read_class(card, row, word) for word in words}
     return tuple(int(label in present) for label in range(card.num_classes))
 
 
-def _class(card: DatasetCard, row: Row, value: str) -> int:
+def _read_class(card: DatasetCard, row: Row, value: str) -> int:
     label = card.label_of(value)
     if label is None:
         raise UserError(
@@ -145,7 +145,7 @@ def _class(card: DatasetCard, row: Row, value: str) -> int:
     return label
 
 
-def _zero_or_one(row: Row, column: str) -> int:
+def _read_zero_or_one(row: Row, column: str) -> int:
     values = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
     if (text := row[column].casefold()) not in values:
         raise UserError(f"{row.where}: {column} is {row[column]!r}, expected 0 or 1")

@@ -47,7 +47,7 @@ def read_table(path: Path, columns: Iterable[str], separator: str = ",", encodin
             reader = csv.reader(stream, delimiter=separator, strict=True)
             header = [name.strip() for name in next(reader, [])]
             _check_header(path, header, [column.strip() for column in columns], separator)
-            return [_row(path, reader.line_num, header, cells) for cells in reader if any(map(str.strip, cells))]
+            return [_make_row(path, reader.line_num, header, cells) for cells in reader if any(map(str.strip, cells))]
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except LookupError as error:
@@ -68,7 +68,7 @@ def _check_header(path: Path, header: list[str], wanted: list[str], separator: s
         raise UserError(f"{path}: has the column {twice[0]!r} more than once; rename one")
 
 
-def _row(path: Path, line: int, header: list[str], cells: list[str]) -> Row:
+def _make_row(path: Path, line: int, header: list[str], cells: list[str]) -> Row:
     if len(cells) != len(header):
         raise UserError(f"{path}, line {line}: has {len(cells)} cells, the header has {len(header)}; correct it")
     return Row(f"{path}, line {line}", dict(zip(header, map(str.strip, cells), strict=True)))

@@ -1,1 +1,1 @@
-"""Who is in which fold: made once, saved, and checked whenever they are read."""
+"""Folds: made once, saved, and checked whenever they are read."""

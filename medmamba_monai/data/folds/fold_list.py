@@ -141,7 +141,7 @@ class FoldList(_Strict):
         parts: Part = {"train": [], "validation": [], "test": []}
         for row, item in enumerate((*self.training, *self.test)):
             group = {"group": item.group or item.id} if self.has_groups else {}
-            parts[self._part_of(item, fold, chosen)].append(_as_dict(item, row, folder) | group)
+            parts[self._part_of(item, fold, chosen)].append(_make_item(item, row, folder) | group)
         return parts
 
     def _part_of(self, item: TestItem, fold: int, chosen: set[str]) -> str:
@@ -188,7 +188,7 @@ class FoldList(_Strict):
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _as_dict(item: TestItem, row: int, folder: DatasetFolder) -> dict[str, Any]:
+def _make_item(item: TestItem, row: int, folder: DatasetFolder) -> dict[str, Any]:
     return {
         "id": item.id,
         "image": str(folder.locate(item.image)),
@@ -207,7 +207,7 @@ def build_fold_list(
     count_mismatch: Sequence[str] = (),
 ) -> FoldList:
     """Put a card, its samples and their folds together as a list, with its digest."""
-    training = [_training_item(sample, folds) for sample in samples if sample.id in folds.fold]
+    training = [_make_training_item(sample, folds) for sample in samples if sample.id in folds.fold]
     test = [
         TestItem(id=sample.id, image=sample.image, label=sample.label, group=sample.group)
         for sample in samples
@@ -241,7 +241,7 @@ def build_fold_list(
     return draft.model_copy(update={"digest": draft.compute_digest()})
 
 
-def _training_item(sample: Sample, folds: Folds) -> TrainingItem:
+def _make_training_item(sample: Sample, folds: Folds) -> TrainingItem:
     return TrainingItem(
         id=sample.id, image=sample.image, label=sample.label, fold=folds.fold[sample.id], group=sample.group
     )

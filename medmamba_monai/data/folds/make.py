@@ -1,4 +1,4 @@
-"""Who is in which fold: stratified by class, grouped by patient, checked after.
+"""Folds: stratified by class, grouped by patient, checked after they are made.
 
 Images with several labels are stratified by their rarest label, so that the labels with the fewest images, which chance
 would spread worst, are spread evenly.
@@ -66,7 +66,7 @@ def make_folds(samples: Sequence[Sample], num_folds: int, seed: int, class_names
     _check_test(samples, class_names)
     folds = _attempt(samples, num_folds, seed, len(class_names))
     if folds is None:
-        raise _impossible(samples, num_folds, seed, class_names)
+        raise _explain_impossible(samples, num_folds, seed, class_names)
     return folds
 
 
@@ -115,7 +115,7 @@ def _check_test(samples: Sequence[Sample], class_names: Sequence[str]) -> None:
     tested = [sample for sample in samples if sample.split == "test"]
     if not tested:
         return
-    names, marks = _mark_names(tested, class_names), _marks(tested, len(class_names))
+    names, marks = _name_marks(tested, class_names), _mark_classes(tested, len(class_names))
     absent = [name for name, column in zip(names, marks.T, strict=True) if not column.any()]
     if absent:
         raise UserError(
@@ -124,21 +124,21 @@ def _check_test(samples: Sequence[Sample], class_names: Sequence[str]) -> None:
         )
 
 
-def _marks(samples: Sequence[Sample], num_classes: int) -> np.ndarray:
-    """What every part must have: a column for each class; for several labels, one for its absence too."""
+def _mark_classes(samples: Sequence[Sample], num_classes: int) -> np.ndarray:
+    """Return what every part must have: a column for each class; for several labels, one for its absence too."""
     labels = np.array([sample.label for sample in samples])
     if labels.ndim == 2:
         return np.concatenate([labels == 1, labels == 0], axis=1)
     return labels[:, None] == np.arange(num_classes)
 
 
-def _mark_names(samples: Sequence[Sample], class_names: Sequence[str]) -> list[str]:
+def _name_marks(samples: Sequence[Sample], class_names: Sequence[str]) -> list[str]:
     without = [f"not {name}" for name in class_names]
     return [*class_names, *without] if isinstance(samples[0].label, tuple) else list(class_names)
 
 
-def _strata(samples: Sequence[Sample]) -> np.ndarray:
-    """The class of each sample; of several labels the rarest one, and a class of its own for none."""
+def _choose_strata(samples: Sequence[Sample]) -> np.ndarray:
+    """Return the class of each sample; of several labels the rarest one, and a class of its own for none."""
     labels = np.array([sample.label for sample in samples])
     if labels.ndim == 1:
         return labels
@@ -157,18 +157,18 @@ def _attempt(samples: Sequence[Sample], num_folds: int, seed: int, num_classes: 
         return Folds("official-test", num_folds, seed, fold)
     validation = {}
     for number in range(num_folds):
-        ids = _validation_ids([sample for sample in training if fold[sample.id] != number], seed, num_classes)
+        ids = _choose_validation([sample for sample in training if fold[sample.id] != number], seed, num_classes)
         if ids is None:
             return None
         validation[number] = ids
     return Folds("cross-validation", num_folds, seed, fold, validation)
 
 
-def _impossible(samples: Sequence[Sample], num_folds: int, seed: int, class_names: Sequence[str]) -> UserError:
+def _explain_impossible(samples: Sequence[Sample], num_folds: int, seed: int, class_names: Sequence[str]) -> UserError:
     training = [sample for sample in samples if sample.split != "test"]
-    groups = _groups_per_class(training, len(class_names))
-    available, rarest = min(zip(groups, _mark_names(training, class_names), strict=True))
-    largest = largest_number_of_folds(samples, num_folds + 1, seed, class_names)
+    groups = _count_groups_per_class(training, len(class_names))
+    available, rarest = min(zip(groups, _name_marks(training, class_names), strict=True))
+    largest = find_largest_number_of_folds(samples, num_folds + 1, seed, class_names)
     advice = f"the largest possible number is {largest}" if largest else "no number of folds is possible: add images"
     return UserError(
         f"num_folds: {num_folds} folds with every class in each part cannot be made: class {rarest!r} has {available} "
@@ -176,34 +176,36 @@ def _impossible(samples: Sequence[Sample], num_folds: int, seed: int, class_name
     )
 
 
-def largest_number_of_folds(samples: Sequence[Sample], limit: int, seed: int, class_names: Sequence[str]) -> int | None:
-    """The largest possible number of folds, not above a limit; None where not even two can be made."""
+def find_largest_number_of_folds(
+    samples: Sequence[Sample], limit: int, seed: int, class_names: Sequence[str]
+) -> int | None:
+    """Return the largest possible number of folds, not above a limit; None where not even two can be made."""
     training = [sample for sample in samples if sample.split != "test"]
-    available = min(_groups_per_class(training, len(class_names)))
+    available = min(_count_groups_per_class(training, len(class_names)))
     candidates = range(min(available, limit), 1, -1)
     return next((k for k in candidates if _attempt(samples, k, seed, len(class_names))), None)
 
 
-def _groups_per_class(samples: Sequence[Sample], num_classes: int) -> list[int]:
-    """How many groups have each of the `_marks`."""
-    marks = _marks(samples, num_classes)
-    groups = np.unique([_group_of(sample) for sample in samples], return_inverse=True)[1]
+def _count_groups_per_class(samples: Sequence[Sample], num_classes: int) -> list[int]:
+    """Return how many groups have each of the `_mark_classes`."""
+    marks = _mark_classes(samples, num_classes)
+    groups = np.unique([_name_group(sample) for sample in samples], return_inverse=True)[1]
     return [len(np.unique(groups[column])) for column in marks.T]
 
 
-def _group_of(sample: Sample) -> str:
+def _name_group(sample: Sample) -> str:
     return f"group {sample.group}" if sample.group is not None else f"alone {sample.id}"
 
 
 def _assign(samples: Sequence[Sample], num_folds: int, seed: int, num_classes: int) -> np.ndarray | None:
-    """Fold of each sample, or None where a fold would lack a class."""
-    if num_folds > min(_groups_per_class(samples, num_classes)):
+    """Return the fold of each sample, or None where a fold would lack a class."""
+    if num_folds > min(_count_groups_per_class(samples, num_classes)):
         return None
-    marks, strata = _marks(samples, num_classes), _strata(samples)
-    groups = np.unique([_group_of(sample) for sample in samples], return_inverse=True)[1]
+    marks, strata = _mark_classes(samples, num_classes), _choose_strata(samples)
+    groups = np.unique([_name_group(sample) for sample in samples], return_inverse=True)[1]
     for attempt in range(_ATTEMPTS):
         assigned = np.full(len(samples), -1)
-        for number, held_out in enumerate(_held_out(strata, groups, num_folds, (seed + attempt) % 2**32)):
+        for number, held_out in enumerate(_split_samples(strata, groups, num_folds, (seed + attempt) % 2**32)):
             assigned[held_out] = number
         _check_groups(groups, assigned)
         if all(marks[assigned == number].any(axis=0).all() for number in range(num_folds)):
@@ -211,7 +213,7 @@ def _assign(samples: Sequence[Sample], num_folds: int, seed: int, num_classes: i
     return None
 
 
-def _held_out(strata: np.ndarray, groups: np.ndarray, num_folds: int, seed: int) -> list[np.ndarray]:
+def _split_samples(strata: np.ndarray, groups: np.ndarray, num_folds: int, seed: int) -> list[np.ndarray]:
     count = len(np.unique(groups))
     with warnings.catch_warnings():  # of several labels a stratum may be small; the caller checks every label itself
         warnings.filterwarnings("ignore", message="The least populated class")
@@ -229,9 +231,9 @@ def _check_groups(groups: np.ndarray, assigned: np.ndarray) -> None:
         raise RuntimeError("scikit-learn left a sample out or put a group into two folds")
 
 
-def _validation_ids(rest: Sequence[Sample], seed: int, num_classes: int) -> tuple[str, ...] | None:
-    """A tenth of the samples; more where a tenth would lack a class, None where nothing would be left to train on."""
-    largest = min(VALIDATION_PARTS, *_groups_per_class(rest, num_classes))
+def _choose_validation(rest: Sequence[Sample], seed: int, num_classes: int) -> tuple[str, ...] | None:
+    """Return a tenth of the samples; more where that would lack a class, None where nothing would be left."""
+    largest = min(VALIDATION_PARTS, *_count_groups_per_class(rest, num_classes))
     for parts in range(largest, 1, -1):
         assigned = _assign(rest, parts, seed, num_classes)
         if assigned is not None:

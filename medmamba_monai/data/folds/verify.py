@@ -1,4 +1,4 @@
-"""Whether a dataset is what it was when its folds were made."""
+"""Checks that a dataset is what it was when its folds were made."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def verify_sources(folds: FoldList) -> None:
     Raises:
         UserError: a file is missing, has other content, leaves the dataset folder, or is new in a folder of slices.
     """
-    places = [folds.folder.find(name) for name in sorted(set(_files(folds)))]
+    places = [folds.folder.find(name) for name in sorted(set(_list_files(folds)))]
     for source in folds.sources:
         _verify_source(folds, source)
     listed = {source.path for source in folds.sources}
@@ -47,8 +47,8 @@ def verify_npz_labels(folds: FoldList) -> None:
             )
 
 
-def _files(folds: FoldList) -> Iterable[str]:
-    """The file, or the folder of slices, of every image, in the written form."""
+def _list_files(folds: FoldList) -> Iterable[str]:
+    """Yield the file, or the folder of slices, of every image, in the written form."""
     for item in (*folds.training, *folds.test):
         reference = NpzReference.parse(item.image) or FrameReference.parse(item.image)
         yield reference.file if reference is not None else item.image
@@ -66,7 +66,7 @@ def _verify_source(folds: FoldList, source: Source) -> None:
 
 
 def _verify_series(folds: FoldList, folder: Path, listed: set[str]) -> None:
-    """A slice that comes later changes the volume, though no file of the list changes; one that goes is missing."""
+    """Refuse a slice that came later: it changes the volume, though no file of the list changes."""
     for file in select_image_files(sorted(folder.iterdir())):
         if folds.folder.to_text(file) not in listed:
             raise UserError(

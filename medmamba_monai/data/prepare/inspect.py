@@ -1,4 +1,4 @@
-"""A look at every image before training: does it decode, what is it, is it there twice."""
+"""Inspection of every image before training: whether it decodes, what it is, whether it is there twice."""
 
 from __future__ import annotations
 
@@ -95,10 +95,10 @@ def inspect_images(
 
     looks = map_images(look, samples, "decode")
     _raise_errors([look.error for look in looks if look.error])
-    return _inspection(samples, looks, look_for_near)
+    return _summarize(samples, looks, look_for_near)
 
 
-def _inspection(samples: Sequence[Sample], looks: Sequence[Look], look_for_near: bool) -> Inspection:
+def _summarize(samples: Sequence[Sample], looks: Sequence[Look], look_for_near: bool) -> Inspection:
     facts = [look.facts for look in looks if look.facts is not None]
     nominal = {fact.nominal for fact in facts}
     near = None
@@ -111,28 +111,28 @@ def _inspection(samples: Sequence[Sample], looks: Sequence[Look], look_for_near:
         kinds=dict(Counter(fact.kind for fact in facts)),
         stored_range=find_stored_range(facts),
         nominal_range=next(iter(nominal)) if len(nominal) == 1 else None,
-        windows=_windows(samples, looks),
+        windows=_count_windows(samples, looks),
         dicom=sum(fact.format == "DICOM" for fact in facts),
         own_windows=sum(fact.format == "DICOM" and fact.has_own_window for fact in facts),
         depths=len(nominal),
         blank=sum(look.blank for look in looks),
-        duplicates=_duplicates(samples, looks),
+        duplicates=_find_duplicates(samples, looks),
         near=near,
     )
 
 
 def find_stored_range(facts: Iterable[ImageFacts]) -> tuple[float, float]:
-    """Smallest and largest stored value of all images that have a finite one; zeros where none has."""
+    """Return the smallest and largest stored value of all images that have a finite one; zeros where none has."""
     finite = [(fact.minimum, fact.maximum) for fact in facts if math.isfinite(fact.minimum + fact.maximum)]
     return (min(low for low, _ in finite), max(high for _, high in finite)) if finite else (0.0, 0.0)
 
 
 def uses_little(low: float, high: float, nominal: tuple[float, float]) -> bool:
-    """Whether stored values take so little of what their type can hold that images come out dark or flat."""
+    """Return whether values take so little of what their type can hold that images come out dark or flat."""
     return nominal[1] > _EIGHT_BITS and high - low < _LITTLE_OF_THE_RANGE * (nominal[1] - nominal[0])
 
 
-def _windows(samples: Sequence[Sample], looks: Iterable[Look]) -> dict[str, dict[str, int]]:
+def _count_windows(samples: Sequence[Sample], looks: Iterable[Look]) -> dict[str, dict[str, int]]:
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for sample, look in zip(samples, looks, strict=True):
         if look.facts is not None and look.facts.format == "DICOM":
@@ -147,7 +147,7 @@ def _raise_errors(errors: Sequence[str]) -> None:
         raise UserError(f"{len(errors)} images cannot be used:\n" + "\n".join(errors[:_SHOWN_ERRORS]) + more)
 
 
-def _duplicates(samples: Sequence[Sample], looks: Iterable[Look]) -> tuple[tuple[str, ...], ...]:
+def _find_duplicates(samples: Sequence[Sample], looks: Iterable[Look]) -> tuple[tuple[str, ...], ...]:
     same: dict[bytes, list[str]] = defaultdict(list)
     for sample, look in zip(samples, looks, strict=True):
         if look.blank:  # of everybody, and of nobody

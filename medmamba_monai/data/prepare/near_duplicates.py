@@ -18,7 +18,7 @@ _BLOCK = 4096
 
 
 def compute_fingerprint(pixels: torch.Tensor) -> torch.Tensor:
-    """Fingerprint of a picture: a difference hash.
+    """Return the fingerprint of a picture: a difference hash.
 
     Args:
         pixels: (channels, rows, columns) or (channels, *volume), of which the middle slice is taken; any scale.
@@ -34,7 +34,7 @@ def compute_fingerprint(pixels: torch.Tensor) -> torch.Tensor:
 
 
 def find_near_duplicates(prints: torch.Tensor, skip: torch.Tensor | None = None) -> list[tuple[int, int]]:
-    """Pairs of pictures whose fingerprints hardly differ.
+    """Return the pairs of pictures whose fingerprints hardly differ.
 
     Every pair is compared, in blocks of a matrix product: 100,000 pictures take a minute or two.
 

@@ -1,4 +1,4 @@
-"""Once per dataset: find or download it, look at every image, make the folds and save them."""
+"""The way from a dataset to its saved folds: find or download it, look at every image, make the folds."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _save(made: FoldList, report: dict[str, Any], overwrite: bool) -> None:
 
 
 def _is_same(made: FoldList) -> bool:
-    """Whether the list that is there is this one; not where only what was allowed differs.
+    """Return whether the list that is there is this one; not where only what was allowed differs.
 
     Raises:
         UserError: it holds other folds.

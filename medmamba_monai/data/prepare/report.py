@@ -1,4 +1,4 @@
-"""What a careful colleague would want to know of a dataset before training on it, as JSON and in words."""
+"""The report on a dataset, as JSON and in words: what a careful colleague would want to know before training."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def build_report(
         "digest": folds.digest,
         "protocol": folds.protocol,
         "images": len(samples),
-        "images_per_split": _per_split(samples),
+        "images_per_split": _count_per_split(samples),
         "images_per_split_and_class": count_labels(card, ((s.split or "all", s.label) for s in samples)),
         "images_per_fold_and_class": per_fold,
-        "largest_imbalance_of_folds": _imbalance(card, folds, per_fold),
+        "largest_imbalance_of_folds": _find_imbalance(card, folds, per_fold),
         "image_sizes": inspection.sizes,
         "image_kinds": inspection.kinds,
         "stored_values": list(inspection.stored_range),
@@ -53,11 +53,13 @@ def build_report(
         "different_depths": inspection.depths,
         "blank_images": inspection.blank,
         "groups": groups,
-        "groups_across_classes": _across(samples, lambda sample: str(list_labels(sample.label))) if groups else 0,
-        "groups_across_official_splits": _across(samples, lambda sample: str(sample.split)),
-        "groups_in_test_and_training": _across(samples, lambda sample: str(sample.split == "test")),
-        "duplicates": _duplicates(samples, inspection.duplicates),
-        "near_duplicates": None if inspection.near is None else _near(samples, inspection.near),
+        "groups_across_classes": _count_groups_across(samples, lambda sample: str(list_labels(sample.label)))
+        if groups
+        else 0,
+        "groups_across_official_splits": _count_groups_across(samples, lambda sample: str(sample.split)),
+        "groups_in_test_and_training": _count_groups_across(samples, lambda sample: str(sample.split == "test")),
+        "duplicates": _describe_duplicates(samples, inspection.duplicates),
+        "near_duplicates": None if inspection.near is None else _describe_near_duplicates(samples, inspection.near),
         "declared": card.reading.arguments(),
         "ignored_files": list(found.ignored),
         "remarks": list(found.remarks),
@@ -67,15 +69,15 @@ def build_report(
     }
 
 
-def _per_split(samples: Sequence[Sample]) -> dict[str, int]:
+def _count_per_split(samples: Sequence[Sample]) -> dict[str, int]:
     counts: dict[str, int] = defaultdict(int)
     for sample in samples:
         counts[sample.split or "all"] += 1
     return dict(counts)
 
 
-def _imbalance(card: DatasetCard, folds: FoldList, per_fold: dict[str, dict[str, int]]) -> dict[str, Any]:
-    """The class whose share in a fold is farthest from its share in all of them, in percentage points."""
+def _find_imbalance(card: DatasetCard, folds: FoldList, per_fold: dict[str, dict[str, int]]) -> dict[str, Any]:
+    """Return the class whose share in a fold is farthest from its share in all of them, in percentage points."""
     sizes: dict[str, int] = defaultdict(int)
     for item in folds.training:
         sizes[f"fold {item.fold}"] += 1
@@ -88,8 +90,8 @@ def _imbalance(card: DatasetCard, folds: FoldList, per_fold: dict[str, dict[str,
     return {"percentage_points": round(points, 3), "fold": fold, "class": name, "images_per_fold": dict(sizes)}
 
 
-def _across(samples: Sequence[Sample], value: Callable[[Sample], str]) -> int:
-    """How many groups have samples with different values."""
+def _count_groups_across(samples: Sequence[Sample], value: Callable[[Sample], str]) -> int:
+    """Return how many groups have samples with different values."""
     values: dict[str, set[str]] = defaultdict(set)
     for sample in samples:
         if sample.group is not None:
@@ -97,7 +99,7 @@ def _across(samples: Sequence[Sample], value: Callable[[Sample], str]) -> int:
     return sum(len(found) > 1 for found in values.values())
 
 
-def _duplicates(samples: Sequence[Sample], groups: Sequence[Sequence[str]]) -> dict[str, Any]:
+def _describe_duplicates(samples: Sequence[Sample], groups: Sequence[Sequence[str]]) -> dict[str, Any]:
     by_id = {sample.id: sample for sample in samples}
     splits = [{by_id[name].split for name in ids} for ids in groups]
     labels = [{by_id[name].label for name in ids} for ids in groups]
@@ -112,7 +114,7 @@ def _duplicates(samples: Sequence[Sample], groups: Sequence[Sequence[str]]) -> d
     }
 
 
-def _near(samples: Sequence[Sample], pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+def _describe_near_duplicates(samples: Sequence[Sample], pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
     by_id = {sample.id: sample for sample in samples}
     test = [pair for pair in pairs if len({by_id[name].split == "test" for name in pair}) > 1]
     classes = [pair for pair in pairs if len({by_id[name].label for name in pair}) > 1]
@@ -120,7 +122,7 @@ def _near(samples: Sequence[Sample], pairs: Sequence[tuple[str, str]]) -> dict[s
 
 
 def describe_report(card: DatasetCard, report: dict[str, Any]) -> str:
-    """The report in words, for the terminal."""
+    """Return the report in words, for the terminal."""
     copies, near = report["duplicates"], report["near_duplicates"]
     worst = report["largest_imbalance_of_folds"]
     grouped = (
@@ -130,12 +132,12 @@ def describe_report(card: DatasetCard, report: dict[str, Any]) -> str:
     nothing_known = "none given: images of one patient may be in several folds"
     lines = [
         f"{card.title}: {report['images']} images, {card.modality}, {card.task}, protocol {report['protocol']}",
-        *_rows(report["images_per_split_and_class"], report["images_per_split"]),
-        *_rows(report["images_per_fold_and_class"], worst["images_per_fold"]),
+        *_format_rows(report["images_per_split_and_class"], report["images_per_split"]),
+        *_format_rows(report["images_per_fold_and_class"], worst["images_per_fold"]),
         f"balance: shares of classes differ between folds by up to {worst['percentage_points']:.2f} percentage points "
         f"({worst['class']}, {worst['fold']})",
-        f"image sizes: {_most(report['image_sizes'])}",
-        f"image kinds: {_most(report['image_kinds'])}",
+        f"image sizes: {_format_most(report['image_sizes'])}",
+        f"image kinds: {_format_most(report['image_kinds'])}",
         f"groups: {grouped if report['groups'] else nothing_known}",
         f"exact copies: {copies['images']} images show {copies['pictures']} pictures; they are kept in one fold",
         *([f"nearly the same: {near['pairs']} pairs of pictures, listed in {REPORT_NAME}"] if near else []),
@@ -146,21 +148,21 @@ def describe_report(card: DatasetCard, report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _rows(table: dict[str, dict[str, int]], sizes: dict[str, int]) -> list[str]:
+def _format_rows(table: dict[str, dict[str, int]], sizes: dict[str, int]) -> list[str]:
     return [
         f"  {row:<11}{sizes[row]:>7}: " + ", ".join(f"{name} {count}" for name, count in counts.items())
         for row, counts in table.items()
     ]
 
 
-def _most(counts: dict[str, int], shown: int = 3) -> str:
+def _format_most(counts: dict[str, int], shown: int = 3) -> str:
     ordered = sorted(counts.items(), key=lambda item: -item[1])
     more = f" and {len(ordered) - shown} more" if len(ordered) > shown else ""
     return ", ".join(f"{what} ({count})" for what, count in ordered[:shown]) + more
 
 
 def collect_warnings(report: dict[str, Any]) -> list[str]:
-    """One line for each thing that may make results better or worse than they should be."""
+    """Return one line for each thing that may make results better or worse than they should be."""
     copies, near = report["duplicates"], report["near_duplicates"] or {}
     found = {
         "pictures are in more than one official split": copies["across_official_splits"],
@@ -179,11 +181,11 @@ def collect_warnings(report: dict[str, Any]) -> list[str]:
         lines.append("files can hold different ranges of values, and each is scaled by its own: see image_kinds")
     if report["blank_images"]:
         lines.append(f"{report['blank_images']} images have one value everywhere")
-    return [*lines, *_little_used(report), *_mixed_windows(report), *report["remarks"]]
+    return [*lines, *_warn_of_little_used(report), *_warn_of_mixed_windows(report), *report["remarks"]]
 
 
-def _mixed_windows(report: dict[str, Any]) -> list[str]:
-    """Where what scales the images differs between classes: it would give the class away."""
+def _warn_of_mixed_windows(report: dict[str, Any]) -> list[str]:
+    """Warn where what scales the images differs between classes: it would give the class away."""
     counts = report["windows_per_class"]
     usual = {label: next(iter(found)) for label, found in counts.items()}
     some_have_none = 0 < report["dicom_images_with_own_window"] < report["dicom_images"]
@@ -197,7 +199,7 @@ def _mixed_windows(report: dict[str, Any]) -> list[str]:
     ]
 
 
-def _little_used(report: dict[str, Any]) -> list[str]:
+def _warn_of_little_used(report: dict[str, Any]) -> list[str]:
     nominal, (low, high) = report["nominal_values"], report["stored_values"]
     if (
         nominal is None

@@ -1,1 +1,1 @@
-"""A card for images that nobody has described yet."""
+"""Proposals of a card for images that nobody has described yet."""

@@ -1,4 +1,4 @@
-"""A card for images that nobody has described yet: look at them, propose what fits, and say why."""
+"""Proposed cards for images that nobody has described yet, with the reasons."""
 
 from __future__ import annotations
 
@@ -84,11 +84,11 @@ def propose_card(name: str, images: Path, labels: Labels, options: Options) -> P
     reading = propose_reading(look, options.reading, remarks)
     tag = None if labels.names_groups else choose_patient_tag(look, options.group_tag, remarks)
     proposed = propose_layout(images, labels, tag)
-    fields = _fields(name, look, proposed, options) | {"reading": reading}
+    fields = _make_fields(name, look, proposed, options) | {"reading": reading}
     card = check_card(fields | {"how_to_obtain": "Correct the table, or --images."}, f"the card of {name}")
     found = find_data(card, DatasetFolder(proposed.dataset_dir, options.allow_links), fetch=False, unpack=False)
     try_reading(card, look)
-    card = check_card(fields | {"expected_counts": _counts(card, found)}, f"the card of {name}")
+    card = check_card(fields | {"expected_counts": _count_images(card, found)}, f"the card of {name}")
     order = ", ".join(f"{index}: {label}" for index, label in enumerate(card.class_names))
     remarks += [f"labels: {proposed.reason}", f"order of the classes: {order}; --classes chooses another"]
     remarks += [*proposed.remarks, *found.remarks]
@@ -97,23 +97,23 @@ def propose_card(name: str, images: Path, labels: Labels, options: Options) -> P
     return Proposal(card, proposed.dataset_dir, found, tuple(remarks))
 
 
-def _fields(name: str, look: FirstLook, proposed: ProposedLayout, options: Options) -> dict[str, Any]:
-    classes = _ordered(proposed.classes, options)
+def _make_fields(name: str, look: FirstLook, proposed: ProposedLayout, options: Options) -> dict[str, Any]:
+    classes = _order_classes(proposed.classes, options)
     size = 224 if look.spatial_dims == 2 else 64
     return {
-        **_description(name, options, read_modality(look)),
+        **_make_description(name, options, read_modality(look)),
         "spatial_dims": look.spatial_dims,
         "channels": options.channels or max(fact.channels for fact in look.facts),
         "image_size": size if options.image_size is None else options.image_size,
-        "task": _task(classes, proposed.several, options.ordinal),
+        "task": _choose_task(classes, proposed.several, options.ordinal),
         "classes": [{"name": label, "display_name": label} for label in classes],
         "layout": proposed.layout,
         "expected_counts": {},
     }
 
 
-def _ordered(classes: Sequence[str], options: Options) -> Sequence[str]:
-    """The classes in the order that a user gives, or as they are."""
+def _order_classes(classes: Sequence[str], options: Options) -> Sequence[str]:
+    """Return the classes in the order that a user gives, or as they are."""
     if not options.classes:
         if options.ordinal and not all(make_order_key(name)[0] == 0 for name in classes):
             raise UserError(f"--ordinal: say the order of {quote_names(classes)} with --classes, the lowest first")
@@ -125,7 +125,7 @@ def _ordered(classes: Sequence[str], options: Options) -> Sequence[str]:
     return [next(name for name in classes if comparable(name) == comparable(wanted)) for wanted in options.classes]
 
 
-def _task(classes: Sequence[str], several: bool, ordinal: bool) -> str:
+def _choose_task(classes: Sequence[str], several: bool, ordinal: bool) -> str:
     if several:
         return "multi-label"
     if len(classes) < 2:
@@ -133,7 +133,7 @@ def _task(classes: Sequence[str], several: bool, ordinal: bool) -> str:
     return "binary" if len(classes) == 2 else "ordinal" if ordinal else "multi-class"
 
 
-def _counts(card: DatasetCard, found: FoundData) -> dict[str, Any]:
+def _count_images(card: DatasetCard, found: FoundData) -> dict[str, Any]:
     counts: dict[str, Any] = {}
     for sample in found.samples:
         split = counts.setdefault(sample.split or "all", {"images": 0, "classes": dict.fromkeys(card.class_names, 0)})
@@ -143,7 +143,7 @@ def _counts(card: DatasetCard, found: FoundData) -> dict[str, Any]:
     return counts
 
 
-def _description(name: str, options: Options, modality: str) -> dict[str, Any]:
+def _make_description(name: str, options: Options, modality: str) -> dict[str, Any]:
     title = options.title or name
     return {
         "$schema": "../card.schema.json",

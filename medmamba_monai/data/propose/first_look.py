@@ -1,4 +1,4 @@
-"""What a folder of images that nobody has described holds: images or volumes, of what kind, of which patients."""
+"""A first look at a folder of images: images or volumes, of what kind, of which patients."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ class FirstLook:
     remarks: tuple[str, ...]
 
     def path(self, image: ImageFile) -> Path:
-        """Where an image is: a file, or a folder of slices."""
+        """Return where an image is: a file, or a folder of slices."""
         return self.folder.locate(image.source)
 
     def first_file(self, image: ImageFile) -> Path:
-        """The file of an image, or the first of its slices."""
+        """Return the file of an image, or the first of its slices."""
         return self.folder.locate(image.files[0])
 
 
@@ -69,7 +69,7 @@ def look_at(folder: DatasetFolder, spatial_dims: int | None = None) -> FirstLook
     flat = folder.list_images()
     if not flat.images:
         raise UserError(f"--images {folder}: holds no image that can be read")
-    dims, why = (spatial_dims, "as said") if spatial_dims else _spatial_dims(folder, flat)
+    dims, why = (spatial_dims, "as said") if spatial_dims else _find_spatial_dims(folder, flat)
     listing = flat if dims == 2 else folder.list_images(None, dims)
     opened = _spread(listing.images)
     look = FirstLook(folder, dims, listing, opened, (), ())
@@ -82,8 +82,8 @@ def look_at(folder: DatasetFolder, spatial_dims: int | None = None) -> FirstLook
     return replace(look, facts=facts, remarks=remarks)
 
 
-def _spatial_dims(folder: DatasetFolder, flat: Listing) -> tuple[int, str]:
-    """3 where the first file is a volume, or where most folders hold the slices of one series."""
+def _find_spatial_dims(folder: DatasetFolder, flat: Listing) -> tuple[int, str]:
+    """Return 3 where the first file is a volume, or where most folders hold the slices of one series."""
     first = folder.locate(flat.images[0].files[0])
     if first.name.lower().endswith((".nii", ".nii.gz", ".hdr")):
         deep = sum(length > 1 for length in describe_image(str(first), 3).shape) > 2
@@ -117,13 +117,13 @@ def _refuse_single_slices(look: FirstLook) -> None:
 
 
 def _spread(images: Sequence[ImageFile]) -> tuple[ImageFile, ...]:
-    """Images from the whole list, which is sorted by class."""
+    """Return the images from the whole list, which is sorted by class."""
     chosen = np.linspace(0, len(images) - 1, min(len(images), OPENED)).astype(int)
     return tuple(images[index] for index in chosen)
 
 
 def _refuse_mixtures(look: FirstLook, facts: Sequence[ImageFacts]) -> None:
-    """Pictures, DICOM and NIfTI have values in different units, which no one range fits."""
+    """Refuse pictures, DICOM and NIfTI together: their values have different units, which no one range fits."""
     first: dict[FileFormat, Path] = {}
     for image, fact in zip(look.opened, facts, strict=True):
         first.setdefault(fact.format, look.path(image))
@@ -133,14 +133,14 @@ def _refuse_mixtures(look: FirstLook, facts: Sequence[ImageFacts]) -> None:
 
 
 def read_modality(look: FirstLook) -> str:
-    """The DICOM codes of the modality, such as CT; nothing else that a file may say there."""
+    """Return the DICOM codes of the modality, such as CT; nothing else that a file may say there."""
     files = [look.first_file(image) for image in look.opened[:20]]
     found = {read_tag(file, "Modality") for file in files if looks_like_dicom(file)}
     return ", ".join(sorted(code for code in found if _CODE.fullmatch(code))) or "medical"
 
 
 def choose_patient_tag(look: FirstLook, wanted: str | None, remarks: list[str]) -> str | None:
-    """The tag that tells patients apart; its values are not shown.
+    """Return the tag that tells patients apart; its values are not shown.
 
     Args:
         look: what was seen.

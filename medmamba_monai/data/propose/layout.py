@@ -1,4 +1,4 @@
-"""Where the labels of a folder of images are: folders per class, or the columns of a table."""
+"""Proposed layouts: folders per class, or the columns of a table."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def propose_layout(images: Path, labels: Labels, group_tag: str | None) -> Propo
         UserError: they are not where they are said to be, or no class folders are found.
     """
     if labels.table is not None:
-        return _table(images, labels, labels.table, group_tag)
+        return _propose_table(images, labels, labels.table, group_tag)
     given = {
         "group_column": labels.group_column,
         "split_column": labels.split_column,
@@ -89,22 +89,22 @@ def propose_layout(images: Path, labels: Labels, group_tag: str | None) -> Propo
     }
     if named := [option for option, value in given.items() if value]:
         raise UserError(f"--{named[0]}: names a column, so pass the table too: --table labels.csv")
-    return _folders(images, labels, group_tag)
+    return _propose_folders(images, labels, group_tag)
 
 
-def _folders(images: Path, labels: Labels, group_tag: str | None) -> ProposedLayout:
-    names, empty = _folder_names(images)
-    splits = {name: split for name in names if (split := _split_of(name)) is not None}
+def _propose_folders(images: Path, labels: Labels, group_tag: str | None) -> ProposedLayout:
+    names, empty = _list_folder_names(images)
+    splits = {name: split for name in names if (split := _find_split(name)) is not None}
     splits = splits if "train" in splits.values() else {}  # a class may be called test or valid
     layout: dict[str, Any] = {"kind": "folders"}
     if splits:
         layout["split_folders"] = _split_folders(images, names, splits)
-        names, empty = _folder_names(images / next(name for name, split in splits.items() if split == "train"))
+        names, empty = _list_folder_names(images / next(name for name, split in splits.items() if split == "train"))
     if len(names) < 2:
         raise UserError(
             f"--images {images}: has the folders {quote_names(names)}; it needs one folder of images for each "
             "class, or "
-            f"pass --table with the labels.{_hint(images, names)}"
+            f"pass --table with the labels.{_make_hint(images, names)}"
         )
     if labels.group_pattern is not None:
         layout["group_pattern"] = labels.group_pattern
@@ -115,8 +115,8 @@ def _folders(images: Path, labels: Labels, group_tag: str | None) -> ProposedLay
     return ProposedLayout(layout, tuple(sorted(names, key=make_order_key)), images, False, where, remarks)
 
 
-def _split_of(name: str) -> Split | None:
-    """The split that a folder is named after, such as ``test_set``; None for any other name."""
+def _find_split(name: str) -> Split | None:
+    """Return the split that a folder is named after, such as ``test_set``; None for any other name."""
     words = set(comparable(name).split()) - _NOT_A_SPLIT
     return next((split for split, spellings in SPLIT_SPELLINGS.items() if words and words <= set(spellings)), None)
 
@@ -131,21 +131,21 @@ def _split_folders(images: Path, names: list[str], splits: dict[str, Split]) -> 
     return {split: path_to_text(Path(name)) for split in SPLIT_SPELLINGS for name in names if splits[name] == split}
 
 
-def _hint(images: Path, names: list[str]) -> str:
-    """Where the class folders seem to be, if one level deeper."""
-    if len(names) != 1 or len(_folder_names(images / names[0])[0]) < 2:
+def _make_hint(images: Path, names: list[str]) -> str:
+    """Return where the class folders seem to be, if one level deeper."""
+    if len(names) != 1 or len(_list_folder_names(images / names[0])[0]) < 2:
         return ""
     return f" Did you mean --images {images / names[0]}?"
 
 
-def _folder_names(folder: Path) -> tuple[list[str], list[str]]:
-    """Names of the folders that hold images, and of those that hold none; sorted."""
+def _list_folder_names(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the names of the folders that hold images, and of those that hold none; sorted."""
     entries = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not is_hidden(Path(entry.name)))
     holding = [entry.name for entry in entries if DatasetFolder(folder, allow_links=True).list_images(entry).images]
     return holding, [entry.name for entry in entries if entry.name not in holding]
 
 
-def _table(images: Path, labels: Labels, table: Path, group_tag: str | None) -> ProposedLayout:
+def _propose_table(images: Path, labels: Labels, table: Path, group_tag: str | None) -> ProposedLayout:
     if not table.is_file():
         raise UserError(f"--table {table}: there is no such file")
     if labels.group_pattern is not None:
@@ -154,44 +154,44 @@ def _table(images: Path, labels: Labels, table: Path, group_tag: str | None) -> 
         raise UserError(f"--table {table}: say which columns to use with --image_column and --label_column")
     if labels.no_label and labels.label_separator is None:
         raise UserError("--no-label: is for several labels in one cell; pass --label-separator, or remove the rows")
-    separator = labels.separator or _separator(table, labels.encoding)
+    separator = labels.separator or _find_separator(table, labels.encoding)
     if len(separator) != 1:
         raise UserError(f"--separator {separator!r}: give one letter, such as ';'")
     named = [labels.image_column, *labels.label_column, labels.group_column, labels.split_column]
     rows = read_table(table, filter(None, named), separator, labels.encoding)
     if not rows:
         raise UserError(f"--table {table}: has no rows")
-    dataset_dir = _common_folder(images, table)
+    dataset_dir = _find_common_folder(images, table)
     layout: dict[str, Any] = {
         "kind": "table",
         "path": path_to_text(table.resolve().relative_to(dataset_dir)),
         "image_folder": path_to_text(images.resolve().relative_to(dataset_dir)),
         "image_column": labels.image_column,
-        "image_suffix": _suffix(images, rows, labels.image_column),
+        "image_suffix": _find_suffix(images, rows, labels.image_column),
         "separator": separator,
         "encoding": labels.encoding,
         "group_column": labels.group_column,
         "group_tag": group_tag,
-        **_splits(table, rows, labels.split_column),
-        **_label_fields(labels),
+        **_read_splits(table, rows, labels.split_column),
+        **_make_label_fields(labels),
     }
-    classes = _classes(table, rows, labels)
+    classes = _read_classes(table, rows, labels)
     several = len(labels.label_column) > 1 or labels.label_separator is not None
     where = f"column {', '.join(map(repr, labels.label_column))} of {table.name} ({quote_names(classes)})"
     kept = {key: value for key, value in layout.items() if value not in (None, "", [])}
     return ProposedLayout(kept, classes, dataset_dir, several, where)
 
 
-def _common_folder(images: Path, table: Path) -> Path:
-    """The folder that both are in, to which the card's paths are relative."""
+def _find_common_folder(images: Path, table: Path) -> Path:
+    """Return the folder that both are in, to which the card's paths are relative."""
     common = Path(os.path.commonpath([images.resolve(), table.parent.resolve()]))
     if common in (Path(common.anchor), Path.home()):
         raise UserError(f"--table {table}: is far from {images}; put the table into the folder of images or beside it")
     return common
 
 
-def _separator(table: Path, encoding: str) -> str:
-    """The separator of a table's header."""
+def _find_separator(table: Path, encoding: str) -> str:
+    """Return the separator of a table's header."""
     if table.read_bytes()[:2] == b"PK":
         raise UserError(f"--table {table}: is an Excel file; save it as CSV (UTF-8)")
     try:
@@ -205,8 +205,8 @@ def _separator(table: Path, encoding: str) -> str:
         raise UserError(f"--table {table}: its separator is not clear ({error}); pass --separator") from error
 
 
-def _suffix(images: Path, rows: list[Row], column: str) -> str:
-    """What the column leaves out of the file names: nothing, or the one suffix that all images have."""
+def _find_suffix(images: Path, rows: list[Row], column: str) -> str:
+    """Return what the column leaves out of the file names: nothing, or the one suffix that all images have."""
     files = DatasetFolder(images).list_images().images
     names = {Path(image.files[0]).name.casefold() for image in files}
     first = Path(rows[0][column].replace("\\", "/")).name.casefold()
@@ -216,11 +216,11 @@ def _suffix(images: Path, rows: list[Row], column: str) -> str:
     return next(iter(suffixes), "")
 
 
-def _splits(table: Path, rows: list[Row], column: str | None) -> dict[str, Any]:
+def _read_splits(table: Path, rows: list[Row], column: str | None) -> dict[str, Any]:
     if column is None:
         return {}
     values = sorted({row[column] for row in rows})
-    meanings = {value: split for value in values if (split := _split_of(value)) is not None}
+    meanings = {value: split for value in values if (split := _find_split(value)) is not None}
     if unknown := [value for value in values if value not in meanings]:
         raise UserError(
             f"--split_column {column}: {table} has {quote_names(unknown)}, understood are "
@@ -230,14 +230,14 @@ def _splits(table: Path, rows: list[Row], column: str | None) -> dict[str, Any]:
     return {"split_column": column, "split_values": meanings}
 
 
-def _label_fields(labels: Labels) -> dict[str, Any]:
+def _make_label_fields(labels: Labels) -> dict[str, Any]:
     if len(labels.label_column) > 1:
         return {"label_columns": labels.label_column}
     column = labels.label_column[0]
     return {"label_column": column, "label_separator": labels.label_separator, "no_label": list(labels.no_label)}
 
 
-def _classes(table: Path, rows: list[Row], labels: Labels) -> tuple[str, ...]:
+def _read_classes(table: Path, rows: list[Row], labels: Labels) -> tuple[str, ...]:
     if len(labels.label_column) > 1:
         return labels.label_column
     column = labels.label_column[0]
@@ -257,7 +257,7 @@ def _classes(table: Path, rows: list[Row], labels: Labels) -> tuple[str, ...]:
 
 
 def make_order_key(name: str) -> tuple[int, float, str]:
-    """Numbers by their value and before all other names, which go by their letters."""
+    """Return a key that sorts numbers by their value, before all other names, which go by their letters."""
     try:
         value = float(name)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a card must declare so that images can be read: range, background, frames; each with the reason."""
+"""Proposed rules of reading: range, background, frames; each with the reason."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def propose_reading(look: FirstLook, given: dict[str, Any], remarks: list[str]) 
         reading["frame"] = "all"
         remarks.append("some files have several frames: each is an image, kept in one fold with the others of its file")
     if not {"window", "intensity_range"} & given.keys():
-        reading |= _range(look, remarks)
+        reading |= _propose_range(look, remarks)
     return reading | given
 
 
-def _range(look: FirstLook, remarks: list[str]) -> dict[str, Any]:
-    """One range for all images where their files do not say, or not all alike, how they look."""
+def _propose_range(look: FirstLook, remarks: list[str]) -> dict[str, Any]:
+    """Return one range for all images where their files do not say, or not all alike, how they look."""
     windowed = sum(fact.has_own_window for fact in look.facts)
     if windowed == len(look.facts):
         return {}
@@ -52,7 +52,7 @@ def _range(look: FirstLook, remarks: list[str]) -> dict[str, Any]:
             "would be scaled by different rules: one range is declared for all"
         )
     elif not _needs_range(look, low, high):
-        remarks += _full_range(look)
+        remarks += _explain_full_range(look)
         return {}
     remarks.append(
         f"stored values are {low:g} to {high:g} in the images opened: they become 0 to 255, others are clipped; "
@@ -62,7 +62,7 @@ def _range(look: FirstLook, remarks: list[str]) -> dict[str, Any]:
 
 
 def _needs_range(look: FirstLook, low: float, high: float) -> bool:
-    """Whether values cannot be scaled without a declared range, or would use little of the full one."""
+    """Return whether values need a declared range, since they have no other or use little of it."""
     if any(fact.needs_range for fact in look.facts):
         return True
     by_depth: dict[tuple[float, float], list[ImageFacts]] = defaultdict(list)
@@ -81,8 +81,8 @@ def _needs_range(look: FirstLook, low: float, high: float) -> bool:
     return dicom
 
 
-def _full_range(look: FirstLook) -> list[str]:
-    """What a user should know where each image is scaled by the full range of its own type."""
+def _explain_full_range(look: FirstLook) -> list[str]:
+    """Return what a user should know where each image is scaled by the full range of its type."""
     nominal = sorted({fact.nominal for fact in look.facts if fact.nominal is not None})
     if nominal in ([], [_EIGHT_BITS]):
         return []

@@ -1,4 +1,4 @@
-"""What a compressed image tells of itself, read before a decoder makes room for it."""
+"""Sizes that a compressed image tells of itself, read before a decoder makes room for it."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ class Codestream:
 
 
 def read_codestream(content: bytes) -> Codestream | None:
-    """Size of a JPEG, JPEG-LS or JPEG 2000 image; None where it is none of these, or cut off or damaged so far.
+    """Read the size of a JPEG, JPEG-LS or JPEG 2000 image; None where it is none of these, or damaged so far.
 
     Only what is cheap to see is checked, for decoders of JPEG end the process over some damages and overlook others.
     """
     try:
         if content.startswith(b"\xff\xd8"):
-            return _jpeg(content)
+            return _read_jpeg(content)
         start = content.find(_J2K_START, 0, _JP2_BOX_BYTES)
-        return None if start < 0 else _jpeg_2000(content, start)
+        return None if start < 0 else _read_jpeg_2000(content, start)
     except (struct.error, IndexError):
         return None
 
 
-def _jpeg(content: bytes) -> Codestream | None:
+def _read_jpeg(content: bytes) -> Codestream | None:
     place = 2
     while content[place] == 0xFF:
         marker = content[place + 1]
@@ -60,7 +60,7 @@ def _jpeg(content: bytes) -> Codestream | None:
     return None
 
 
-def _jpeg_2000(content: bytes, start: int) -> Codestream:
+def _read_jpeg_2000(content: bytes, start: int) -> Codestream:
     right, bottom, left, top = struct.unpack_from(">IIII", content, start + 8)
     (samples,) = struct.unpack_from(">H", content, start + 40)
     return Codestream(right - left, bottom - top, samples)

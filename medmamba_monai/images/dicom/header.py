@@ -1,4 +1,4 @@
-"""What a DICOM header tells of a file's pixels, whatever else is in it."""
+"""Facts of a DICOM header about the pixels of its file."""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
 """DICOM files: from bytes to the stored numbers of a frame, within bounds.
 
 Only the attributes that describe pixels are parsed, so that no patient's name is in memory.
+
+pydicom decodes; which of its plugins comes first is chosen here, since one of them ends the process over some damages.
 """
 
 from __future__ import annotations
@@ -61,8 +63,8 @@ _HEADER_BYTES = 2**24  # of an inflated file, before the pixels
 
 
 def is_dicom(head: bytes) -> bool:
-    """Whether a file that starts with these bytes is DICOM, with or without the 128 bytes before "DICM"."""
-    return head[128:132] == b"DICM" or _bare_syntax(head) is not None
+    """Return whether a file that starts with these bytes is DICOM, with or without the 128 bytes before "DICM"."""
+    return head[128:132] == b"DICM" or _read_bare_syntax(head) is not None
 
 
 def looks_like_dicom(path: str | os.PathLike[str]) -> bool:
@@ -78,7 +80,7 @@ def looks_like_dicom(path: str | os.PathLike[str]) -> bool:
 
 
 def count_dicom_frames(path: Path) -> int:
-    """Number of frames of a DICOM file, from its header.
+    """Return the number of frames of a DICOM file, from its header.
 
     Raises:
         UserError: the file is damaged.
@@ -111,12 +113,12 @@ def read_dicom(path: Path, frame: Frame, limits: Limits) -> RawImage:
 
 @contextlib.contextmanager
 def open_dicom(path: Path, limits: Limits, tags: Sequence[str] = _ATTRIBUTES) -> Iterator[tuple[BinaryIO, FileDataset]]:
-    """A file in plain DICOM format, where its pixels begin, and these tags of its header.
+    """Open a file in plain DICOM format where its pixels begin, and read these tags of its header.
 
     Errors of pydicom become errors that name the file; what they quote could be a patient's name.
     """
     with explain_file_errors(path, "a DICOM file", *_PYDICOM_ERRORS, quote=False), path.open("rb") as file:
-        stream = _plain_stream(file, path, limits)
+        stream = _open_plain(file, path, limits)
         stream.seek(0)
         yield stream, dcmread(stream, stop_before_pixels=True, specific_tags=list(tags))
 
@@ -140,7 +142,7 @@ def check_image(stream: BinaryIO, header: FileDataset, name: str, frames: int, l
         UserError: they cannot.
     """
     if stream.read(4) not in _PIXEL_TAGS:
-        kind = _uid_name(header.get("SOPClassUID"))
+        kind = _name_uid(header.get("SOPClassUID"))
         raise UserError(f"{name}: is a DICOM file without an image ({kind}); leave it out")
     size = (header.Columns, header.Rows, frames) if frames > 1 else (header.Columns, header.Rows)
     limits.check(name, size, header.SamplesPerPixel * max(header.BitsAllocated, 8) / 8)
@@ -149,7 +151,7 @@ def check_image(stream: BinaryIO, header: FileDataset, name: str, frames: int, l
         raise UserError(f"{name}: its HighBit {high} with BitsStored {bits} is not supported; convert it")
     if header.file_meta.get("TransferSyntaxUID") is None:
         raise UserError(f"{name}: does not tell its transfer syntax; download it again")
-    _decoder(header, name)
+    _choose_decoder(header, name)
 
 
 def decode_frame(stream: BinaryIO, header: FileDataset, index: int, name: str) -> np.ndarray:
@@ -164,7 +166,7 @@ def decode_frame(stream: BinaryIO, header: FileDataset, index: int, name: str) -
     """
     syntax = header.file_meta.TransferSyntaxUID
     if syntax.is_encapsulated and syntax != RLELossless:
-        found = read_codestream(_encoded_frame(stream, header, index))
+        found = read_codestream(_read_encoded_frame(stream, header, index))
         told = Codestream(header.Columns, header.Rows, header.SamplesPerPixel)
         if found != told:
             raise UserError(
@@ -172,7 +174,7 @@ def decode_frame(stream: BinaryIO, header: FileDataset, index: int, name: str) -
             )
     stream.seek(0)
     try:
-        return pixel_array(stream, index=index, decoding_plugin=_decoder(header, name))
+        return pixel_array(stream, index=index, decoding_plugin=_choose_decoder(header, name))
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise UserError(
@@ -180,33 +182,33 @@ def decode_frame(stream: BinaryIO, header: FileDataset, index: int, name: str) -
         ) from error
 
 
-def _decoder(header: FileDataset, name: str) -> str:
-    """The plugin of pydicom that decodes the pixels; empty where they are not compressed."""
+def _choose_decoder(header: FileDataset, name: str) -> str:
+    """Return the plugin of pydicom that decodes the pixels; empty where they are not compressed."""
     syntax = header.file_meta.TransferSyntaxUID
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError as error:
-        kind = _uid_name(syntax)
+        kind = _name_uid(syntax)
         raise UserError(f"{name}: its pixels are stored as {kind}, which is not supported; convert it") from error
     if not decoder.is_available:
         raise UserError(f'{name}: is compressed as {syntax.name}; pip install "medmamba-monai[dicom]"')
     return next((plugin for plugin in _PLUGINS if plugin in decoder.available_plugins), "")
 
 
-def _uid_name(uid: str | None) -> str:
-    """What a UID means; not the UID itself, which in a damaged file can be any text."""
+def _name_uid(uid: str | None) -> str:
+    """Return what a UID means; not the UID itself, which in a damaged file can be any text."""
     name = UID(uid or "").name
     return "unknown kind" if name == (uid or "") else name
 
 
-def _encoded_frame(stream: BinaryIO, header: FileDataset, index: int) -> bytes:
+def _read_encoded_frame(stream: BinaryIO, header: FileDataset, index: int) -> bytes:
     stream.seek(0)
     dcmread(stream, stop_before_pixels=True, specific_tags=["Rows"])
     stream.seek(12, io.SEEK_CUR)  # tag, VR and length of the pixels
     return get_frame(stream, index, number_of_frames=count_header_frames(header))
 
 
-def _plain_stream(file: BinaryIO, path: Path, limits: Limits) -> BinaryIO:
+def _open_plain(file: BinaryIO, path: Path, limits: Limits) -> BinaryIO:
     head = file.read(_HEAD_BYTES)
     file.seek(0)
     if head[128:132] == b"DICM":
@@ -214,24 +216,24 @@ def _plain_stream(file: BinaryIO, path: Path, limits: Limits) -> BinaryIO:
         if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
             return file
         file.seek(144 + meta.FileMetaInformationGroupLength)
-        return _inflated(file, format_path(path), limits)
-    syntax = _bare_syntax(head)
+        return _inflate(file, format_path(path), limits)
+    syntax = _read_bare_syntax(head)
     if syntax is None:
         raise InvalidDicomError("neither DICM at byte 128 nor a known attribute at the start")
     if path.stat().st_size > limits.bytes:
         raise limits.explain_excess(format_path(path))
-    return io.BytesIO(_start(syntax) + file.read())
+    return io.BytesIO(_make_start(syntax) + file.read())
 
 
-def _inflated(file: BinaryIO, name: str, limits: Limits) -> BinaryIO:
+def _inflate(file: BinaryIO, name: str, limits: Limits) -> BinaryIO:
     """Inflate the header, check the size that it tells, and only then inflate the rest."""
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    stream = io.BytesIO(_start(ExplicitVRLittleEndian))
+    stream = io.BytesIO(_make_start(ExplicitVRLittleEndian))
     start = stream.seek(0, io.SEEK_END)
     inflated = stream.write(inflater.decompress(file.read(), min(_HEADER_BYTES, limits.bytes)))
     stream.seek(0)
     header = dcmread(stream, stop_before_pixels=True, specific_tags=_ATTRIBUTES)
-    bound = limits.bound(stream.tell() + _pixel_bytes(header, name, limits))
+    bound = limits.bound(stream.tell() + _count_pixel_bytes(header, name, limits))
     stream.seek(start + inflated)
     inflated += stream.write(inflater.decompress(inflater.unconsumed_tail, bound - inflated + 1))
     if inflated > bound:
@@ -241,8 +243,8 @@ def _inflated(file: BinaryIO, name: str, limits: Limits) -> BinaryIO:
     return stream
 
 
-def _pixel_bytes(header: FileDataset, name: str, limits: Limits) -> float:
-    """Bytes of the pixels that a header tells of; none where the file holds no image."""
+def _count_pixel_bytes(header: FileDataset, name: str, limits: Limits) -> float:
+    """Return the bytes of the pixels that a header tells of; none where the file holds no image."""
     if "Rows" not in header:
         return 0
     limits.check(name, (header.Columns, header.Rows), header.BitsAllocated / 8)
@@ -252,16 +254,16 @@ def _pixel_bytes(header: FileDataset, name: str, limits: Limits) -> float:
     return values * max(header.BitsAllocated, 8) / 8
 
 
-def _start(syntax: UID | None) -> bytes:
-    """What a file in DICOM format begins with; the syntax is left out where the file tells it."""
+def _make_start(syntax: UID | None) -> bytes:
+    """Return what a file in DICOM format begins with; the syntax is left out where the file tells it."""
     if not syntax:
         return bytes(128) + b"DICM"
     value = syntax.encode() + b"\0" * (len(syntax) % 2)
     return bytes(128) + b"DICM" + struct.pack("<HH2sH", 2, 0x10, b"UI", len(value)) + value
 
 
-def _bare_syntax(head: bytes) -> UID | None:
-    """The encoding of a file that begins with its first attribute; an empty UID where that tells the encoding."""
+def _read_bare_syntax(head: bytes) -> UID | None:
+    """Return the encoding of a file without a preamble; an empty UID where its first attribute tells that."""
     if len(head) < 16 or head[:4] not in _FIRST_TAGS:
         return None
     explicit = head[4:6] in _VRS

@@ -81,7 +81,7 @@ def read_series(folder: Path, limits: Limits) -> RawImage:
     Raises:
         UserError: there are several series, or the slices are not one regular stack.
     """
-    files = _one_series(folder, limits)
+    files = _find_series(folder, limits)
     slices, raws = [], []
     for path in files:
         with open_dicom(path, limits) as (stream, header):
@@ -92,11 +92,11 @@ def read_series(folder: Path, limits: Limits) -> RawImage:
                     f"{format_path(path)}: is a volume of its own, beside {len(files) - 1} files of its series"
                 )
             check_image(stream, header, format_path(path), len(files), limits)
-            slices.append(_slice(header, 0, format_path(path)))
+            slices.append(_read_slice(header, 0, format_path(path)))
             raws.append(
                 interpret_frame(decode_frame(stream, header, 0, format_path(path)), header, 0, format_path(path))
             )
-    return _volume(slices, raws)
+    return _make_volume(slices, raws)
 
 
 def read_multiframe(path: Path, limits: Limits) -> RawImage:
@@ -118,14 +118,14 @@ def read_multiframe(path: Path, limits: Limits) -> RawImage:
         check_image(stream, header, name, frames, limits)
         if frames == 1:
             raise UserError(f"{name}: is one slice; name the folder that holds all slices of its series")
-        slices = [_slice(header, index, f"{name}#frame[{index}]") for index in range(frames)]
+        slices = [_read_slice(header, index, f"{name}#frame[{index}]") for index in range(frames)]
         raws = [
             interpret_frame(decode_frame(stream, header, index, name), header, index, name) for index in range(frames)
         ]
-    return _volume(slices, raws)
+    return _make_volume(slices, raws)
 
 
-def _one_series(folder: Path, limits: Limits) -> list[Path]:
+def _find_series(folder: Path, limits: Limits) -> list[Path]:
     series: dict[str, list[Path]] = defaultdict(list)
     kinds: dict[str, str] = {}
     for path in sorted(folder.iterdir()):
@@ -154,7 +154,7 @@ def _looks_like_dicom(path: Path) -> bool:
         return is_dicom(stream.read(_HEAD)) or path.name.lower().endswith(DICOM_SUFFIXES)
 
 
-def _slice(header: FileDataset, index: int, name: str) -> Slice:
+def _read_slice(header: FileDataset, index: int, name: str) -> Slice:
     plane = get_functional_group(header, index, "PlanePositionSequence") or header
     turned = get_functional_group(header, index, "PlaneOrientationSequence") or header
     position, cosines = plane.get("ImagePositionPatient"), turned.get("ImageOrientationPatient")
@@ -171,7 +171,7 @@ def _slice(header: FileDataset, index: int, name: str) -> Slice:
     return Slice(name, size, directions[:3], directions[3:], place, read_pixel_kind(header))
 
 
-def _volume(slices: Sequence[Slice], raws: Sequence[RawImage]) -> RawImage:
+def _make_volume(slices: Sequence[Slice], raws: Sequence[RawImage]) -> RawImage:
     first = slices[0]
     for other in slices[1:]:
         _check_alike(first, other)
@@ -236,5 +236,5 @@ def _stack(raws: Sequence[RawImage], orientation: np.ndarray, slices: Sequence[S
 
 
 def _turn_to_ras(planes: Sequence[np.ndarray], orientation: np.ndarray) -> np.ndarray:
-    """(rows, columns[, 3]) of each slice to (x, y, z[, 3])."""
+    """Turn (rows, columns[, 3]) of each slice to (x, y, z[, 3])."""
     return apply_orientation(np.stack(planes, axis=2).swapaxes(0, 1), orientation)

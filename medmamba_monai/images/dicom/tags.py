@@ -1,4 +1,4 @@
-"""The few tags of a DICOM file that say which images belong together; they go into no list, log or model."""
+"""Tags of a DICOM file that say which images belong together; they go into no list, log or model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from medmamba_monai.images.raw_image import Limits
 
 
 def read_tag(path: Path, tag: str) -> str:
-    """The text of one tag, without blanks around it; empty where the file has none.
+    """Return the text of one tag, without blanks around it; empty where the file has none.
 
     Args:
         path: a DICOM file.
@@ -27,7 +27,7 @@ def read_tag(path: Path, tag: str) -> str:
 
 
 def read_group(path: Path, tag: str) -> str:
-    """The group that a file belongs to.
+    """Return the group that a file belongs to.
 
     Raises:
         UserError: the file has no such tag.

@@ -42,20 +42,20 @@ def interpret_frame(stored: np.ndarray, header: Dataset, index: int, name: str) 
     frames = count_header_frames(header)
     photometric = str(header.PhotometricInterpretation)
     if photometric == "PALETTE COLOR" or stored.ndim == 3:
-        colors, bits = _colors(stored, header, photometric, name)
+        colors, bits = _read_colors(stored, header, photometric, name)
         return RawImage(colors, str(read_pixel_kind(header)), True, (0.0, 2.0**bits - 1), frames=frames, format="DICOM")
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise UserError(
             f"{name}: has one value a pixel, unlike {read_code(header, 'PhotometricInterpretation')}; convert it"
         )
-    values, nominal = _rescaled(stored, header, index, name)
+    values, nominal = _rescale(stored, header, index, name)
     voi = get_functional_group(header, index, "FrameVOILUTSequence") or header
     display = read_display(voi, nominal, read_byte_order(header), name)
     return RawImage(
         values,
         str(read_pixel_kind(header)),
         nominal=nominal,
-        hidden=_padding(stored, header),
+        hidden=_find_padding(stored, header),
         inverted=photometric == "MONOCHROME1",
         window=(display.center, display.width) if isinstance(display, WindowDisplay) else None,
         display=display,
@@ -64,19 +64,19 @@ def interpret_frame(stored: np.ndarray, header: Dataset, index: int, name: str) 
     )
 
 
-def _rescaled(
+def _rescale(
     stored: np.ndarray, header: Dataset, index: int, name: str
 ) -> tuple[np.ndarray, tuple[float, float] | None]:
     if tables := header.get("ModalityLUTSequence"):
         table, first, bits = read_lookup_table(tables[0], header.PixelRepresentation == 1, read_byte_order(header))
         return look_up(stored, table, first), (0.0, 2.0**bits - 1)
     item = get_functional_group(header, index, "PixelValueTransformationSequence") or header
-    slope, intercept = _number(item, "RescaleSlope", 1.0), _number(item, "RescaleIntercept", 0.0)
+    slope, intercept = _read_number(item, "RescaleSlope", 1.0), _read_number(item, "RescaleIntercept", 0.0)
     if slope == 0 or not math.isfinite(slope * intercept):
         raise UserError(f"{name}: its RescaleSlope {slope:g} and RescaleIntercept {intercept:g} have no meaning")
     if stored.dtype.kind == "f":
         return stored * slope + intercept, None
-    low, high = sorted(edge * slope + intercept for edge in _stored_range(header))
+    low, high = sorted(edge * slope + intercept for edge in _get_stored_range(header))
     if (slope, intercept) == (1, 0):
         return stored, (low, high)
     whole = slope.is_integer() and intercept.is_integer()
@@ -85,17 +85,17 @@ def _rescaled(
     return stored.astype(np.float64) * slope + intercept, (low, high)
 
 
-def _number(item: Dataset, keyword: str, default: float) -> float:
+def _read_number(item: Dataset, keyword: str, default: float) -> float:
     value = item.get(keyword)
     return default if value is None or value == "" else float(value)
 
 
-def _stored_range(header: Dataset) -> tuple[float, float]:
+def _get_stored_range(header: Dataset) -> tuple[float, float]:
     bits = header.BitsStored
     return (-(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1) if header.PixelRepresentation == 1 else (0.0, 2.0**bits - 1)
 
 
-def _padding(stored: np.ndarray, header: Dataset) -> np.ndarray | None:
+def _find_padding(stored: np.ndarray, header: Dataset) -> np.ndarray | None:
     value = header.get("PixelPaddingValue")
     if not isinstance(value, int) or stored.dtype.kind == "f":
         return None
@@ -105,10 +105,10 @@ def _padding(stored: np.ndarray, header: Dataset) -> np.ndarray | None:
     return hidden if hidden.any() else None
 
 
-def _colors(stored: np.ndarray, header: Dataset, photometric: str, name: str) -> tuple[np.ndarray, int]:
-    """RGB and the bits of a sample."""
+def _read_colors(stored: np.ndarray, header: Dataset, photometric: str, name: str) -> tuple[np.ndarray, int]:
+    """Return RGB and the bits of a sample."""
     if photometric == "PALETTE COLOR":
-        return _palette_colors(stored, header, name)
+        return _apply_palette(stored, header, name)
     syntax = header.file_meta.TransferSyntaxUID
     known = photometric == "RGB" or (photometric in _YBR and header.BitsStored == 8)
     known = known or (photometric in _YBR_OF_JPEG_2000 and syntax in JPEG2000TransferSyntaxes)
@@ -117,7 +117,7 @@ def _colors(stored: np.ndarray, header: Dataset, photometric: str, name: str) ->
     return stored, header.BitsStored
 
 
-def _palette_colors(stored: np.ndarray, header: Dataset, name: str) -> tuple[np.ndarray, int]:
+def _apply_palette(stored: np.ndarray, header: Dataset, name: str) -> tuple[np.ndarray, int]:
     if read_byte_order(header) == ">":
         raise UserError(f"{name}: is a big-endian DICOM file with a palette, which is not supported; convert it")
     entries, first, bits = (int(part) for part in header.RedPaletteColorLookupTableDescriptor)

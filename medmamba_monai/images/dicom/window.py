@@ -65,7 +65,7 @@ class WindowDisplay:
         return math.isfinite(self.center) and math.isfinite(self.width) and self.width >= least and self.width > 0
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
-        """From the file's units to 0 to 255.
+        """Convert values from the file's units to 0 to 255.
 
         Raises:
             UserError: the numbers have no meaning.
@@ -99,7 +99,7 @@ class TableDisplay:
         return True
 
     def __call__(self, values: np.ndarray) -> np.ndarray:
-        """From the file's units to 0 to 255."""
+        """Convert values from the file's units to 0 to 255."""
         return look_up(values, np.frombuffer(self.entries), self.first)
 
     def __str__(self) -> str:
@@ -174,7 +174,7 @@ def find_common_display(displays: Sequence[Display | None], names: Sequence[str]
 
 
 def _read_first(value: Any) -> float | None:
-    """The first of one or several numbers; None where there is none."""
+    """Return the first of one or several numbers; None where there is none."""
     if value is None or isinstance(value, str):
         return None
     if isinstance(value, (int, float)):

@@ -1,4 +1,4 @@
-"""From what Pillow decoded to the numbers that are in the file.
+"""Numbers, colors and opacity as they are in a file, from what Pillow decoded.
 
 Pillow 13 reads 16 bits of color as 8, transparent values of 2- and 4-bit gray unscaled, signed bytes as unsigned, and
 compressed big-endian TIFF of signed or floating point values with swapped bytes.
@@ -26,26 +26,26 @@ _WHITE_IS_ZERO, _SIGNED = 0, 2
 
 
 def is_deep(tiles: Sequence[Any]) -> bool:
-    """Whether the pixels have several channels of 16 bits, of which Pillow keeps 8."""
-    raw_mode = _raw_mode(tiles)
+    """Return whether the pixels have several channels of 16 bits, of which Pillow keeps 8."""
+    raw_mode = _get_raw_mode(tiles)
     return raw_mode[-4:] in _HIGH_FIRST and not raw_mode.startswith(_NOT_DEEP)
 
 
 def select_low_bytes(tiles: Sequence[Any]) -> list[Any]:
-    """Tiles that decode to the low bytes of 16-bit samples; of gray with alpha to both bytes of both."""
-    return [_with_raw_mode(tile, _low(_raw_mode([tile]))) for tile in tiles]
+    """Return the tiles that decode to the low bytes of 16-bit samples; of gray with alpha to both bytes of both."""
+    return [_set_raw_mode(tile, _choose_low_mode(_get_raw_mode([tile]))) for tile in tiles]
 
 
 def correct_tiles(image: Any) -> None:
     """Have compressed big-endian TIFF read as libtiff gives it, in native byte order."""
     image.tile = [
-        _with_raw_mode(tile, _NATIVE.get(_raw_mode([tile]), _raw_mode([tile]))) if tile[0] == "libtiff" else tile
+        _set_raw_mode(tile, _NATIVE.get(_get_raw_mode([tile]), _get_raw_mode([tile]))) if tile[0] == "libtiff" else tile
         for tile in image.tile
     ]
 
 
 def extract_pixels(image: Any, tiles: Sequence[Any], low: Image.Image | None, frames: int, name: str) -> RawImage:
-    """Numbers, colors and opacity of a loaded image.
+    """Return the numbers, colors and opacity of a loaded image.
 
     Args:
         image: the image, loaded.
@@ -57,25 +57,25 @@ def extract_pixels(image: Any, tiles: Sequence[Any], low: Image.Image | None, fr
     Raises:
         UserError: it has a kind of pixels that is not supported.
     """
-    raw_mode = _raw_mode(tiles)
+    raw_mode = _get_raw_mode(tiles)
     _refuse_unknown(image, raw_mode, name)
     if low is not None:
-        known, values, bits = image, _joined(image, low, raw_mode), 16
+        known, values, bits = image, _join_bytes(image, low, raw_mode), 16
     else:
-        known = _in_known_mode(image, name)
-        values, bits = _numbers(known), _bits(known)
-    pixels, color, alpha = _color_and_alpha(known, values, 2.0**bits - 1, raw_mode)
+        known = _convert_to_known_mode(image, name)
+        values, bits = _read_numbers(known), _count_bits(known)
+    pixels, color, alpha = _split_alpha(known, values, 2.0**bits - 1, raw_mode)
     return RawImage(
         pixels,
         color=color,
         alpha=alpha,
-        kind=f"{image.format}, {bits}-bit {_what(image, raw_mode)}",
-        nominal=_nominal(values, bits),
+        kind=f"{image.format}, {bits}-bit {_describe_mode(image, raw_mode)}",
+        nominal=_get_nominal_range(values, bits),
         frames=frames,
     )
 
 
-def _raw_mode(tiles: Sequence[Any]) -> str:
+def _get_raw_mode(tiles: Sequence[Any]) -> str:
     if not tiles:
         return ""
     arguments = tiles[0][3]
@@ -83,16 +83,16 @@ def _raw_mode(tiles: Sequence[Any]) -> str:
     return first if isinstance(first, str) else ""
 
 
-def _with_raw_mode(tile: Any, raw_mode: str) -> Any:
+def _set_raw_mode(tile: Any, raw_mode: str) -> Any:
     arguments = tile[3]
     return tile._replace(args=raw_mode if isinstance(arguments, str) else (raw_mode, *arguments[1:]))
 
 
-def _low(raw_mode: str) -> str:
+def _choose_low_mode(raw_mode: str) -> str:
     return "RGBA" if raw_mode == "LA;16B" else raw_mode[:-4] + _HIGH_FIRST[raw_mode[-4:]]
 
 
-def _joined(high: Image.Image, low: Image.Image, raw_mode: str) -> np.ndarray:
+def _join_bytes(high: Image.Image, low: Image.Image, raw_mode: str) -> np.ndarray:
     if raw_mode == "LA;16B":  # four bytes a pixel: gray, gray, alpha, alpha
         parts = np.asarray(low).astype(np.uint16)
         return parts[..., 0::2] * np.uint16(256) + parts[..., 1::2]
@@ -109,32 +109,32 @@ def _refuse_unknown(image: Any, raw_mode: str, name: str) -> None:
         why = "16-bit CMYK colors"
     elif raw_mode.startswith("RGBa;16"):
         why = "16-bit colors multiplied by their alpha"
-    elif _tag(image, "planar", 1) == 2 and _tag(image, "bits", 8) == 16 and image.mode != "I;16":
+    elif _read_tiff_tag(image, "planar", 1) == 2 and _read_tiff_tag(image, "bits", 8) == 16 and image.mode != "I;16":
         why = "16-bit colors in separate planes"
-    elif _tag(image, "photometric", 1) == _WHITE_IS_ZERO and image.mode == "F":
+    elif _read_tiff_tag(image, "photometric", 1) == _WHITE_IS_ZERO and image.mode == "F":
         why = "floating point values of which the smallest is white"
     if why:
         raise UserError(f"{name}: is a {image.format} with {why}, which is not supported; convert it to PNG")
 
 
-def _tag(image: Any, tag: str, default: int) -> int:
+def _read_tiff_tag(image: Any, tag: str, default: int) -> int:
     if image.format != "TIFF":
         return default
     value = image.tag_v2.get(_TIFF[tag], default)
     return value[0] if isinstance(value, tuple) else value
 
 
-def _in_known_mode(image: Any, name: str) -> Any:
-    """The image in mode 1, L, LA, I, F, RGB or RGBA."""
+def _convert_to_known_mode(image: Any, name: str) -> Any:
+    """Return the image in mode 1, L, LA, I, F, RGB or RGBA."""
     if image.mode in ("P", "PA"):
         _check_palette(image, name)
         has_alpha = image.mode == "PA" or "transparency" in image.info
-        return _converted(image, "RGBA" if has_alpha else "RGB")
+        return _convert(image, "RGBA" if has_alpha else "RGB")
     changed = {"CMYK": "RGB", "YCbCr": "RGB", "RGBa": "RGBA", "RGBX": "RGB", "La": "LA"}.get(image.mode)
-    return _converted(image, changed) if changed else image
+    return _convert(image, changed) if changed else image
 
 
-def _converted(image: Any, mode: str) -> Any:
+def _convert(image: Any, mode: str) -> Any:
     result: Any = image.convert(mode)
     result.info.pop("transparency", None)
     result.format = image.format
@@ -150,29 +150,29 @@ def _check_palette(image: Any, name: str) -> None:
         raise UserError(f"{name}: uses color {indices.max()} of a palette of {colors}; download it again")
 
 
-def _numbers(image: Any) -> np.ndarray:
+def _read_numbers(image: Any) -> np.ndarray:
     values = np.asarray(image)
     if image.mode == "1":
         return values.astype(np.uint8) * np.uint8(255)
-    signed = _tag(image, "format", 1) == _SIGNED
+    signed = _read_tiff_tag(image, "format", 1) == _SIGNED
     if image.mode == "L" and signed:
         return values.view(np.int8)
-    if image.mode == "I" and _tag(image, "bits", 32) == 32 and _tag(image, "format", _SIGNED) == 1:
+    if image.mode == "I" and _read_tiff_tag(image, "bits", 32) == 32 and _read_tiff_tag(image, "format", _SIGNED) == 1:
         return values.view(np.uint32)
     if image.mode.startswith("I;16"):
         values = values.astype(np.uint16)
-        if _tag(image, "photometric", 1) == _WHITE_IS_ZERO:
-            return np.uint16(2 ** _bits(image) - 1) - values
+        if _read_tiff_tag(image, "photometric", 1) == _WHITE_IS_ZERO:
+            return np.uint16(2 ** _count_bits(image) - 1) - values
     return values
 
 
-def _bits(image: Any) -> int:
+def _count_bits(image: Any) -> int:
     if image.format == "TIFF" and image.mode in ("I;16", "I;16B", "I", "F"):
-        return _tag(image, "bits", 32 if image.mode in ("I", "F") else 16)
+        return _read_tiff_tag(image, "bits", 32 if image.mode in ("I", "F") else 16)
     return {"I": 32, "F": 32}.get(image.mode, 16 if image.mode.startswith("I;16") else 8)
 
 
-def _nominal(values: np.ndarray, bits: int) -> tuple[float, float] | None:
+def _get_nominal_range(values: np.ndarray, bits: int) -> tuple[float, float] | None:
     if values.dtype.kind == "f":
         return None
     if values.dtype.kind == "i":
@@ -180,7 +180,7 @@ def _nominal(values: np.ndarray, bits: int) -> tuple[float, float] | None:
     return 0.0, 2.0**bits - 1
 
 
-def _color_and_alpha(
+def _split_alpha(
     image: Any, values: np.ndarray, opaque: float, raw_mode: str
 ) -> tuple[np.ndarray, bool, np.ndarray | None]:
     alpha = None
@@ -196,7 +196,7 @@ def _color_and_alpha(
     return values if color else values.reshape(values.shape[:2]), color, alpha
 
 
-def _what(image: Any, raw_mode: str) -> str:
+def _describe_mode(image: Any, raw_mode: str) -> str:
     if raw_mode == "LA;16B":
         return "gray with alpha"
     known = {
@@ -212,5 +212,5 @@ def _what(image: Any, raw_mode: str) -> str:
     if image.mode == "F":
         return "floating point gray"
     if image.mode.startswith("I"):
-        return "signed gray" if image.mode == "I" and _tag(image, "format", _SIGNED) == _SIGNED else "gray"
+        return "signed gray" if image.mode == "I" and _read_tiff_tag(image, "format", _SIGNED) == _SIGNED else "gray"
     return {"RGBA": "RGB with alpha", "RGBa": "RGB with alpha"}.get(image.mode, image.mode)

@@ -66,19 +66,19 @@ _setting_of_others = False
 
 
 def is_picture(head: bytes) -> bool:
-    """Whether a file that starts with these bytes is of a format read here."""
+    """Return whether a file that starts with these bytes is of a format read here."""
     if head.startswith(b"RIFF"):
         return head[8:12] == b"WEBP"
     return head.startswith(tuple(_PLUGINS))
 
 
 def count_picture_frames(path: Path) -> int:
-    """Number of frames of a picture, from its headers.
+    """Return the number of frames of a picture, from its headers.
 
     Raises:
         UserError: the file is damaged.
     """
-    with explain_file_errors(path, "a picture", *_BOMBS), _complete_files_only(), path.open("rb") as stream:
+    with explain_file_errors(path, "a picture", *_BOMBS), _refuse_truncated_files(), path.open("rb") as stream:
         return getattr(_open(stream), "n_frames", 1)
 
 
@@ -96,9 +96,9 @@ def read_picture(path: Path, frame: Frame, limits: Limits) -> RawImage:
     Raises:
         UserError: the file is damaged, too large, has several frames or a kind of pixels that is not supported.
     """
-    with explain_file_errors(path, "a picture", *_BOMBS), _complete_files_only(), path.open("rb") as stream:
+    with explain_file_errors(path, "a picture", *_BOMBS), _refuse_truncated_files(), path.open("rb") as stream:
         _check_sums(stream)
-        image, frames = _at_frame(stream, path, frame, limits)
+        image, frames = _open_at_frame(stream, path, frame, limits)
         tiles = list(image.tile)
         correct_tiles(image)
         image.load()
@@ -106,13 +106,13 @@ def read_picture(path: Path, frame: Frame, limits: Limits) -> RawImage:
             raise UserError(
                 f"{format_path(path)}: is animated in 16 bits, which is not supported; save its frames as PNG"
             )
-        low = _low_bytes(path, frame, limits) if is_deep(tiles) else None
+        low = _decode_low_bytes(path, frame, limits) if is_deep(tiles) else None
         raw = extract_pixels(image, tiles, low, frames, format_path(path))
-        return _upright(raw, image)
+        return _turn_upright(raw, image)
 
 
 @contextlib.contextmanager
-def _complete_files_only() -> Iterator[None]:
+def _refuse_truncated_files() -> Iterator[None]:
     """Decode as if nobody had set LOAD_TRUNCATED_IMAGES, which fills what is missing with gray."""
     global _readers, _setting_of_others
     with _lock:
@@ -144,7 +144,7 @@ def _check_sums(stream: IO[bytes]) -> None:
     stream.seek(0)
 
 
-def _at_frame(stream: IO[bytes], path: Path, frame: Frame, limits: Limits) -> tuple[Any, int]:
+def _open_at_frame(stream: IO[bytes], path: Path, frame: Frame, limits: Limits) -> tuple[Any, int]:
     image = _open(stream)
     limits.check(format_path(path), image.size, 8)
     frames = getattr(image, "n_frames", 1)
@@ -162,15 +162,15 @@ def _at_frame(stream: IO[bytes], path: Path, frame: Frame, limits: Limits) -> tu
     return image, frames
 
 
-def _low_bytes(path: Path, frame: Frame, limits: Limits) -> Image.Image:
+def _decode_low_bytes(path: Path, frame: Frame, limits: Limits) -> Image.Image:
     with path.open("rb") as stream:
-        image, _ = _at_frame(stream, path, frame, limits)
+        image, _ = _open_at_frame(stream, path, frame, limits)
         image.tile = select_low_bytes(image.tile)
         image.load()
     return image
 
 
-def _upright(raw: RawImage, image: ImageFile.ImageFile) -> RawImage:
+def _turn_upright(raw: RawImage, image: ImageFile.ImageFile) -> RawImage:
     """Turn the image as its EXIF data say; Pillow has done so itself, and removed the tag, for TIFF."""
     turn = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     if turn is None:

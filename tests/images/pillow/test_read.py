@@ -1,20 +1,18 @@
 from __future__ import annotations
 
-import contextlib
 import struct
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile
+from PIL import Image
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.images import ReadImage
 from medmamba_monai.images.kinds import count_frames
 from medmamba_monai.images.read import describe_image
-from tests.helpers.image_bytes import chunk, png, saved, tiff
+from tests.helpers.image_bytes import big, chunk, one_color, png, saved, tiff
 
 GRAY = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
 COLOR = np.stack([GRAY, GRAY + 1, GRAY + 2], axis=-1)
@@ -24,14 +22,6 @@ RGB16 = np.array([[[0, 257, 65535], [0x1234, 0x00FF, 0xFF00]]], np.uint16)
 RGB16_SHOWN = [[[0, 1, 255], [18, 1, 254]]]  # 4660 / 257 = 18.1, 255 / 257 = 0.99, 65280 / 257 = 254.0
 PALETTE = chunk(b"PLTE", bytes([*RED, *GREEN]))
 GRAY_PALETTE = chunk(b"PLTE", bytes([10, 10, 10, 200, 200, 200]))
-
-
-def big(array: np.ndarray) -> bytes:
-    return array.astype(array.dtype.newbyteorder(">")).tobytes()
-
-
-def one_color(mode: str, color: object, kind: str, **options: object) -> bytes:
-    return saved(Image.new(mode, (8, 8), color), kind, **options)
 
 
 def tiff12() -> bytes:
@@ -191,78 +181,6 @@ def test_pixels_are_what_a_person_sees(tmp_path: Path, name: str) -> None:
     np.testing.assert_array_equal(image, np.moveaxis(pixels, -1, 0) if color else pixels[None])
 
 
-def lab() -> bytes:
-    return saved(Image.new("LAB", (2, 2)), "TIFF")
-
-
-def cmyk_without_mark() -> bytes:
-    content = one_color("CMYK", (255, 0, 0, 0), "JPEG")
-    place = content.index(b"\xff\xee")
-    return content[:place] + content[place + 2 + int.from_bytes(content[place + 2 : place + 4], "big") :]
-
-
-def small_first_frame() -> bytes:
-    content = bytearray(one_color("P", 1, "GIF"))
-    content[6:8] = struct.pack("<H", 12)  # of the picture; the frame keeps its 8 columns
-    return bytes(content)
-
-
-REFUSED: dict[str, tuple[bytes | Callable[[], bytes], str]] = {
-    "PNG LA": (lambda: one_color("LA", (1, 2), "PNG"), "64 pixels are transparent; declare background"),
-    "PNG RGBA": (lambda: one_color("RGBA", (1, 1, 1, 2), "PNG"), "64 pixels are transparent"),
-    "PNG one transparent": (lambda: saved(Image.fromarray(GRAY), "PNG", transparency=40), "1 pixels are transparent"),
-    "PNG palette too short": (png(8, 3, b"\0\5", extra=PALETTE), "uses color 5 of a palette of 2"),
-    "APNG": (
-        lambda: saved(Image.new("L", (2, 2)), "PNG", save_all=True, append_images=[Image.new("L", (2, 2), 9)]),
-        r"has 2 frames; choose one with frame=0, or .*#frame\[0\]",
-    ),
-    "TIFF pages": (
-        lambda: saved(Image.new("L", (2, 2)), "TIFF", save_all=True, append_images=[Image.new("L", (2, 2))] * 2),
-        "has 3 frames",
-    ),
-    "GIF frames": (
-        lambda: saved(Image.new("L", (2, 2)), "GIF", save_all=True, append_images=[Image.new("L", (2, 2), 9)]),
-        "has 2 frames",
-    ),
-    "GIF small first frame": (small_first_frame, "first frame does not cover the picture"),
-    "TIFF float": (
-        tiff(np.array([[0.25, 1.5]], np.float32)),
-        r"float32 values from 0\.25 to 1\.5 \(TIFF, 32-bit floating point gray\); .*intensity_range=\(0\.25, 1\.5\)",
-    ),
-    "TIFF NaN": (tiff(np.array([[0, np.nan]], np.float32)), "1 values are NaN or infinite; declare fill_non_finite"),
-    "TIFF double": (tiff(np.array([[0.0, 1]], np.float64)), "unknown pixel mode"),
-    "TIFF float white is zero": (tiff(np.zeros((1, 1), np.float32), photometric=0), "smallest is white"),
-    "JPEG CMYK of unknown sense": (cmyk_without_mark, "CMYK colors that may be inverted"),
-    "TIFF of ImageJ": (
-        lambda: saved(Image.new("L", (2, 2)), "TIFF", tiffinfo={270: "ImageJ=1.53t\nimages=7\nslices=7\n"}),
-        "ImageJ wrote 7 images, of which 1 can be read",
-    ),
-    "TIFF LAB": (lab, "LAB colors"),
-    "TIFF 16-bit CMYK": (tiff(np.zeros((1, 1, 4), np.uint16), photometric=5), "16-bit CMYK"),
-    "TIFF 16-bit planes": (tiff(RGB16, photometric=2, planar=2), "separate planes"),
-    "TIFF 16-bit multiplied": (tiff(np.zeros((1, 1, 4), np.uint16), photometric=2, extra=1), "multiplied by"),
-    "truncated TIFF": (tiff(np.zeros((99, 99), np.uint8))[:-9], "damaged"),
-    "truncated GIF": (lambda: saved(Image.effect_noise((64, 64), 9), "GIF")[:-99], "damaged"),
-    "truncated WebP": (lambda: saved(Image.effect_noise((64, 64), 9).convert("RGB"), "WEBP")[:-99], "damaged"),
-    "truncated BMP": (lambda: one_color("RGB", RED, "BMP")[:-9], "damaged"),
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-@pytest.mark.parametrize("lenient", [False, True])
-def test_what_is_open_or_damaged_is_an_error(
-    tmp_path: Path, name: str, lenient: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    content, said = REFUSED[name]
-    path = tmp_path / "a.bin"
-    path.write_bytes(content if isinstance(content, bytes) else content())
-    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", lenient)
-    with pytest.raises(UserError, match=said) as caught:
-        ReadImage(channels=3)(path)
-    assert str(caught.value).startswith(f"{path}: ")
-    assert lenient == ImageFile.LOAD_TRUNCATED_IMAGES
-
-
 TURNED = {
     1: [[0, 40, 80], [120, 160, 200]],
     2: [[80, 40, 0], [200, 160, 120]],
@@ -318,37 +236,6 @@ def test_deep_pixels_of_a_turned_tiff(tmp_path: Path) -> None:
     )
 
 
-def test_truncated_jpeg_is_an_error_even_where_others_are_lenient(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
-    (tmp_path / "a.jpg").write_bytes(saved(Image.effect_noise((64, 64), 9), "JPEG")[:-40])
-
-    def is_refused(_: int) -> bool:
-        with pytest.raises(UserError, match="truncated"):
-            ReadImage(channels=1)(tmp_path / "a.jpg")
-        return True
-
-    with ThreadPoolExecutor(4) as pool:
-        assert all(pool.map(is_refused, range(16)))
-    assert ImageFile.LOAD_TRUNCATED_IMAGES
-
-
-def test_raised_bound_goes_beyond_that_of_pillow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2)
-    Image.fromarray(GRAY).save(tmp_path / "a.png")
-    np.testing.assert_array_equal(ReadImage(channels=1)(tmp_path / "a.png"), GRAY[None])
-
-
-def test_animation_of_16_bits_is_an_error(tmp_path: Path) -> None:
-    control = chunk(b"acTL", struct.pack(">II", 2, 0)) + chunk(
-        b"fcTL", struct.pack(">5I2H2B", 0, 2, 1, 0, 0, 1, 1, 0, 0)
-    )
-    (tmp_path / "a.png").write_bytes(png(16, 2, big(RGB16), (2, 1), control))
-    with pytest.raises(UserError, match=r"a\.png: is animated in 16 bits"):
-        ReadImage(channels=3, frame=0)(tmp_path / "a.png")
-
-
 @pytest.mark.parametrize("kind", ["PNG", "GIF", "TIFF", "WEBP"])
 def test_named_frame(tmp_path: Path, kind: str) -> None:
     frames = [Image.new("RGB", (4, 4), (value, 0, 0)) for value in (0, 255, 0)]
@@ -376,15 +263,3 @@ def test_facts_need_no_declaration(
     (tmp_path / "a").write_bytes(content)
     facts = describe_image(tmp_path / "a")
     assert (facts.kind, facts.channels, facts.nominal) == (kind, channels, nominal)
-
-
-@pytest.mark.parametrize("kind", ["GIF", "TIFF", "WEBP", "BMP", "JPEG"])
-def test_damage_anywhere_raises_nothing_but_user_errors(tmp_path: Path, kind: str) -> None:
-    whole = saved(Image.effect_noise((16, 16), 50), kind)
-    read, generator = ReadImage(channels=3, background=0), np.random.default_rng(0)
-    for _ in range(150):
-        content = bytearray(whole[: generator.integers(4, len(whole) + 1)])
-        content[generator.integers(4, len(content))] ^= 1 << generator.integers(8)
-        (tmp_path / "a").write_bytes(content)
-        with contextlib.suppress(UserError):
-            read(tmp_path / "a")
