@@ -4,14 +4,15 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt
 
-.PHONY: help demo test lint docs bundles benchmarks recipes clean-demo
+.PHONY: help demo test lint docs examples bundles benchmarks recipes clean-demo
 
 help:
 	@echo "make demo        set up, then five-fold MedMamba on chest X-rays, tracked in MLflow (5 minutes on two cores)"
 	@echo "make test        set up, then all tests"
 	@echo "make lint        ruff and mypy"
 	@echo "make docs        the documents as a site, docs/_build/html/index.html (Python 3.11 or later)"
-	@echo "make bundles     generate bundles/ again from the template and the cards"
+	@echo "make examples    run the notebooks again and keep what they print"
+	@echo "make bundles     generate bundles/ again from the configs and the cards"
 	@echo "make benchmarks  measure speed, memory and the scan's accuracy, and write the documents' tables (an hour on two cores)"
 	@echo "make recipes     cross-validate networks and recipes, and write the documents' comparison (an hour or two on two cores)"
 	@echo "make clean-demo  remove what the demo made, to run it from the start"
@@ -40,6 +41,9 @@ lint: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m sphinx --fail-on-warning --keep-going --quiet --builder html docs docs/_build/html
 	@echo "built: docs/_build/html/index.html"
+
+examples: $(VENV)/.installed-dev
+	$(VENV)/bin/python examples/execute.py
 
 bundles: $(VENV)/.installed
 	$(VENV)/bin/python -m medmamba_monai.bundle

@@ -74,6 +74,12 @@ def copy_bundle_pages(app: Sphinx) -> None:
         _write_if_other(DOCS / "reference" / "bundles" / f"{readme.parts[-3]}.md", f"{first}\n{rest}")
 
 
+def copy_examples(app: Sphinx) -> None:
+    """Copy the notebooks to ``examples``: Sphinx reads only what lies below its folder."""
+    for notebook in sorted((ROOT / "examples").glob("*.ipynb")):
+        _write_if_other(DOCS / "examples" / notebook.name, notebook.read_text(encoding="utf-8"))
+
+
 def link_bundle_pages(app: Sphinx, docname: str, source: list[str]) -> None:
     """Let links to a bundle's README, which work in the repository, lead to its page of this site."""
     source[0] = re.sub(r"\]\((?:\.\./)+bundles/(\w+)/docs/README\.md\)", r"](/reference/bundles/\1.md)", source[0])
@@ -102,4 +108,5 @@ def setup(app: Sphinx) -> None:
     """Connect what is particular to these documents."""
     app.add_html_math_renderer("mathml", (visit_inline_math, None), (visit_math_block, None))
     app.connect("builder-inited", copy_bundle_pages)
+    app.connect("builder-inited", copy_examples)
     app.connect("source-read", link_bundle_pages)

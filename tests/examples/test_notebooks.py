@@ -1,0 +1,41 @@
+"""Every notebook runs from its first cell to its last, and what is kept of it is small and names no machine."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from examples.execute import EXAMPLES, clean, execute
+
+NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
+LARGEST = 300_000
+names = pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.stem for path in NOTEBOOKS])
+
+
+def printed(notebook: nbformat.NotebookNode) -> str:
+    return "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
+
+
+@pytest.mark.slow
+@names
+def test_it_runs_and_writes_nothing_beside_its_folder(path: Path, tmp_path: Path) -> None:
+    before = sorted(EXAMPLES.iterdir())
+    notebook = execute(path, tmp_path)
+    assert printed(notebook)
+    assert sorted(EXAMPLES.iterdir()) == before
+
+
+@names
+def test_it_is_committed_with_what_it_prints_and_small(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    assert printed(notebook)
+    assert path.stat().st_size < LARGEST
+    assert notebook == clean(nbformat.read(path, as_version=4)), "run: make examples"
+
+
+@names
+def test_it_names_no_folder_of_a_machine(path: Path) -> None:
+    assert re.findall(r"/(?:root|home|tmp|work|Users)/\S*", path.read_text(encoding="utf-8")) == []
