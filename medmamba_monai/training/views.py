@@ -14,7 +14,7 @@ _SMALL_ANGLE = 0.087
 
 
 def make_views(card: DatasetCard) -> list[Callable[..., Any]]:
-    """Return transforms of an image (C, *spatial) that keep its size; the first changes nothing.
+    """Return transforms of an image ``(C, *spatial)`` that keep its size; the first changes nothing.
 
     Mirrored as the card allows, turned a little in the plane of the image (of a volume in that of its slices), and
     enlarged a little.
