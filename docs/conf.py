@@ -43,6 +43,7 @@ python_maximum_signature_line_length = 100
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True  # fields stand once, in the list of attributes
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
@@ -92,6 +93,11 @@ def _write_if_other(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
+def skip_field(app: Sphinx, what: str, name: str, obj: object, skip: bool, options: object) -> bool | None:
+    """Leave out what a NamedTuple says of its fields, "alias for field number 0"; the class describes them."""
+    return True if type(obj).__name__ == "_tuplegetter" else None
+
+
 def visit_inline_math(translator: HTML5Translator, node: nodes.math) -> None:
     """Write a formula as MathML, which browsers draw without a script and without a network."""
     translator.body.append(tex2mathml(node.astext()))
@@ -109,4 +115,5 @@ def setup(app: Sphinx) -> None:
     app.add_html_math_renderer("mathml", (visit_inline_math, None), (visit_math_block, None))
     app.connect("builder-inited", copy_bundle_pages)
     app.connect("builder-inited", copy_examples)
+    app.connect("autodoc-skip-member", skip_field)
     app.connect("source-read", link_bundle_pages)
