@@ -87,11 +87,12 @@ class Bundle:
     Raises:
         UserError: no call has such an option; names the nearest.
 
-    Example:
-        >>> bundle = Bundle("pneumoniamnist", image_size=64)  # doctest: +SKIP
-        >>> bundle.prepare(dataset_dir="data")  # doctest: +SKIP
-        >>> bundle.train(fold=0, epochs=5)  # doctest: +SKIP
-        >>> bundle.predict("images")  # doctest: +SKIP
+    Example::
+
+        bundle = Bundle("pneumoniamnist", image_size=64)
+        bundle.prepare(dataset_dir="data")
+        bundle.train(fold=0, epochs=5)
+        bundle.predict("images")
     """
 
     def __init__(self, bundle: str | Path, folder: str | Path | None = None, **options: Any) -> None:
@@ -241,7 +242,7 @@ class Bundle:
 
         Returns:
             A row for each image, by its file or number: the class in ``predicted``, then the probability of each class.
-            Of several labels for one image, those above 0.5 are named, with ``; `` between.
+            Of several labels for one image, those above 0.5 are named, with semicolons between.
 
         Raises:
             UserError: there are no weights or no images, or an option does not fit.

@@ -44,9 +44,9 @@ class CrossValidationResult:
         seed: of the resampling.
         directory: where the files of the cross-validation are; None of one without files.
 
-    Example:
-        >>> result.metrics["auc"], result.intervals.metrics["auc"].low  # doctest: +SKIP
-        (0.9612, 0.9437)
+    Example::
+
+        result.metrics["auc"], result.intervals.metrics["auc"].low  # (0.9612, 0.9437)
 
     Raises:
         UserError: on creation, for a fold that the cross-validation does not have, or bootstrap options that cannot be.
