@@ -30,16 +30,31 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cli": {"images", "cards", "data", "evaluation", "tracking", "training", "cross_validation", "bundle", "networks"},
 }
 ENTRY_POINTS = {"__init__", "__main__"}
-# Within data: found, then folded, then prepared; the cache knows of none of them.
-INSIDE_DATA: dict[str, set[str]] = {
-    "samples": set(),
-    "counts": {"samples"},
-    "phantom": set(),
-    "find": {"samples", "counts"},
-    "folds": {"samples", "counts", "find"},
-    "prepare": {"samples", "counts", "find", "folds"},
-    "propose": {"samples", "counts", "find", "folds", "prepare"},
-    "cache": set(),
+# The order inside a room: what each part may import from the room beside itself.
+INSIDE: dict[str, dict[str, set[str]]] = {
+    # Found, then folded, then prepared; the cache knows of none of them.
+    "data": {
+        "samples": set(),
+        "counts": {"samples"},
+        "phantom": set(),
+        "find": {"samples", "counts"},
+        "folds": {"samples", "counts", "find"},
+        "prepare": {"samples", "counts", "find", "folds"},
+        "propose": {"samples", "counts", "find", "folds", "prepare"},
+        "cache": set(),
+    },
+    # From scores to numbers, from numbers to results, from results to figures and reports.
+    "evaluation": {
+        "csv_text": set(),
+        "tables": set(),
+        "scores": set(),
+        "metrics": {"scores"},
+        "predictions": {"csv_text", "scores"},
+        "statistics": {"scores", "metrics", "predictions"},
+        "results": {"csv_text", "scores", "metrics", "predictions", "statistics"},
+        "figures": {"scores", "metrics", "predictions", "statistics", "results"},
+        "reports": {"csv_text", "tables", "scores", "metrics", "predictions", "statistics", "results", "figures"},
+    },
 }
 
 
@@ -138,14 +153,18 @@ def test_no_room_is_in_a_circle_of_imports() -> None:
     assert tuple(TopologicalSorter(graph).static_order())
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "data").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
-def test_data_are_found_then_folded_then_prepared(path: Path) -> None:
-    inner = path.relative_to(ROOT / "data").parts[0].removesuffix(".py")
+@pytest.mark.parametrize(
+    "path",
+    [path for room in INSIDE for path in sorted((ROOT / room).rglob("*.py"))],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_imports_point_one_way_inside_a_room(path: Path) -> None:
+    room, inner = (name.removesuffix(".py") for name in path.relative_to(ROOT).parts[:2])
     if inner not in ENTRY_POINTS:
-        prefix = f"{PACKAGE}.data."
+        prefix = f"{PACKAGE}.{room}."
         known = set(import_graph(ROOT))
         imported = {name.split(".")[2] for name in imported_modules(path, known) if name.startswith(prefix)}
-        assert imported <= {inner} | INSIDE_DATA[inner]
+        assert imported <= {inner} | INSIDE[room][inner]
 
 
 def test_a_circle_of_imports_is_seen() -> None:

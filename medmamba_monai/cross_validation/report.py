@@ -9,8 +9,10 @@ from typing import Any
 
 from medmamba_monai.cross_validation.record import ResultRecord
 from medmamba_monai.cross_validation.report_inputs import count_classes, read_case_images, read_history
-from medmamba_monai.evaluation.figures.folds import class_balance_figure, fold_dots_figure, learning_curves_figure
-from medmamba_monai.evaluation.figures.images import mosaic_figure
+from medmamba_monai.evaluation.figures.class_balance import draw_class_balance
+from medmamba_monai.evaluation.figures.fold_dots import draw_fold_dots
+from medmamba_monai.evaluation.figures.images import draw_mosaic
+from medmamba_monai.evaluation.figures.learning_curves import draw_learning_curves
 from medmamba_monai.evaluation.figures.result import save_result_figures
 from medmamba_monai.evaluation.figures.style import save_figure
 from medmamba_monai.evaluation.reports.files import write_result
@@ -117,15 +119,15 @@ class ReportRecord:
             if isinstance(found := self.result.intervals.metrics[name], Interval)
         }
         combination, metrics = self.result.combination, self.result.metrics
-        dots = fold_dots_figure(self.result.fold_metrics, metrics, self.record.title, published, limits, combination)
+        dots = draw_fold_dots(self.result.fold_metrics, metrics, self.record.title, published, limits, combination)
         text = "Each fold, their combination" + (", and published results." if published else ".")
         pictures = [self._save(dots, "folds", text)]
         histories = {fold: read_history(self.folder.fold(fold)) for fold in folds}
         if all(name in history for history in histories.values() for name in _CURVES):
             best = {fold: _read_best_epoch(self.folder.fold(fold).result) for fold in folds}
-            curves = learning_curves_figure(histories, card.title, best)
+            curves = draw_learning_curves(histories, card.title, best)
             pictures.append(self._save(curves, "learning_curves", "Loss and validation AUC of all folds by epoch."))
-        balance = class_balance_figure(count_classes(card, self.record.fold_list), self.result.class_names, card.title)
+        balance = draw_class_balance(count_classes(card, self.record.fold_list), self.result.class_names, card.title)
         return [*pictures, self._save(balance, "class_balance", "How the classes are divided.")]
 
     def _draw_cases(self) -> tuple[list[Picture], str]:
@@ -144,7 +146,7 @@ class ReportRecord:
     def _draw_mosaic(self, name: str, cases: list[Case]) -> Picture:
         captions = [(case.true, case.predicted, case.probability, case.id) for case in cases]
         images = read_case_images(self.record.fold_list, cases)
-        figure = mosaic_figure(images, captions, f"{_MOSAICS[name]}: {self.record.title}", columns=6)
+        figure = draw_mosaic(images, captions, f"{_MOSAICS[name]}: {self.record.title}", columns=6)
         text = f"{_MOSAICS[name]}: true and predicted class, and its probability."
         return self._save(figure, name, text, wide=True)
 

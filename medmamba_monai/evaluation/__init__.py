@@ -5,7 +5,7 @@ metric); `statistics` (intervals, tests, thresholds); `results` (what a cross-va
 `figures`; `reports`.
 """
 
-from medmamba_monai.evaluation.metrics.calibration import reliability_curve
+from medmamba_monai.evaluation.metrics.calibration import trace_reliability_curve
 from medmamba_monai.evaluation.metrics.catalogue import CATALOGUE, METRICS, Metric, list_metrics
 from medmamba_monai.evaluation.metrics.compute import compute_class_metrics, compute_metrics
 from medmamba_monai.evaluation.predictions import (
@@ -21,7 +21,7 @@ from medmamba_monai.evaluation.results.comparison import Comparison, Model, comp
 from medmamba_monai.evaluation.results.cross_validation import CrossValidationResult, evaluate_folds
 from medmamba_monai.evaluation.results.files import read_result
 from medmamba_monai.evaluation.scores import TASKS, Scores, Task, predict_labels
-from medmamba_monai.evaluation.statistics.bootstrap import bootstrap_intervals, paired_bootstrap
+from medmamba_monai.evaluation.statistics.bootstrap import bootstrap_differences, bootstrap_intervals
 from medmamba_monai.evaluation.statistics.significance import (
     corrected_resampled_t_test,
     delong,
@@ -30,7 +30,11 @@ from medmamba_monai.evaluation.statistics.significance import (
     mcnemar,
 )
 from medmamba_monai.evaluation.statistics.temperature_scaling import apply_temperature, fit_temperature
-from medmamba_monai.evaluation.statistics.thresholds import operating_point, threshold_at_specificity, youden_threshold
+from medmamba_monai.evaluation.statistics.thresholds import (
+    apply_threshold,
+    choose_threshold_at_specificity,
+    choose_youden_threshold,
+)
 
 __all__ = [
     "CATALOGUE",
@@ -45,7 +49,11 @@ __all__ = [
     "Scores",
     "Task",
     "apply_temperature",
+    "apply_threshold",
+    "bootstrap_differences",
     "bootstrap_intervals",
+    "choose_threshold_at_specificity",
+    "choose_youden_threshold",
     "combine",
     "compare",
     "compute_class_metrics",
@@ -59,14 +67,10 @@ __all__ = [
     "holm",
     "list_metrics",
     "mcnemar",
-    "operating_point",
-    "paired_bootstrap",
     "pool",
     "predict_labels",
     "read_predictions",
     "read_result",
-    "reliability_curve",
-    "threshold_at_specificity",
+    "trace_reliability_curve",
     "write_predictions",
-    "youden_threshold",
 ]

@@ -20,7 +20,7 @@ Row = tuple[str, float, Interval | str, bool]
 """Name, value, interval, and whether a claim is made of it."""
 
 
-def comparison_figure(comparison: Comparison, title: str) -> Figure:
+def draw_comparison(comparison: Comparison, title: str) -> Figure:
     """Draw AUC and accuracy of all models, and all differences between two of them, with 95 % intervals.
 
     A difference is filled where the tests support that one network is better than the other, hollow where not.

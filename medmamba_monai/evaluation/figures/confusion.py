@@ -41,7 +41,7 @@ _LETTER_INCHES = 0.6 * FONT_SIZE / 72
 _LABELS_INCHES, _ROW_INCHES = 3.0, 0.32
 
 
-def confusion_matrix_figure(labels: ArrayLike, predicted: ArrayLike, class_names: Sequence[str], title: str) -> Figure:
+def draw_confusion_matrix(labels: ArrayLike, predicted: ArrayLike, class_names: Sequence[str], title: str) -> Figure:
     """Draw which class was taken for which.
 
     A row is a true class. Each cell holds the number of images and its percentage of the row, which is also its
@@ -71,7 +71,7 @@ def confusion_matrix_figure(labels: ArrayLike, predicted: ArrayLike, class_names
     return figure
 
 
-def label_figure(scores: Scores, label_names: Sequence[str], title: str) -> Figure:
+def draw_labels(scores: Scores, label_names: Sequence[str], title: str) -> Figure:
     """Draw how well each label of a multi-label task is told.
 
     A row is a label: its AUC, and the sensitivity and specificity where it is predicted above a probability of 0.5.
@@ -111,9 +111,9 @@ def save_predictions_figure(predictions: Predictions, title: str, directory: Pat
         The paths of the PNG and the SVG file.
     """
     if predictions.task == "multi-label":
-        figure = label_figure(predictions, predictions.class_names, title)
+        figure = draw_labels(predictions, predictions.class_names, title)
         return save_figure(figure, directory / f"labels_{name}")
-    figure = confusion_matrix_figure(predictions.labels, predictions.predicted, predictions.class_names, title)
+    figure = draw_confusion_matrix(predictions.labels, predictions.predicted, predictions.class_names, title)
     return save_figure(figure, directory / f"confusion_matrix_{name}")
 
 
@@ -166,12 +166,12 @@ def _write_cells(axes: Axes, counts: IntArray, percentages: FloatArray) -> None:
     for (row, column), count in np.ndenumerate(counts):
         percentage = percentages[row, column]
         color = "white" if percentage > DARK_PERCENT else INK if count else FAINT_INK
-        text = f"{count}\n{_share(int(count), int(counts[row].sum()))}"
+        text = f"{count}\n{_format_share(int(count), int(counts[row].sum()))}"
         axes.text(column, row, text, color=color, ha="center", va="center", fontsize=size, linespacing=1.1)
 
 
-def _share(count: int, total: int) -> str:
-    """Whole percent, never 0 for something nor 100 for not all."""
+def _format_share(count: int, total: int) -> str:
+    """Write a share in whole percent, never 0 for something nor 100 for not all."""
     if not total:
         return "-"
     percent = 100 * count / total

@@ -20,13 +20,13 @@ from medmamba_monai.evaluation.figures.style import (
     FAINT_INK,
     INK,
     Entry,
+    choose_line_style,
     fit,
-    fraction,
+    format_fraction,
     frame,
-    legend_below,
-    line_style,
-    unit_square,
+    limit_square,
     wrap,
+    write_legend,
     write_title,
 )
 from medmamba_monai.evaluation.scores import FloatArray, IntArray, Scores
@@ -98,7 +98,7 @@ def _precision_recall_points(scores: FloatArray, positives: IntArray) -> tuple[F
 
 
 def _precision_on_grid(recall: FloatArray, precision: FloatArray) -> FloatArray:
-    """At the highest threshold that reaches a recall, so that the area is the average precision."""
+    """Return precision at the highest threshold that reaches a recall, so that the area is the average precision."""
     return precision[np.searchsorted(recall, _GRID)]
 
 
@@ -109,7 +109,7 @@ _PRECISION_RECALL = _Kind(
 )
 
 
-def roc_figure(
+def draw_roc(
     folds: Sequence[Scores],
     combined: Scores,
     class_names: Sequence[str],
@@ -136,7 +136,7 @@ def roc_figure(
     return _curve_figure(_ROC, folds, combined, class_names, title, combination, interval)
 
 
-def precision_recall_figure(
+def draw_precision_recall(
     folds: Sequence[Scores],
     combined: Scores,
     class_names: Sequence[str],
@@ -150,11 +150,11 @@ def precision_recall_figure(
     is the precision of chance.
 
     Args:
-        folds, combined, class_names, title, combination: as of `roc_figure`.
+        folds, combined, class_names, title, combination: as of `draw_roc`.
         interval: lower and upper end of the 95 % interval of the combination's average precision.
 
     Raises:
-        UserError: as `roc_figure`.
+        UserError: as `draw_roc`.
     """
     return _curve_figure(_PRECISION_RECALL, folds, combined, class_names, title, combination, interval)
 
@@ -178,13 +178,13 @@ def _curve_figure(
     axes = figure.add_subplot()
     write_title(axes, title, SIDE_INCHES)
     frame(axes, kind.xlabel, kind.ylabel)
-    unit_square(axes)
+    limit_square(axes)
     binary = combined.task == "binary"
     name = combination if binary else f"{combination}, mean of {len(class_names)}"
     entries = _draw_combination(axes, kind, whole, name, interval) + _draw_folds(axes, kind, of_folds)
     entries += _draw_chance(axes, kind, whole) if binary else _draw_classes(axes, kind, whole, class_names)
     legend_title = kind.area_name if interval is None else f"{kind.area_name} (95 % interval)"
-    legend_below(axes, entries, legend_title)
+    write_legend(axes, entries, legend_title)
     fit(figure, {axes: (0, 0, SIDE_INCHES, SIDE_INCHES)})
     return figure
 
@@ -194,8 +194,8 @@ def _draw_combination(
 ) -> list[Entry]:
     x, y = whole.points[0] if len(whole.points) == 1 else (_GRID, whole.on_grid)
     (line,) = axes.plot(x, y, color=INK, linewidth=2.4, drawstyle=kind.drawstyle, zorder=4)
-    ends = "" if interval is None else f" ({fraction(interval[0])}–{fraction(interval[1])})"
-    return [(line, f"{fraction(whole.area)}{ends}  {name}")]
+    ends = "" if interval is None else f" ({format_fraction(interval[0])}–{format_fraction(interval[1])})"
+    return [(line, f"{format_fraction(whole.area)}{ends}  {name}")]
 
 
 def _draw_folds(axes: Axes, kind: _Kind, folds: Sequence[_Curves]) -> list[Entry]:
@@ -211,7 +211,7 @@ def _draw_folds(axes: Axes, kind: _Kind, folds: Sequence[_Curves]) -> list[Entry
     band = axes.fill_between(
         _GRID, np.maximum(mean - deviation, 0), np.minimum(mean + deviation, 1), step=step, **_BAND
     )
-    text = f"{fraction(float(np.mean(areas)))} ± {np.std(areas, ddof=1):.3f}  {len(folds)} folds"
+    text = f"{format_fraction(float(np.mean(areas)))} ± {np.std(areas, ddof=1):.3f}  {len(folds)} folds"
     return [((band, lines[0]), text)]
 
 
@@ -219,29 +219,31 @@ def _draw_chance(axes: Axes, kind: _Kind, whole: _Curves) -> list[Entry]:
     level = whole.prevalence if kind is _PRECISION_RECALL else 0.5
     ends = (level, level) if kind is _PRECISION_RECALL else (0, 1)
     (line,) = axes.plot((0, 1), ends, **REFERENCE_LINE)
-    return [(line, f"{fraction(level)}  chance")]
+    return [(line, f"{format_fraction(level)}  chance")]
 
 
 def _draw_classes(axes: Axes, kind: _Kind, whole: _Curves, class_names: Sequence[str]) -> list[Entry]:
     if len(class_names) > MOST_NAMED:
         return _draw_best_and_worst(axes, kind, whole, class_names)
     order = np.argsort(whole.areas, kind="stable")[::-1]
-    return [_draw_class(axes, kind, whole, index, class_names[index], line_style(index)) for index in order.tolist()]
+    return [
+        _draw_class(axes, kind, whole, index, class_names[index], choose_line_style(index)) for index in order.tolist()
+    ]
 
 
 def _draw_best_and_worst(axes: Axes, kind: _Kind, whole: _Curves, class_names: Sequence[str]) -> list[Entry]:
     best, *others, worst = np.argsort(whole.areas, kind="stable")[::-1].tolist()
     faint = [axes.plot(*whole.points[index], drawstyle=kind.drawstyle, **_FOLD)[0] for index in others]
-    span = f"{fraction(whole.areas[others[-1]])}–{fraction(whole.areas[others[0]])}"
+    span = f"{format_fraction(whole.areas[others[-1]])}–{format_fraction(whole.areas[others[0]])}"
     return [
-        _draw_class(axes, kind, whole, best, f"best: {class_names[best]}", line_style(0)),
+        _draw_class(axes, kind, whole, best, f"best: {class_names[best]}", choose_line_style(0)),
         (faint[0], f"{span}  the {len(others)} others"),
-        _draw_class(axes, kind, whole, worst, f"worst: {class_names[worst]}", line_style(1)),
+        _draw_class(axes, kind, whole, worst, f"worst: {class_names[worst]}", choose_line_style(1)),
     ]
 
 
 def _draw_class(axes: Axes, kind: _Kind, whole: _Curves, index: int, name: str, style: dict[str, Any]) -> Entry:
     (line,) = axes.plot(*whole.points[index], drawstyle=kind.drawstyle, linewidth=1.4, zorder=3, **style)
-    area = fraction(whole.areas[index])
+    area = format_fraction(whole.areas[index])
     indent = "\n" + " " * (2 * len(area) + 1)  # a digit is as wide as two spaces, the point as one
     return line, f"{area}  {wrap(name, _NAME_INCHES)}".replace("\n", indent)

@@ -1,4 +1,4 @@
-"""Images with what they show and what they were taken for."""
+"""Mosaics of images, each with what it shows and what it was taken for."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from medmamba_monai.evaluation.figures.style import (
     VERMILLION,
     Box,
     fit,
-    fraction,
-    text_inches,
+    format_fraction,
+    measure_text,
     wrap,
     write_title,
 )
@@ -39,7 +39,7 @@ _RIGHT: dict[str, Any] = {"color": BLUE, "linewidth": 1}
 _WRONG: dict[str, Any] = {"color": VERMILLION, "linewidth": 3.5}
 
 
-def mosaic_figure(
+def draw_mosaic(
     images: Sequence[NDArray[np.uint8]], captions: Sequence[Caption], title: str, columns: int = 4
 ) -> Figure:
     """Draw images in rows, each with its true and its predicted class below.
@@ -87,14 +87,14 @@ def _check(images: Sequence[NDArray[np.uint8]], captions: Sequence[Caption], col
 
 def _caption(true: str, predicted: str, probability: float, identifier: str) -> str:
     mark = "✓" if true == predicted else "✗"
-    names = (f"{mark} {fraction(probability)} {predicted}", f"true: {true}")
-    return "\n".join([*(wrap(name, _TILE_INCHES, size=_SIZE) for name in names), _end(identifier)])
+    names = (f"{mark} {format_fraction(probability)} {predicted}", f"true: {true}")
+    return "\n".join([*(wrap(name, _TILE_INCHES, size=_SIZE) for name in names), _shorten(identifier)])
 
 
-def _end(identifier: str) -> str:
-    """As much of it as fits into a line, from its end: there the files of a folder differ."""
+def _shorten(identifier: str) -> str:
+    """Return as much of it as fits into a line, from its end: there the files of a folder differ."""
     shown = identifier
-    while text_inches(shown, _SIZE) > _TILE_INCHES:
+    while measure_text(shown, _SIZE) > _TILE_INCHES:
         shown = "…" + shown.lstrip("…")[1:]
     return shown
 

@@ -14,11 +14,11 @@ from medmamba_monai.evaluation.figures.style import (
     VERMILLION,
     Entry,
     fit,
-    fraction,
+    format_fraction,
     frame,
-    legend_below,
-    unit_axis,
-    unit_square,
+    limit_axis,
+    limit_square,
+    write_legend,
     write_title,
 )
 from medmamba_monai.evaluation.scores import FloatArray
@@ -34,7 +34,7 @@ _BEFORE: dict[str, Any] = {"color": VERMILLION, "marker": "o", "markerfacecolor"
 _AFTER: dict[str, Any] = {"color": BLUE, "marker": "s", "linestyle": "solid"}
 
 
-def reliability_figure(
+def draw_reliability(
     before: Bins,
     after: Bins | None,
     title: str,
@@ -65,16 +65,16 @@ def reliability_figure(
     write_title(axes, title, SIDE_INCHES)
     frame(axes, "", "observed frequency")
     frame(shares, "mean probability", "images (%)")
-    unit_square(axes)
+    limit_square(axes)
     axes.tick_params(labelbottom=False)
-    unit_axis(shares, "x")
+    limit_axis(shares, "x")
     axes.plot((0, 1), (0, 1), **REFERENCE_LINE)
     entries = [_draw_bins(axes, shares, before, _BEFORE, "as trained", ece_before)]
     if after is not None:
         name = "temperature scaled" if temperature is None else f"temperature {temperature:.3g}"
         entries.append(_draw_bins(axes, shares, after, _AFTER, name, ece_after))
     shares.set_ylim(0)
-    legend_below(shares, entries)
+    write_legend(shares, entries)
     fit(figure, {axes: (0, 1.0, SIDE_INCHES, SIDE_INCHES), shares: (0, 0, SIDE_INCHES, 0.8)})
     return figure
 
@@ -97,4 +97,4 @@ def _draw_bins(axes: Axes, shares: Axes, bins: Bins, style: dict[str, Any], name
     (line,) = axes.plot(probability, frequency, linewidth=1.6, markersize=5.5, zorder=3, **style)
     width, strength = (7, 0.45) if style is _BEFORE else (2.5, 1)
     shares.vlines(probability, 0, 100 * count / count.sum(), color=style["color"], linewidth=width, alpha=strength)
-    return line, name if ece is None else f"{name}: ECE {fraction(ece)}"
+    return line, name if ece is None else f"{name}: ECE {format_fraction(ece)}"

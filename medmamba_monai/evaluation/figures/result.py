@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from medmamba_monai.evaluation.figures.curves import precision_recall_figure, roc_figure
-from medmamba_monai.evaluation.figures.reliability import Bins, reliability_figure
+from medmamba_monai.evaluation.figures.curves import draw_precision_recall, draw_roc
+from medmamba_monai.evaluation.figures.reliability import Bins, draw_reliability
 from medmamba_monai.evaluation.figures.style import save_figure
 from medmamba_monai.evaluation.metrics.calibration import ReliabilityCurve
 from medmamba_monai.evaluation.predictions import Predictions
@@ -37,8 +37,8 @@ def save_curves(
     """
     paths: list[Path] = []
     for stem, metric, draw in (
-        ("roc", "auc", roc_figure),
-        ("precision_recall", "average_precision", precision_recall_figure),
+        ("roc", "auc", draw_roc),
+        ("precision_recall", "average_precision", draw_precision_recall),
     ):
         interval = (intervals or {}).get(metric)
         limits = (interval.low, interval.high) if isinstance(interval, Interval) else None
@@ -55,7 +55,7 @@ def save_result_figures(result: CrossValidationResult, title: str, directory: Pa
     """
     name, scaling, combined = result.combination, result.calibration, result.combined_predictions
     paths = save_curves(list(result.tested.values()), combined, title, directory, name, result.intervals.metrics)
-    figure = reliability_figure(
+    figure = draw_reliability(
         _list_bins(scaling.curve_before),
         _list_bins(scaling.curve_after),
         title,

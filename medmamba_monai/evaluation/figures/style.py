@@ -1,4 +1,4 @@
-"""What makes the figures alike: ink, colors, line styles, sizes and how they are saved.
+"""The style that makes figures alike: ink, colors, line styles, sizes and how they are saved.
 
 Colors are those of Okabe and Ito, told apart with any color vision; lines differ in their dashes and points in their
 shape too. Every text that a user wrote is drawn as it is: a class may be called ``$x$``.
@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import textwrap
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,9 @@ Box = tuple[float, float, float, float]
 Entry = tuple[Any, str]
 """What a legend shows, and its name."""
 
+Key = tuple[dict[str, Any], str]
+"""Style of a line in a legend, and its name."""
+
 _DASHES: tuple[Any, ...] = ("solid", (0, (5, 1.5)), (0, (1.5, 1)), (0, (6, 1.5, 1.5, 1.5)))
 _MARGIN_INCHES = 0.1
 _ROOM = 0.02  # of an axis from 0 to 1
@@ -54,18 +57,18 @@ _SALT = "medmamba_monai"  # in place of a random one in the identifiers of an SV
 _saving = threading.Lock()
 
 
-def line_style(index: int) -> dict[str, Any]:
-    """Color and dashes of a class: no two of the first twelve share both."""
+def choose_line_style(index: int) -> dict[str, Any]:
+    """Return color and dashes of a class: no two of the first twelve share both."""
     return {"color": COLORS[index % len(COLORS)], "linestyle": _DASHES[index % len(_DASHES)]}
 
 
-def marker_style(index: int) -> dict[str, Any]:
-    """Color and marker of a fold: no two of the first 42 share both."""
+def choose_marker_style(index: int) -> dict[str, Any]:
+    """Return color and marker of a fold: no two of the first 42 share both."""
     return {"color": COLORS[index % len(COLORS)], "marker": MARKERS[index % len(MARKERS)]}
 
 
-def text_inches(text: str, size: float = FONT_SIZE) -> float:
-    """How wide one line of text is drawn, in inches, at a size in points."""
+def measure_text(text: str, size: float = FONT_SIZE) -> float:
+    """Return how wide one line of text is drawn, in inches, at a size in points."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
@@ -76,17 +79,17 @@ def wrap(text: str, inches: float, lines: int = 2, size: float = FONT_SIZE) -> s
     """Break a text into lines of at most this width; what goes beyond the last line becomes ``…``."""
     for letters in range(max(len(text), 4), 3, -1):
         wrapped = textwrap.wrap(text, letters)
-        if all(text_inches(line, size) <= inches for line in wrapped):
+        if all(measure_text(line, size) <= inches for line in wrapped):
             break
     if len(wrapped) > lines:
         last = " ".join(wrapped[lines - 1 :])
-        while last and text_inches(f"{last}…", size) > inches:
+        while last and measure_text(f"{last}…", size) > inches:
             last = last[:-1].rstrip()
         wrapped[lines - 1 :] = [f"{last}…"]
     return "\n".join(wrapped)
 
 
-def fraction(value: float) -> str:
+def format_fraction(value: float) -> str:
     """Three digits, never 1.000 for less than 1 nor 0.000 for more than 0."""
     if 0.9995 <= value < 1:
         return ">0.999"
@@ -110,21 +113,21 @@ def frame(axes: Axes, xlabel: str = "", ylabel: str = "") -> None:
     axes.spines[:].set_visible(False)
 
 
-def unit_axis(axes: Axes, axis: str) -> None:
+def limit_axis(axes: Axes, axis: str) -> None:
     """Let the axis ``x`` or ``y`` go from 0 to 1, with room for lines along the ends."""
     ticks = (0, 0.25, 0.5, 0.75, 1)
     axes.set(**{f"{axis}lim": (-_ROOM, 1 + _ROOM), f"{axis}ticks": ticks})
     axes.set(**{f"{axis}ticklabels": [f"{tick:g}" for tick in ticks]})
 
 
-def unit_square(axes: Axes) -> None:
+def limit_square(axes: Axes) -> None:
     """Let both axes go from 0 to 1 at equal scale."""
-    unit_axis(axes, "x")
-    unit_axis(axes, "y")
+    limit_axis(axes, "x")
+    limit_axis(axes, "y")
     axes.set_aspect("equal")
 
 
-def legend_below(axes: Axes, entries: Sequence[Entry], title: str = "", columns: int = 1) -> None:
+def write_legend(axes: Axes, entries: Sequence[Entry], title: str = "", columns: int = 1) -> None:
     """Put a legend below the axes' ticks and label, where it covers no data, in rows of so many columns."""
     by_rows = [entry for column in range(columns) for entry in entries[column::columns]]
     legend = axes.legend(
@@ -148,6 +151,18 @@ def legend_below(axes: Axes, entries: Sequence[Entry], title: str = "", columns:
     legend.get_title().set_color(INK)
     for text in legend.get_texts():
         text.set_parse_math(False)
+
+
+def list_fold_keys(folds: Iterable[int]) -> list[Key]:
+    """Return marker and name of each fold for a legend; a fold looks the same in all figures."""
+    return [({**choose_marker_style(fold), "linestyle": "none"}, f"fold {fold}") for fold in sorted(folds)]
+
+
+def write_key_legend(axes: Axes, keys: Sequence[Key]) -> None:
+    """Draw a legend of styles and names below the axes, in three columns."""
+    from matplotlib.lines import Line2D
+
+    write_legend(axes, [(Line2D([], [], **style), name) for style, name in keys], columns=3)
 
 
 def fit(figure: Figure, boxes: Mapping[Axes, Box]) -> None:

@@ -56,8 +56,8 @@ def class_brier_score(scores: Scores) -> list[float]:
 
 def expected_calibration_error(scores: Scores) -> float:
     """Return the expected calibration error as this module defines it, from 0 to 1."""
-    events, happened = calibration_events(scores)
-    return float(np.mean([_gap(reliability_curve(*column)) for column in zip(events.T, happened.T, strict=True)]))
+    events, happened = list_calibration_events(scores)
+    return float(np.mean([_gap(trace_reliability_curve(*column)) for column in zip(events.T, happened.T, strict=True)]))
 
 
 def log_loss(scores: Scores) -> float:
@@ -74,7 +74,7 @@ def log_loss(scores: Scores) -> float:
     return float(sk.log_loss(scores.labels, normalized, labels=range(scores.num_classes)))
 
 
-def calibration_events(scores: Scores) -> tuple[FloatArray, BoolArray]:
+def list_calibration_events(scores: Scores) -> tuple[FloatArray, BoolArray]:
     """Return the probabilities whose calibration counts, and whether what they speak of happened.
 
     Returns:
@@ -87,11 +87,11 @@ def calibration_events(scores: Scores) -> tuple[FloatArray, BoolArray]:
     return np.take_along_axis(scores.probabilities, predicted, axis=1), predicted == scores.labels[:, None]
 
 
-def reliability_curve(probabilities: ArrayLike, happened: ArrayLike) -> ReliabilityCurve:
+def trace_reliability_curve(probabilities: ArrayLike, happened: ArrayLike) -> ReliabilityCurve:
     """Compute mean probability and observed frequency in each of `BINS` bins of equal width, but the empty ones.
 
     Args:
-        probabilities: of one event (B,), in [0, 1]: a column of `calibration_events`, or of one class.
+        probabilities: of one event (B,), in [0, 1]: a column of `list_calibration_events`, or of one class.
         happened: whether it happened (B,).
 
     Raises:

@@ -85,7 +85,7 @@ def class_sensitivity(scores: Scores) -> list[float]:
 def class_specificity(scores: Scores) -> list[float]:
     """Return the specificity of each class."""
     scores.require_every_class()
-    true_negatives, false_positives = _confusions(scores)[:, 0].T
+    true_negatives, false_positives = _count_confusions(scores)[:, 0].T
     return (true_negatives / (true_negatives + false_positives)).tolist()
 
 
@@ -112,7 +112,7 @@ def confusion_counts(scores: Scores) -> dict[str, list[int]]:
     Returns:
         For each of ``tp``, ``fp``, ``fn`` and ``tn`` a list of C numbers, in the order of the classes.
     """
-    confusions = _confusions(scores)
+    confusions = _count_confusions(scores)
     cells = {"tp": (1, 1), "fp": (0, 1), "fn": (1, 0), "tn": (0, 0)}
     return {name: confusions[:, row, column].tolist() for name, (row, column) in cells.items()}
 
@@ -131,6 +131,6 @@ def _class_pairs(scores: Scores) -> list[tuple[IntArray, IntArray]]:
     return list(zip(scores.indicators.T, scores.predicted_indicators.T, strict=True))
 
 
-def _confusions(scores: Scores) -> IntArray:
-    """The confusion matrix (C, true 0 or 1, predicted 0 or 1) of each class against the rest."""
+def _count_confusions(scores: Scores) -> IntArray:
+    """Return the confusion matrix (C, true 0 or 1, predicted 0 or 1) of each class against the rest."""
     return sk.multilabel_confusion_matrix(scores.labels, scores.predicted, labels=range(scores.num_classes))

@@ -22,7 +22,7 @@ import numpy as np
 from scipy import sparse
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.evaluation.metrics.calibration import BINS, calibration_events, number_bins
+from medmamba_monai.evaluation.metrics.calibration import BINS, list_calibration_events, number_bins
 from medmamba_monai.evaluation.scores import BoolArray, FloatArray, IntArray, Scores, Task
 
 _EPSILON = float(np.finfo(np.float64).eps)
@@ -138,23 +138,23 @@ def accuracy(weighted: WeightedScores) -> FloatArray:
 
 def class_precision(weighted: WeightedScores) -> FloatArray:
     """Return the precision of each class (C, R)."""
-    return weighted.where_defined(_ratio(weighted.counts.tp, weighted.counts.tp + weighted.counts.fp))
+    return weighted.where_defined(_divide(weighted.counts.tp, weighted.counts.tp + weighted.counts.fp))
 
 
 def class_sensitivity(weighted: WeightedScores) -> FloatArray:
     """Return the sensitivity of each class (C, R)."""
-    return weighted.where_defined(_ratio(weighted.counts.tp, weighted.counts.tp + weighted.counts.fn))
+    return weighted.where_defined(_divide(weighted.counts.tp, weighted.counts.tp + weighted.counts.fn))
 
 
 def class_specificity(weighted: WeightedScores) -> FloatArray:
     """Return the specificity of each class (C, R)."""
-    return weighted.where_defined(_ratio(weighted.counts.tn, weighted.counts.tn + weighted.counts.fp))
+    return weighted.where_defined(_divide(weighted.counts.tn, weighted.counts.tn + weighted.counts.fp))
 
 
 def class_f1(weighted: WeightedScores) -> FloatArray:
     """Return the F1 of each class (C, R)."""
     counts = weighted.counts
-    return weighted.where_defined(_ratio(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn))
+    return weighted.where_defined(_divide(2 * counts.tp, 2 * counts.tp + counts.fp + counts.fn))
 
 
 def class_balanced_accuracy(weighted: WeightedScores) -> FloatArray:
@@ -166,7 +166,7 @@ def class_mcc(weighted: WeightedScores) -> FloatArray:
     """Return Matthews' correlation of each class (C, R)."""
     tp, fp, fn, tn = weighted.counts.tp, weighted.counts.fp, weighted.counts.fn, weighted.counts.tn
     spread = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
-    return weighted.where_defined(_ratio(tp * tn - fp * fn, spread))
+    return weighted.where_defined(_divide(tp * tn - fp * fn, spread))
 
 
 def class_auc(weighted: WeightedScores) -> FloatArray:
@@ -216,7 +216,7 @@ def kappa(weighted: WeightedScores) -> FloatArray:
     cost = distance**2 if weighted.task == "ordinal" else np.sign(distance)
     claimed, true = confusion.sum(axis=0), confusion.sum(axis=1)
     expected = np.einsum("ij,ir,jr->r", cost, true, claimed) / true.sum(axis=0)
-    values = 1 - _ratio(np.einsum("ij,ijr->r", cost, confusion), expected)
+    values = 1 - _divide(np.einsum("ij,ijr->r", cost, confusion), expected)
     return np.where(weighted.absent.any(axis=0), np.nan, values)
 
 
@@ -228,7 +228,7 @@ def mcc(weighted: WeightedScores) -> FloatArray:
     right, claimed, true = np.einsum("iir->r", confusion), confusion.sum(axis=0), confusion.sum(axis=1)
     total = true.sum(axis=0)
     spread = (total**2 - (claimed**2).sum(axis=0)) * (total**2 - (true**2).sum(axis=0))
-    values = _ratio(right * total - (claimed * true).sum(axis=0), np.sqrt(spread))
+    values = _divide(right * total - (claimed * true).sum(axis=0), np.sqrt(spread))
     return np.where(weighted.absent.any(axis=0), np.nan, values)
 
 
@@ -272,9 +272,9 @@ class Ranking:
         below = negative.take(self.below, axis=0)
         pairs_won = np.einsum("pr,pr->r", ours, below + negative.take(self.not_above, axis=0)) / 2
         hits = positive[-1] - positive.take(self.first, axis=0)
-        precision = _ratio(hits, hits + negative[-1] - below)
+        precision = _divide(hits, hits + negative[-1] - below)
         gained = np.einsum("pr,pr->r", ours, precision)
-        return _ratio(pairs_won, positive[-1] * negative[-1]), _ratio(gained, positive[-1])
+        return _divide(pairs_won, positive[-1] * negative[-1]), _divide(gained, positive[-1])
 
 
 def _count_against_rest(confusion: FloatArray) -> Counts:
@@ -291,18 +291,18 @@ def _sum_from_zero(values: FloatArray) -> FloatArray:
     return sums
 
 
-def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
-    """0 where the denominator is 0."""
+def _divide(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+    """Divide; give 0 where the denominator is 0."""
     return numerator / np.where(denominator > 0, denominator, np.inf)
 
 
 def _rows(numbers: IntArray, values: FloatArray, num_rows: int) -> sparse.csr_matrix:
-    """A matrix (num_rows, B) with the value of each image in the row of that number."""
+    """Make a matrix (num_rows, B) with the value of each image in the row of that number."""
     return sparse.csr_matrix((values, (numbers, np.arange(len(values)))), shape=(num_rows, len(values)))
 
 
 def _cells(scores: Scores) -> sparse.csr_matrix:
-    """Cells of the confusion matrix (C * C, B), true before predicted; of a multi-label task (C * 2 * 2, B)."""
+    """Lay out the confusion matrix (C * C, B), true before predicted; of a multi-label task (C * 2 * 2, B)."""
     ones = np.ones(len(scores))
     if scores.task == "multi-label":
         return sparse.vstack([_rows(cell, ones, 4) for cell in (2 * scores.labels + scores.predicted).T])
@@ -324,7 +324,7 @@ def _losses(scores: Scores) -> sparse.csr_matrix:
 
 
 def _calibration_gaps(scores: Scores) -> sparse.csr_matrix:
-    """Probability minus outcome of each event, in the row of its bin."""
-    events, happened = calibration_events(scores)
+    """Lay out probability minus outcome of each event, in the row of its bin."""
+    events, happened = list_calibration_events(scores)
     columns = zip(number_bins(events).T, (events - happened).T, strict=True)
     return sparse.vstack([_rows(bins, gaps, BINS) for bins, gaps in columns])

@@ -79,11 +79,11 @@ class ClassSummary:
     kind: str
 
     def mean(self, metric: str) -> FloatArray:
-        """Mean over the folds, of each class (C,)."""
+        """Return the mean over the folds, of each class (C,)."""
         return np.mean([fold[metric] for fold in self.folds], axis=0)
 
     def standard_deviation(self, metric: str) -> FloatArray | None:
-        """Sample standard deviation (n - 1) over the folds, of each class (C,); None of a single fold."""
+        """Return the sample standard deviation (n - 1) over the folds, of each class (C,); None of a single fold."""
         return np.std([fold[metric] for fold in self.folds], axis=0, ddof=1) if len(self.folds) > 1 else None
 
 

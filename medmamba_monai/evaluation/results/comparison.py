@@ -1,4 +1,4 @@
-"""Two or more cross-validations on the same folds: which differences tests support, and which they do not.
+"""The comparison of cross-validations on the same folds: which differences tests support, and which they do not.
 
 Two questions are asked of each metric in `COMPARED`, and that one network is better than another is claimed only where
 both are answered with yes, at 5 % after Holm's correction over all pairs and metrics:
@@ -28,8 +28,8 @@ from medmamba_monai.evaluation.scores import Task
 from medmamba_monai.evaluation.statistics.bootstrap import (
     MetricIntervals,
     PairedDifferences,
+    bootstrap_differences,
     bootstrap_intervals,
-    paired_bootstrap,
 )
 from medmamba_monai.evaluation.statistics.significance import (
     FoldDifference,
@@ -162,7 +162,7 @@ def compare(
     pairs = []
     for a, b in combinations(range(len(models)), 2):
         pair_models, pair = (models[a], models[b]), (combined[a], combined[b])
-        differences = paired_bootstrap(*pair, resamples, seed)
+        differences = bootstrap_differences(*pair, resamples, seed)
         tests = {metric: _test(metric, pair_models, pair, differences, combination) for metric in COMPARED}
         pairs.append(Pair((models[a].name, models[b].name), tests, differences))
     named = {model.name: member for model, member in zip(models, combined, strict=True)}

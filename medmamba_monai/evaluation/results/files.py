@@ -137,7 +137,7 @@ def read_result(directory: str | os.PathLike[str]) -> CrossValidationResult:
 def _describe_points(
     points: Mapping[str, Sequence[OperatingPoint]], with_threshold: bool
 ) -> dict[str, list[dict[str, Any]]]:
-    """Counts and rates; pooled folds have no threshold in common."""
+    """Return counts and rates; pooled folds have no threshold in common."""
     left_out = () if with_threshold else ("threshold",)
     return {
         rule: [

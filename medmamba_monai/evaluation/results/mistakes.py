@@ -37,7 +37,7 @@ def find_mistakes(predictions: Predictions, count: int) -> list[Case]:
         count: how many at most.
     """
     wrong = np.flatnonzero(predictions.labels != predictions.predicted)
-    order = wrong[np.argsort(-_certainties(predictions)[wrong], kind="stable")]
+    order = wrong[np.argsort(-_measure_certainty(predictions)[wrong], kind="stable")]
     return [_make_case(predictions, index) for index in order[:count]]
 
 
@@ -47,19 +47,19 @@ def find_least_certain(predictions: Predictions, count: int) -> list[Case]:
     Of a single-label task that is the difference between the two highest probabilities, of a label the distance of its
     probability from 0.5.
     """
-    order = np.argsort(_margins(predictions).ravel(), kind="stable")
+    order = np.argsort(_measure_margins(predictions).ravel(), kind="stable")
     return [_make_case(predictions, index) for index in order[:count]]
 
 
-def _certainties(predictions: Predictions) -> FloatArray:
-    """The probability of each answer that was given: one for each image, of several labels image by image."""
+def _measure_certainty(predictions: Predictions) -> FloatArray:
+    """Return the probability of each answer that was given: one for each image, of several labels image by image."""
     if predictions.task == "multi-label":
         scores = predictions.probabilities
         return np.where(predictions.predicted == 1, scores, 1 - scores).ravel()
     return predictions.probabilities.max(axis=1)
 
 
-def _margins(predictions: Predictions) -> FloatArray:
+def _measure_margins(predictions: Predictions) -> FloatArray:
     if predictions.task == "multi-label":
         return np.abs(predictions.probabilities - THRESHOLD)
     highest = np.sort(predictions.probabilities, axis=1)
@@ -67,7 +67,7 @@ def _margins(predictions: Predictions) -> FloatArray:
 
 
 def _make_case(predictions: Predictions, index: int) -> Case:
-    """Return the answer with this number, counted as `_certainties` does."""
+    """Return the answer with this number, counted as `_measure_certainty` does."""
     names = predictions.class_names
     if predictions.task != "multi-label":
         true, predicted = int(predictions.labels[index]), int(predictions.predicted[index])

@@ -24,8 +24,8 @@ from medmamba_monai.evaluation.statistics.resampling import (
     Interval,
     Resampling,
     Units,
-    bca_intervals,
     bootstrap_distribution,
+    compute_bca_intervals,
 )
 
 
@@ -84,10 +84,10 @@ def bootstrap_intervals(scores: Scores, resamples: int = 2000, seed: int = 0, le
     Raises:
         UserError: groups without a name, fewer than 100 resamples, or a level outside of 0 to 1.
     """
-    return mean_intervals([scores], resamples, seed, level)
+    return bootstrap_mean_intervals([scores], resamples, seed, level)
 
 
-def mean_intervals(
+def bootstrap_mean_intervals(
     models: Sequence[Scores], resamples: int = 2000, seed: int = 0, level: float = 0.95
 ) -> MetricIntervals:
     """Compute BCa intervals of the mean of several models' metrics on the same images, as of the models of five folds.
@@ -107,7 +107,7 @@ def mean_intervals(
         return np.mean([metric(weights) for metric in metrics], axis=0)
 
     units = Units.of(metrics[0].num_images, models[0].groups)
-    intervals = bca_intervals(bootstrap_distribution(mean, units, resamples, seed), level)
+    intervals = compute_bca_intervals(bootstrap_distribution(mean, units, resamples, seed), level)
     found = MetricIntervals(Resampling(level, resamples, seed, units.kind, units.count), {}, {})
     for (name, index), interval in zip(metrics[0].keys, intervals, strict=True):
         if index is None:
@@ -117,7 +117,7 @@ def mean_intervals(
     return found
 
 
-def paired_bootstrap(
+def bootstrap_differences(
     first: Scores, second: Scores, resamples: int = 2000, seed: int = 0, level: float = 0.95
 ) -> PairedDifferences:
     """Compare two models on the same images, in the same resamples.
@@ -145,7 +145,7 @@ def paired_bootstrap(
 
     units = Units.of(len(first), first.groups)
     distribution = bootstrap_distribution(difference, units, resamples, seed)
-    intervals = bca_intervals(distribution, level)
+    intervals = compute_bca_intervals(distribution, level)
     found = PairedDifferences(Resampling(level, resamples, seed, units.kind, units.count), {})
     for row, (name, _) in enumerate(metrics_a.keys[:count]):
         interval = _or_reason(name, intervals[row])

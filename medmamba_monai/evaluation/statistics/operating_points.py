@@ -17,17 +17,19 @@ from medmamba_monai.evaluation.predictions import Combination, Predictions, pool
 from medmamba_monai.evaluation.scores import FloatArray, IntArray
 from medmamba_monai.evaluation.statistics.thresholds import (
     OperatingPoint,
-    operating_point,
-    threshold_at_specificity,
-    youden_threshold,
+    apply_threshold,
+    choose_threshold_at_specificity,
+    choose_youden_threshold,
 )
 
 SPECIFICITY = 0.95
 """The specificity at which a sensitivity is reported."""
 
 RULES: dict[str, Callable[[FloatArray, IntArray], float]] = {
-    "highest Youden index": youden_threshold,
-    f"specificity {SPECIFICITY:.0%}": lambda scores, positive: threshold_at_specificity(scores, positive, SPECIFICITY),
+    "highest Youden index": choose_youden_threshold,
+    f"specificity {SPECIFICITY:.0%}": lambda scores, positive: choose_threshold_at_specificity(
+        scores, positive, SPECIFICITY
+    ),
 }
 """How validation chooses a threshold, by what a reader is told."""
 
@@ -66,44 +68,44 @@ def find_operating_points(
     """
     if combined.task not in ("binary", "multi-label"):
         return None
-    chosen = {fold: _thresholds(part) for fold, part in validated.items()}
-    folds = {fold: _points(part, chosen[fold]) for fold, part in tested.items()}
+    chosen = {fold: _choose_thresholds(part) for fold, part in validated.items()}
+    folds = {fold: _count_points(part, chosen[fold]) for fold, part in tested.items()}
     if combination == "ensemble":
-        thresholds = _thresholds(pool(list(validated.values())))
-        return OperatingPoints(folds, _points(combined, thresholds), thresholds)
-    return OperatingPoints(folds, _pooled_points(tested, chosen), None)
+        thresholds = _choose_thresholds(pool(list(validated.values())))
+        return OperatingPoints(folds, _count_points(combined, thresholds), thresholds)
+    return OperatingPoints(folds, _count_pooled_points(tested, chosen), None)
 
 
-def _columns(predictions: Predictions) -> list[tuple[FloatArray, IntArray]]:
+def _list_columns(predictions: Predictions) -> list[tuple[FloatArray, IntArray]]:
     """Return scores and truth of the positive class, or of each label."""
     if predictions.task == "multi-label":
         return list(zip(predictions.probabilities.T, predictions.labels.T, strict=True))
     return [(predictions.probabilities[:, 1], predictions.labels)]
 
 
-def _thresholds(validated: Predictions) -> dict[str, list[float]]:
-    return {name: [rule(*column) for column in _columns(validated)] for name, rule in RULES.items()}
+def _choose_thresholds(validated: Predictions) -> dict[str, list[float]]:
+    return {name: [rule(*column) for column in _list_columns(validated)] for name, rule in RULES.items()}
 
 
-def _points(tested: Predictions, thresholds: Mapping[str, Sequence[float]]) -> dict[str, list[OperatingPoint]]:
+def _count_points(tested: Predictions, thresholds: Mapping[str, Sequence[float]]) -> dict[str, list[OperatingPoint]]:
     return {
-        name: [operating_point(*column, value) for column, value in zip(_columns(tested), values, strict=True)]
+        name: [apply_threshold(*column, value) for column, value in zip(_list_columns(tested), values, strict=True)]
         for name, values in thresholds.items()
     }
 
 
-def _pooled_points(
+def _count_pooled_points(
     tested: Mapping[int, Predictions], chosen: Mapping[int, Mapping[str, Sequence[float]]]
 ) -> dict[str, list[OperatingPoint]]:
-    """A score exceeds its fold's threshold exactly where their difference exceeds 0, the threshold of all."""
+    """Count over all folds: a score exceeds its fold's threshold where their difference exceeds 0, that of all."""
     points: dict[str, list[OperatingPoint]] = {}
     for name in RULES:
         excess: list[list[FloatArray]] = []
         truth: list[list[IntArray]] = []
         for fold, part in tested.items():
-            columns = list(zip(_columns(part), chosen[fold][name], strict=True))
+            columns = list(zip(_list_columns(part), chosen[fold][name], strict=True))
             excess.append([scores - threshold for (scores, _), threshold in columns])
             truth.append([positive for (_, positive), _ in columns])
         joined = zip(zip(*excess, strict=True), zip(*truth, strict=True), strict=True)
-        points[name] = [operating_point(np.concatenate(a), np.concatenate(b), 0.0) for a, b in joined]
+        points[name] = [apply_threshold(np.concatenate(a), np.concatenate(b), 0.0) for a, b in joined]
     return points

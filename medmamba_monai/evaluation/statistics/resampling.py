@@ -86,7 +86,7 @@ class Units:
 
     @classmethod
     def of(cls, num_images: int, groups: Sequence[str] | None) -> Units:
-        """The groups, numbered in alphabetical order; without groups, the images.
+        """Number the groups in alphabetical order; without groups, the images.
 
         Raises:
             UserError: another number of groups than images, or an empty name.
@@ -154,19 +154,19 @@ def bootstrap_distribution(
     sizes = _chunk_sizes(resamples, len(units.of_image))
     resampled = [evaluate(_draw(generator, units.count, size)) for size in sizes]
     left_out = np.arange(min(units.count, JACKKNIFE_BLOCKS))
-    blocks = jackknife_blocks(units.count, generator)
+    blocks = make_jackknife_blocks(units.count, generator)
     chunks = np.split(left_out, np.cumsum(list(_chunk_sizes(len(left_out), len(units.of_image))))[:-1])
     left_one_out = [evaluate((blocks != chunk[:, None]).astype(np.int64)) for chunk in chunks]
     return Distribution(estimate, np.concatenate(resampled, axis=1), np.concatenate(left_one_out, axis=1), units.count)
 
 
-def jackknife_blocks(num_units: int, generator: np.random.Generator) -> IntArray:
-    """The block of each unit, in which the jackknife leaves it out: its own, or one of `JACKKNIFE_BLOCKS`."""
+def make_jackknife_blocks(num_units: int, generator: np.random.Generator) -> IntArray:
+    """Return the block of each unit, in which the jackknife leaves it out: its own, or one of `JACKKNIFE_BLOCKS`."""
     return generator.permutation(np.arange(num_units) % JACKKNIFE_BLOCKS)
 
 
-def bca_intervals(distribution: Distribution, level: float) -> list[Interval | str]:
-    """The BCa interval of each of the K statistics, or the reason in words why there is none.
+def compute_bca_intervals(distribution: Distribution, level: float) -> list[Interval | str]:
+    """Compute the BCa interval of each of the K statistics, or the reason in words why there is none.
 
     There is none for fewer than `MIN_UNITS` units, a statistic that is undefined in more than `MAX_LEFT_OUT` of the
     resamples or has the same value in all, and where bias and acceleration move a limit beyond all resamples.
@@ -192,7 +192,7 @@ def _interval(estimate: float, resampled: FloatArray, left_one_out: FloatArray, 
         return f"it is not defined in {left_out / len(resampled):.1%} of the resamples, as a class is absent from them"
     if values.min() == values.max():
         return f"it is {values[0]:.6g} in all resamples: resampling cannot show its uncertainty"
-    levels = bca_levels(estimate, values, left_one_out, level)
+    levels = compute_bca_levels(estimate, values, left_one_out, level)
     if levels is None:
         return "leaving out a few units makes it undefined or changes nothing: its acceleration is not known"
     if not min(levels[0], 1 - levels[1]) * (len(values) + 1) >= 1:
@@ -205,10 +205,10 @@ def _interval(estimate: float, resampled: FloatArray, left_one_out: FloatArray, 
     return Interval(float(low), float(high), left_out)
 
 
-def bca_levels(
+def compute_bca_levels(
     estimate: float, resampled: FloatArray, left_one_out: FloatArray, level: float
 ) -> tuple[float, float] | None:
-    """The two levels at which BCa takes quantiles of the resamples (Efron 1987; Efron & Tibshirani 1993, eq. 14.10).
+    """Compute the levels at which BCa takes quantiles of the resamples (Efron & Tibshirani 1993, eq. 14.10).
 
     Resamples that equal the estimate count half in the bias correction, as in `scipy.stats.bootstrap`.
 
@@ -234,7 +234,7 @@ def _chunk_sizes(count: int, num_images: int) -> Iterator[int]:
 
 
 def _draw(generator: np.random.Generator, num_units: int, size: int) -> IntArray:
-    """How often each unit is drawn, in each of `size` resamples (size, units)."""
+    """Draw how often each unit is in each of `size` resamples (size, units)."""
     drawn = generator.integers(0, num_units, (size, num_units))
     numbered = drawn + num_units * np.arange(size)[:, None]
     return np.bincount(numbered.ravel(), minlength=size * num_units).reshape(size, num_units)

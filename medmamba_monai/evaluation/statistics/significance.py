@@ -247,7 +247,7 @@ class _Placements:
 
 
 def _standard_error(deviations: FloatArray, positive: BoolArray, groups: Sequence[str] | None) -> float:
-    """Of an area, or a difference of areas, from the images' deviations (Obuchowski 1997, section 2)."""
+    """Return that of an area, or a difference of areas, from the images' deviations (Obuchowski 1997, section 2)."""
     units = Units.of(len(deviations), groups)
     parts, factors = [], []
     for name, chosen in (("positive", positive), ("negative", ~positive)):

@@ -15,7 +15,11 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit, softmax
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.evaluation.metrics.calibration import ReliabilityCurve, calibration_events, reliability_curve
+from medmamba_monai.evaluation.metrics.calibration import (
+    ReliabilityCurve,
+    list_calibration_events,
+    trace_reliability_curve,
+)
 from medmamba_monai.evaluation.metrics.compute import compute_metrics
 from medmamba_monai.evaluation.predictions import Combination, Predictions, combine
 from medmamba_monai.evaluation.scores import AnyScores, FloatArray, Scores, Task
@@ -120,8 +124,8 @@ def apply_temperature(scores: AnyScores, temperature: float) -> AnyScores:
 
 
 def _trace_reliability(predictions: Predictions) -> ReliabilityCurve:
-    events, happened = calibration_events(predictions)
-    return reliability_curve(events.ravel(), happened.ravel())
+    events, happened = list_calibration_events(predictions)
+    return trace_reliability_curve(events.ravel(), happened.ravel())
 
 
 def _to_logits(probabilities: FloatArray, task: Task) -> FloatArray:

@@ -70,7 +70,7 @@ class OperatingPoint:
         return (self.tp + self.tn) / (self.tp + self.fp + self.fn + self.tn)
 
 
-def operating_point(scores: ArrayLike, positive: ArrayLike, threshold: float) -> OperatingPoint:
+def apply_threshold(scores: ArrayLike, positive: ArrayLike, threshold: float) -> OperatingPoint:
     """Count what a threshold does.
 
     Args:
@@ -89,7 +89,7 @@ def operating_point(scores: ArrayLike, positive: ArrayLike, threshold: float) ->
     return OperatingPoint(float(threshold), *(int(cell.sum()) for cell in cells))
 
 
-def youden_threshold(scores: ArrayLike, positive: ArrayLike) -> float:
+def choose_youden_threshold(scores: ArrayLike, positive: ArrayLike) -> float:
     """Find the threshold with the largest sensitivity + specificity - 1 (Youden 1950), the lowest among equals.
 
     Raises:
@@ -101,7 +101,7 @@ def youden_threshold(scores: ArrayLike, positive: ArrayLike) -> float:
     return float(thresholds[np.argmax(tp * np.sum(~truth) - fp * np.sum(truth))])
 
 
-def threshold_at_specificity(scores: ArrayLike, positive: ArrayLike, specificity: float = 0.95) -> float:
+def choose_threshold_at_specificity(scores: ArrayLike, positive: ArrayLike, specificity: float = 0.95) -> float:
     """Find the most sensitive threshold with at least this specificity, of equally sensitive ones the most specific.
 
     Raises:

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 
-from medmamba_monai.evaluation.figures.comparison import comparison_figure
+from medmamba_monai.evaluation.figures.comparison import draw_comparison
 from medmamba_monai.evaluation.figures.style import BLUE, VERMILLION
 from medmamba_monai.evaluation.results.comparison import Comparison, Model, compare
 from tests.helpers.predicted_folds import predicted_folds
@@ -31,7 +31,7 @@ def names(axes: Axes) -> list[str]:
 
 
 def test_models_and_differences_stand_side_by_side(comparison):
-    models, differences, accuracies, _ = comparison_figure(comparison, "three").axes
+    models, differences, accuracies, _ = draw_comparison(comparison, "three").axes
     assert points(models) == pytest.approx([comparison.metrics[name]["auc"] for name in NAMES])
     assert points(accuracies) == pytest.approx([100 * comparison.metrics[name]["accuracy"] for name in NAMES])
     found = [pair.differences.metrics["auc"].value for pair in comparison.pairs]
@@ -42,11 +42,11 @@ def test_intervals_are_lines_and_a_missing_one_is_none(comparison):
     name = NAMES[0]
     intervals = comparison.intervals[name]
     low, high = (intervals.metrics["auc"].low, intervals.metrics["auc"].high)
-    first = comparison_figure(comparison, "three").axes[0].lines[0]
+    first = draw_comparison(comparison, "three").axes[0].lines[0]
     assert list(first.get_xdata()) == [low, high]
     missing = replace(intervals, metrics={**intervals.metrics, "auc": "too few"})
     without = replace(comparison, intervals={**comparison.intervals, name: missing})
-    assert len(comparison_figure(without, "three").axes[0].lines) == 2 * len(NAMES) - 1
+    assert len(draw_comparison(without, "three").axes[0].lines) == 2 * len(NAMES) - 1
 
 
 def test_only_a_claimed_difference_is_filled(comparison):
@@ -54,21 +54,21 @@ def test_only_a_claimed_difference_is_filled(comparison):
     tests = {metric: replace(found, image_p=0.0, fold_p=0.0) for metric, found in pair.tests.items()}
     claims = {metric: found.verdict in ("better", "worse") for metric, found in tests.items()}
     claimed = replace(comparison, pairs=[replace(pair, tests=tests), *comparison.pairs[1:]])
-    lines = [line for line in comparison_figure(claimed, "three").axes[1].lines if line.get_marker() in ("o", "s")]
+    lines = [line for line in draw_comparison(claimed, "three").axes[1].lines if line.get_marker() in ("o", "s")]
     assert [to_hex(line.get_color()).upper() == BLUE.upper() for line in lines] == [claims["auc"], False, False]
     assert {to_hex(line.get_color()).upper() for line in lines[1:]} == {VERMILLION.upper()}
     assert {line.get_markerfacecolor() for line in lines[1:]} == {"white"}
 
 
 def test_names_are_drawn_as_they_are_and_long_ones_wrapped(comparison):
-    axes = comparison_figure(comparison, "three").axes[0]
+    axes = draw_comparison(comparison, "three").axes[0]
     assert names(axes)[:2] == list(NAMES[:2])
     assert names(axes)[2].count("\n") == 1
     assert not any(label.get_parse_math() for label in axes.get_yticklabels())
 
 
 def test_no_text_leaves_the_figure(comparison):
-    figure = comparison_figure(comparison, "a title that is longer than all that is below it " * 3)
+    figure = draw_comparison(comparison, "a title that is longer than all that is below it " * 3)
     box = figure.get_tightbbox()
     assert box.x0 >= 0
     assert box.y0 >= 0

@@ -19,8 +19,8 @@ from sklearn.metrics import recall_score, roc_auc_score
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.evaluation.figures.confusion import (
-    confusion_matrix_figure,
-    label_figure,
+    draw_confusion_matrix,
+    draw_labels,
     save_predictions_figure,
 )
 from medmamba_monai.evaluation.figures.style import save_figure
@@ -49,7 +49,7 @@ LONG = [
 def draw(class_names: list[str], title: str = "fold 0, test set") -> Figure:
     generator = np.random.default_rng(0)
     labels, predicted = generator.integers(len(class_names), size=(2, 20_000))
-    return confusion_matrix_figure(labels, predicted, class_names, title)
+    return draw_confusion_matrix(labels, predicted, class_names, title)
 
 
 def cells(figure: Figure) -> list[str]:
@@ -57,17 +57,17 @@ def cells(figure: Figure) -> list[str]:
 
 
 def test_cells_hold_counts_and_row_percentages() -> None:
-    figure = confusion_matrix_figure([0, 0, 0, 0, 1, 1], [0, 0, 0, 1, 0, 1], TWO, "")
+    figure = draw_confusion_matrix([0, 0, 0, 0, 1, 1], [0, 0, 0, 1, 0, 1], TWO, "")
     assert cells(figure) == ["3\n75%", "1\n25%", "1\n50%", "1\n50%"]
 
 
 def test_percentages_do_not_round_to_nothing_or_to_all() -> None:
-    figure = confusion_matrix_figure([0] * 1000 + [1], [0] * 999 + [1, 1], TWO, "")
+    figure = draw_confusion_matrix([0] * 1000 + [1], [0] * 999 + [1, 1], TWO, "")
     assert cells(figure) == ["999\n>99%", "1\n<1%", "0\n0%", "1\n100%"]
 
 
 def test_a_class_without_images_has_no_percentage() -> None:
-    assert cells(confusion_matrix_figure([0], [1], TWO, "")) == ["0\n0%", "1\n100%", "0\n-", "0\n-"]
+    assert cells(draw_confusion_matrix([0], [1], TWO, "")) == ["0\n0%", "1\n100%", "0\n-", "0\n-"]
 
 
 def test_axes_name_the_classes_and_their_roles() -> None:
@@ -97,7 +97,7 @@ def test_no_name_covers_another(class_names: list[str]) -> None:
 
 
 def test_cell_text_stays_inside_its_cell() -> None:
-    figure = confusion_matrix_figure([index for index in range(11) for _ in range(9)] * 2000, [0] * 198_000, LONG, "")
+    figure = draw_confusion_matrix([index for index in range(11) for _ in range(9)] * 2000, [0] * 198_000, LONG, "")
     figure.draw_without_rendering()
     cell = figure.axes[0].get_window_extent().width / 11
     assert max(text.get_window_extent().width for text in figure.axes[0].texts) < cell
@@ -139,7 +139,7 @@ def test_light_and_dark_of_the_colors_differ_in_gray() -> None:
 )
 def test_input_that_does_not_fit_raises(labels: list[int], predicted: list[int], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        confusion_matrix_figure(labels, predicted, TWO, "")
+        draw_confusion_matrix(labels, predicted, TWO, "")
 
 
 def test_evaluation_is_imported_without_matplotlib() -> None:
@@ -163,19 +163,19 @@ def test_figures_can_be_drawn_in_threads(tmp_path: Path) -> None:
 FINDINGS = ["Hernia", "Pleural thickening", r"$\frac", *LONG]
 
 
-def draw_labels(names: list[str] = FINDINGS) -> tuple[np.ndarray, np.ndarray, Figure]:
+def draw_many_labels(names: list[str] = FINDINGS) -> tuple[np.ndarray, np.ndarray, Figure]:
     generator = np.random.default_rng(0)
     labels = (generator.random((500, len(names))) < 0.3).astype(int)
     probabilities = np.clip(0.4 * labels + 0.7 * generator.random(labels.shape), 0, 1)
     return (
         labels,
         probabilities,
-        label_figure(Scores(probabilities, labels, "multi-label"), names, "ChestMNIST, fold 0, test"),
+        draw_labels(Scores(probabilities, labels, "multi-label"), names, "ChestMNIST, fold 0, test"),
     )
 
 
 def test_a_label_has_its_auc_sensitivity_and_specificity() -> None:
-    labels, probabilities, figure = draw_labels()
+    labels, probabilities, figure = draw_many_labels()
     found = [np.asarray(markers.get_offsets())[:, 0] for markers in figure.axes[0].collections[:3]]
     columns = list(zip(labels.T, probabilities.T, strict=True))
     assert found[0] == pytest.approx([roc_auc_score(truth, score) for truth, score in columns])
@@ -184,7 +184,7 @@ def test_a_label_has_its_auc_sensitivity_and_specificity() -> None:
 
 
 def test_the_columns_beside_the_labels_hold_auc_and_images() -> None:
-    labels, probabilities, figure = draw_labels()
+    labels, probabilities, figure = draw_many_labels()
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert texts[1] == f"{roc_auc_score(labels[:, 0], probabilities[:, 0]):.3f}"
     assert texts[len(FINDINGS) + 1 :] == ["images", *(str(count) for count in labels.sum(axis=0))]
@@ -192,7 +192,7 @@ def test_the_columns_beside_the_labels_hold_auc_and_images() -> None:
 
 @pytest.mark.parametrize("names", [FINDINGS, FINDINGS[:2]])
 def test_a_label_figure_keeps_its_text_inside_and_apart(names: list[str]) -> None:
-    figure = draw_labels(names)[2]
+    figure = draw_many_labels(names)[2]
     box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
     assert min(box.x0, box.y0, width - box.x1, height - box.y1) == pytest.approx(0.1, abs=0.02)
     boxes = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
@@ -201,9 +201,9 @@ def test_a_label_figure_keeps_its_text_inside_and_apart(names: list[str]) -> Non
 
 def test_a_label_without_a_name_or_an_image_is_refused() -> None:
     with pytest.raises(UserError, match="there are 2 labels, but 1 names"):
-        label_figure(Scores([[0.2, 0.8]] * 2, [[0, 1], [1, 0]], "multi-label"), ["Hernia"], "")
+        draw_labels(Scores([[0.2, 0.8]] * 2, [[0, 1], [1, 0]], "multi-label"), ["Hernia"], "")
     with pytest.raises(UserError, match="label 1 is 0 in all"):
-        label_figure(Scores([[0.2, 0.8]] * 2, [[0, 0], [1, 0]], "multi-label"), TWO, "")
+        draw_labels(Scores([[0.2, 0.8]] * 2, [[0, 0], [1, 0]], "multi-label"), TWO, "")
 
 
 @pytest.mark.parametrize(("labels", "stem"), [([0, 1], "confusion_matrix_test"), ([[0, 1], [1, 0]], "labels_test")])

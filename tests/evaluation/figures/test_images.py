@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.evaluation.figures.images import Caption, mosaic_figure
+from medmamba_monai.evaluation.figures.images import Caption, draw_mosaic
 from medmamba_monai.evaluation.figures.style import save_figure
 from tests.helpers.drawn_figures import margin, overlapping
 
@@ -28,39 +28,39 @@ def captions(figure: Figure) -> list[str]:
 
 def test_an_image_is_shown_as_it_is() -> None:
     color = np.stack([gray()] * 3, axis=2)
-    first, second = mosaic_figure([gray(), color], [RIGHT, WRONG], "").axes[:2]
+    first, second = draw_mosaic([gray(), color], [RIGHT, WRONG], "").axes[:2]
     assert np.array_equal(first.images[0].get_array(), gray())
     assert first.images[0].get_clim() == (0, 255)
     assert np.array_equal(second.images[0].get_array(), color)
 
 
 def test_captions_tell_prediction_truth_and_image() -> None:
-    figure = mosaic_figure([gray()] * 2, [RIGHT, WRONG], "")
+    figure = draw_mosaic([gray()] * 2, [RIGHT, WRONG], "")
     assert captions(figure)[0] == "✓ 0.930 normal\ntrue: normal\ntest_00007"
     assert captions(figure)[1].replace("\n", " ") == "✗ >0.999 pneumonia true: normal test_00008"
 
 
 def test_wrong_ones_have_a_thicker_frame() -> None:
-    right, wrong = mosaic_figure([gray()] * 2, [RIGHT, WRONG], "").axes[:2]
+    right, wrong = draw_mosaic([gray()] * 2, [RIGHT, WRONG], "").axes[:2]
     assert wrong.spines["left"].get_linewidth() > 2 * right.spines["left"].get_linewidth()
 
 
 def test_of_a_long_identifier_the_end_is_shown() -> None:
-    text = captions(mosaic_figure([gray()], [("a", "a", 0.5, "folder/patient_1/series/slice_00042.png")], ""))[0]
+    text = captions(draw_mosaic([gray()], [("a", "a", 0.5, "folder/patient_1/series/slice_00042.png")], ""))[0]
     assert text.split("\n")[-1].startswith("…")
     assert text.endswith("slice_00042.png")
 
 
 @pytest.mark.parametrize(("count", "columns"), [(1, 4), (5, 4), (24, 6), (3, 1)])
 def test_every_image_has_its_place(count: int, columns: int) -> None:
-    figure = mosaic_figure([gray()] * count, [RIGHT] * count, "", columns)
+    figure = draw_mosaic([gray()] * count, [RIGHT] * count, "", columns)
     places = [axes.get_position() for axes in figure.axes[:count]]
     assert len({round(place.x0, 3) for place in places}) == min(count, columns)
     assert len({round(place.y0, 3) for place in places}) == -(-count // columns)
 
 
 def test_images_keep_the_order_of_reading() -> None:
-    figure = mosaic_figure([gray()] * 3, [("a", "a", 0.5, str(index)) for index in range(3)], "", columns=2)
+    figure = draw_mosaic([gray()] * 3, [("a", "a", 0.5, str(index)) for index in range(3)], "", columns=2)
     first, second, third = (axes.get_position() for axes in figure.axes[:3])
     assert first.x0 < second.x0
     assert first.y0 == second.y0 > third.y0
@@ -69,20 +69,20 @@ def test_images_keep_the_order_of_reading() -> None:
 @pytest.mark.parametrize("shape", [(8, 8), (30, 4), (4, 30)])
 def test_text_is_inside_and_apart(shape: tuple[int, int]) -> None:
     caption = (LONG, "colorectal adenocarcinoma epithelium", 0.5, "folder/of/a/very/long/name/image.png")
-    figure = mosaic_figure([gray(*shape)] * 7, [caption, RIGHT, WRONG, *[caption] * 4], "title", columns=3)
+    figure = draw_mosaic([gray(*shape)] * 7, [caption, RIGHT, WRONG, *[caption] * 4], "title", columns=3)
     assert margin(figure) == pytest.approx(0.1, abs=0.03)
     assert overlapping(figure) == []
 
 
 def test_no_caption_covers_an_image() -> None:
-    figure = mosaic_figure([gray()] * 6, [(LONG, LONG[::-1], 0.5, "x"), RIGHT] * 3, "", columns=2)
+    figure = draw_mosaic([gray()] * 6, [(LONG, LONG[::-1], 0.5, "x"), RIGHT] * 3, "", columns=2)
     figure.draw_without_rendering()
     texts = [text.get_window_extent() for axes in figure.axes[:6] for text in axes.texts]
     assert not any(text.overlaps(axes.get_window_extent()) for text in texts for axes in figure.axes[:6])
 
 
 def test_names_are_text_and_not_mathematics(tmp_path: Path) -> None:
-    save_figure(mosaic_figure([gray()], [("$x$", r"$\frac", 0.5, "$")], r"$\title"), tmp_path / "mosaic")
+    save_figure(draw_mosaic([gray()], [("$x$", r"$\frac", 0.5, "$")], r"$\title"), tmp_path / "mosaic")
 
 
 @pytest.mark.parametrize(
@@ -99,4 +99,4 @@ def test_names_are_text_and_not_mathematics(tmp_path: Path) -> None:
 )
 def test_images_that_cannot_be_drawn_are_refused(images: list[np.ndarray], columns: int, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        mosaic_figure(images, [RIGHT], "", columns)
+        draw_mosaic(images, [RIGHT], "", columns)

@@ -22,7 +22,7 @@ def small_figure() -> Figure:
     (line,) = axes.plot([0, 1], [0, 1])
     style.write_title(axes, "title")
     style.frame(axes, "x", "y")
-    style.legend_below(axes, [(line, "$x$"), (line, r"$\frac")])
+    style.write_legend(axes, [(line, "$x$"), (line, r"$\frac")])
     axes.fill_between([0, 1], [0, 0.5])
     style.fit(figure, {axes: (0, 0, 2, 1)})
     return figure
@@ -31,14 +31,14 @@ def small_figure() -> Figure:
 def test_a_line_is_as_wide_as_it_is_drawn() -> None:
     figure = Figure()
     text = figure.text(0, 0, "MedMamba", fontsize=10)
-    assert style.text_inches("MedMamba", 10) == pytest.approx(text.get_window_extent().width / figure.dpi, rel=0.03)
+    assert style.measure_text("MedMamba", 10) == pytest.approx(text.get_window_extent().width / figure.dpi, rel=0.03)
 
 
 @pytest.mark.parametrize("text", ["MMMMMMMMMMMMMMMMMMMMMMMM", "illi " * 30, "colorectal adenocarcinoma epithelium"])
 def test_wrapped_lines_fit(text: str) -> None:
     lines = style.wrap(text, 1.2).split("\n")
     assert len(lines) <= 2
-    assert max(style.text_inches(line) for line in lines) <= 1.2
+    assert max(style.measure_text(line) for line in lines) <= 1.2
 
 
 def test_wrapping_keeps_what_fits_and_marks_what_does_not() -> None:
@@ -53,12 +53,12 @@ def test_wrapping_keeps_what_fits_and_marks_what_does_not() -> None:
     ("value", "text"), [(0, "0.000"), (0.0001, "<0.001"), (0.9458, "0.946"), (0.99951, ">0.999"), (1, "1.000")]
 )
 def test_fractions_do_not_round_to_nothing_or_to_all(value: float, text: str) -> None:
-    assert style.fraction(value) == text
+    assert style.format_fraction(value) == text
 
 
 def test_no_two_classes_look_alike() -> None:
-    assert len({str(style.line_style(index)) for index in range(12)}) == 12
-    assert len({str(style.marker_style(index)) for index in range(42)}) == 42
+    assert len({str(style.choose_line_style(index)) for index in range(12)}) == 12
+    assert len({str(style.choose_marker_style(index)) for index in range(42)}) == 42
 
 
 def test_neighboring_colors_differ_in_gray() -> None:
@@ -93,7 +93,7 @@ def test_a_legend_is_filled_row_by_row() -> None:
     figure = Figure()
     axes = figure.add_subplot()
     lines = [(axes.plot(0, 0)[0], name) for name in "abcdefg"]
-    style.legend_below(axes, lines, columns=3)
+    style.write_legend(axes, lines, columns=3)
     figure.draw_without_rendering()
     texts = axes.get_legend().get_texts()
     by_place = sorted(texts, key=lambda text: (-round(text.get_window_extent().y0, -1), text.get_window_extent().x0))

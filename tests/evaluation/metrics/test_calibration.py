@@ -74,7 +74,7 @@ def test_bins_are_open_below_and_closed_above() -> None:
 
 def test_reliability_curve_equals_scikit_learn() -> None:
     scores, labels = draw_overconfident("multi-label")
-    curve = c.reliability_curve(scores[:, 0], labels[:, 0])
+    curve = c.trace_reliability_curve(scores[:, 0], labels[:, 0])
     observed, probability = calibration_curve(labels[:, 0], scores[:, 0], n_bins=15)
     assert curve.probability == pytest.approx(probability, abs=1e-12)
     assert curve.observed == pytest.approx(observed, abs=1e-12)
@@ -82,20 +82,20 @@ def test_reliability_curve_equals_scikit_learn() -> None:
 
 
 def test_reliability_curve_leaves_empty_bins_out() -> None:
-    curve = c.reliability_curve([0.05, 0.06, 0.97], [0, 1, 1])
+    curve = c.trace_reliability_curve([0.05, 0.06, 0.97], [0, 1, 1])
     assert (curve.probability.tolist(), curve.count.tolist()) == ([0.055, 0.97], [2, 1])
     assert curve.observed.tolist() == [0.5, 1]
 
 
 def test_the_event_of_a_single_label_is_the_predicted_class() -> None:
-    events, happened = c.calibration_events(given([[0.2, 0.8], [0.7, 0.3]], [1, 1], "binary"))
+    events, happened = c.list_calibration_events(given([[0.2, 0.8], [0.7, 0.3]], [1, 1], "binary"))
     assert (events.tolist(), happened.tolist()) == ([[0.8], [0.7]], [[True], [False]])
 
 
 @pytest.mark.parametrize(("values", "happened"), [([0.5], [0, 1]), ([1.5], [1]), ([], []), ([np.nan], [1])])
 def test_reliability_of_impossible_input_is_an_error(values: list[float], happened: list[int]) -> None:
     with pytest.raises(UserError, match=r"two columns of equal length|outside \[0, 1\]"):
-        c.reliability_curve(values, happened)
+        c.trace_reliability_curve(values, happened)
 
 
 @pytest.mark.parametrize("task", ["multi-class", "multi-label"])

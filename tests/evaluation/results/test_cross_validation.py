@@ -8,10 +8,10 @@ from sklearn import metrics as sk
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.evaluation.predictions import pool
-from medmamba_monai.evaluation.results.cross_validation import evaluate_folds
+from medmamba_monai.evaluation.results.cross_validation import CrossValidationResult, evaluate_folds
 from medmamba_monai.evaluation.statistics.resampling import Interval
 from medmamba_monai.evaluation.statistics.temperature_scaling import apply_temperature, fit_temperature
-from tests.helpers.predicted_folds import predicted_folds
+from tests.helpers.predicted_folds import NAMES, predicted_folds
 
 
 def test_the_combination_of_folds_on_one_test_set_is_their_mean():
@@ -81,3 +81,40 @@ def test_pooled_operating_points_use_each_folds_own_threshold():
 def test_no_folds_are_an_error():
     with pytest.raises(UserError, match="at least one finished fold"):
         evaluate_folds({})
+
+
+def test_a_result_without_a_finished_fold_says_so():
+    result = CrossValidationResult("binary", ("a", "b"), "pooled", 3, {}, {1: "killed"})
+    assert repr(result) == "CrossValidationResult(0 of 3 folds, binary: no results yet)"
+    assert (result.combined, result.missing) == (None, [0, 1, 2])
+    assert result.test.headline == "test: no results yet, 0 of 3 folds finished."
+    with pytest.raises(UserError, match="none of the 3 folds has finished"):
+        result.metrics  # noqa: B018 - it is the reading that raises
+
+
+def test_a_result_says_what_it_is():
+    result = evaluate_folds(predicted_folds("binary"), resamples=200)
+    text = repr(result)
+    assert text.startswith("CrossValidationResult(3 of 3 folds, binary; ensemble on 60 test images: accuracy ")
+    assert f"auc {result.metrics['auc']:.4f}; auc of the folds " in text
+
+
+def test_numbers_are_computed_once():
+    result = evaluate_folds(predicted_folds("binary"), resamples=200)
+    for name in ("metrics", "intervals", "fold_metrics", "classes", "operating_points", "calibration", "test"):
+        assert getattr(result, name) is getattr(result, name)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_folds": 2}, "fold 2 does not exist: the 2 folds are 0 to 1"),
+        ({"reasons": {7: "killed"}}, "fold 7 does not exist"),
+        ({"resamples": 99}, "resamples is 99: give a whole number from 100"),
+        ({"seed": -1}, "seed is -1"),
+    ],
+)
+def test_a_result_that_cannot_be_is_refused(options, message):
+    values = {"num_folds": 3, "folds": predicted_folds("binary"), **options}
+    with pytest.raises(UserError, match=message):
+        CrossValidationResult("binary", NAMES["binary"], "ensemble", **values)

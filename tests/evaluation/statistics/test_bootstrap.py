@@ -117,7 +117,7 @@ def test_one_group_has_a_reason_and_no_interval() -> None:
 def test_the_mean_of_one_model_with_itself_is_that_model() -> None:
     probabilities, labels = draw()
     single = b.bootstrap_intervals(given(probabilities, labels, "binary"), resamples=200)
-    assert b.mean_intervals([given(probabilities, labels, "binary")] * 2, resamples=200) == single
+    assert b.bootstrap_mean_intervals([given(probabilities, labels, "binary")] * 2, resamples=200) == single
 
 
 def test_the_mean_of_two_models_lies_between_them() -> None:
@@ -125,14 +125,16 @@ def test_the_mean_of_two_models_lies_between_them() -> None:
     low, high = (
         b.bootstrap_intervals(given(model, labels, "binary"), resamples=400).metrics["auc"] for model in models
     )
-    both = b.mean_intervals([given(model, labels, "binary") for model in models], resamples=400).metrics["auc"]
+    both = b.bootstrap_mean_intervals([given(model, labels, "binary") for model in models], resamples=400).metrics[
+        "auc"
+    ]
     assert low.low < both.low < high.low
     assert low.high < both.high < high.high
 
 
 def test_a_difference_is_of_the_metrics() -> None:
     first, second = given(*draw("multi-class", 4)), given(*draw("multi-class", 4, skill=2))
-    found = b.paired_bootstrap(first, second, resamples=200).metrics
+    found = b.bootstrap_differences(first, second, resamples=200).metrics
     expected = {name: value - compute_metrics(second)[name] for name, value in compute_metrics(first).items()}
     assert {name: difference.value for name, difference in found.items()} == pytest.approx(expected, abs=1e-11)
 
@@ -140,9 +142,9 @@ def test_a_difference_is_of_the_metrics() -> None:
 def test_paired_differences_are_close_to_delong() -> None:
     (first, labels), second = draw(), draw(skill=1.2)[0]
     second = 0.7 * second + 0.3 * np.random.default_rng(0).random((300, 1)) * [1, -1] + [0, 0.3]
-    found = b.paired_bootstrap(given(first[:, 1], labels, "binary"), given(second[:, 1], labels, "binary")).metrics[
-        "auc"
-    ]
+    found = b.bootstrap_differences(
+        given(first[:, 1], labels, "binary"), given(second[:, 1], labels, "binary")
+    ).metrics["auc"]
     expected = delong(first[:, 1], second[:, 1], labels)
     assert (found.interval.low, found.interval.high) == pytest.approx(
         (expected.interval.low, expected.interval.high), abs=0.006
@@ -152,19 +154,19 @@ def test_paired_differences_are_close_to_delong() -> None:
 
 def test_swapped_models_swap_the_sign_only() -> None:
     first, second = given(*draw(), "binary"), given(*draw(skill=1.1), "binary")
-    forth = b.paired_bootstrap(first, second, resamples=400).metrics["accuracy"]
-    back = b.paired_bootstrap(second, first, resamples=400).metrics["accuracy"]
+    forth = b.bootstrap_differences(first, second, resamples=400).metrics["accuracy"]
+    back = b.bootstrap_differences(second, first, resamples=400).metrics["accuracy"]
     assert (forth.value, forth.p_value) == (-back.value, back.p_value)
 
 
 def test_a_large_difference_has_the_smallest_p_value() -> None:
     first, second = given(*draw(), "binary"), given(*draw(skill=4), "binary")
-    assert b.paired_bootstrap(first, second, resamples=999).metrics["auc"].p_value == 2 / 1000
+    assert b.bootstrap_differences(first, second, resamples=999).metrics["auc"].p_value == 2 / 1000
 
 
 def test_equal_models_never_differ() -> None:
     probabilities, labels = draw()
-    found = b.paired_bootstrap(
+    found = b.bootstrap_differences(
         given(probabilities, labels, "binary"), given(probabilities, labels, "binary"), resamples=200
     ).metrics["log_loss"]
     assert (found.value, found.p_value) == (0, 1)
@@ -173,7 +175,7 @@ def test_equal_models_never_differ() -> None:
 
 def test_without_an_interval_there_is_no_p_value() -> None:
     labels = np.arange(100) % 2
-    found = b.paired_bootstrap(
+    found = b.bootstrap_differences(
         given(labels.astype(float), labels, "binary"), given(np.full(100, 0.3), labels, "binary"), resamples=200
     ).metrics["auc"]
     assert (found.value, found.p_value) == (0.5, None)
@@ -181,12 +183,14 @@ def test_without_an_interval_there_is_no_p_value() -> None:
 
 def test_models_of_other_classes_are_an_error() -> None:
     with pytest.raises(UserError, match=r"models differ in their number of classes: \[2, 3\]"):
-        b.paired_bootstrap(given(np.full((4, 2), 1 / 2), [0, 1, 0, 1]), given(np.full((4, 3), 1 / 3), [0, 1, 0, 1]))
+        b.bootstrap_differences(
+            given(np.full((4, 2), 1 / 2), [0, 1, 0, 1]), given(np.full((4, 3), 1 / 3), [0, 1, 0, 1])
+        )
 
 
 def test_no_model_is_an_error() -> None:
     with pytest.raises(UserError, match="there is no model"):
-        b.mean_intervals([])
+        b.bootstrap_mean_intervals([])
 
 
 def test_logits_are_an_error() -> None:

@@ -36,7 +36,7 @@ def scipy_interval(sample: np.ndarray, statistic: Callable, ours: r.Distribution
 def test_interval_equals_scipy(seed: int, level: float) -> None:
     values = np.random.default_rng(seed).exponential(size=80)
     found = distribution_of(values)
-    interval = r.bca_intervals(found, level)[0]
+    interval = r.compute_bca_intervals(found, level)[0]
     expected = scipy_interval(values, np.mean, found.resampled[0], level)
     assert [interval.low, interval.high] == pytest.approx(expected, abs=1e-9)
 
@@ -51,7 +51,7 @@ def test_interval_of_groups_equals_scipy() -> None:
         return float(np.concatenate([values[numbers == number] for number in chosen]).mean())
 
     expected = scipy_interval(np.unique(numbers), mean_of_groups, found.resampled[0], 0.95)
-    interval = r.bca_intervals(found, 0.95)[0]
+    interval = r.compute_bca_intervals(found, 0.95)[0]
     assert [interval.low, interval.high] == pytest.approx(expected, abs=1e-9)
 
 
@@ -90,7 +90,7 @@ def test_the_jackknife_leaves_out_each_unit_once() -> None:
 
 
 def test_blocks_part_the_units_evenly() -> None:
-    blocks = r.jackknife_blocks(1234, np.random.default_rng(0))
+    blocks = r.make_jackknife_blocks(1234, np.random.default_rng(0))
     assert np.unique(np.bincount(blocks, minlength=r.JACKKNIFE_BLOCKS)).tolist() == [2, 3]
 
 
@@ -100,7 +100,8 @@ def test_blocks_give_the_levels_of_single_units(seed: int) -> None:
     found = distribution_of(values)
     single = (values.sum() - values) / 2999
     levels = [
-        r.bca_levels(found.estimate[0], found.resampled[0], sample, 0.95) for sample in (found.left_one_out, single)
+        r.compute_bca_levels(found.estimate[0], found.resampled[0], sample, 0.95)
+        for sample in (found.left_one_out, single)
     ]
     assert found.left_one_out.shape == (1, 500)
     assert levels[0] == pytest.approx(levels[1], abs=0.001)
@@ -108,7 +109,7 @@ def test_blocks_give_the_levels_of_single_units(seed: int) -> None:
 
 def test_equal_resamples_have_no_interval() -> None:
     found = distribution_of(np.full(50, 0.3))
-    assert r.bca_intervals(found, 0.95) == [
+    assert r.compute_bca_intervals(found, 0.95) == [
         "it is 0.3 in all resamples: resampling cannot show its uncertainty",
     ]
 
@@ -116,18 +117,18 @@ def test_equal_resamples_have_no_interval() -> None:
 @pytest.mark.parametrize("groups", [["p0"] * 50, [f"p{index % 9}" for index in range(50)]])
 def test_few_groups_have_no_interval(groups: list[str]) -> None:
     found = distribution_of(np.random.default_rng(0).random(50), groups)
-    assert "independent units are too few" in r.bca_intervals(found, 0.95)[0]
+    assert "independent units are too few" in r.compute_bca_intervals(found, 0.95)[0]
 
 
 def test_the_smallest_number_of_units_has_an_interval() -> None:
-    interval = r.bca_intervals(distribution_of(np.arange(10.0)), 0.95)[0]
+    interval = r.compute_bca_intervals(distribution_of(np.arange(10.0)), 0.95)[0]
     assert interval.low < 4.5 < interval.high
 
 
 def undefined_in(part: float) -> r.Interval | str:
     found = distribution_of(np.random.default_rng(0).random(50), resamples=1000)
     found.resampled[0, : round(1000 * part)] = np.nan
-    return r.bca_intervals(found, 0.95)[0]
+    return r.compute_bca_intervals(found, 0.95)[0]
 
 
 def test_undefined_resamples_are_left_out_and_counted() -> None:
@@ -140,20 +141,20 @@ def test_too_many_undefined_resamples_are_a_reason() -> None:
 
 def test_an_undefined_estimate_is_a_reason() -> None:
     found = replace(distribution_of(np.arange(50.0)), estimate=np.array([np.nan]))
-    assert r.bca_intervals(found, 0.95) == ["it is not defined on these images, as a class is absent"]
+    assert r.compute_bca_intervals(found, 0.95) == ["it is not defined on these images, as a class is absent"]
 
 
 def test_a_jackknife_that_is_not_defined_is_a_reason() -> None:
     found = distribution_of(np.arange(50.0))
     found.left_one_out[0, 3] = np.nan
-    assert "its acceleration is not known" in r.bca_intervals(found, 0.95)[0]
+    assert "its acceleration is not known" in r.compute_bca_intervals(found, 0.95)[0]
 
 
 @pytest.mark.parametrize("shift", [2, 100])
 def test_bias_beyond_correction_is_a_reason(shift: float) -> None:
     found = distribution_of(np.arange(50.0))
     biased = replace(found, estimate=found.estimate - shift * found.resampled.std())
-    assert "of the resamples are below its estimate" in r.bca_intervals(biased, 0.95)[0]
+    assert "of the resamples are below its estimate" in r.compute_bca_intervals(biased, 0.95)[0]
 
 
 def test_groups_are_numbered_by_name_whatever_their_order() -> None:
@@ -176,4 +177,4 @@ def test_few_resamples_are_an_error() -> None:
 @pytest.mark.parametrize("level", [0, 1, 95])
 def test_impossible_level_is_an_error(level: float) -> None:
     with pytest.raises(UserError, match=f"level is {level}"):
-        r.bca_intervals(distribution_of(np.arange(50.0)), level)
+        r.compute_bca_intervals(distribution_of(np.arange(50.0)), level)
