@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -125,6 +126,7 @@ def imported_modules(path: Path, known: set[str]) -> set[str]:
     return found & known
 
 
+@cache
 def import_graph(*folders: Path) -> dict[str, set[str]]:
     files = {module_of(path): path for folder in folders for path in sorted(folder.rglob("*.py"))}
     return {module: imported_modules(path, set(files)) for module, path in files.items()}

@@ -31,6 +31,7 @@ def track(folder: Path, uri: str, name: str, skill: float, seed: int, digest: st
     review = {"task": "binary", "combination": "ensemble", "class_names": NAMES["binary"]}
     write_json(folder / name / "review.json", review)
     parent.journal.log_artifact(folder / name / "review.json")
+    parent.send()
     for fold, predictions in list(predicted_folds("binary", skill=skill, seed=seed).items())[:folds]:
         child = TrackedRun(folder / name / f"fold_{fold}", uri, "Chest", f"fold {fold}", parent=folder / name)
         child.start()
@@ -64,9 +65,8 @@ def test_a_run_is_found_by_name_and_by_id(made):
     client = open_store(made[1])
     by_name, by_id = (read_finished_run(client, key) for key in ("good seed0", made[2]["good seed0"]))
     assert by_name.run_id == by_id.run_id == made[2]["good seed0"]
-    assert (
-        by_name.result.folds[1].probabilities.tolist() == predicted_folds("binary", skill=2.0)[1].probabilities.tolist()
-    )
+    expected = predicted_folds("binary", skill=2.0)[1]
+    assert by_name.result.folds[1].probabilities.tolist() == expected.probabilities.tolist()
 
 
 def test_the_comparison_is_a_run_of_the_same_experiment(made, tmp_path):
@@ -116,7 +116,7 @@ def test_a_model_is_called_what_its_runs_have_in_common(made, names, title):
     assert _join_names([replace(run, name=name) for name in names]) == title
 
 
-def test_two_models_that_would_have_one_name_need_choose_titles(made):
+def test_two_models_that_would_have_one_name_need_titles(made):
     run = read_finished_run(open_store(made[1]), "good seed0")
     runs = [[replace(run, name=f"good seed{seed}") for seed in seeds] for seeds in ((0, 1), (2, 3))]
     with pytest.raises(UserError, match="models would be called good, good; pass --titles"):
