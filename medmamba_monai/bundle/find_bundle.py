@@ -51,7 +51,7 @@ def list_fold_weights(folder: RunFolder) -> list[Path]:
     Raises:
         UserError: there are none, or a fold is missing before one that is there.
     """
-    found = {int(path.parent.name.removeprefix("fold_")) for path in folder.path.glob("fold_*/model.pt")}
+    found = {fold for fold in folder.find_folds() if folder.fold(fold).weights.is_file()}
     if not found:
         raise UserError(f"{folder.path}: holds no fold_*/model.pt; train the folds first, or give another run_name")
     if missing := sorted(set(range(max(found))) - found):

@@ -7,6 +7,7 @@ training the checkpoints and predictions, cross-validation the summary and the r
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,6 +133,11 @@ class RunFolder:
     def fold(self, number: int) -> RunFolder:
         """Return the folder of one fold, a number from 0."""
         return RunFolder(self.path / f"fold_{number}")
+
+    def find_folds(self) -> list[int]:
+        """Look up the numbers of the folds that have a folder, ascending."""
+        matches = (re.fullmatch(r"fold_(\d+)", path.name) for path in self.path.glob("fold_*"))
+        return sorted(int(match[1]) for match in matches if match)
 
     @property
     def settings(self) -> Path:

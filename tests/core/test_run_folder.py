@@ -63,6 +63,13 @@ def test_a_folder_is_a_path_and_equals_itself() -> None:
     assert len({RunFolder("run"), RunFolder(Path("run"))}) == 1
 
 
+def test_folds_are_found_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    for name in ("fold_10", "fold_2", "fold_x", "fold_2_old"):
+        (tmp_path / name).mkdir()
+    assert RunFolder(tmp_path).find_folds() == [2, 10]
+    assert RunFolder(tmp_path / "nowhere").find_folds() == []
+
+
 def test_nothing_is_made_on_disk(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     assert [getattr(folder, name) for name in NAMES]

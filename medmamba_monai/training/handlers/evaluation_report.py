@@ -10,6 +10,7 @@ import numpy as np
 from ignite.engine import Engine, Events
 
 from medmamba_monai.core.files import write_json
+from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.evaluation import (
     METRICS,
     Predictions,
@@ -103,10 +104,10 @@ class EvaluationReport:
             parts=self._parts,
             class_names=self.class_names,
         )
-        path = self.output_dir / "predictions.csv"
+        path = RunFolder(self.output_dir).predictions
         write_predictions(path, predictions)
         metrics = {part: self._report_part(predictions.select(part), part) for part in dict.fromkeys(self._parts)}
-        metrics_path = self.output_dir / "metrics.json"
+        metrics_path = RunFolder(self.output_dir).metrics
         write_json(metrics_path, metrics)
         if self.run is not None:
             self._log(self.run, metrics, (path, metrics_path))

@@ -10,6 +10,7 @@ import numpy as np
 from ignite.engine import Engine, Events
 
 from medmamba_monai.core.files import write_bytes, write_text
+from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.evaluation import Task, predict_labels
 from medmamba_monai.evaluation.csv_text import format_csv
 
@@ -52,7 +53,7 @@ class InferenceWriter:
 
     def write(self, engine: Engine) -> None:
         """Write both files; bytes of a file's name that are no UTF-8 are written as escapes, and do no harm."""
-        key_path = self.path.with_name("files.csv")
+        key_path = RunFolder(self.path.parent).image_files
         write_bytes(key_path, format_csv(["id", "file"], self._files).encode("utf-8", errors="backslashreplace"))
         header = ["id", "predicted", *(f"probability {name}" for name in self.class_names)]
         write_text(self.path, format_csv(header, self._rows))
