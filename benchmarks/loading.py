@@ -41,7 +41,7 @@ from benchmarks.networks import NUM_CLASSES, Job, step_of
 from benchmarks.report import Bar, add_common_options, bar_table, megabytes, new_result, save_result, text_table
 from benchmarks.timing import Times, interleave, time_entries
 from medmamba_monai import MedMamba, medmamba_tiny
-from medmamba_monai.cli.demo import SETTINGS, SMALL_MEDMAMBA
+from medmamba_monai.bundle.demo import SETTINGS, SMALL_MEDMAMBA
 from medmamba_monai.core.errors import ends_with_user_errors
 from medmamba_monai.data.cache.dataset import cached_dataset
 from medmamba_monai.images.npz import read_npz_array

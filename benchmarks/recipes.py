@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks.machine import describe_machine
 from benchmarks.report import RESULTS
 from medmamba_monai.bundle import generate_bundle
-from medmamba_monai.cli.demo import SMALL_MEDMAMBA, find_dataset
+from medmamba_monai.bundle.demo import SMALL_MEDMAMBA, find_dataset
 from medmamba_monai.core.errors import ends_with_user_errors
 from medmamba_monai.core.files import write_json
 from medmamba_monai.cross_validation import compare_runs

@@ -1,15 +1,9 @@
 from __future__ import annotations
 
-import shutil
-from pathlib import Path
-
 import pytest
 
-from medmamba_monai.cards import load_card
-from medmamba_monai.cli import demo
+from medmamba_monai.bundle import demo
 from medmamba_monai.cli.main import main
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("below", ["", "pneumoniamnist"])
@@ -33,20 +27,6 @@ def test_without_data_and_connection_it_says_that_the_images_are_generated(tmp_p
 
 def test_the_downloaded_file_is_the_small_one():
     assert demo._smallest_file().bytes == 4170669
-
-
-def test_a_bundle_is_generated_where_there_is_no_clone(tmp_path):
-    bundle = demo._bundle(tmp_path, "phantom")
-    assert load_card(bundle / "configs" / "card.json").name == "phantom"
-    assert (bundle / "configs" / "cross_validation.json").is_file()
-
-
-def test_the_bundle_of_a_clone_is_used_as_it_is(tmp_path):
-    shutil.copytree(ROOT / "bundles" / "phantom" / "configs", tmp_path / "bundles" / "phantom" / "configs")
-    config = tmp_path / "bundles" / "phantom" / "configs" / "train.json"
-    config.write_text("{}")
-    assert demo._bundle(tmp_path, "phantom") == tmp_path / "bundles" / "phantom"
-    assert config.read_text() == "{}"
 
 
 @pytest.mark.slow
