@@ -31,7 +31,7 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.options import Flag
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.data import FoldList
-from medmamba_monai.evaluation import Predictions, read_predictions
+from medmamba_monai.evaluation import CrossValidationResult, Predictions, read_predictions
 from medmamba_monai.training.options import NetworkOptions
 from medmamba_monai.training.weights import read_description
 
@@ -177,16 +177,16 @@ class Bundle:
         with contain_workflow():
             workflow = self._open(EVALUATE, {"fold": fold, **options}, overrides)
             run_workflow(workflow)
-            given = workflow.parser.get_parsed_content("options")
+            card, names, given = map(workflow.parser.get_parsed_content, ("card", "class_names", "options"))
         folder = RunFolder(given.output_dir)
         return EvaluatedFold(
             fold=fold,
             metrics=json.loads(folder.metrics.read_text(encoding="utf-8")),
-            predictions=read_predictions(folder.predictions),
+            predictions=read_predictions(folder.predictions, card.task, names),
             directory=folder.path,
         )
 
-    def cross_validate(self, overrides: Mapping[str, Any] | None = None, **options: Any) -> Any:
+    def cross_validate(self, overrides: Mapping[str, Any] | None = None, **options: Any) -> CrossValidationResult:
         """Train and evaluate all folds, each in a process of its own, and review them together.
 
         Args:
@@ -194,15 +194,19 @@ class Bundle:
             options: see ``list_options("cross_validate")``, such as ``run_name``, ``folds`` and ``jobs``.
 
         Returns:
-            The result: metrics with intervals, predictions, and where everything is.
+            The result: ``metrics`` with their ``intervals``, ``combined_predictions`` and the predictions of the
+            ``folds``, and the ``directory`` of all files.
 
         Raises:
             UserError: an option does not fit, or a fold did not finish.
         """
         try:
-            return self._run(CROSS_VALIDATE, {**options, "overrides": _check_plain(overrides or {})})
+            result: CrossValidationResult = self._run(
+                CROSS_VALIDATE, {**options, "overrides": _check_plain(overrides or {})}
+            )
         except SystemExit as stopped:  # its processes were told to stop
             raise KeyboardInterrupt from stopped
+        return result
 
     def infer(self, fold: int | None = 0, run_name: str | None = None, **options: Any) -> Path:
         """Classify a folder of images into a CSV file.

@@ -65,7 +65,8 @@ def test_evaluation_builds_the_network_of_the_weights(trained):
     evaluated = trained.evaluate(fold=0)
     saved = json.loads((evaluated.directory / "metrics.json").read_text())
     assert evaluated.metrics == saved
-    assert len(evaluated.predictions.ids) == 40
+    assert len(evaluated.predictions) == 40
+    assert evaluated.predictions.class_names == ("Normal (line)", "Nodule (blob)")
 
 
 def test_a_folder_files_and_arrays_have_the_same_probabilities(trained, small_bundle):
@@ -118,9 +119,13 @@ def test_a_cross_validation_gives_its_result_and_its_weights(small_bundle, tmp_p
     shutil.copytree(small_bundle.root, tmp_path / "bundle")
     options = small_bundle.options(tmp_path, bundle_root=None, output_dir=None, tracking_uri="", epochs=1)
     bundle = Bundle(tmp_path / "bundle", **options)
-    bundle.cross_validate(run_name="first", jobs=2)
-    summary = json.loads((bundle.root / "output" / "first" / "summary.json").read_text())
-    assert summary["folds_finished"] == 2
+    result = bundle.cross_validate(run_name="first", jobs=2, bootstrap_resamples=100)
+    review = json.loads((bundle.root / "output" / "first" / "review.json").read_text())["metrics"]["auc"]
+    interval = result.intervals.metrics["auc"]
+    assert (result.metrics["auc"], interval.low, interval.high) == (review["value"], review["low"], review["high"])
+    assert set(result.folds) == {0, 1}
+    assert len(result.combined_predictions) == 20
+    assert result.directory == bundle.root / "output" / "first"
     table = bundle.predict(small_bundle.dataset_dir / "test", fold=None, run_name="first")
     assert len(table) == 20
 
