@@ -61,11 +61,9 @@ class MedMambaEncoder(nn.Module, BaseEncoder):
             raise UserError(
                 f"MedMambaEncoder: FlexibleUNet takes {MOST_STAGES} stages at most, not {options['depths']!r}"
             )
-        layers = {name: options[name] for name in ("act", "norm") if name in options}
-        half = count_output_channels(self.network.stage_channels)[0]
-        self.half_size = Convolution(
-            spatial_dims, in_channels, half, strides=2, **{"act": "relu", "norm": "batch"} | layers
-        )
+        width = count_output_channels(self.network.stage_channels)[0]
+        layers: dict[str, Any] = {"act": options.get("act", "relu"), "norm": options.get("norm", "batch")}
+        self.half_size = Convolution(spatial_dims, in_channels, width, strides=2, **layers)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Compute the maps of an image, each half as large as the one before and the first half as large as ``x``.

@@ -154,9 +154,9 @@ class MedMamba(nn.Module):
         tokens = self.embed(x)
         maps: list[Tensor] = []
         for stage in self.stages:
-            tokens = stage.blocks(tokens)
+            tokens = stage.blocks(tokens)  # type: ignore[operator]
             maps.append(tokens.movedim(-1, 1))
-            tokens = stage.merging(tokens)
+            tokens = stage.merging(tokens)  # type: ignore[operator]
         return maps
 
     def embed(self, x: Tensor) -> Tensor:
@@ -175,7 +175,6 @@ class MedMamba(nn.Module):
                 f"got the shape {list(x.shape)}"
             )
 
-    @torch.jit.unused
     def reset_classifier(self, num_classes: int) -> None:
         """Replace the head by a newly drawn one on the same device and in the same dtype.
 
@@ -191,7 +190,6 @@ class MedMamba(nn.Module):
         self.head, self.num_classes = head.to(like.device, like.dtype), num_classes
         _draw_linear_and_convolution(self.head)
 
-    @torch.jit.unused
     def set_exportable(self, enable: bool = True) -> None:
         """Choose whether files made of this network load where this package is not installed.
 
@@ -206,7 +204,6 @@ class MedMamba(nn.Module):
             if isinstance(module, SS2D):
                 module.exportable = enable
 
-    @torch.jit.unused
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Choose whether training recomputes the scan branches in the backward pass, which saves memory.
 
