@@ -44,7 +44,7 @@ def items(numbers: range) -> list[dict[Hashable, Any]]:
 
 def make(folder: Path, transform: Any, numbers: range = range(8), **changes: Any) -> MemoryMappedDataset:
     options: dict[str, Any] = {"identity": "folds 1", "num_rows": 8} | changes
-    return MemoryMappedDataset(items(numbers), transform, folder, **options)
+    return MemoryMappedDataset(items(numbers), transform, folder, **options).open()
 
 
 def check_all(dataset: MemoryMappedDataset) -> None:

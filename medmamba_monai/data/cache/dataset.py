@@ -98,7 +98,7 @@ def cached_dataset(
     choice, why = needs.choose(memory_share) if wish == "auto" else needs.require(wish)
     logger.info(why)
     if choice == "disk":
-        return MemoryMappedDataset(data, transform, folder, identity=identity, num_rows=num_rows, key=key)
+        return MemoryMappedDataset(data, transform, folder, identity=identity, num_rows=num_rows, key=key).open()
     rate = 1.0 if choice == "memory" else float(choice)
     return CopyingCacheDataset(data, transform, cache_rate=rate, num_workers=num_workers, progress=progress)
 

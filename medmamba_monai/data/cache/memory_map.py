@@ -55,16 +55,30 @@ class RowStore:
         identity: all that decides what the rows hold: the images, their order, and how they are decoded.
         num_rows: N.
         shape: shape of a row.
-
-    Raises:
-        UserError: the folder cannot be written or belongs to another user, or the whole array does not fit on the disk.
     """
 
     def __init__(self, directory: str | Path, identity: str, num_rows: int, shape: Sequence[int]) -> None:
         self.shape, self.num_rows, self.identity = tuple(shape), num_rows, identity
         self.folder = _name_folder(directory, identity, num_rows, shape)
         self._complained = False
-        self._make()
+
+    def open(self) -> RowStore:
+        """Make the files unless they are there, and forget what is mapped.
+
+        Returns:
+            The store itself.
+
+        Raises:
+            UserError: the folder cannot be written or belongs to another user, or the whole array does not fit on the
+                disk.
+        """
+        for name in ("_pixels", "_checksums"):
+            self.__dict__.pop(name, None)
+        with lock_file(self.folder.with_suffix(".lock")):
+            make_private(self.folder)
+            if not self._is_complete():
+                self._create(_describe_store(self.identity, self.num_rows, self.shape))
+        return self
 
     @staticmethod
     def missing_bytes(directory: str | Path, identity: str, num_rows: int, shape: Sequence[int]) -> int:
@@ -106,7 +120,7 @@ class RowStore:
             try:
                 self._write(row, pixels, seed)
             except (FileNotFoundError, ValueError):  # deleted or cut meanwhile
-                self._make()
+                self.open()
                 self._write(row, pixels, seed)
         except (OSError, UserError) as error:
             if not self._complained:
@@ -116,15 +130,6 @@ class RowStore:
     def _write(self, row: int, pixels: np.ndarray, seed: int) -> None:
         _write_row(self.folder / _PIXELS, self._pixels, row, pixels)
         _write_row(self.folder / _CHECKSUMS, self._checksums, row, np.array(_compute_checksum(pixels, seed), np.uint64))
-
-    def _make(self) -> None:
-        """Make the files unless they are there, and forget what is mapped."""
-        for name in ("_pixels", "_checksums"):
-            self.__dict__.pop(name, None)
-        with lock_file(self.folder.with_suffix(".lock")):
-            make_private(self.folder)
-            if not self._is_complete():
-                self._create(_describe_store(self.identity, self.num_rows, self.shape))
 
     @cached_property
     def _pixels(self) -> np.memmap:
@@ -174,8 +179,8 @@ class MemoryMappedDataset(Dataset):
         key: entry that holds the image.
 
     Raises:
-        UserError: the identity is empty, the transform is random, does not tell its options or makes no uint8 tensor,
-            there are no items or a row is outside the store, or the store cannot be made.
+        UserError: the identity is empty, the transform is random or does not tell its options, there are no items or a
+            row is outside the store.
     """
 
     def __init__(
@@ -193,8 +198,25 @@ class MemoryMappedDataset(Dataset):
         num_rows = len(data) if num_rows is None else num_rows
         check_deterministic(self.transform)
         _check_rows(data, identity, num_rows)
-        whole = identify_store(identity, self.transform)
-        self.store = RowStore(directory, whole, num_rows, self._decode(0).shape)
+        self.num_rows, self.directory = num_rows, Path(directory).absolute()
+        self.identity = identify_store(identity, self.transform)
+
+    @cached_property
+    def store(self) -> RowStore:
+        """Where the images are kept; its shape is that of the first image, which is decoded for it."""
+        return RowStore(self.directory, self.identity, self.num_rows, self._decode(0).shape).open()
+
+    def open(self) -> MemoryMappedDataset:
+        """Make the store now rather than when an item is first asked for, before workers do.
+
+        Returns:
+            The dataset itself.
+
+        Raises:
+            UserError: the transform makes no uint8 tensor, or the store cannot be made.
+        """
+        _ = self.store
+        return self
 
     def _transform(self, index: int) -> dict[str, Any]:
         """Read or decode one item; the dataset's own ``[]`` takes slices too."""

@@ -16,7 +16,7 @@ from monai.transforms import Compose, RandFlipd
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.data.cache.memory_map import MemoryMappedDataset, RowStore
 from medmamba_monai.images.transforms import ReadImaged, ResizeImaged
-from tests.helpers.row_stores import SHAPE, Draw, check_all, file_of, make, picture
+from tests.helpers.row_stores import SHAPE, Draw, check_all, file_of, items, make, picture
 
 
 class Give:
@@ -67,6 +67,14 @@ def test_parts_and_folds_share_one_store(tmp_path: Path, draw: Draw) -> None:
     assert len([path for path in tmp_path.iterdir() if path.is_dir()]) == 1
 
 
+def test_making_a_dataset_touches_no_disk_and_its_store_is_made_when_first_needed(tmp_path: Path, draw: Draw) -> None:
+    dataset = MemoryMappedDataset(items(range(8)), draw, tmp_path / "stores", identity="folds 1")
+    assert not (tmp_path / "stores").exists()
+    assert not draw.log.exists()
+    check_all(dataset)
+    assert file_of(dataset).is_file()
+
+
 def test_without_rows_the_positions_count(tmp_path: Path, draw: Draw) -> None:
     data = [{"image": number} for number in range(3)]
     dataset = MemoryMappedDataset(data, draw, tmp_path, identity="x")
@@ -115,7 +123,7 @@ def test_workers_fill_the_store(tmp_path: Path, method: str) -> None:
         np.savez(tmp_path / f"{number}.npz", images=image[None])
     data = [{"id": str(n), "image": f"{tmp_path}/{n}.npz#images[0]", "row": n} for n in range(4)]
     transform = Compose([ReadImaged("image", channels=1), ResizeImaged("image", (3, 3))])
-    dataset = MemoryMappedDataset(data, transform, tmp_path / "stores", identity="x")
+    dataset = MemoryMappedDataset(data, transform, tmp_path / "stores", identity="x").open()
     loader = DataLoader(dataset, batch_size=2, num_workers=1, multiprocessing_context=method)
     batches = [batch["image"] for batch in loader]
     assert torch.equal(torch.cat(batches)[:, 0, 1, 1], torch.tensor([0, 40, 80, 120], dtype=torch.uint8))
@@ -125,7 +133,7 @@ def test_workers_fill_the_store(tmp_path: Path, method: str) -> None:
 
 
 def test_a_store_can_be_pickled_before_and_after_its_use(tmp_path: Path) -> None:
-    store = RowStore(tmp_path, "x", 2, (3,))
+    store = RowStore(tmp_path, "x", 2, (3,)).open()
     store.write(1, np.array([1, 2, 3], np.uint8), 5)
     assert store.read(1, 5) is not None
     again = pickle.loads(pickle.dumps(store))
@@ -135,7 +143,7 @@ def test_a_store_can_be_pickled_before_and_after_its_use(tmp_path: Path) -> None
 
 def test_a_store_says_what_it_holds_and_takes_room_as_it_is_filled(tmp_path: Path) -> None:
     assert RowStore.missing_bytes(tmp_path, "folds 1", 100, (1000, 1000)) == 100 * 1_000_008
-    store = RowStore(tmp_path, "folds 1", 100, (1000, 1000))
+    store = RowStore(tmp_path, "folds 1", 100, (1000, 1000)).open()
     assert '"identity": "folds 1"' in (store.folder / "store.json").read_text()
     assert RowStore.missing_bytes(tmp_path, "folds 1", 100, (1000, 1000)) > 99_000_000
 

@@ -123,7 +123,7 @@ def rewrite_for_ever(store: RowStore) -> None:
 
 
 def test_a_process_killed_while_it_writes_leaves_no_wrong_row(tmp_path: Path) -> None:
-    store = RowStore(tmp_path, "x", 2, (3, 400, 400))
+    store = RowStore(tmp_path, "x", 2, (3, 400, 400)).open()
     for _ in range(3):
         process = fork.Process(target=rewrite_for_ever, args=(store,))
         process.start()
