@@ -87,6 +87,11 @@ def parse_sqlite_path(tracking_uri: str) -> Path | None:
     return Path(tracking_uri[len(prefix) :]).absolute() if tracking_uri.startswith(prefix) else None
 
 
+def default_tracking_uri(folder: str | Path) -> str:
+    """Return the store where none is given: ``$MLFLOW_TRACKING_URI``, or ``mlruns.db`` in a folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{Path(folder).absolute()}/mlruns.db")
+
+
 def check_tracking_uri(tracking_uri: str) -> str:
     """Return the URI with a SQLite path made absolute.
 

@@ -77,7 +77,7 @@ def strings(node: Any) -> Iterator[str]:
 def test_configs_name_things_and_hold_no_long_logic(path):
     texts = list(strings(json.loads(path.read_text())))
     assert [text for text in texts if re.search(r"(#|::)\d+\b", text)] == []
-    assert [text for text in texts if len(text) > 120] == []
+    assert [text for text in texts if len(text) > 100] == []
     assert [text for text in texts if "{{" in text] == []
 
 
