@@ -144,6 +144,13 @@ class Journal:
                 ) from error
             self._remember(line)
 
+    def _forget(self) -> None:
+        self._started = False
+        self._status: str | None = None
+        self._params: dict[str, str] = {}
+        self._datasets: set[RunDataset] = set()
+        self._metrics: dict[tuple[str, int], float] = {}
+
     def _remember(self, line: dict[str, Any]) -> None:
         if line["op"] == "start":
             self._forget()
@@ -156,13 +163,6 @@ class Journal:
             self._metrics.update({(key, line["step"]): value for key, value in line["values"].items()})
         elif line["op"] == "status":
             self._status = line["status"]
-
-    def _forget(self) -> None:
-        self._started = False
-        self._status: str | None = None
-        self._params: dict[str, str] = {}
-        self._datasets: set[RunDataset] = set()
-        self._metrics: dict[tuple[str, int], float] = {}
 
 
 def read_lines(path: Path, offset: int = 0) -> list[dict[str, Any]]:
