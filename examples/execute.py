@@ -32,14 +32,16 @@ def execute(path: Path, folder: Path) -> nbformat.NotebookNode:
     return notebook
 
 
-def clean(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """Leave out of a notebook what differs from run to run."""
+def clean(notebook: nbformat.NotebookNode, folder: str | None = None) -> nbformat.NotebookNode:
+    """Leave out of a notebook what differs from run to run, and call the folder that it ran in ``.``."""
     for cell in notebook.cells:
         cell.metadata = {}
         if cell.cell_type == "code":
             cell.execution_count = None
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
             for output in cell.outputs:
+                if folder is not None and "text" in output:
+                    output.text = output.text.replace(folder, ".")
                 if "execution_count" in output:
                     output.execution_count = None
                 if "metadata" in output:
@@ -55,7 +57,7 @@ def main(names: list[str]) -> None:
     """Run the named notebooks, or all, and write them with their outputs."""
     for path in [Path(name) for name in names] or sorted(EXAMPLES.glob("*.ipynb")):
         with tempfile.TemporaryDirectory() as folder:
-            nbformat.write(clean(execute(path, Path(folder))), path)
+            nbformat.write(clean(execute(path, Path(folder)), folder), path)
         print(path)
 
 
