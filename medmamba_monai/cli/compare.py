@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +29,4 @@ def compare(
     """Compare cross-validations on the same folds, with tests."""
     from medmamba_monai.cross_validation import compare_runs
 
-    titles = titles or []
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", "_vs_".join(titles or runs))[:100]
-    directory = output_dir or Path("output") / "comparisons" / name
-    print(compare_runs(runs, tracking_uri, directory, titles=titles, resamples=resamples, seed=seed))
+    print(compare_runs(runs, tracking_uri, output_dir, titles=titles or [], resamples=resamples, seed=seed))

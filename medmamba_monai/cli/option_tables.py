@@ -24,7 +24,7 @@ def expand_tables(command: Callable[..., None]) -> Callable[..., None]:
         command: the function of a command; its other parameters stay as they are.
     """
     hints = get_type_hints(command, include_extras=True)
-    tables = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
+    tables = {name: hint for name, hint in hints.items() if isinstance(hint, type) and dataclasses.is_dataclass(hint)}
     parameters: list[inspect.Parameter] = []
     for name, parameter in inspect.signature(command).parameters.items():
         kept = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[name])
@@ -72,7 +72,8 @@ def _kind(hint: Any) -> Any:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Mapping or origin is dict:
         return None
-    return list[arguments[0]] if origin is Sequence or arguments[1:] == (...,) else hint
+    several: Any = list
+    return several[arguments[0]] if origin is Sequence or arguments[1:] == (...,) else hint
 
 
 def _take(table: type[Any], given: dict[str, Any]) -> Any:

@@ -27,7 +27,7 @@ from medmamba_monai.tracking.run import TrackedRun
 def compare_runs(
     names: Sequence[str],
     tracking_uri: str,
-    output_dir: Path,
+    output_dir: Path | None = None,
     titles: Sequence[str] = (),
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -38,7 +38,8 @@ def compare_runs(
         names: names or ids of parent runs, one for each model; several, separated by commas, are repetitions of one
             model with other seeds.
         tracking_uri: the store that holds them.
-        output_dir: a folder for the files; a comparison in it is replaced.
+        output_dir: a folder for the files; a comparison in it is replaced. By default ``output/comparisons`` in the
+            current folder, and in it one that is named after the models.
         titles: of the models, for readers; by default what the names of their runs have in common.
         resamples: of each bootstrap.
         seed: of the resampling.
@@ -51,6 +52,7 @@ def compare_runs(
             other folds or another task, titles that do not fit, or an output folder that holds something else.
     """
     check_bootstrap(resamples, seed)
+    output_dir = output_dir or Path("output", "comparisons", _name_folder(titles or names))
     _check_output_dir(output_dir)
     client = open_store(tracking_uri)
     found = [[read_finished_run(client, name.strip()) for name in group.split(",")] for group in names]
@@ -66,6 +68,10 @@ def compare_runs(
     run_id = _log(comparison, runs, output_dir, files, tracking_uri, experiment)
     where = f"report      {RunFolder(output_dir).report}\nMLflow run  {run_id or 'not sent yet'}"
     return f"{format_comparison_text(comparison)}\n{where}"
+
+
+def _name_folder(models: Sequence[str]) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", "_vs_".join(models))[:100]
 
 
 def _check_comparable(runs: Sequence[FinishedRun]) -> None:

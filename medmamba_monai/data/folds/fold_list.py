@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -98,6 +98,12 @@ class FoldList(_Strict):
             if not fits or (len(item.label) if isinstance(item.label, tuple) else item.label + 1) > len(self.labels):
                 raise ValueError(f"{item.id}: label {item.label} does not fit {len(self.labels)} labels, {self.task}")
         return self
+
+    def __repr_args__(self) -> Iterator[tuple[str, Any]]:
+        """Name what tells one list from another; its samples would fill the screen."""
+        for name in ("name", "task", "num_images", "num_folds", "protocol"):
+            yield name, getattr(self, name)
+        yield "digest", self.digest[:12]
 
     @property
     def class_names(self) -> tuple[str, ...]:

@@ -57,6 +57,13 @@ def test_list_comes_back_as_it_was_written(made: FoldList) -> None:
     assert read_fold_list(made.path, made.dataset_dir) == made
 
 
+def test_a_list_is_shown_without_its_samples(made: FoldList) -> None:
+    shown = f"name='{made.name}', task='{made.task}', num_images={made.num_images}, num_folds=5"
+    assert repr(made).startswith(f"FoldList({shown}")
+    assert f"digest='{made.digest[:12]}'" in str(made)
+    assert made.training[0].image not in repr(made)
+
+
 def test_file_has_the_keys_of_the_decathlon(made: FoldList) -> None:
     content = json.loads(made.path.read_text(encoding="utf-8"))
     assert content["labels"] == {"0": "cat", "1": "dog"}
