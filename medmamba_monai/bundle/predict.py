@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from ignite.engine import Engine, Events
 
-from medmamba_monai.evaluation import predict_labels
+from medmamba_monai.evaluation import Task, predict_labels
 
 
 class PredictionCollector:
@@ -20,7 +20,7 @@ class PredictionCollector:
         task: the dataset's task.
     """
 
-    def __init__(self, class_names: Sequence[str], task: str) -> None:
+    def __init__(self, class_names: Sequence[str], task: Task) -> None:
         self.class_names = list(class_names)
         self.task = task
         self._names: list[str] = []
