@@ -26,13 +26,13 @@ def make_items(images: Iterable[Image], spatial_dims: int) -> list[dict[str, Any
     Raises:
         UserError: there are none, or an array has another shape.
     """
-    items = []
+    items: list[dict[str, Any]] = []
     for number, image in enumerate(images):
         if isinstance(image, (str, Path)):
-            source, name = str(Path(image).absolute()), str(image)
+            held: dict[str, Any] = {"image": str(Path(image).absolute()), "file": str(image)}
         else:
-            source, name = channels_last(image, spatial_dims, f"images[{number}]"), str(number)
-        items.append({"id": f"image-{number:05d}", "image": source, "file": name})
+            held = {"image": channels_last(image, spatial_dims, f"images[{number}]"), "file": str(number)}
+        items.append({"id": f"image-{number:05d}", **held})
     if not items:
         raise UserError("images: is empty; give a folder, a list of files or a list of arrays")
     return items
