@@ -64,9 +64,10 @@ def find_dataset(root: Path) -> tuple[str, Path]:
             print(f"Data: PneumoniaMNIST, real chest X-rays, found in {folder}")
             return "pneumoniamnist", folder
     file = _smallest_file()
+    url = str(file.url)
     try:
-        print(f"Data: PneumoniaMNIST, real chest X-rays, from {file.url}")
-        download(file.url, root / "data" / file.path, file.md5)
+        print(f"Data: PneumoniaMNIST, real chest X-rays, from {url}")
+        download(url, root / "data" / file.path, file.md5)
         return "pneumoniamnist", root / "data"
     except DownloadError as error:
         print(format_error(error))

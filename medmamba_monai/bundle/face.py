@@ -251,12 +251,11 @@ class Bundle:
         Raises:
             UserError: there are no weights or no images, or an option does not fit.
         """
-        listed = isinstance(images, (str, Path))
-        place = {"dataset_dir": str(images)} if listed else {}
+        place = {"dataset_dir": str(images)} if isinstance(images, (str, Path)) else {}
         with contain_workflow():
             workflow = self._open_weights(fold, run_name, {**options, **place})
             parser = workflow.parser
-            if not listed:
+            if not isinstance(images, (str, Path)):
                 parser["listed_images"] = tuple(make_items(images, parser.get_parsed_content("spatial_dims")))
             names, card = parser.get_parsed_content("class_names"), parser.get_parsed_content("card")
             parser["writer"] = collector = PredictionCollector(names, card.task)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from medmamba_monai.cards import DatasetCard
+from medmamba_monai.cards.card import ExpectedCount
 
 VERSION = "0.1.0"
 CHANGELOG = {"0.1.0": "first version: training, cross-validation, evaluation and inference"}
@@ -96,7 +97,7 @@ def describe_card(card: DatasetCard) -> dict[str, str]:
         "tags": f"Classification, {card.modality}, MedMamba, State Space Model, {card.spatial_dims}D",
         "image_size": " x ".join([str(card.image_size)] * card.spatial_dims),
         "classes": _bullets(f"{index}: {label.display_name}" for index, label in enumerate(card.classes)),
-        "counts": _bullets(_count_line(split, card) for split in card.expected_counts),
+        "counts": _bullets(_count_line(split, count) for split, count in card.expected_counts.items()),
         "how_to_obtain": card.how_to_obtain,
         "data_authors": card.authors,
         "split": _split(card),
@@ -122,8 +123,7 @@ def _reading(card: DatasetCard) -> str:
     return f"An image is read as {color} values from 0 to 255{how}, its rows from the top as a person sees it."
 
 
-def _count_line(split: str, card: DatasetCard) -> str:
-    count = card.expected_counts[split]
+def _count_line(split: str, count: ExpectedCount) -> str:
     classes = "" if count.classes is None else ": " + ", ".join(f"{name} {n:,}" for name, n in count.classes.items())
     return f"{split}: {count.images:,} images{classes}"
 

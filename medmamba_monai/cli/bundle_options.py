@@ -68,7 +68,7 @@ def read_value(name: str, row: FieldInfo, value: Any) -> Any:
 
 def _make_parameter(name: str, row: FieldInfo) -> inspect.Parameter:
     flag, accepted = f"--{name.replace('_', '-')}", str(row.annotation)
-    metavar = next((word for kind, word in _METAVARS.items() if kind in accepted), "TEXT")
+    metavar: str | None = next((word for kind, word in _METAVARS.items() if kind in accepted), "TEXT")
     kind: Any = str
     if "bool" in accepted:
         kind, flag, metavar = bool, f"{flag}/--no-{flag[2:]}", None
