@@ -155,6 +155,18 @@ def test_no_room_is_in_a_circle_of_imports() -> None:
     assert tuple(TopologicalSorter(graph).static_order())
 
 
+@cache
+def modules_inside(room: str) -> frozenset[str]:
+    return frozenset(module_of(file) for file in (ROOT / room).rglob("*.py"))
+
+
+def imported_inside(path: Path, room: str) -> set[str]:
+    """Those parts of a room that a file of it imports."""
+    prefix = f"{PACKAGE}.{room}."
+    found = imported_modules(path, set(modules_inside(room)))
+    return {name.split(".")[2] for name in found if name.startswith(prefix)}
+
+
 @pytest.mark.parametrize(
     "path",
     [path for room in INSIDE for path in sorted((ROOT / room).rglob("*.py"))],
@@ -163,10 +175,14 @@ def test_no_room_is_in_a_circle_of_imports() -> None:
 def test_imports_point_one_way_inside_a_room(path: Path) -> None:
     room, inner = (name.removesuffix(".py") for name in path.relative_to(ROOT).parts[:2])
     if inner not in ENTRY_POINTS:
-        prefix = f"{PACKAGE}.{room}."
-        known = {module_of(file) for file in (ROOT / "data").rglob("*.py")}
-        imported = {name.split(".")[2] for name in imported_modules(path, known) if name.startswith(prefix)}
-        assert imported <= {inner} | INSIDE[room][inner]
+        assert imported_inside(path, room) <= {inner} | INSIDE[room][inner]
+
+
+def test_an_import_inside_a_room_is_seen() -> None:
+    assert {"metrics", "predictions", "statistics"} <= imported_inside(
+        ROOT / "evaluation" / "results" / "cross_validation.py", "evaluation"
+    )
+    assert "find" in imported_inside(ROOT / "data" / "prepare" / "prepare.py", "data")
 
 
 def test_a_circle_of_imports_is_seen() -> None:
