@@ -14,7 +14,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 import medmamba_monai
 from medmamba_monai import MedMamba
 from medmamba_monai.networks import read_architecture
-from medmamba_monai.training import load_weights, save_weights
+from medmamba_monai.training import SyncBuffers, load_weights, save_weights
 from tests.helpers.small_bundle import ROOT, SMALL, SmallBundle
 
 BUNDLES = sorted((ROOT / "bundles").iterdir())
@@ -181,3 +181,13 @@ def test_weights_of_a_bundle_load_into_the_network_in_python(small_bundle, cross
     description = load_weights(network, cross_validated / "output" / "fold_0" / "model.safetensors")
     assert description["image_size"] == 32
     assert description["class_names"] == ["Normal (line)", "Nodule (blob)"]
+
+
+def test_batch_norms_are_in_step_before_own_handlers_run_on_several_gpus() -> None:
+    parser = ConfigParser()
+    parser.read_config([str(BUNDLES[0] / "configs" / f"{name}.json") for name in ("train", "multi_gpu_train")])
+    parser["network"] = parser["validated_network"] = "$torch.nn.BatchNorm2d(1)"
+    parser["train#handlers"] = parser["train#handlers_after_validation"] = []
+    parser["train#more_handlers"] = ["own"]
+    first, second, own = parser.get_parsed_content("train#trainer#train_handlers")
+    assert (type(first), type(second), own) == (SyncBuffers, SyncBuffers, "own")

@@ -27,7 +27,7 @@ def images() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
-def test_the_answer_is_the_mean_of_the_probabilities_of_each_apply_view_each_image(network, images, activation):
+def test_the_answer_is_the_mean_of_the_probabilities_of_each_view_of_each_image(network, images, activation):
     squash = torch.nn.Softmax(-1) if activation == "softmax" else torch.nn.Sigmoid()
     found = squash(AverageViews(VIEWS, activation)(images, network))
     for image, answer in zip(images, found, strict=True):
@@ -35,7 +35,7 @@ def test_the_answer_is_the_mean_of_the_probabilities_of_each_apply_view_each_ima
         torch.testing.assert_close(answer, torch.stack(single).mean(0), rtol=0, atol=1e-6)
 
 
-def test_a_apply_view_a_batch_is_the_apply_view_each_image(images):
+def test_a_view_of_a_batch_is_the_view_of_each_image(images):
     mirrored = apply_view(images, Flip(spatial_axis=1))
     assert type(mirrored) is torch.Tensor
     assert torch.equal(mirrored, images.flip(-1))
@@ -79,6 +79,6 @@ def test_no_views():
         AverageViews([], "softmax")
 
 
-def test_a_apply_view_another_size(images):
+def test_a_view_of_another_size(images):
     with pytest.raises(UserError, match=r"makes images of \(16, 16\) from \(32, 32\)"):
         apply_view(images, Resize((16, 16)))
