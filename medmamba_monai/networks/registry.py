@@ -1,4 +1,4 @@
-"""One function that builds any network of the pipeline by its name, for the bundles' option ``network``."""
+"""One function that builds any network of the pipeline by its name, for the bundles' option ``network_name``."""
 
 from __future__ import annotations
 
