@@ -62,11 +62,6 @@ class RunFolder:
     # a training and its evaluation
 
     @property
-    def checkpoints(self) -> Path:
-        """Folder of the checkpoints that a training goes on from."""
-        return self.path / "checkpoints"
-
-    @property
     def weights(self) -> Path:
         """Weights of the best epoch, a state dict as MONAI reads it."""
         return self.path / "model.pt"
@@ -75,11 +70,6 @@ class RunFolder:
     def safetensors(self) -> Path:
         """The same weights as safetensors, with what they were trained for in the header."""
         return self.path / "model.safetensors"
-
-    @property
-    def tensorboard(self) -> Path:
-        """Folder of TensorBoard's event files, where those were asked for."""
-        return self.path / "tensorboard"
 
     @property
     def predictions(self) -> Path:
@@ -95,11 +85,6 @@ class RunFolder:
     def metrics(self) -> Path:
         """Metrics of an evaluation, by part of the data."""
         return self.path / "metrics.json"
-
-    @property
-    def test_time_augmentation(self) -> RunFolder:
-        """Folder of the evaluation with test-time augmentation, which is a run of its own."""
-        return RunFolder(self.path / "tta")
 
     # the process of a fold
 

@@ -15,10 +15,8 @@ NAMES = {
     "mlflow_state": "mlflow.json",
     "figures": "figures",
     "report": "report.html",
-    "checkpoints": "checkpoints",
     "weights": "model.pt",
     "safetensors": "model.safetensors",
-    "tensorboard": "tensorboard",
     "predictions": "predictions.csv",
     "image_files": "files.csv",
     "metrics": "metrics.json",
@@ -46,13 +44,12 @@ def test_names_on_disk_stay(attribute: str, name: str) -> None:
 
 def test_every_property_is_a_name_that_is_held() -> None:
     properties = {name for name, value in vars(RunFolder).items() if isinstance(value, property)}
-    assert properties == NAMES.keys() | {"test_time_augmentation"}
+    assert properties == NAMES.keys()
 
 
 def test_folds_and_tables() -> None:
     folder = RunFolder(Path("run"))
     assert folder.fold(3).predictions == Path("run/fold_3/predictions.csv")
-    assert folder.fold(0).test_time_augmentation.metrics == Path("run/fold_0/tta/metrics.json")
     assert folder.summary_table("classes") == Path("run/summary_classes.csv")
     assert folder.combined_predictions("pooled") == Path("run/pooled_predictions.csv")
 

@@ -8,8 +8,16 @@ import pytest
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.options import Flag
+from medmamba_monai.cross_validation.options import CrossValidationOptions
+from medmamba_monai.data.prepare.options import PrepareOptions
 from medmamba_monai.tracking.private_values import PRIVATE
-from medmamba_monai.training import InferenceOptions, TrainingOptions, collect_parameters, collect_settings
+from medmamba_monai.training import (
+    EvaluationOptions,
+    InferenceOptions,
+    TrainingOptions,
+    collect_parameters,
+    collect_settings,
+)
 
 GIVEN: dict[str, Any] = {
     "dataset_dir": "data",
@@ -111,9 +119,13 @@ def test_flags_decide_what_must_be_the_same_and_what_is_logged():
     assert logged["depths"] == [1, 1]
 
 
-@pytest.mark.parametrize("table", [TrainingOptions, InferenceOptions])
+@pytest.mark.parametrize(
+    "table", [TrainingOptions, EvaluationOptions, InferenceOptions, CrossValidationOptions, PrepareOptions]
+)
 def test_what_is_private_is_hidden_from_the_logged_config(table):
-    assert set(table.names(Flag.PRIVATE)) <= set(PRIVATE)
+    private = set(table.names(Flag.PRIVATE))
+    assert private
+    assert private <= set(PRIVATE)
 
 
 def test_help_shows_every_option_with_value_and_what_it_takes():

@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 
 from medmamba_monai.core.files import write_json, write_text
+from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.evaluation.figures.comparison import draw_comparison
 from medmamba_monai.evaluation.figures.style import save_figure
 from medmamba_monai.evaluation.reports.comparison_tables import (
@@ -35,12 +36,12 @@ def write_comparison(directory: Path, comparison: Comparison, dataset: str, comm
         The paths of the files.
     """
     title = f"{' vs '.join(model.name for model in comparison.models)} on {dataset}"
-    png, svg = save_figure(draw_comparison(comparison, title), directory / "figures" / "comparison")
-    report, table, content = (directory / name for name in ("report.html", "comparison.md", "comparison.json"))
-    write_report(report, _make_report(comparison, title, command, svg))
-    write_text(table, format_comparison_markdown(comparison))
-    write_json(content, describe_comparison(comparison))
-    return [report, table, content, png, svg]
+    folder = RunFolder(directory)
+    png, svg = save_figure(draw_comparison(comparison, title), folder.figures / "comparison")
+    write_report(folder.report, _make_report(comparison, title, command, svg))
+    write_text(folder.comparison_text, format_comparison_markdown(comparison))
+    write_json(folder.comparison, describe_comparison(comparison))
+    return [folder.report, folder.comparison_text, folder.comparison, png, svg]
 
 
 def format_comparison_text(comparison: Comparison) -> str:
