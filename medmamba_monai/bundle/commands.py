@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import PurePath
 from typing import Any
 
 import pandas as pd
@@ -17,6 +18,8 @@ from medmamba_monai.core.options import Flag, Options, expected
 from medmamba_monai.cross_validation.options import CrossValidationOptions
 from medmamba_monai.data import PrepareOptions
 from medmamba_monai.training.options import EvaluationOptions, InferenceOptions, TrainingOptions
+
+_EVALUATED = ("$", "@", "%")
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Command:
         """
         for name, value in given.items():
             check_name(name, self.rows, f"{self.name}: there is no option")
-            _check_text(name, value)
+            _check_value(name, value)
         fields: Any = {name: (row.annotation, row) for name, row in self.rows.items() if name in given}
         table: type[Options] = create_model(self.name, __base__=Options, **fields)
         return table(**given).values()
@@ -64,13 +67,40 @@ class Command:
         return pd.DataFrame.from_dict(cells, orient="index", columns=["accepts", "description"])
 
 
-def _check_text(name: str, value: Any) -> None:
+def _check_value(name: str, value: Any) -> None:
     """Refuse what MONAI would not take as it is written."""
-    text = str(value)
-    if text.startswith(("$", "@", "%")):
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            _check_plain(f"{name}: {key}", {key: part})
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            _check_value(name, part)
+    elif isinstance(value, (str, PurePath)):
+        _check_text(name, str(value))
+
+
+def _check_text(name: str, text: str) -> None:
+    if text.startswith(_EVALUATED):
         raise UserError(f"{name} {text}: begins with {text[0]}, which MONAI evaluates; give another, or use overrides")
     if "#" in text:
         raise UserError(f"{name} {text}: MONAI reads # as ::, so it cannot be used; rename it")
+
+
+def _check_plain(name: str, value: Any) -> None:
+    """Refuse what cannot be given to the processes of the folds."""
+    if isinstance(value, Mapping) and "_target_" not in value:
+        parts = list(value.values())
+    elif isinstance(value, (list, tuple)):
+        parts = list(value)
+    elif value is None or (isinstance(value, (str, int, float)) and not str(value).startswith(_EVALUATED)):
+        parts = []
+    else:
+        raise UserError(
+            f"{name} is {value!r}; each fold has a process of its own and takes plain values: put it into a config "
+            "file of the bundle, and give config_files=['configs/train.json', 'configs/my_change.json']"
+        )
+    for part in parts:
+        _check_plain(name, part)
 
 
 PREPARE = Command("prepare", ("data",), "prepare", (PrepareOptions,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -34,6 +35,15 @@ from medmamba_monai.data import FoldList
 from medmamba_monai.evaluation import CrossValidationResult, Predictions, read_predictions
 from medmamba_monai.training.options import NetworkOptions
 from medmamba_monai.training.weights import read_description
+
+
+class Held(enum.Enum):
+    """What stands where a call is not told."""
+
+    HELD = "what the bundle was given"
+
+
+HELD = Held.HELD
 
 
 @dataclass(frozen=True)
@@ -82,10 +92,14 @@ class Bundle:
         folder: where the bundle of a dataset's name stands; by default ``bundles/<name>`` in the current folder. It is
             generated there at the first use, if it is not there yet.
         options: options that hold for each call that knows them, such as ``dataset_dir`` or ``image_size``; what a call
-            itself is given goes before them. `list_options` lists them.
+            itself is given goes before them. `list_options` lists them. ``overrides`` are for a call alone.
+
+    Attributes:
+        options: these options.
+        prepared: where `prepare` was told that the data are; holds for all that follows but `infer`.
 
     Raises:
-        UserError: no call has such an option; names the nearest.
+        UserError: no call has such an option, and names the nearest; or it is not one for all calls.
 
     Example::
 
@@ -99,9 +113,14 @@ class Bundle:
         known = {name for command in COMMANDS.values() for name in command.rows}
         for name in options:
             check_name(name, known, "there is no option")
+        if "overrides" in options:
+            raise UserError("overrides: give them to each call, not to Bundle; each command has configs of its own")
+        if options.get("fold", 0) is None:
+            raise UserError("fold None: give Bundle a number; the mean of all folds is for infer and predict")
         self._bundle = bundle
         self._folder = folder
         self.options = dict(options)
+        self.prepared: dict[str, Any] = {}
 
     def __repr__(self) -> str:
         """Name the bundle and the options that hold for each call."""
@@ -119,7 +138,8 @@ class Bundle:
     def prepare(self, **options: Any) -> FoldList:
         """Find or download the data, look at every image and make the folds.
 
-        Its ``dataset_dir`` and ``data_list`` hold for the later calls, too.
+        Its ``dataset_dir`` and ``data_list`` hold for the later calls, too, except for `infer`, which classifies other
+        images.
 
         Args:
             options: see ``list_options("prepare")``.
@@ -131,14 +151,14 @@ class Bundle:
             UserError: the data are missing, damaged or not what the card says, or an option does not fit.
         """
         folds: FoldList = self._run(PREPARE, options)
-        self.options |= {name: options[name] for name in ("dataset_dir", "data_list") if name in options}
+        self.prepared |= {name: options[name] for name in ("dataset_dir", "data_list") if name in options}
         return folds
 
-    def train(self, fold: int = 0, overrides: Mapping[str, Any] | None = None, **options: Any) -> TrainedFold:
+    def train(self, fold: int | None = None, overrides: Mapping[str, Any] | None = None, **options: Any) -> TrainedFold:
         """Train a fold; a training that was stopped goes on after its last epoch.
 
         Args:
-            fold: number of the fold to validate on.
+            fold: number of the fold to validate on; by default the bundle's, or 0.
             overrides: what to change in ``train.json``, by id: plain values, and objects such as a loss, a transform
                 or a handler, as in ``{"loss": FocalLoss(), "train#more_handlers": [MyHandler()]}``.
             options: see ``list_options("train")``.
@@ -146,6 +166,7 @@ class Bundle:
         Raises:
             UserError: the data are not prepared, or an option does not fit.
         """
+        fold = self.options.get("fold", 0) if fold is None else fold
         with contain_workflow():
             workflow = self._open(TRAIN, {"fold": fold, **options}, overrides)
             if overrides:
@@ -163,17 +184,20 @@ class Bundle:
             directory=Path(given.output_dir),
         )
 
-    def evaluate(self, fold: int = 0, overrides: Mapping[str, Any] | None = None, **options: Any) -> EvaluatedFold:
+    def evaluate(
+        self, fold: int | None = None, overrides: Mapping[str, Any] | None = None, **options: Any
+    ) -> EvaluatedFold:
         """Evaluate the weights of a fold on what selected them and on what they never saw.
 
         Args:
-            fold: number of the fold.
+            fold: number of the fold; by default the bundle's, or 0.
             overrides: what to change in the configs, by id.
             options: see ``list_options("evaluate")``; network and image size are those of the weights.
 
         Raises:
             UserError: there are no weights, or an option does not fit.
         """
+        fold = self.options.get("fold", 0) if fold is None else fold
         with contain_workflow():
             workflow = self._open(EVALUATE, {"fold": fold, **options}, overrides)
             run_workflow(workflow)
@@ -190,7 +214,8 @@ class Bundle:
         """Train and evaluate all folds, each in a process of its own, and review them together.
 
         Args:
-            overrides: plain values to change in the configs of each fold, by id.
+            overrides: plain values to change in the configs of each fold, by id; an object stands in a further file of
+                ``config_files``.
             options: see ``list_options("cross_validate")``, such as ``run_name``, ``folds`` and ``jobs``.
 
         Returns:
@@ -201,19 +226,19 @@ class Bundle:
             UserError: an option does not fit, or a fold did not finish.
         """
         try:
-            result: CrossValidationResult = self._run(
-                CROSS_VALIDATE, {**options, "overrides": _check_plain(overrides or {})}
-            )
+            result: CrossValidationResult = self._run(CROSS_VALIDATE, {**options, "overrides": overrides or {}})
         except SystemExit as stopped:  # its processes were told to stop
             raise KeyboardInterrupt from stopped
         return result
 
-    def infer(self, fold: int | None = 0, run_name: str | None = None, **options: Any) -> Path:
+    def infer(self, fold: int | Held | None = HELD, run_name: str | None = None, **options: Any) -> Path:
         """Classify a folder of images into a CSV file.
 
         Args:
-            fold: number of the fold whose weights to use; None for the mean of all folds.
-            run_name: the cross-validation whose weights to use; by default those that `train` left.
+            fold: number of the fold whose weights to use; None for the mean of all folds; by default the bundle's
+                ``ckpt_path`` or fold, or 0.
+            run_name: the cross-validation whose weights to use; by default those that `train` left; never
+                the bundle's own, which may name either.
             options: see ``list_options("infer")``, such as ``dataset_dir``; network and image size are those of the
                 weights.
 
@@ -231,7 +256,7 @@ class Bundle:
     def predict(
         self,
         images: str | Path | Iterable[Image],
-        fold: int | None = 0,
+        fold: int | Held | None = HELD,
         run_name: str | None = None,
         **options: Any,
     ) -> pd.DataFrame:
@@ -240,8 +265,10 @@ class Bundle:
         Args:
             images: a folder; or files and arrays, which hold values as the files of the dataset do. An array has the
                 axes (rows, columns) or (x, y, z), with 1 or 3 channels before or after them or without channels.
-            fold: number of the fold whose weights to use; None for the mean of all folds.
-            run_name: the cross-validation whose weights to use; by default those that `train` left.
+            fold: number of the fold whose weights to use; None for the mean of all folds; by default the bundle's
+                ``ckpt_path`` or fold, or 0.
+            run_name: the cross-validation whose weights to use; by default those that `train` left; never
+                the bundle's own, which may name either.
             options: see ``list_options("infer")``; network and image size are those of the weights.
 
         Returns:
@@ -256,25 +283,28 @@ class Bundle:
             workflow = self._open_weights(fold, run_name, {**options, **place})
             parser = workflow.parser
             if not isinstance(images, (str, Path)):
+                if parser["skip_unreadable"]:
+                    raise UserError("skip_unreadable True: is for a folder of images; leave it out for a list of them")
                 parser["listed_images"] = tuple(make_items(images, parser.get_parsed_content("spatial_dims")))
             names, card = parser.get_parsed_content("class_names"), parser.get_parsed_content("card")
             parser["writer"] = collector = PredictionCollector(names, card.task)
             run_workflow(workflow)
         return collector.make_table()
 
-    def network(self, fold: int = 0, run_name: str | None = None, **options: Any) -> nn.Module:
+    def network(self, fold: int | None = None, run_name: str | None = None, **options: Any) -> nn.Module:
         """Return the network of a fold with its weights, ready to infer.
 
         Args:
-            fold: number of the fold.
-            run_name: the cross-validation whose weights to use; by default those that `train` left.
+            fold: number of the fold; by default the bundle's, or 0.
+            run_name: the cross-validation whose weights to use; by default those that `train` left; never
+                the bundle's own, which may name either.
             options: see ``list_options("infer")``, such as ``device``.
 
         Raises:
             UserError: there are no weights, or an option does not fit.
         """
         with contain_workflow():
-            parser = self._open_weights(fold, run_name, options).parser
+            parser = self._open_weights(HELD if fold is None else fold, run_name, options).parser
             parser.get_parsed_content("weights_loader")(None)
             network: nn.Module = parser.get_parsed_content("network")
         return network.eval()
@@ -303,15 +333,27 @@ class Bundle:
     def _open(
         self, command: Command, options: Mapping[str, Any], overrides: Mapping[str, Any] | None = None
     ) -> ConfigWorkflow:
-        held = {name: value for name, value in self.options.items() if name in command.rows}
+        options_held = self.options if command in (INFER, INFER_WITH_ALL) else {**self.options, **self.prepared}
+        held = {name: value for name, value in options_held.items() if name in command.rows}
         values = command.check({**held, **options})
         workflow = open_workflow(self.root, command.configs, command.run_id, values, overrides or {})
         if "ckpt_path" in command.rows:
             _take_architecture(workflow, values)
         return workflow
 
-    def _open_weights(self, fold: int | None, run_name: str | None, options: Mapping[str, Any]) -> ConfigWorkflow:
-        """Open an inference with the weights of a fold, or of all folds."""
+    def _open_weights(
+        self, fold: int | Held | None, run_name: str | None, options: Mapping[str, Any]
+    ) -> ConfigWorkflow:
+        """Open an inference with the weights of a fold, or of all folds, or with those that the bundle was given."""
+        if isinstance(fold, Held):
+            if run_name is None and self.options.get("ckpt_path"):
+                return self._open(INFER, options)
+            fold = self.options.get("fold", 0)
+        if run_name is None and "run_name" in self.options:
+            raise UserError(
+                f"run_name {self.options['run_name']}: Bundle holds it, but a training leaves weights in models and "
+                "a cross-validation in output/<run_name>; give run_name to the calls, not to Bundle"
+            )
         folder = RunFolder(self.root / "models" if run_name is None else self.root / "output" / run_name)
         paths = list_fold_weights(folder) if fold is None else [folder.fold(fold).weights]
         weights = [str(path) for path in paths]
@@ -326,16 +368,3 @@ def _take_architecture(workflow: ConfigWorkflow, given: Mapping[str, Any]) -> No
     described = read_description(weights)
     names = [name for name in NetworkOptions.names(Flag.WEIGHTS) if name in described and name not in given]
     workflow.parser.update({name: described[name] for name in names})
-
-
-def _check_plain(overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Refuse what cannot be given to the processes of the folds."""
-    for name, value in overrides.items():
-        try:
-            json.dumps(value)
-        except TypeError as error:
-            raise UserError(
-                f"overrides: {name} is {value!r}; each fold has a process of its own and takes plain values: give the "
-                "object as a config has it, {'_target_': 'my_module.MyLoss'}"
-            ) from error
-    return dict(overrides)

@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from medmamba_monai import Bundle, MedMamba
-from medmamba_monai.bundle.commands import COMMANDS
+from medmamba_monai.bundle.commands import COMMANDS, CROSS_VALIDATE
 from medmamba_monai.core.errors import UserError
 from tests.helpers.small_bundle import ROOT, SMALL, SmallBundle, run_command
 
@@ -134,8 +134,61 @@ def test_preparing_says_where_the_data_are_for_all_that_follows(small_bundle, tm
     bundle = Bundle("phantom", folder=tmp_path / "bundle", tracking_uri="")
     folds = bundle.prepare(dataset_dir=small_bundle.dataset_dir, num_folds=2, allow_count_mismatch=True)
     assert folds.num_folds == 2
-    assert bundle.options["dataset_dir"] == small_bundle.dataset_dir
+    assert bundle.prepared["dataset_dir"] == small_bundle.dataset_dir
     assert bundle.list_options("train").loc["dataset_dir", "value"] == str(small_bundle.dataset_dir)
+
+
+def test_an_inference_does_not_take_the_images_that_were_prepared(trained, small_bundle):
+    bundle = Bundle(trained.root)
+    bundle.prepared = {"dataset_dir": small_bundle.dataset_dir}
+    assert bundle.list_options("train").loc["dataset_dir", "value"] == str(small_bundle.dataset_dir)
+    assert bundle.list_options("infer").loc["dataset_dir", "value"] == str(trained.root / "images")
+
+
+def test_what_the_bundle_was_given_says_which_weights_are_used(trained, small_bundle):
+    folder = small_bundle.dataset_dir / "test"
+    first, second = (trained.predict(folder, fold=fold) for fold in (0, 1))
+    assert not first.equals(second)
+    weights = trained.root / "models" / "fold_1" / "model.pt"
+    for given in ({"fold": 1}, {"ckpt_path": weights}, {"ckpt_path": weights, "fold": 0}):
+        bundle = Bundle(trained.root, **given)
+        pd.testing.assert_frame_equal(bundle.predict(folder), second)
+        pd.testing.assert_frame_equal(bundle.predict(folder, fold=0), first)
+        saved = weights_of(weights)
+        assert all(torch.equal(value, saved[name]) for name, value in bundle.network().state_dict().items())
+
+
+def test_what_the_bundle_was_given_says_which_fold_is_trained_and_evaluated(trained, small_bundle):
+    places = {"dataset_dir": small_bundle.dataset_dir, "data_list": small_bundle.data_list, "tracking_uri": ""}
+    bundle = Bundle(trained.root, fold=1, **places)
+    assert bundle.evaluate().fold == 1
+    with pytest.raises(UserError, match="has the folds 0 to 1, found 7"):
+        Bundle(trained.root, fold=7, **places).train()
+
+
+@pytest.mark.parametrize("given", [{"overrides": {"loss": None}}, {"fold": None}])
+def test_what_would_not_hold_for_each_call_is_refused(given):
+    with pytest.raises(UserError, match=r"to each call, not to Bundle|give Bundle a number"):
+        Bundle("phantom", **given)
+
+
+def test_a_run_name_of_the_bundle_does_not_say_which_weights_are_meant(trained):
+    with pytest.raises(UserError, match=r"run_name first: Bundle holds it.*; give run_name to the calls"):
+        Bundle(trained.root, run_name="first").predict([])
+
+
+@pytest.mark.parametrize("separator", ["#", "::"])
+def test_plain_values_of_a_cross_validation_are_given_by_id(separator):
+    given = {f"train{separator}trainer{separator}amp": False, "loss": {"weights": [1, 2.5, None, "#"]}}
+    assert CROSS_VALIDATE.check({"overrides": given}) == {"overrides": given}
+
+
+@pytest.mark.parametrize(
+    "value", [{"_target_": "torch.nn.CrossEntropyLoss"}, "$1 + 1", [{"a": "@seed"}], torch.nn.CrossEntropyLoss()]
+)
+def test_what_a_cross_validation_cannot_pass_on_is_advised_into_a_config_file(value):
+    with pytest.raises(UserError, match=r"overrides: loss is .* plain values: .* give config_files="):
+        CROSS_VALIDATE.check({"overrides": {"loss": value}})
 
 
 class Doubled(torch.nn.Module):
@@ -205,6 +258,7 @@ def test_the_process_stays_as_it_was(trained, small_bundle):
         (lambda bundle: bundle.train(run_name="$print(1)"), "begins with $, which MONAI evaluates"),
         (lambda bundle: bundle.train(output_dir="my#1"), "MONAI reads # as ::"),
         (lambda bundle: bundle.predict([]), "images: is empty"),
+        (lambda bundle: bundle.predict([], skip_unreadable=True), "skip_unreadable True: is for a folder of images"),
         (lambda bundle: bundle.predict([np.zeros((4, 5, 6))]), "it has no axis of 1 or 3 channels"),
         (lambda bundle: bundle.predict([np.zeros((3, 5, 3))]), "channels could be its first or its last axis"),
         (lambda bundle: bundle.predict("none"), "there is no such folder"),
