@@ -7,14 +7,13 @@ from pathlib import Path
 
 from medmamba_monai.bundle.build import generate_bundle
 from medmamba_monai.cards import DatasetCard, format_card_schema
+from medmamba_monai.core.defaults import NUM_FOLDS
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_json, write_text
 from medmamba_monai.core.names import format_path
 from medmamba_monai.data.folds.make import find_largest_number_of_folds, make_folds
 from medmamba_monai.data.propose.card import Options, Proposal, propose_card
 from medmamba_monai.data.propose.layout import Labels
-
-_FOLDS = 5
 
 
 def new_bundle(name: str, images: Path, labels: Labels, options: Options, root: Path, overwrite: bool = False) -> Path:
@@ -46,7 +45,7 @@ def new_bundle(name: str, images: Path, labels: Labels, options: Options, root: 
     proposal = propose_card(name, images, labels, options)
     folds = _number_of_folds(proposal, asked_for_groups=labels.names_groups or options.group_tag is not None)
     again = overwrite and card_file.with_name("folds.json").exists()
-    few = "" if folds == _FOLDS else f" --num_folds {folds}"
+    few = "" if folds == NUM_FOLDS else f" --num_folds {folds}"
     more = few + (" --allow_links True" if options.allow_links else "") + (" --overwrite True" if again else "")
     commands = format_next_commands(proposal, bundle, more)
     write_json(card_file, _content(proposal.card))
@@ -84,13 +83,13 @@ def _number_of_folds(proposal: Proposal, asked_for_groups: bool) -> int:
         UserError: not even two can be made; says which class has too few images.
     """
     samples, names = proposal.found.samples, proposal.card.class_names
-    folds = find_largest_number_of_folds(samples, _FOLDS, 0, names)
+    folds = find_largest_number_of_folds(samples, NUM_FOLDS, 0, names)
     if folds is not None:
         return folds
     grouped = any(sample.group is not None for sample in samples) and not asked_for_groups
     hint = "; images are grouped by PatientID: if it does not name patients, pass --group-tag none" if grouped else ""
     try:
-        make_folds(samples, _FOLDS, 0, names)
+        make_folds(samples, NUM_FOLDS, 0, names)
     except UserError as error:
         raise UserError(f"{proposal.card.name}: {error}{hint}") from error
     raise RuntimeError("five folds can be made after all")

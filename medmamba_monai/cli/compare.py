@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from medmamba_monai.cli.bootstrap_options import Resamples, Seed
+from medmamba_monai.core.defaults import RESAMPLES
 
 _RUNS = "Names or ids of parent runs, one for each model; several seeds of one model with commas between."
 
@@ -23,7 +24,7 @@ def compare(
     output_dir: Annotated[
         Path | None, typer.Option(help="Folder for the files; by default output/comparisons/NAMES.")
     ] = None,
-    resamples: Resamples = 2000,
+    resamples: Resamples = RESAMPLES,
     seed: Seed = 0,
 ) -> None:
     """Compare cross-validations on the same folds, with tests."""

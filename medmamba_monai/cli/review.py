@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from medmamba_monai.cli.bootstrap_options import Resamples, Seed
+from medmamba_monai.core.defaults import RESAMPLES
 
 _FOLDER = "Folder of the cross-validation, such as output/first."
 _IMAGES = "Show images of mistakes; by default where the store is a local file. What was sent already stays there."
@@ -15,7 +16,7 @@ _IMAGES = "Show images of mistakes; by default where the store is a local file. 
 
 def review(
     directory: Annotated[Path, typer.Argument(metavar="FOLDER", help=_FOLDER)],
-    resamples: Resamples = 2000,
+    resamples: Resamples = RESAMPLES,
     seed: Seed = 0,
     images: Annotated[bool | None, typer.Option("--images/--no-images", help=_IMAGES)] = None,
 ) -> None:

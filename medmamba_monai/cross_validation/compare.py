@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
+from medmamba_monai.core.defaults import RESAMPLES
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.cross_validation.finished_runs import FinishedRun, open_store, read_finished_run
@@ -18,7 +19,7 @@ from medmamba_monai.evaluation.reports.comparison import (
 )
 from medmamba_monai.evaluation.reports.comparison_tables import name_comparison_values, write_sentences
 from medmamba_monai.evaluation.results.comparison import Comparison, Model, compare
-from medmamba_monai.evaluation.results.cross_validation import RESAMPLES, check_bootstrap
+from medmamba_monai.evaluation.results.cross_validation import check_bootstrap
 from medmamba_monai.tracking.dataset import RunDataset
 from medmamba_monai.tracking.environment import describe_environment
 from medmamba_monai.tracking.run import TrackedRun

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medmamba_monai.cards import DatasetCard
+from medmamba_monai.core.defaults import RESAMPLES
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.data import FoldList
 from medmamba_monai.evaluation import CrossValidationResult, read_predictions
@@ -15,7 +16,6 @@ from medmamba_monai.evaluation.figures.confusion import save_predictions_figure
 from medmamba_monai.evaluation.reports.files import write_summary
 from medmamba_monai.evaluation.reports.note import RunDescription, format_note
 from medmamba_monai.evaluation.reports.summary_tables import format_summary_text
-from medmamba_monai.evaluation.results.cross_validation import RESAMPLES
 from medmamba_monai.evaluation.results.files import name_summary_values
 from medmamba_monai.tracking.environment import read_package_versions
 from medmamba_monai.tracking.run import TrackedRun

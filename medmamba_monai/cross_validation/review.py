@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medmamba_monai.cards import load_card
+from medmamba_monai.core.defaults import RESAMPLES
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_json
 from medmamba_monai.core.run_folder import RunFolder
@@ -16,7 +17,7 @@ from medmamba_monai.cross_validation.record import ResultRecord, read_record
 from medmamba_monai.cross_validation.report import ReportRecord
 from medmamba_monai.data import read_fold_list
 from medmamba_monai.evaluation import CrossValidationResult
-from medmamba_monai.evaluation.results.cross_validation import RESAMPLES, check_bootstrap
+from medmamba_monai.evaluation.results.cross_validation import check_bootstrap
 from medmamba_monai.tracking.mlflow_store import parse_sqlite_path
 from medmamba_monai.tracking.run import TrackedRun, reopen_run
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from medmamba_monai.cards.card import DatasetCard, load_card
+from medmamba_monai.core.defaults import NUM_FOLDS
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_json
 from medmamba_monai.core.names import format_path
@@ -26,7 +27,7 @@ def prepare_dataset(
     card: DatasetCard | str | Path,
     dataset_dir: str | Path,
     data_list: str | Path,
-    num_folds: int = 5,
+    num_folds: int = NUM_FOLDS,
     seed: int = 0,
     source_file: str | None = None,
     download: bool = True,

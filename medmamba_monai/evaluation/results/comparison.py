@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from medmamba_monai.core.defaults import RESAMPLES
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.evaluation.metrics.catalogue import CATALOGUE
 from medmamba_monai.evaluation.metrics.compute import compute_metrics
@@ -141,7 +142,7 @@ class Comparison:
 
 
 def compare(
-    models: Sequence[Model], combination: Combination = "ensemble", resamples: int = 2000, seed: int = 0
+    models: Sequence[Model], combination: Combination = "ensemble", resamples: int = RESAMPLES, seed: int = 0
 ) -> Comparison:
     """Compare models that were cross-validated on the same folds.
 

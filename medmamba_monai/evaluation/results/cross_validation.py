@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from medmamba_monai.core.defaults import RESAMPLES
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.evaluation.metrics.catalogue import METRICS
 from medmamba_monai.evaluation.metrics.compute import compute_class_metrics, compute_metrics
@@ -19,9 +20,6 @@ from medmamba_monai.evaluation.statistics.bootstrap import MetricIntervals, boot
 from medmamba_monai.evaluation.statistics.operating_points import OperatingPoints, find_operating_points
 from medmamba_monai.evaluation.statistics.resampling import Interval
 from medmamba_monai.evaluation.statistics.temperature_scaling import TemperatureScaling, scale_folds
-
-RESAMPLES = 2000
-"""Resamples of a bootstrap where nobody says how many."""
 
 MIN_RESAMPLES = 100
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from medmamba_monai.core.defaults import RESAMPLES
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.evaluation.metrics.catalogue import CATALOGUE
 from medmamba_monai.evaluation.metrics.compute import WeightedMetrics
@@ -72,7 +73,9 @@ class PairedDifferences:
     metrics: dict[str, Difference]
 
 
-def bootstrap_intervals(scores: Scores, resamples: int = 2000, seed: int = 0, level: float = 0.95) -> MetricIntervals:
+def bootstrap_intervals(
+    scores: Scores, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95
+) -> MetricIntervals:
     """Compute BCa intervals of all metrics of a model, overall and of each class.
 
     Args:
@@ -88,7 +91,7 @@ def bootstrap_intervals(scores: Scores, resamples: int = 2000, seed: int = 0, le
 
 
 def bootstrap_mean_intervals(
-    models: Sequence[Scores], resamples: int = 2000, seed: int = 0, level: float = 0.95
+    models: Sequence[Scores], resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95
 ) -> MetricIntervals:
     """Compute BCa intervals of the mean of several models' metrics on the same images, as of the models of five folds.
 
@@ -118,7 +121,7 @@ def bootstrap_mean_intervals(
 
 
 def bootstrap_differences(
-    first: Scores, second: Scores, resamples: int = 2000, seed: int = 0, level: float = 0.95
+    first: Scores, second: Scores, resamples: int = RESAMPLES, seed: int = 0, level: float = 0.95
 ) -> PairedDifferences:
     """Compare two models on the same images, in the same resamples.
 

@@ -1,0 +1,7 @@
+"""Defaults that several rooms share, where the command line can read them without loading what uses them."""
+
+RESAMPLES = 2000
+"""Resamples of a bootstrap where nobody says how many."""
+
+NUM_FOLDS = 5
+"""Folds of a dataset where nobody says how many."""
