@@ -18,7 +18,9 @@ def a_run(folder: Path, uri: str) -> JournalSender:
     journal.start("small")
     journal.log_metrics({"train/loss": 0.5}, step=1)
     journal.set_status("FINISHED")
-    return JournalSender(folder, uri, "phantom")
+    sender = JournalSender(folder, uri, "phantom")
+    sender.save_address()  # as a tracked run does when it starts
+    return sender
 
 
 def test_send_delivers_what_is_pending(tmp_path, small_bundle: SmallBundle, capsys):
