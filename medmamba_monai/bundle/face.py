@@ -24,10 +24,11 @@ from medmamba_monai.bundle.commands import (
     TRAIN,
     Command,
 )
+from medmamba_monai.bundle.describe import describe_overrides
 from medmamba_monai.bundle.find_bundle import find_bundle, list_fold_weights
 from medmamba_monai.bundle.image_items import Image, make_items
 from medmamba_monai.bundle.predict import PredictionCollector
-from medmamba_monai.bundle.workflow import check_name, contain_workflow, describe_overrides, open_workflow, run_workflow
+from medmamba_monai.bundle.workflow import check_name, contain_workflow, open_workflow, run_workflow
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.options import Flag
 from medmamba_monai.core.run_folder import RunFolder

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import json
 import logging
 import re
 import sys
@@ -15,8 +14,6 @@ from typing import Any
 from monai.bundle import ConfigWorkflow
 
 from medmamba_monai.core.errors import UserError, find_user_error
-
-_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 def open_workflow(
@@ -67,16 +64,6 @@ def check_name(name: str, known: Collection[str], problem: str) -> None:
         near = difflib.get_close_matches(name, known, 1)
         advice = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
         raise UserError(f"{problem} {name}; {advice}")
-
-
-def describe_overrides(overrides: Mapping[str, Any]) -> str:
-    """Return overrides as a text that is equal for equal ones, so that a training never goes on with others."""
-    return json.dumps(dict(overrides), default=_describe_object, sort_keys=True)
-
-
-def _describe_object(value: Any) -> str:
-    text = repr(value)
-    return f"{type(value).__module__}.{type(value).__qualname__}" if _ADDRESS.search(text) else text
 
 
 @contextlib.contextmanager
