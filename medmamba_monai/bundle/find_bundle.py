@@ -23,14 +23,16 @@ def find_bundle(bundle: str | Path, folder: str | Path | None = None) -> Path:
     """Return the folder of a bundle; one of a dataset's name is generated where it is not there yet.
 
     Args:
-        bundle: a folder that holds a bundle, or the name of a dataset of `list_datasets`.
+        bundle: a folder that holds a bundle, the name of one in ``bundles`` of the current folder, where new-bundle
+            puts them, or the name of a dataset of `list_datasets`.
         folder: where the bundle of a dataset's name stands; by default ``bundles/<name>`` in the current folder.
 
     Raises:
-        UserError: it is neither; names the nearest dataset.
+        UserError: it is none of these; names the nearest dataset.
     """
-    if folder is None and (Path(bundle) / _MARK).is_file():
-        return Path(bundle).resolve()
+    for place in (Path(bundle), Path("bundles") / bundle):
+        if folder is None and (place / _MARK).is_file():
+            return place.resolve()
     name, known = str(bundle), list_datasets()
     if name not in known:
         near = difflib.get_close_matches(name, known, 1)

@@ -61,8 +61,14 @@ def test_a_training_says_what_it_left_and_goes_on(small_bundle, tmp_path):
     assert 0 <= second.best_metric <= 1
 
 
-def test_evaluation_builds_the_network_of_the_weights(trained):
+def test_evaluation_builds_the_network_of_the_weights(trained, capsys):
     evaluated = trained.evaluate(fold=0)
+    printed = capsys.readouterr().out
+    assert f"test: accuracy (%) {100 * evaluated.metrics['test']['accuracy']:.2f}, " in printed
+    assert (
+        f"AUC {evaluated.metrics['test']['auc']:.4f}\npredictions, metrics and figures: {evaluated.directory}"
+        in printed
+    )
     saved = json.loads((evaluated.directory / "metrics.json").read_text())
     assert evaluated.metrics == saved
     assert len(evaluated.predictions) == 40
@@ -295,6 +301,12 @@ def test_the_bundle_of_a_name_is_generated_where_it_is_not_there_and_used_where_
     (root / "configs" / "train.json").write_text("{}")
     assert Bundle("phantom").root == Bundle("bundles/phantom").root == Bundle(root).root == root
     assert (root / "configs" / "train.json").read_text() == "{}"
+
+
+def test_a_bundle_that_new_bundle_made_is_found_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "bundles" / "phantom", tmp_path / "bundles" / "my_scans")
+    assert Bundle("my_scans").root == tmp_path / "bundles" / "my_scans"
 
 
 @pytest.mark.parametrize("command", COMMANDS)

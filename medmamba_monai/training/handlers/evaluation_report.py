@@ -12,6 +12,7 @@ from ignite.engine import Engine, Events
 from medmamba_monai.core.files import write_json
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.evaluation import (
+    CATALOGUE,
     METRICS,
     Predictions,
     Task,
@@ -22,6 +23,7 @@ from medmamba_monai.evaluation import (
 from medmamba_monai.evaluation.figures.confusion import save_predictions_figure
 from medmamba_monai.evaluation.figures.result import save_curves
 from medmamba_monai.evaluation.results.classes import describe_classes, make_metric_keys
+from medmamba_monai.evaluation.results.formatting import format_value
 from medmamba_monai.tracking.run import TrackedRun
 from medmamba_monai.training.handlers.epoch_score import probabilities_and_labels
 
@@ -111,6 +113,8 @@ class EvaluationReport:
         write_json(metrics_path, metrics)
         if self.run is not None:
             self._log(self.run, metrics, (path, metrics_path))
+        if self.run is None or self.run.parent is None:
+            self._print(metrics)
 
     def _log(self, run: TrackedRun, metrics: Mapping[str, Mapping[str, Any]], files: Sequence[Path]) -> None:
         ends_here = not run.journal.started
@@ -127,6 +131,13 @@ class EvaluationReport:
         if ends_here:
             run.finish("FINISHED")
         run.send()
+
+    def _print(self, metrics: Mapping[str, Mapping[str, Any]]) -> None:
+        """Print the result of an evaluation of its own; a cross-validation has tables of all folds at its end."""
+        for part, values in metrics.items():
+            numbers = (f"{CATALOGUE[name].title} {format_value(name, values[name])}" for name in METRICS)
+            print(f"{part}: {', '.join(numbers)}")
+        print(f"predictions, metrics and figures: {self.output_dir}", flush=True)
 
     def _numbers(self, prefix: str, values: Mapping[str, Any]) -> dict[str, float]:
         """What MLflow gets: the six metrics, and of a multi-label task the AUC of each label in a group of its own."""
