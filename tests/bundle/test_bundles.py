@@ -164,12 +164,12 @@ def test_every_config_builds_the_same_network():
 
 
 def test_defaults_are_medmamba_tiny_and_the_papers_recipe():
-    train = config(ROOT / "bundles" / "pneumoniamnist", "train")
-    inference = ConfigParser(config(ROOT / "bundles" / "pneumoniamnist", "inference"))
-    inference.update({"num_classes": 2, "in_channels": 3})
+    bundle = ROOT / "bundles" / "pneumoniamnist"
+    train, metadata = config(bundle, "train"), config(bundle, "metadata")
+    inference = ConfigParser(config(bundle, "inference"))
+    inference.update({"_meta_": metadata, "bundle_root": str(bundle)})
     architecture = read_architecture(inference.get_parsed_content("network_def").state_dict())
     assert (architecture["depths"], architecture["channels"]) == ((2, 2, 4, 2), (96, 192, 384, 768))
-    metadata = config(ROOT / "bundles" / "pneumoniamnist", "metadata")
     assert metadata["network_data_format"]["inputs"]["image"]["spatial_shape"] == [224, 224]
     assert (train["batch_size"], train["epochs"]) == (64, 100)
     assert (train["learning_rate"], train["weight_decay"]) == (0.001, 0.0001)
