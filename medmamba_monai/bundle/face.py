@@ -346,17 +346,16 @@ class Bundle:
         self, fold: int | Held | None, run_name: str | None, options: Mapping[str, Any]
     ) -> ConfigWorkflow:
         """Open an inference with the weights of a fold, or of all folds, or with those that the bundle was given."""
-        if isinstance(fold, Held):
-            if run_name is None and self.options.get("ckpt_path"):
-                return self._open(INFER, options)
-            fold = self.options.get("fold", 0)
+        if isinstance(fold, Held) and run_name is None and self.options.get("ckpt_path"):
+            return self._open(INFER, options)
+        number: int | None = self.options.get("fold", 0) if isinstance(fold, Held) else fold
         if run_name is None and "run_name" in self.options:
             raise UserError(
                 f"run_name {self.options['run_name']}: Bundle holds it, but a training leaves weights in models and "
                 "a cross-validation in output/<run_name>; give run_name to the calls, not to Bundle"
             )
         folder = RunFolder(self.root / "models" if run_name is None else self.root / "output" / run_name)
-        paths = list_fold_weights(folder) if fold is None else [folder.fold(fold).weights]
+        paths = list_fold_weights(folder) if number is None else [folder.fold(number).weights]
         weights = [str(path) for path in paths]
         if len(weights) == 1:
             return self._open(INFER, {"ckpt_path": weights[0], **options})
