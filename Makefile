@@ -4,11 +4,12 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt
 
-.PHONY: help demo test lint docs examples bundles benchmarks recipes clean-demo
+.PHONY: help demo test fuzz lint docs examples bundles benchmarks recipes clean-demo
 
 help:
 	@echo "make demo        set up, then five-fold MedMamba on chest X-rays, tracked in MLflow (5 minutes on two cores)"
 	@echo "make test        set up, then all tests"
+	@echo "make fuzz        the tests that make up their inputs, with a thousand inputs each (EXAMPLES=10000 for more)"
 	@echo "make lint        ruff and mypy"
 	@echo "make docs        the documents as a site, docs/_build/html/index.html (Python 3.11 or later)"
 	@echo "make examples    run the notebooks again and keep what they print"
@@ -32,6 +33,10 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest
+
+EXAMPLES ?= 1000
+fuzz: $(VENV)/.installed-dev
+	FUZZ_EXAMPLES=$(EXAMPLES) $(VENV)/bin/python -m pytest -m hypothesis --hypothesis-profile fuzz --timeout 7200
 
 lint: $(VENV)/.installed-dev
 	$(VENV)/bin/ruff check

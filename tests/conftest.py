@@ -14,11 +14,17 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from hypothesis import HealthCheck, settings
 
 from tests.helpers.small_bundle import ROOT, SmallBundle, run_command
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # each worker has one core; more threads would wait for one another
+
+_ANY_SPEED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}  # workers share the cores
+settings.register_profile("suite", max_examples=25, derandomize=True, database=None, **_ANY_SPEED)
+settings.register_profile("fuzz", max_examples=int(os.environ.get("FUZZ_EXAMPLES", "1000")), **_ANY_SPEED)
+settings.load_profile("suite")  # --hypothesis-profile fuzz chooses the other: make fuzz
 
 SHARED_VARIABLE = "MEDMAMBA_SHARED_DIR"
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from medmamba_monai.core.errors import UserError
@@ -52,3 +54,10 @@ def test_name_that_is_not_utf_8_is_read_and_named(tmp_path: Path) -> None:
     Path(os.fsdecode(path)).write_bytes(b"\x89PNG")
     with pytest.raises(UserError, match=r"/\\xff\.png: is damaged"):
         ReadImage(channels=1)(os.fsdecode(path))
+
+
+@given(st.text(st.characters()))
+def test_whatever_a_file_is_called_becomes_one_printable_line(name: str) -> None:
+    shown = format_path(name)
+    assert shown.isprintable()
+    assert shown.encode("utf-8").decode("utf-8") == shown
