@@ -19,7 +19,7 @@ import numpy as np
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_text
-from medmamba_monai.evaluation.csv_text import format_csv
+from medmamba_monai.evaluation.csv_text import format_csv, parse_csv
 from medmamba_monai.evaluation.scores import IntArray, Scores, Task, check_class_names
 
 PARTS = ("validation", "test")
@@ -253,7 +253,7 @@ def align(member: Predictions, first: Predictions, number: int = 1) -> Predictio
 def _read_rows(file: Path) -> list[list[str]]:
     try:
         with file.open(encoding="utf-8", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
+            reader = parse_csv(stream)
             header = next(reader, [])
             first = [*_FIRST_COLUMNS, _GROUP] if _GROUP in header else _FIRST_COLUMNS
             if header != first + _probability_columns(max(len(header) - len(first), 1)):

@@ -86,6 +86,14 @@ def test_a_multi_label_cell_holds_one_digit_a_class(tmp_path: Path) -> None:
     assert (tmp_path / "p.csv").read_text().splitlines()[1] == "x,test,1 0,0 1,0.25,0.75"
 
 
+def test_ids_that_a_spreadsheet_would_run_are_read_back(tmp_path: Path) -> None:
+    ids = ["=1+1", "-2+3", "'=4", "a;@b"]
+    drawn = draw(4).change_checked(ids=tuple(ids))
+    write_predictions(tmp_path / "p.csv", drawn)
+    assert (tmp_path / "p.csv").read_text().splitlines()[1].startswith("'=1+1,test")
+    assert list(read_predictions(tmp_path / "p.csv", "multi-class").ids) == ids
+
+
 def test_figures_can_be_recomputed_with_scikit_learn_alone(tmp_path: Path) -> None:
     drawn = draw(200)
     write_predictions(tmp_path / "p.csv", drawn)

@@ -13,6 +13,7 @@ from mlflow.utils.validation import _validate_metric_name
 from sklearn.metrics import confusion_matrix, precision_score, recall_score, roc_auc_score
 
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.evaluation.csv_text import parse_csv
 from medmamba_monai.evaluation.metrics.catalogue import CLASS_METRICS
 from medmamba_monai.evaluation.predictions import Predictions, ensemble
 from medmamba_monai.evaluation.reports.class_tables import format_classes_csv, format_classes_markdown
@@ -79,6 +80,14 @@ def test_csv_keeps_every_digit() -> None:
     for metric in CLASS_METRICS:
         assert [float(row[f"{metric}_mean"]) for row in rows] == found.mean(metric).tolist()
         assert [float(row[f"{metric}_ensemble"]) for row in rows] == found.combined[metric]
+
+
+def test_no_spreadsheet_runs_a_name_of_a_class() -> None:
+    names = ["=cmd|' /C calc'!A0", "+1+1", "-healthy"]
+    members = [draw(1, LABELS, names)]
+    lines = format_classes_csv(classes.summarize_classes(members, ensemble(members))).splitlines(keepends=True)
+    assert [line.split(",")[0] for line in lines[1:]] == [f"'{name}" for name in names]
+    assert [row[0] for row in parse_csv(lines)][1:] == names
 
 
 def test_markdown_shows_the_spread_and_survives_a_bar_in_a_name() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from medmamba_monai.evaluation.csv_text import parse_csv
 from medmamba_monai.training import InferenceWriter
 from tests.helpers.small_evaluation import CLASSES, SEVERAL, evaluate, samples, several_labels
 
@@ -48,3 +49,12 @@ def test_a_file_name_that_is_no_text_does_no_harm(tmp_path, workers):
     data = [{**item, "file": odd} for item in samples(2, labeled=False)]
     evaluate(data, InferenceWriter(tmp_path / "predictions.csv", CLASSES), workers=workers)
     assert [row["file"] for row in rows_of(tmp_path / "files.csv")] == ["M\\udcfcller\n.png"] * 2
+
+
+def test_no_spreadsheet_runs_a_name_of_a_class_or_a_file(tmp_path):
+    names = ["=1+1", "@dog"]
+    evaluate(samples(2, labeled=False), InferenceWriter(tmp_path / "predictions.csv", names))
+    with (tmp_path / "predictions.csv").open(encoding="utf-8", newline="") as stream:
+        lines = list(stream)
+    assert {line.split(",")[1] for line in lines[1:]} <= {"'=1+1", "'@dog"}
+    assert {row[1] for row in parse_csv(lines[1:])} <= set(names)
