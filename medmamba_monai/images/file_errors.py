@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import stat
 import struct
 import zlib
 from collections.abc import Iterator
@@ -26,6 +27,34 @@ BAD_CONTENT: tuple[type[Exception], ...] = (
     zlib.error,
 )
 """What decoders raise for content that is damaged, beside errors of their own."""
+
+
+_SPECIAL = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def check_regular_file(path: Path) -> None:
+    """Refuse what is no file, before it is opened: a pipe or a device could keep a reader waiting for ever.
+
+    Raises:
+        UserError: it is a folder, a pipe, a socket or a device, is missing, or cannot be looked at.
+    """
+    name = format_path(path)
+    try:
+        kind = stat.S_IFMT(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(f"{name}: does not exist") from error
+    except PermissionError as error:
+        raise UserError(f"{name}: may not be read; change its permissions") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{name}: cannot be read ({error})") from error
+    if kind in _SPECIAL:
+        raise UserError(f"{name}: is {_SPECIAL[kind]}, not a file to read")
 
 
 @contextlib.contextmanager

@@ -10,7 +10,8 @@ import numpy as np
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import FrameReference, format_path
-from medmamba_monai.images.dicom.read import DICOM_SUFFIXES, count_dicom_frames, is_dicom, looks_like_dicom, read_dicom
+from medmamba_monai.images.dicom.read import count_dicom_frames, read_dicom
+from medmamba_monai.images.dicom.recognize import DICOM_SUFFIXES, is_dicom, looks_like_dicom
 from medmamba_monai.images.dicom.series import read_multiframe, read_series
 from medmamba_monai.images.nifti import NIFTI_SUFFIXES, count_nifti_frames, is_nifti, read_nifti
 from medmamba_monai.images.npz import NpzReference, read_npz_array

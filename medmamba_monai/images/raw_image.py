@@ -13,6 +13,8 @@ from medmamba_monai.core.errors import UserError
 
 MAX_PIXELS = 2**26
 MAX_BYTES = 2**31
+MAX_FRAMES = 2**16
+"""Most frames of one file; counting or listing more takes minutes, and no set of images has them."""
 _EIGHT_BITS = (0.0, 255.0)
 _SLACK = 2**24  # bytes of what a file holds beside its header and pixels
 
@@ -180,12 +182,24 @@ def describe_raw_image(raw: RawImage) -> ImageFacts:
     )
 
 
+def check_frame_count(name: str, frames: int) -> int:
+    """Return a number of frames, unless it is too large.
+
+    Raises:
+        UserError: it is.
+    """
+    if frames > MAX_FRAMES:
+        raise UserError(f"{name}: has {frames} frames, more than the {MAX_FRAMES} that are read; split it")
+    return frames
+
+
 def choose_frame(name: str, frames: int, frame: Frame) -> int:
     """Choose the index of the frame to read.
 
     Raises:
-        UserError: there are several and none is named, or there is no such frame.
+        UserError: there are several and none is named, or there is no such frame, or there are too many.
     """
+    check_frame_count(name, frames)
     if frame == "first":
         return 0
     if isinstance(frame, int):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pydicom
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
@@ -72,3 +74,29 @@ def table(first: int, entries: list[int], bits: int) -> pydicom.Dataset:
     made["LUTData"].VR = "US"
     made["LUTDescriptor"].VR = "SS" if first < 0 else "US"
     return made
+
+
+def encode_elements(elements: dict[str, tuple[str, bytes]], implicit: bool = False) -> bytes:
+    """Attributes by their keywords, in the order of their tags, with these VRs and bytes whether or not they fit."""
+    content = b""
+    for tag, (vr, value) in sorted((tag_for_keyword(keyword), found) for keyword, found in elements.items()):
+        content += struct.pack("<HH", tag >> 16, tag & 0xFFFF)
+        if implicit:
+            length = struct.pack("<I", len(value))
+        elif vr in ("OB", "OW", "SQ", "UN"):
+            length = vr.encode() + struct.pack("<HI", 0, len(value))
+        else:
+            length = vr.encode() + struct.pack("<H", len(value))
+        content += length + value
+    return content
+
+
+def encode_file(elements: dict[str, tuple[str, bytes]], syntax: str, implicit: bool = False) -> bytes:
+    """A file of these attributes, which may be written otherwise than its transfer syntax says."""
+    told = syntax.encode() + b"\0" * (len(syntax) % 2)
+    return (
+        bytes(128)
+        + b"DICM"
+        + encode_elements({"TransferSyntaxUID": ("UI", told)})
+        + encode_elements(elements, implicit)
+    )

@@ -9,7 +9,7 @@ from PIL import Image
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.images import ReadImage
-from medmamba_monai.images.dicom.read import looks_like_dicom
+from medmamba_monai.images.dicom.recognize import looks_like_dicom
 from medmamba_monai.images.kinds import READABLE_SUFFIXES, count_frames, is_image_file
 from medmamba_monai.images.read import describe_image
 from tests.helpers.dicom_files import write

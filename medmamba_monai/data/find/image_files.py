@@ -9,7 +9,7 @@ from pathlib import Path
 from medmamba_monai.core.documents import is_hidden
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import FrameReference, format_path
-from medmamba_monai.images.dicom.read import looks_like_dicom
+from medmamba_monai.images.dicom.recognize import looks_like_dicom
 from medmamba_monai.images.kinds import count_frames, is_image_file
 
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.image_files import ImageFile, Listing
-from medmamba_monai.images.dicom.read import looks_like_dicom
+from medmamba_monai.images.dicom.recognize import looks_like_dicom
 from medmamba_monai.images.dicom.tags import read_tag
 from medmamba_monai.images.raw_image import FileFormat, ImageFacts
 from medmamba_monai.images.read import describe_image

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 _J2K_START = b"\xff\x4f\xff\x51"
 _JP2_BOX_BYTES = 4096
 _FRAME_MARKERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
-_ADOBE = 0xEE
+_ADOBE, _ADOBE_BYTES = 0xEE, 14  # decoders take a shorter one for a comment
 _END = b"\xff\xd9"
 
 
@@ -54,7 +54,8 @@ def _read_jpeg(content: bytes) -> Codestream | None:
         length, _, rows, columns, samples = struct.unpack_from(">HBHHB", content, place + 2)
         if marker in _FRAME_MARKERS:
             return Codestream(columns, rows, samples) if content.find(_END, place) > 0 else None
-        if marker == _ADOBE and content[place + 4 : place + 9] == b"Adobe" and content[place + 15] > 2:
+        marked = marker == _ADOBE and length >= _ADOBE_BYTES and content[place + 4 : place + 9] == b"Adobe"
+        if marked and content[place + 15] > 2:
             return None
         place += 2 + length
     return None

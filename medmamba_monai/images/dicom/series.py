@@ -10,33 +10,31 @@ from pathlib import Path
 
 import numpy as np
 from nibabel.orientations import apply_orientation, io_orientation
-from pydicom.dataset import FileDataset
+from pydicom.dataset import Dataset, FileDataset
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
+from medmamba_monai.images.dicom.decode import check_pixels
 from medmamba_monai.images.dicom.header import (
+    BrokenAttributeError,
     PixelKind,
+    blame_attribute,
     count_header_frames,
     get_functional_group,
     read_code,
+    read_integer,
     read_pixel_kind,
 )
-from medmamba_monai.images.dicom.read import (
-    DICOM_SUFFIXES,
-    check_image,
-    decode_frame,
-    is_dicom,
-    open_dicom,
-)
+from medmamba_monai.images.dicom.open import open_dicom
+from medmamba_monai.images.dicom.recognize import DICOM_SUFFIXES, HEAD_BYTES, is_dicom
 from medmamba_monai.images.dicom.values import interpret_frame
-from medmamba_monai.images.dicom.window import DifferingDisplays, find_common_display
+from medmamba_monai.images.dicom.window import UnusableDisplay, find_common_display
 from medmamba_monai.images.file_errors import explain_file_errors
-from medmamba_monai.images.raw_image import Limits, RawImage
+from medmamba_monai.images.raw_image import Limits, RawImage, check_frame_count
 
 _MAX_COSINE_DIFFERENCE = 1e-3
 _MAX_SPACING_DIFFERENCE = 0.01
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
-_HEAD = 352
 
 
 @dataclass(frozen=True)
@@ -84,18 +82,16 @@ def read_series(folder: Path, limits: Limits) -> RawImage:
     files = _find_series(folder, limits)
     slices, raws = [], []
     for path in files:
-        with open_dicom(path, limits) as (stream, header):
-            if count_header_frames(header) > 1 and len(files) == 1:
+        name = format_path(path)
+        with open_dicom(path, limits) as file:
+            several = count_header_frames(file.header) > 1
+            if several and len(files) == 1:
                 return read_multiframe(path, limits)
-            if count_header_frames(header) > 1:
-                raise UserError(
-                    f"{format_path(path)}: is a volume of its own, beside {len(files) - 1} files of its series"
-                )
-            check_image(stream, header, format_path(path), len(files), limits)
-            slices.append(_read_slice(header, 0, format_path(path)))
-            raws.append(
-                interpret_frame(decode_frame(stream, header, 0, format_path(path)), header, 0, format_path(path))
-            )
+            if several:
+                raise UserError(f"{name}: is a volume of its own, beside {len(files) - 1} files of its series")
+            pixels = check_pixels(file, len(files), limits)
+            slices.append(_read_slice(file.header, 0, name))
+            raws.append(interpret_frame(pixels.decode(0), file.header, 0, name))
     return _make_volume(slices, raws)
 
 
@@ -113,15 +109,14 @@ def read_multiframe(path: Path, limits: Limits) -> RawImage:
         UserError: it has one frame, or its frames have no positions or are not one regular stack.
     """
     name = format_path(path)
-    with open_dicom(path, limits) as (stream, header):
-        frames = count_header_frames(header)
-        check_image(stream, header, name, frames, limits)
+    with open_dicom(path, limits) as file:
+        header = file.header
+        frames = check_frame_count(name, count_header_frames(header))
+        pixels = check_pixels(file, frames, limits)
         if frames == 1:
             raise UserError(f"{name}: is one slice; name the folder that holds all slices of its series")
         slices = [_read_slice(header, index, f"{name}#frame[{index}]") for index in range(frames)]
-        raws = [
-            interpret_frame(decode_frame(stream, header, index, name), header, index, name) for index in range(frames)
-        ]
+        raws = [interpret_frame(pixels.decode(index), header, index, name) for index in range(frames)]
     return _make_volume(slices, raws)
 
 
@@ -130,13 +125,11 @@ def _find_series(folder: Path, limits: Limits) -> list[Path]:
     kinds: dict[str, str] = {}
     for path in sorted(folder.iterdir()):
         if path.is_file() and not path.name.startswith(".") and _looks_like_dicom(path):
-            with open_dicom(path, limits) as (_, header):
-                if "Rows" in header:
-                    uid = str(header.get("SeriesInstanceUID") or "")
+            with open_dicom(path, limits) as file:
+                if "Rows" in file.header:
+                    uid = str(file.header.get("SeriesInstanceUID") or "")
                     series[uid].append(path)
-                    kinds.setdefault(
-                        uid, f"{read_code(header, 'Modality')}, {header.get('Rows')} x {header.get('Columns')}"
-                    )
+                    kinds.setdefault(uid, _describe_series(file.header))
     if not series:
         raise UserError(f"{format_path(folder)}: is a folder without DICOM images")
     if len(series) > 1:
@@ -147,28 +140,44 @@ def _find_series(folder: Path, limits: Limits) -> list[Path]:
     return next(iter(series.values()))
 
 
+def _describe_series(header: FileDataset) -> str:
+    size = f"{read_integer(header, 'Rows', 0)} x {read_integer(header, 'Columns', 0)}"
+    return f"{read_code(header, 'Modality')}, {size}"
+
+
 def _looks_like_dicom(path: Path) -> bool:
     if path.name.lower() == "dicomdir":
         return False
     with explain_file_errors(path, "a DICOM file"), path.open("rb") as stream:
-        return is_dicom(stream.read(_HEAD)) or path.name.lower().endswith(DICOM_SUFFIXES)
+        return is_dicom(stream.read(HEAD_BYTES)) or path.name.lower().endswith(DICOM_SUFFIXES)
 
 
 def _read_slice(header: FileDataset, index: int, name: str) -> Slice:
     plane = get_functional_group(header, index, "PlanePositionSequence") or header
     turned = get_functional_group(header, index, "PlaneOrientationSequence") or header
-    position, cosines = plane.get("ImagePositionPatient"), turned.get("ImageOrientationPatient")
-    if position is None or cosines is None or len(position) != 3 or len(cosines) != 6:
+    place = _read_numbers(plane, "ImagePositionPatient", 3)
+    directions = _read_numbers(turned, "ImageOrientationPatient", 6)
+    if place is None or directions is None:
         raise UserError(
             f"{name}: has no ImagePositionPatient or ImageOrientationPatient, without which the order and direction of "
             "slices are unknown; read its frames in 2 dimensions"
         )
     if plane is header and count_header_frames(header) > 1:
         raise UserError(f"{name}: tells no position of its single frames; read them in 2 dimensions")
-    directions = np.array(cosines, np.float64)
-    place = np.array(position, np.float64)
-    size = (header.Rows, header.Columns)
+    size = (read_integer(header, "Rows"), read_integer(header, "Columns"))
     return Slice(name, size, directions[:3], directions[3:], place, read_pixel_kind(header))
+
+
+def _read_numbers(item: Dataset, keyword: str, count: int) -> np.ndarray | None:
+    """Return so many numbers; None where there are none, or another number of them."""
+    with blame_attribute(keyword):
+        values = item.get(keyword)
+        if values is None or isinstance(values, (str, bytes)) or len(values) != count:
+            return None
+        numbers = np.array(values, np.float64)
+    if not np.isfinite(numbers).all():
+        raise BrokenAttributeError(keyword, "is not finite")
+    return numbers
 
 
 def _make_volume(slices: Sequence[Slice], raws: Sequence[RawImage]) -> RawImage:
@@ -229,7 +238,7 @@ def _stack(raws: Sequence[RawImage], orientation: np.ndarray, slices: Sequence[S
         values=_turn_to_ras([raw.values for raw in raws], orientation),
         hidden=hidden,
         nominal=(min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else None,
-        window=None if isinstance(display, DifferingDisplays) else first.window,
+        window=None if isinstance(display, UnusableDisplay) else first.window,
         display=display,
         frames=1,
     )

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
-from medmamba_monai.images.dicom.read import looks_like_dicom, open_dicom
+from medmamba_monai.images.dicom.header import blame_attribute
+from medmamba_monai.images.dicom.open import open_dicom
+from medmamba_monai.images.dicom.recognize import looks_like_dicom
 from medmamba_monai.images.raw_image import Limits
 
 
@@ -22,8 +24,8 @@ def read_tag(path: Path, tag: str) -> str:
     """
     if path.is_file() and not looks_like_dicom(path):
         raise UserError(f"{format_path(path)}: is no DICOM file, so it has no {tag}; move it away")
-    with open_dicom(path, Limits(), [tag]) as (_, header):
-        return str(header.get(tag) or "").strip()
+    with open_dicom(path, Limits(), [tag]) as file, blame_attribute(tag):
+        return str(file.header.get(tag) or "").strip()
 
 
 def read_group(path: Path, tag: str) -> str:

@@ -11,10 +11,16 @@ from pydicom.uid import JPEG2000TransferSyntaxes
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.images.dicom.header import (
+    BrokenAttributeError,
+    blame_attribute,
     count_header_frames,
     get_functional_group,
+    is_signed,
     read_byte_order,
     read_code,
+    read_decimal,
+    read_integer,
+    read_items,
     read_pixel_kind,
 )
 from medmamba_monai.images.dicom.lookup_tables import look_up, read_lookup_table
@@ -67,11 +73,12 @@ def interpret_frame(stored: np.ndarray, header: Dataset, index: int, name: str) 
 def _rescale(
     stored: np.ndarray, header: Dataset, index: int, name: str
 ) -> tuple[np.ndarray, tuple[float, float] | None]:
-    if tables := header.get("ModalityLUTSequence"):
-        table, first, bits = read_lookup_table(tables[0], header.PixelRepresentation == 1, read_byte_order(header))
+    if tables := read_items(header, "ModalityLUTSequence"):
+        with blame_attribute("ModalityLUTSequence"):
+            table, first, bits = read_lookup_table(tables[0], is_signed(header), read_byte_order(header))
         return look_up(stored, table, first), (0.0, 2.0**bits - 1)
     item = get_functional_group(header, index, "PixelValueTransformationSequence") or header
-    slope, intercept = _read_number(item, "RescaleSlope", 1.0), _read_number(item, "RescaleIntercept", 0.0)
+    slope, intercept = read_decimal(item, "RescaleSlope", 1.0), read_decimal(item, "RescaleIntercept", 0.0)
     if slope == 0 or not math.isfinite(slope * intercept):
         raise UserError(f"{name}: its RescaleSlope {slope:g} and RescaleIntercept {intercept:g} have no meaning")
     if stored.dtype.kind == "f":
@@ -85,24 +92,23 @@ def _rescale(
     return stored.astype(np.float64) * slope + intercept, (low, high)
 
 
-def _read_number(item: Dataset, keyword: str, default: float) -> float:
-    value = item.get(keyword)
-    return default if value is None or value == "" else float(value)
-
-
 def _get_stored_range(header: Dataset) -> tuple[float, float]:
-    bits = header.BitsStored
-    return (-(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1) if header.PixelRepresentation == 1 else (0.0, 2.0**bits - 1)
+    bits = read_integer(header, "BitsStored")
+    return (-(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1) if is_signed(header) else (0.0, 2.0**bits - 1)
 
 
 def _find_padding(stored: np.ndarray, header: Dataset) -> np.ndarray | None:
-    value = header.get("PixelPaddingValue")
-    if not isinstance(value, int) or stored.dtype.kind == "f":
+    if stored.dtype.kind == "f" or _is_empty(header, "PixelPaddingValue"):
         return None
-    limit = header.get("PixelPaddingRangeLimit")
-    low, high = sorted((value, limit if isinstance(limit, int) else value))
+    value = read_integer(header, "PixelPaddingValue")
+    low, high = sorted((value, read_integer(header, "PixelPaddingRangeLimit", value)))
     hidden = (stored >= low) & (stored <= high)
     return hidden if hidden.any() else None
+
+
+def _is_empty(header: Dataset, keyword: str) -> bool:
+    with blame_attribute(keyword):
+        return header.get(keyword) in (None, "")
 
 
 def _read_colors(stored: np.ndarray, header: Dataset, photometric: str, name: str) -> tuple[np.ndarray, int]:
@@ -110,17 +116,23 @@ def _read_colors(stored: np.ndarray, header: Dataset, photometric: str, name: st
     if photometric == "PALETTE COLOR":
         return _apply_palette(stored, header, name)
     syntax = header.file_meta.TransferSyntaxUID
-    known = photometric == "RGB" or (photometric in _YBR and header.BitsStored == 8)
+    bits = read_integer(header, "BitsStored")
+    known = photometric == "RGB" or (photometric in _YBR and bits == 8)
     known = known or (photometric in _YBR_OF_JPEG_2000 and syntax in JPEG2000TransferSyntaxes)
     if not known or stored.shape[-1] != 3 or stored.dtype.kind != "u":
         raise UserError(f"{name}: has colors of a kind that is not supported ({read_pixel_kind(header)}); convert it")
-    return stored, header.BitsStored
+    return stored, bits
 
 
 def _apply_palette(stored: np.ndarray, header: Dataset, name: str) -> tuple[np.ndarray, int]:
     if read_byte_order(header) == ">":
         raise UserError(f"{name}: is a big-endian DICOM file with a palette, which is not supported; convert it")
-    entries, first, bits = (int(part) for part in header.RedPaletteColorLookupTableDescriptor)
-    first = first - 2**16 if header.PixelRepresentation == 1 and first >= 2**15 else first
-    table = apply_color_lut(np.arange(first, first + (entries or 2**16)), header)[:, :3]
+    with blame_attribute("RedPaletteColorLookupTableDescriptor"):
+        descriptor = header.get("RedPaletteColorLookupTableDescriptor")
+        if descriptor is None:
+            raise BrokenAttributeError("RedPaletteColorLookupTableDescriptor", "is missing")
+        entries, first, bits = (int(part) for part in descriptor)
+    first = first - 2**16 if is_signed(header) and first >= 2**15 else first
+    with blame_attribute("RedPaletteColorLookupTableData"):
+        table = apply_color_lut(np.arange(first, first + (entries or 2**16)), header)[:, :3]
     return look_up(stored, table, first), bits

@@ -12,7 +12,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.images.dicom.header import read_code
+from medmamba_monai.images.dicom.header import BrokenAttributeError, blame_attribute, read_code, read_items
 from medmamba_monai.images.dicom.lookup_tables import look_up, read_lookup_table
 from medmamba_monai.images.raw_image import Display
 
@@ -107,14 +107,16 @@ class TableDisplay:
 
 
 @dataclass(frozen=True)
-class DifferingDisplays:
-    """What slices ask for that do not agree.
+class UnusableDisplay:
+    """What a file asks for that cannot be done, or what slices ask for that do not agree.
 
     Attributes:
-        reason: which two, for the error.
+        reason: which and why, for the error.
+        words: what facts say of it.
     """
 
-    reason: str
+    reason: str = field(compare=False)
+    words: str
 
     @property
     def usable(self) -> bool:
@@ -130,12 +132,12 @@ class DifferingDisplays:
         raise UserError(f"{self.reason}; declare window or intensity_range")
 
     def __str__(self) -> str:
-        return "windows differ"
+        return self.words
 
 
 def read_display(
     voi: Dataset, nominal: tuple[float, float] | None, order: str, name: str
-) -> TableDisplay | WindowDisplay | None:
+) -> TableDisplay | WindowDisplay | UnusableDisplay | None:
     """Read how a file asks to be shown.
 
     Args:
@@ -145,12 +147,25 @@ def read_display(
         name: the file, for errors.
 
     Returns:
-        Its first table or else its first window; None where it has neither.
+        Its first table or else its first window, or what says why that cannot be used; None where it has neither.
     """
-    if tables := voi.get("VOILUTSequence"):
+    try:
+        return _read_table(voi, nominal, order) or _read_window(voi, name)
+    except BrokenAttributeError as error:  # another display may be declared
+        return UnusableDisplay(f"{name}: {error}", "not known")
+
+
+def _read_table(voi: Dataset, nominal: tuple[float, float] | None, order: str) -> TableDisplay | None:
+    tables = read_items(voi, "VOILUTSequence")
+    if not tables:
+        return None
+    with blame_attribute("VOILUTSequence"):
         table, first, bits = read_lookup_table(tables[0], nominal is not None and nominal[0] < 0, order)
         return TableDisplay((table * (255 / (2.0**bits - 1))).tobytes(), first)
-    center, width = _read_first(voi.get("WindowCenter")), _read_first(voi.get("WindowWidth"))
+
+
+def _read_window(voi: Dataset, name: str) -> WindowDisplay | None:
+    center, width = _read_first(voi, "WindowCenter"), _read_first(voi, "WindowWidth")
     if center is None or width is None:
         return None
     return WindowDisplay(center, width, read_code(voi, "VOILUTFunction", "LINEAR").upper(), name)
@@ -166,17 +181,20 @@ def find_common_display(displays: Sequence[Display | None], names: Sequence[str]
     first = displays[0]
     for display, name in zip(displays, names, strict=True):
         if display != first:
-            return DifferingDisplays(
+            return UnusableDisplay(
                 f"{name}: asks for {display or 'no window'}, but {names[0]} of the same volume for "
-                f"{first or 'no window'}"
+                f"{first or 'no window'}",
+                "windows differ",
             )
     return first
 
 
-def _read_first(value: Any) -> float | None:
+def _read_first(voi: Dataset, keyword: str) -> float | None:
     """Return the first of one or several numbers; None where there is none."""
-    if value is None or isinstance(value, str):
-        return None
-    if isinstance(value, (int, float)):
-        return float(value)
-    return float(value[0]) if len(value) and value[0] not in (None, "") else None
+    with blame_attribute(keyword):
+        value: Any = voi.get(keyword)
+        if value is None or (isinstance(value, str) and not value.strip()):
+            return None
+        if not isinstance(value, (int, float)) and not hasattr(value, "as_tuple"):
+            value = value[0] if len(value) else None
+        return None if value in (None, "") else float(value)

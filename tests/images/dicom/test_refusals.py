@@ -36,7 +36,11 @@ REFUSED: dict[str, tuple[np.ndarray | None, dict[str, object], str]] = {
     "too few pixels": (U8, {"Rows": 9}, "damaged"),
     "no rows": (U8, {"Rows": 0}, "has the size 3 x 0"),
     "too large": (U8, {"Rows": 60000, "Columns": 60000}, r"too large to decode \(60000 x 60000\)"),
-    "no colors": (U8, {"PhotometricInterpretation": "PALETTE COLOR"}, "damaged"),
+    "no colors": (
+        U8,
+        {"PhotometricInterpretation": "PALETTE COLOR"},
+        "attribute RedPaletteColorLookupTableDescriptor is missing",
+    ),
     "four colors": (
         np.zeros((1, 4), np.uint8),
         {"SamplesPerPixel": 4, "Columns": 1, "PhotometricInterpretation": "CMYK", "PlanarConfiguration": 0},
