@@ -16,6 +16,16 @@ Model = TypeVar("Model", bound=BaseModel)
 
 _SHOWN_ERRORS = 5
 _ENCODED = "bytes:"
+_LEFT_BY_SYSTEMS = frozenset(
+    (
+        *("@eadir", "#recycle", "#snapshot", "@tmp", "@sharebin", "@synoeadir"),  # Synology
+        *("@recycle", "@recently-snapshot", "@appcenter"),  # QNAP
+        *("__macosx", "icon\r", "network trash folder", "temporary items", "thevolumesettingsfolder"),  # macOS
+        *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini"),  # Windows
+        *("$recycle.bin", "recycler", "system volume information"),
+        *("lost+found", "__pycache__"),
+    )
+)
 
 
 def read_document(path: Path, model: type[Model], extra: dict[str, Any] | None = None) -> Model:
@@ -92,8 +102,11 @@ def text_to_path(text: str) -> str:
 
 
 def is_hidden(path: PurePath) -> bool:
-    """Return whether a part of a path starts with a dot: left by a file browser or a notebook, not data."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    """Return whether a part of a path was left by a system, a file browser, a network drive or a notebook: no data.
+
+    That is what starts with a dot, and the names of thumbnails, bins and snapshots that such systems use.
+    """
+    return any(part.startswith((".", "~$")) or part.casefold() in _LEFT_BY_SYSTEMS for part in path.parts)
 
 
 def join_inside(folder: Path, relative: str, allow_links: bool = False) -> Path:

@@ -10,7 +10,7 @@ Label = int | tuple[int, ...]
 """Index of the class; for a multi-label task a 0 or 1 for each class."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One image and what is known of it.
 

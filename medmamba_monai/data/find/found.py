@@ -34,7 +34,7 @@ class FoundData:
     remarks: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FoundImage:
     """One labelled image before it has an id."""
 

@@ -13,7 +13,7 @@ from medmamba_monai.images.dicom.recognize import looks_like_dicom
 from medmamba_monai.images.kinds import count_frames, is_image_file
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageFile:
     """One image.
 

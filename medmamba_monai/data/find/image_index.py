@@ -104,7 +104,7 @@ class ImageIndex:
     def _end(self, path: str, length: int, bare: bool) -> str:
         image = self._images[path][0]
         end = "/".join(path.split("/")[-length:])
-        return _strip_suffix(end) if bare and image.source in image.files else end
+        return strip_image_suffix(end) if bare and image.source in image.files else end
 
     def _identical(self, where: str, paths: list[str]) -> list[str]:
         if len(paths) > 1 and len(set(map(self._content, paths))) > 1:
@@ -119,7 +119,7 @@ class ImageIndex:
 
 def normalize_name(name: str) -> str:
     r"""Return what names of one image have in common: all but case, ``\`` for ``/`` and an image's suffix."""
-    return _fold_case(_strip_suffix(_use_slashes(name)))
+    return _fold_case(strip_image_suffix(_use_slashes(name)))
 
 
 def _use_slashes(name: str) -> str:
@@ -130,6 +130,7 @@ def _fold_case(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()  # macOS takes letters and accents apart
 
 
-def _strip_suffix(name: str) -> str:
+def strip_image_suffix(name: str) -> str:
+    """Return a file's name without the suffix of an image, such as ``.nii.gz``; any other name as it is."""
     suffix = next((suffix for suffix in _SUFFIXES if name.lower().endswith(suffix)), "")
     return name[: len(name) - len(suffix)] or name

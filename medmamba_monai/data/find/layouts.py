@@ -11,6 +11,7 @@ from medmamba_monai.cards.card import DataFile, DatasetCard
 from medmamba_monai.core.documents import is_hidden, text_to_path
 from medmamba_monai.core.names import format_path
 from medmamba_monai.data.find.archives import SUFFIXES, list_archives, strip_archive_suffix, unpack_new
+from medmamba_monai.data.find.companions import find_companions
 from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.download import compute_md5, download
 from medmamba_monai.data.find.folder_layout import find_folders
@@ -46,7 +47,20 @@ def find_data(
     found = _find(card, folder, source_file, fetch, unpack)
     used = set(found.files)
     ignored = tuple(file for file in found.ignored if file not in used and not file.lower().endswith(SUFFIXES))
-    return replace(found, ignored=ignored)
+    return replace(found, ignored=ignored, remarks=(*found.remarks, *_warn_of_companions(card, found)))
+
+
+def _warn_of_companions(card: DatasetCard, found: FoundData) -> list[str]:
+    """Return a remark on images that look like masks of others; it names none, as names may be those of patients."""
+    if card.layout.kind == "npz":
+        return []
+    count, images = len(find_companions(sample.image for sample in found.samples)), len(found.samples)
+    if not count:
+        return []
+    return [
+        f"{count} of {images} images look by their names like masks, outlines or thumbnails of others (NAME_mask "
+        "beside NAME) and are taken for images of their own; move them away if they are none"
+    ]
 
 
 def _find(card: DatasetCard, folder: DatasetFolder, source_file: str | None, fetch: bool, unpack: bool) -> FoundData:

@@ -14,17 +14,24 @@ from pathlib import Path
 from medmamba_monai.core.errors import UserError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One row of a table.
 
     Attributes:
-        where: the file and the line, for errors.
-        cells: text of each column by its name; neither has blanks around it.
+        path: the file.
+        line: where the row ends in it.
+        cells: text of each column that was asked for by its name; neither has blanks around it.
     """
 
-    where: str
+    path: Path
+    line: int
     cells: dict[str, str]
+
+    @property
+    def where(self) -> str:
+        """The file and the line, for errors."""
+        return f"{self.path}, line {self.line}"
 
     def __getitem__(self, column: str) -> str:
         return self.cells[column.strip()]
@@ -46,8 +53,11 @@ def read_table(path: Path, columns: Iterable[str], separator: str = ",", encodin
         with path.open(encoding=encoding, newline="") as stream:
             reader = csv.reader(stream, delimiter=separator, strict=True)
             header = [name.strip() for name in next(reader, [])]
-            _check_header(path, header, [column.strip() for column in columns], separator)
-            return [_make_row(path, reader.line_num, header, cells) for cells in reader if any(map(str.strip, cells))]
+            wanted = [column.strip() for column in columns]
+            _check_header(path, header, wanted, separator)
+            places = {name: header.index(name) for name in wanted}
+            rows = (cells for cells in reader if any(map(str.strip, cells)))
+            return [_make_row(path, reader.line_num, header, places, cells) for cells in rows]
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except LookupError as error:
@@ -68,7 +78,7 @@ def _check_header(path: Path, header: list[str], wanted: list[str], separator: s
         raise UserError(f"{path}: has the column {twice[0]!r} more than once; rename one")
 
 
-def _make_row(path: Path, line: int, header: list[str], cells: list[str]) -> Row:
+def _make_row(path: Path, line: int, header: list[str], places: dict[str, int], cells: list[str]) -> Row:
     if len(cells) != len(header):
         raise UserError(f"{path}, line {line}: has {len(cells)} cells, the header has {len(header)}; correct it")
-    return Row(f"{path}, line {line}", dict(zip(header, map(str.strip, cells), strict=True)))
+    return Row(path, line, {name: cells[place].strip() for name, place in places.items()})

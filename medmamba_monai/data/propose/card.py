@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from medmamba_monai.cards.card import DatasetCard, check_card, comparable
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.data.find.companions import find_companions
 from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.found import FoundData, quote_names
 from medmamba_monai.data.find.layouts import find_data
@@ -83,7 +84,7 @@ def propose_card(name: str, images: Path, labels: Labels, options: Options) -> P
     remarks = list(look.remarks)
     reading = propose_reading(look, options.reading, remarks)
     tag = None if labels.names_groups else choose_patient_tag(look, options.group_tag, remarks)
-    proposed = propose_layout(images, labels, tag)
+    proposed = propose_layout(look, labels, tag)
     fields = _make_fields(name, look, proposed, options) | {"reading": reading}
     card = check_card(fields | {"how_to_obtain": "Correct the table, or --images."}, f"the card of {name}")
     found = find_data(card, DatasetFolder(proposed.dataset_dir, options.allow_links), fetch=False, unpack=False)
@@ -92,6 +93,8 @@ def propose_card(name: str, images: Path, labels: Labels, options: Options) -> P
     order = ", ".join(f"{index}: {label}" for index, label in enumerate(card.class_names))
     remarks += [f"labels: {proposed.reason}", f"order of the classes: {order}; --classes chooses another"]
     remarks += [*proposed.remarks, *found.remarks]
+    if companions := find_companions(sample.image for sample in found.samples):
+        remarks.append(f"such as {companions[0][0]!r} beside {companions[0][1]!r}")
     if found.ignored:
         remarks.append(f"{len(found.ignored)} files have no label and are left out: {quote_names(found.ignored, 5)}")
     return Proposal(card, proposed.dataset_dir, found, tuple(remarks))

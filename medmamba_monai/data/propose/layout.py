@@ -5,18 +5,18 @@ from __future__ import annotations
 import csv
 import math
 import os
-from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from medmamba_monai.cards.card import comparable
 from medmamba_monai.cards.layouts import SPLIT_SPELLINGS, Split
-from medmamba_monai.core.documents import is_hidden, path_to_text
+from medmamba_monai.core.documents import is_hidden, path_to_text, text_to_path
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.found import quote_names
 from medmamba_monai.data.find.tables import Row, read_table
+from medmamba_monai.data.propose.first_look import FirstLook
+from medmamba_monai.data.propose.suffix import find_suffix
 
 _NOT_A_SPLIT = {"set", "data", "dataset", "images", "split"}
 _NO_VALUE = {"", "nan", "n/a", "null"}
@@ -69,11 +69,11 @@ class ProposedLayout:
     remarks: tuple[str, ...] = ()
 
 
-def propose_layout(images: Path, labels: Labels, group_tag: str | None) -> ProposedLayout:
+def propose_layout(look: FirstLook, labels: Labels, group_tag: str | None) -> ProposedLayout:
     """Find the labels.
 
     Args:
-        images: the folder of images.
+        look: what the folder of images holds.
         labels: what is said of them.
         group_tag: the DICOM tag that names groups, if any.
 
@@ -81,7 +81,7 @@ def propose_layout(images: Path, labels: Labels, group_tag: str | None) -> Propo
         UserError: they are not where they are said to be, or no class folders are found.
     """
     if labels.table is not None:
-        return _propose_table(images, labels, labels.table, group_tag)
+        return _propose_table(look, labels, labels.table, group_tag)
     given = {
         "group_column": labels.group_column,
         "split_column": labels.split_column,
@@ -89,22 +89,24 @@ def propose_layout(images: Path, labels: Labels, group_tag: str | None) -> Propo
     }
     if named := [option for option, value in given.items() if value]:
         raise UserError(f"--{named[0]}: names a column, so pass the table too: --table labels.csv")
-    return _propose_folders(images, labels, group_tag)
+    return _propose_folders(look, labels, group_tag)
 
 
-def _propose_folders(images: Path, labels: Labels, group_tag: str | None) -> ProposedLayout:
-    names, empty = _list_folder_names(images)
+def _propose_folders(look: FirstLook, labels: Labels, group_tag: str | None) -> ProposedLayout:
+    images = look.folder.root
+    names, empty = _list_folder_names(look, images)
     splits = {name: split for name in names if (split := _find_split(name)) is not None}
     splits = splits if "train" in splits.values() else {}  # a class may be called test or valid
     layout: dict[str, Any] = {"kind": "folders"}
     if splits:
         layout["split_folders"] = _split_folders(images, names, splits)
-        names, empty = _list_folder_names(images / next(name for name, split in splits.items() if split == "train"))
+        train = next(name for name, split in splits.items() if split == "train")
+        names, empty = _list_folder_names(look, images / train)
     if len(names) < 2:
         raise UserError(
             f"--images {images}: has the folders {quote_names(names)}; it needs one folder of images for each "
             "class, or "
-            f"pass --table with the labels.{_make_hint(images, names)}"
+            f"pass --table with the labels.{_make_hint(look, names)}"
         )
     if labels.group_pattern is not None:
         layout["group_pattern"] = labels.group_pattern
@@ -131,21 +133,24 @@ def _split_folders(images: Path, names: list[str], splits: dict[str, Split]) -> 
     return {split: path_to_text(Path(name)) for split in SPLIT_SPELLINGS for name in names if splits[name] == split}
 
 
-def _make_hint(images: Path, names: list[str]) -> str:
+def _make_hint(look: FirstLook, names: list[str]) -> str:
     """Return where the class folders seem to be, if one level deeper."""
-    if len(names) != 1 or len(_list_folder_names(images / names[0])[0]) < 2:
+    if len(names) != 1 or len(_list_folder_names(look, look.folder.root / names[0])[0]) < 2:
         return ""
-    return f" Did you mean --images {images / names[0]}?"
+    return f" Did you mean --images {look.folder.root / names[0]}?"
 
 
-def _list_folder_names(folder: Path) -> tuple[list[str], list[str]]:
+def _list_folder_names(look: FirstLook, folder: Path) -> tuple[list[str], list[str]]:
     """Return the names of the folders that hold images, and of those that hold none; sorted."""
-    entries = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not is_hidden(Path(entry.name)))
-    holding = [entry.name for entry in entries if DatasetFolder(folder, allow_links=True).list_images(entry).images]
-    return holding, [entry.name for entry in entries if entry.name not in holding]
+    place = folder.relative_to(look.folder.root).parts
+    files = (PurePosixPath(text_to_path(image.files[0])).parts for image in look.listing.images)
+    holding = {file[len(place)] for file in files if file[: len(place)] == place and len(file) > len(place) + 1}
+    entries = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not is_hidden(Path(entry.name)))
+    return [name for name in entries if name in holding], [name for name in entries if name not in holding]
 
 
-def _propose_table(images: Path, labels: Labels, table: Path, group_tag: str | None) -> ProposedLayout:
+def _propose_table(look: FirstLook, labels: Labels, table: Path, group_tag: str | None) -> ProposedLayout:
+    images = look.folder.root
     if not table.is_file():
         raise UserError(f"--table {table}: there is no such file")
     if labels.group_pattern is not None:
@@ -167,7 +172,7 @@ def _propose_table(images: Path, labels: Labels, table: Path, group_tag: str | N
         "path": path_to_text(table.resolve().relative_to(dataset_dir)),
         "image_folder": path_to_text(images.resolve().relative_to(dataset_dir)),
         "image_column": labels.image_column,
-        "image_suffix": _find_suffix(images, rows, labels.image_column),
+        "image_suffix": find_suffix(look.listing, rows, labels.image_column),
         "separator": separator,
         "encoding": labels.encoding,
         "group_column": labels.group_column,
@@ -203,17 +208,6 @@ def _find_separator(table: Path, encoding: str) -> str:
         ) from error
     except csv.Error as error:
         raise UserError(f"--table {table}: its separator is not clear ({error}); pass --separator") from error
-
-
-def _find_suffix(images: Path, rows: list[Row], column: str) -> str:
-    """Return what the column leaves out of the file names: nothing, or the one suffix that all images have."""
-    files = DatasetFolder(images).list_images().images
-    names = {Path(image.files[0]).name.casefold() for image in files}
-    first = Path(rows[0][column].replace("\\", "/")).name.casefold()
-    if first in names or (images / rows[0][column]).exists():
-        return ""
-    suffixes = Counter(name[len(first) :] for name in names if name.startswith(f"{first}."))
-    return next(iter(suffixes), "")
 
 
 def _read_splits(table: Path, rows: list[Row], column: str | None) -> dict[str, Any]:

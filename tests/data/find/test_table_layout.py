@@ -152,3 +152,12 @@ def test_groups_by_patient_tag(tmp_path: Path) -> None:
     assert [sample.group for sample in found(tmp_path, {"group_tag": "PatientID"}).samples] == ["Doe0"] * 2 + [
         "Doe1"
     ] * 2
+
+
+def test_each_row_finds_its_own_file_whatever_its_suffix(tmp_path: Path) -> None:
+    for seed, name in enumerate(("a.png", "b.jpg", "c.tif", "a.mask.png", "b.mask.png")):
+        draw(tmp_path / name, seed)
+    write_table(tmp_path / "labels.csv", "file,kind\na,cat\nb,dog\nc,cat\n")
+    data = found(tmp_path)
+    assert [sample.image for sample in data.samples] == ["a.png", "b.jpg", "c.tif"]
+    assert data.ignored == ("a.mask.png", "b.mask.png")

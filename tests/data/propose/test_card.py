@@ -202,3 +202,16 @@ def test_a_given_window_takes_the_place_of_a_range(tmp_path: Path) -> None:
         for index in range(3):
             write_dicom(tmp_path / name / f"{index}.dcm", 10 * label + index)
     assert proposed(tmp_path, reading={"window": [40, 400]}).card.reading.arguments() == {"window": [40, 400]}
+
+
+def test_masks_beside_their_images_and_thumbnails_of_a_drive_are_told_apart(tmp_path: Path) -> None:
+    for index, name in enumerate(("benign", "malignant")):
+        for number in range(3):
+            draw(tmp_path / name / f"{name} ({number}).png", 10 * index + number)
+            draw(tmp_path / name / "@eaDir" / f"{number}.png" / "SYNOPHOTO_THUMB_M.jpg", 50)
+        draw(tmp_path / name / f"{name} (1)_mask.png", 90 + index)
+    proposal = proposed(tmp_path)
+    assert len(proposal.found.samples) == 8
+    assert any(remark.startswith("2 of 8 images look by their names like masks") for remark in proposal.remarks)
+    assert "such as 'benign/benign (1)_mask.png' beside 'benign/benign (1).png'" in proposal.remarks
+    assert not any("(1)" in remark for remark in proposal.found.remarks)
