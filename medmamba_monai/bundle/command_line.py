@@ -16,6 +16,7 @@ from pathlib import Path
 
 from monai.bundle import ConfigParser
 
+from medmamba_monai.core.config_text import check_config_text
 from medmamba_monai.core.errors import UserError
 
 OF_MONAI = {
@@ -61,8 +62,18 @@ def _check_option(option: str, value: str | None, known: set[str]) -> None:
         near = difflib.get_close_matches(name, known, 1)
         advice = f"did you mean --{near[0]}?" if near else f"known are {', '.join(sorted(known))}"
         raise UserError(f"--{name}: is no value of the config; {advice}")
-    if value is not None and "#" in value and name.endswith(("_dir", "_root", "_path", "_list")):
+    if value is not None and name not in OF_MONAI and not value.startswith(("$", "@", "%", "{")):
+        _check_value(name, value)
+
+
+def _check_value(name: str, value: str) -> None:
+    """Refuse what MONAI would take for something else; expressions, references and dicts are left to it."""
+    if "#" in value and name.endswith(("_dir", "_root", "_path", "_list")):
         raise UserError(f"--{name} {value}: a path with # cannot be used, as MONAI reads it as ::; rename it")
+    try:
+        check_config_text(value)
+    except ValueError as error:
+        raise UserError(f"--{name} {value}: {error}") from error
 
 
 def decline_tracking() -> bool:

@@ -13,6 +13,7 @@ from pydantic import create_model
 from pydantic.fields import FieldInfo
 
 from medmamba_monai.bundle.workflow import check_name
+from medmamba_monai.core.config_text import check_config_text
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.options import Flag, Options, expected
 from medmamba_monai.cross_validation.options import CrossValidationOptions
@@ -82,8 +83,10 @@ def _check_value(name: str, value: Any) -> None:
 def _check_text(name: str, text: str) -> None:
     if text.startswith(_EVALUATED):
         raise UserError(f"{name} {text}: begins with {text[0]}, which MONAI evaluates; give another, or use overrides")
-    if "#" in text:
-        raise UserError(f"{name} {text}: MONAI reads # as ::, so it cannot be used; rename it")
+    try:
+        check_config_text(text)
+    except ValueError as error:
+        raise UserError(f"{name} {text}: {error}") from error
 
 
 def _check_plain(name: str, value: Any) -> None:

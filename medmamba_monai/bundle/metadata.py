@@ -46,7 +46,7 @@ def make_metadata(card: DatasetCard) -> dict[str, Any]:
         f"{card.description}",
         "authors": AUTHORS,
         "copyright": "Copyright (c) 2026 medmamba-monai developers",
-        "data_source": card.homepage or card.how_to_obtain,
+        "data_source": card.homepage or "see Data in docs/README.md",
         "data_type": "npz" if card.layout.kind == "npz" else "image files (PNG, JPEG, TIFF, BMP, DICOM, NIfTI)",
         "image_classes": f"{card.modality}, {card.channels} channel(s), read as 0 to 255, scaled to [-1, 1] and given "
         f"to the network as {NETWORK_CHANNELS} channels",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from medmamba_monai.bundle.build import generate_bundle
 from medmamba_monai.cards import DatasetCard, format_card_schema
+from medmamba_monai.core.config_text import check_config_text
 from medmamba_monai.core.defaults import NUM_FOLDS
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_json, write_text
@@ -36,10 +37,8 @@ def new_bundle(name: str, images: Path, labels: Labels, options: Options, root: 
     if not name.replace("_", "").isalnum() or name != name.lower() or not name.isascii():
         raise UserError(f"{name!r}: a name has lower-case letters, digits and _, such as chest_ct")
     card_file, bundle = root / "data_lists" / name / "card.json", root / "bundles" / name
-    if "#" in f"{images.absolute()}{bundle.absolute()}":
-        raise UserError(
-            f"{images.absolute()}, {bundle}: a path with # cannot be used, as MONAI reads it as ::; rename it"
-        )
+    for path in (images.absolute(), bundle.absolute()):
+        _check_path(path)
     if card_file.exists() and not overwrite:
         raise UserError(f"{card_file}: is there already; choose another name, or pass --overwrite")
     proposal = propose_card(name, images, labels, options)
@@ -53,6 +52,16 @@ def new_bundle(name: str, images: Path, labels: Labels, options: Options, root: 
     generate_bundle(card_file, bundle)
     print(*map(format_path, _summary(proposal, card_file, bundle, commands).splitlines()), sep="\n")
     return bundle
+
+
+def _check_path(path: Path) -> None:
+    """Refuse a folder whose name MONAI would take for something else, before anything is written."""
+    if "#" in str(path):
+        raise UserError(f"{path}: a path with # cannot be used, as MONAI reads it as ::; rename it")
+    try:
+        check_config_text(str(path))
+    except ValueError as error:
+        raise UserError(f"{format_path(path)}: {error}") from error
 
 
 def _content(card: DatasetCard) -> dict[str, object]:

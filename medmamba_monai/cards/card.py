@@ -10,33 +10,18 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from medmamba_monai.cards.layouts import FoldersLayout, NpzLayout, RelativePath, Split, Strict, TableLayout
+from medmamba_monai.core.config_text import check_config_text, check_prose
 from medmamba_monai.core.documents import read_document, summarize_validation_error
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.images.intensity import Rules
 
 Task = Literal["binary", "multi-class", "ordinal", "multi-label"]
 Url = Annotated[str, Field(pattern=r"^https?://\S+$")]
+Text = Annotated[str, Field(min_length=1), AfterValidator(check_config_text)]
+"""What is written into a bundle's metadata, which is part of its configs."""
 
-
-def _plain(text: str) -> str:
-    """MONAI runs a text of a config that begins with ``$`` as Python, and looks up what begins with ``@`` or ``%``."""
-    if text[:1] in ("$", "@", "%") or "@#" in text or any(ord(letter) < 32 for letter in text):
-        raise ValueError(
-            "must not begin with $, @ or %, and have no line breaks: it is written into configs; rename it"
-        )
-    return text
-
-
-Text = Annotated[str, Field(min_length=1), AfterValidator(_plain)]
-
-
-def _without_hash(text: str) -> str:
-    if "#" in text:
-        raise ValueError("must not hold #, which MONAI reads as ::; rename it")
-    return text
-
-
-Name = Annotated[Text, AfterValidator(_without_hash)]
+Prose = Annotated[str, Field(min_length=1), AfterValidator(check_prose)]
+"""What is written into documents alone."""
 Md5 = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Count = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -45,8 +30,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 class ClassLabel(Strict):
     """One class; its place in the card's list is the label."""
 
-    name: Name = Field(description="the class as the data spell it: folder name or value in a table")
-    display_name: Name = Field(description="the class as a reader should see it")
+    name: Text = Field(description="the class as the data spell it: folder name or value in a table")
+    display_name: Text = Field(description="the class as a reader should see it")
     aliases: tuple[str, ...] = Field(default=(), description="other spellings in the data, or classes counted as this")
 
     @property
@@ -105,7 +90,7 @@ class ExpectedCount(Strict):
 class License(Strict):
     """The terms of the data."""
 
-    name: Text
+    name: Prose
     url: Url | None = None
 
 
@@ -123,7 +108,7 @@ class DatasetCard(Strict):
 
     schema_file: str = Field(default="", alias="$schema", exclude=True, description="for editors")
     name: str = Field(pattern="^[a-z0-9][a-z0-9_]*$", description="short name: folder of the card and of the bundle")
-    title: Name
+    title: Text
     description: Text
     modality: Text
     spatial_dims: Literal[2, 3]
@@ -141,7 +126,7 @@ class DatasetCard(Strict):
     files: tuple[DataFile, ...] = Field(
         default=(), description="npz: the first one is downloaded where none is there; else the archives to unpack"
     )
-    how_to_obtain: Text = Field(description="what a person does who does not have the data yet")
+    how_to_obtain: Prose = Field(description="what a person does who does not have the data yet")
     expected_counts: dict[Split | Literal["all"], ExpectedCount] = Field(
         description="per official split, or 'all'; empty where nothing is published"
     )
@@ -149,11 +134,11 @@ class DatasetCard(Strict):
         default_factory=dict, description="counts of other published versions that are accepted, by name"
     )
     license: License
-    authors: Text = Field(description="who made the data")
-    homepage: Url | None = None
+    authors: Prose = Field(description="who made the data")
+    homepage: Annotated[Url, AfterValidator(check_config_text)] | None = None
     references: tuple[Text, ...] = Field(description="what to cite, the dataset's own publication first")
     intended_use: Text = "Research only: not a medical device, not for diagnosis."
-    known_problems: tuple[Text, ...] = ()
+    known_problems: tuple[Prose, ...] = ()
     published_results: tuple[PublishedResult, ...] = ()
 
     def reading_arguments(self) -> dict[str, Any]:
