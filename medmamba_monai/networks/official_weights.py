@@ -11,12 +11,12 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 from torch import Tensor
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.networks.medmamba import MedMamba
+from medmamba_monai.networks.tensor_files import read_safetensors_file, read_torch_file
 
 logger = logging.getLogger(__name__)
 
@@ -163,12 +163,9 @@ def _read(source: str | PathLike[str] | Mapping[str, Any]) -> dict[str, Tensor]:
 
 def _read_tensors(path: Path) -> Mapping[str, Any]:
     try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(f"it cannot be read as tensors ({reason[0]})") from error
+        return read_safetensors_file(path)[0] if path.suffix == ".safetensors" else read_torch_file(path)
+    except UserError as error:
+        raise UserError(f"it cannot be read as tensors ({error})") from error
 
 
 def _unwrap(content: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -4,30 +4,17 @@ from __future__ import annotations
 
 import io
 import json
-import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import torch
-from safetensors.torch import load_file
-from safetensors.torch import save as serialize_safetensors
 from torch import nn
 
-from medmamba_monai.core.errors import UserError, get_first_line
+from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_bytes
 from medmamba_monai.networks import read_architecture
-
-UNREADABLE = (
-    OSError,
-    EOFError,
-    RuntimeError,
-    ValueError,
-    KeyError,
-    pickle.UnpicklingError,
-    safetensors.SafetensorError,
-)
-"""What reading a damaged or foreign file of weights raises."""
+from medmamba_monai.networks.tensor_files import read_safetensors_file, read_torch_file, serialize_safetensors
 
 _METADATA_KEY = "medmamba_monai"
 _REMEDIES = {
@@ -61,7 +48,7 @@ def save_weights(network: nn.Module, path: str | Path, description: dict[str, An
     path = Path(path)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in unwrap(network).state_dict().items()}
     safe_path = path.with_suffix(".safetensors")
-    write_bytes(safe_path, serialize_safetensors(state, metadata={_METADATA_KEY: json.dumps(description or {})}))
+    write_bytes(safe_path, serialize_safetensors(state, {_METADATA_KEY: json.dumps(description or {})}))
     write_torch(path, state)
     return safe_path
 
@@ -87,10 +74,10 @@ def read_description(path: str | Path) -> dict[str, Any]:
     if not safe_path.is_file():
         return {}
     try:
-        with safetensors.safe_open(safe_path, framework="pt") as file:
-            return dict(json.loads((file.metadata() or {}).get(_METADATA_KEY, "{}")))
-    except UNREADABLE as error:
-        raise UserError(f"{safe_path} cannot be read as weights: {get_first_line(error)}") from error
+        _, texts = read_safetensors_file(safe_path)
+        return dict(json.loads(texts.get(_METADATA_KEY, "{}")))
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{safe_path} cannot be read as weights: {error}") from error
 
 
 def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
@@ -103,11 +90,12 @@ def read_state_dict(path: str | Path) -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise UserError(f"no weights at {path}: train first, or name the file with --ckpt_path")
     try:
-        if path.suffix == ".safetensors":
-            return dict(load_file(path))
-        return dict(torch.load(path, map_location="cpu", weights_only=True))
-    except UNREADABLE as error:
-        raise UserError(f"{path} cannot be read as weights: {get_first_line(error)}") from error
+        content = read_safetensors_file(path)[0] if path.suffix == ".safetensors" else read_torch_file(path)
+    except UserError as error:
+        raise UserError(f"{path} cannot be read as weights: {error}") from error
+    if not isinstance(content, Mapping) or not all(isinstance(value, torch.Tensor) for value in content.values()):
+        raise UserError(f"{path} cannot be read as weights: it holds no state dict, tensors by their names")
+    return dict(content)
 
 
 def load_weights(network: nn.Module, path: str | Path, expected: dict[str, Any] | None = None) -> dict[str, Any]:

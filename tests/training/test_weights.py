@@ -2,13 +2,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
+from torch.utils.serialization import config
 
 from medmamba_monai import MedMamba
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.networks.tensor_files import compute_checksum
 from medmamba_monai.training import load_weights, save_weights
 from medmamba_monai.training.weights import read_description, read_state_dict
 
@@ -125,3 +129,81 @@ def test_wrapped_networks_are_saved_without_the_wrapper(tmp_path):
 def test_weights_without_a_description_have_an_empty_one(tmp_path):
     save_weights(network(), tmp_path / "model.pt")
     assert read_description(tmp_path / "model.pt") == {}
+
+
+def flip(path: Path, position: int, bit: int = 3) -> None:
+    """Change one bit of a file, as a failing disk does."""
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1 << bit
+    path.write_bytes(content)
+
+
+def describe_content(path: Path) -> str:
+    """All that loading a file gives, or nothing where it is refused."""
+    try:
+        state, description = read_state_dict(path), read_description(path)
+    except UserError:
+        return ""
+    return compute_checksum(state, {"description": repr(sorted(description.items()))})
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_a_flipped_bit_is_never_another_weight(saved, suffix):
+    """200 bits all over the file: each is told, or stands where it changes nothing."""
+    path = saved.with_suffix(suffix)
+    good, expected = path.read_bytes(), describe_content(path)
+    found = []
+    for position in np.random.default_rng(0).integers(0, len(good), 200).tolist():
+        flip(path, position)
+        found.append(describe_content(path))
+        path.write_bytes(good)
+    assert set(found) <= {"", expected}
+    assert found.count("") > 100
+
+
+def test_a_flipped_bit_of_a_tensor_is_named(saved):
+    content = saved.read_bytes()
+    flip(saved, content.index(network_bytes := read_state_dict(saved)["head.weight"].numpy().tobytes()) + 1)
+    assert len(network_bytes) > 8
+    with pytest.raises(UserError, match=r"model\.pt cannot be read as weights: it is damaged: archive/data/\d+ in it"):
+        read_state_dict(saved)
+    safe = saved.with_suffix(".safetensors")
+    flip(safe, safe.read_bytes().index(network_bytes) + 1)
+    with pytest.raises(UserError, match=r"model\.safetensors cannot be read as weights: it is damaged: its content"):
+        read_state_dict(safe)
+
+
+def test_a_flipped_bit_of_the_description_is_told_too(saved):
+    safe = saved.with_suffix(".safetensors")
+    flip(safe, safe.read_bytes().index(b"image_size") + len('image_size\\": '), bit=0)
+    with pytest.raises(UserError, match="does not give the checksum in its header"):
+        read_description(saved)
+
+
+def test_old_files_without_checksums_are_read(tmp_path):
+    state = network().state_dict()
+    save_file(state, tmp_path / "old.safetensors", {"medmamba_monai": '{"image_size": 32}'})
+    torch.save(state, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    with config.patch("save.compute_crc32", False):
+        torch.save(state, tmp_path / "none.pt")
+    for name in ("old.safetensors", "old.pt", "none.pt"):
+        found = read_state_dict(tmp_path / name)
+        assert all(torch.equal(found[key], tensor) for key, tensor in state.items())
+    assert read_description(tmp_path / "old.safetensors") == {"image_size": 32}
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_nobody_is_told_to_run_what_is_in_a_file(tmp_path, zipped):
+    """PyTorch's own message says that another option "will likely succeed"."""
+    torch.save(network(), tmp_path / "model.pt", _use_new_zipfile_serialization=zipped)
+    with pytest.raises(UserError, match="could run code: never loaded") as caught:
+        read_state_dict(tmp_path / "model.pt")
+    assert "weights_only" not in str(caught.value)
+    assert "two options" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"epoch": 3}, torch.zeros(2)])
+def test_what_is_no_state_dict_is_refused(tmp_path, content):
+    torch.save(content, tmp_path / "model.pt")
+    with pytest.raises(UserError, match=r"model\.pt cannot be read as weights: it holds no state dict"):
+        read_state_dict(tmp_path / "model.pt")

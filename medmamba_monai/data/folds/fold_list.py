@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -82,6 +82,7 @@ class FoldList(_Strict):
     training: tuple[TrainingItem, ...]
     test: tuple[TestItem, ...]
     validation: dict[int, tuple[str, ...]] | None = None
+    checksum: str | None = Field(default=None, description="of all that the file holds beside it; none in old lists")
 
     @field_validator("labels")
     @classmethod
@@ -166,7 +167,8 @@ class FoldList(_Strict):
         Raises:
             UserError: it cannot be written.
         """
-        write_json(path or self.path, self.model_dump(mode="json", by_alias=True, exclude_none=True))
+        content = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"checksum"})
+        write_json(path or self.path, {**content, "checksum": compute_content_checksum(content)})
 
     def compute_digest(self) -> str:
         """Return the SHA-256 of all that decides what a fold sees: images, their files, labels, parts and reading."""
@@ -192,6 +194,15 @@ class FoldList(_Strict):
         images = [item.image for item in (*self.training, *self.test)]
         text = json.dumps([images, [(source.path, source.md5) for source in self.sources]])
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def compute_content_checksum(content: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of the content of a list's file, its ``checksum`` left out.
+
+    The digest tells what decides a fold; this tells that nothing at all was changed.
+    """
+    rest = {key: value for key, value in content.items() if key != "checksum"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def _make_item(item: TestItem, row: int, folder: DatasetFolder) -> dict[str, Any]:

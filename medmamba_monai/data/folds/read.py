@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from medmamba_monai.core.documents import read_document
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.data.folds.fold_list import FoldList
+from medmamba_monai.data.folds.fold_list import FoldList, compute_content_checksum
 from medmamba_monai.data.folds.verify import verify_npz_labels, verify_sources
 
 PREPARE_COMMAND = "python -m monai.bundle run prepare --config_file configs/data.json"
@@ -51,7 +52,13 @@ def read_fold_list(
             f"{path}: was edited: its digest says {folds.digest[:12]}, its content gives {digest[:12]}; "
             f"move it away and run prepare again: {PREPARE_COMMAND}"
         )
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if folds.checksum not in (None, compute_content_checksum(content)):
+        raise UserError(
+            f"{path}: is damaged or was edited: it does not give its checksum; move it away and run prepare again: "
+            f"{PREPARE_COMMAND}"
+        )
     if verify:
         verify_sources(folds)
         verify_npz_labels(folds)
-    return folds
+    return folds.model_copy(update={"checksum": None})

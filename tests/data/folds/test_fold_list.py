@@ -46,7 +46,7 @@ def sign(made: FoldList) -> None:
     """Give an edited list the digest of its content."""
     content = json.loads(made.path.read_text(encoding="utf-8"))
     edited = FoldList.model_validate(content | {"path": made.path, "dataset_dir": made.dataset_dir})
-    edit(made, lambda content: content.update(digest=edited.compute_digest()))
+    edit(made, lambda content: content.update(digest=edited.compute_digest()) or content.pop("checksum"))
 
 
 def ids(items: list[dict[str, Any]]) -> set[str]:
@@ -152,6 +152,17 @@ def test_edited_list_is_an_error(made: FoldList, change: Callable[[dict[str, Any
     edit(made, change)
     with pytest.raises(UserError, match=r"folds\.json: was edited"):
         read_fold_list(made.path, made.dataset_dir)
+
+
+def test_a_flipped_bit_of_what_the_digest_leaves_out_is_told(made: FoldList) -> None:
+    edit(made, lambda content: content.update(seed=content["seed"] ^ 4))
+    with pytest.raises(UserError, match=r"folds\.json: is damaged or was edited"):
+        read_fold_list(made.path, made.dataset_dir)
+
+
+def test_a_list_from_before_there_were_checksums_is_read(made: FoldList) -> None:
+    edit(made, lambda content: content.pop("checksum"))
+    assert read_fold_list(made.path, made.dataset_dir) == made
 
 
 def test_edited_validation_part_is_an_error(made_of_files: FoldList) -> None:
