@@ -28,7 +28,12 @@ class PredictionCollector:
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator that decollates its batches of ``file`` and ``image``."""
+        engine.add_event_handler(Events.STARTED, self.begin)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
+
+    def begin(self, engine: Engine) -> None:
+        """Forget the images before, where an engine runs several times."""
+        self._names, self._rows = [], []
 
     def collect(self, engine: Engine) -> None:
         """Keep the predictions of this batch."""

@@ -1,7 +1,7 @@
 """Datasets: where their images are, who is in which fold, and what is kept between epochs."""
 
 from medmamba_monai.cards.card import load_card
-from medmamba_monai.data.cache.dataset import cached_dataset, check_cache
+from medmamba_monai.data.cache.dataset import cached_dataset, check_cache, transformed_dataset
 from medmamba_monai.data.find.download import DownloadError, compute_md5, download
 from medmamba_monai.data.find.locations import default_dataset_dir, default_fold_list, list_images
 from medmamba_monai.data.folds.fold_list import FoldList
@@ -11,6 +11,7 @@ from medmamba_monai.data.phantom import write_phantom
 from medmamba_monai.data.prepare.options import PrepareOptions
 from medmamba_monai.data.prepare.prepare import prepare_dataset
 from medmamba_monai.data.samples import Sample
+from medmamba_monai.data.statistics import ReadForStatistics
 
 __all__ = [
     "PREPARE_COMMAND",
@@ -18,6 +19,7 @@ __all__ = [
     "FoldList",
     "Folds",
     "PrepareOptions",
+    "ReadForStatistics",
     "Sample",
     "cached_dataset",
     "check_cache",
@@ -31,5 +33,6 @@ __all__ = [
     "make_folds",
     "prepare_dataset",
     "read_fold_list",
+    "transformed_dataset",
     "write_phantom",
 ]

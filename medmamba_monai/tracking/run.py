@@ -52,6 +52,7 @@ class TrackedRun:
             JournalSender(self.directory, check_tracking_uri(tracking_uri), experiment_name) if tracking_uri else None
         )
         self.system_metrics = SystemMetrics(self.journal)
+        self._begun = False
 
     @property
     def run_id(self) -> str | None:
@@ -64,8 +65,12 @@ class TrackedRun:
         return format_experiment_page(self.tracking_uri, found) if found else None
 
     def start(self) -> None:
-        """Begin the run or go on with it, RUNNING from now on; `send` tells the store."""
-        self.journal.start(self.run_name, self.parent, afresh=not self.resume)
+        """Begin the run or go on with it, RUNNING from now on; `send` tells the store.
+
+        A run that this object has begun goes on when it is started again, as in each round of federated learning.
+        """
+        self.journal.start(self.run_name, self.parent, afresh=not (self.resume or self._begun))
+        self._begun = True
         if self.dataset is not None:
             self.journal.log_dataset(self.dataset)
         if self.sender is not None:

@@ -11,13 +11,14 @@ from medmamba_monai.training.handlers.epoch_score import EpochScore
 from medmamba_monai.training.handlers.epoch_seeding import EpochSeeding
 from medmamba_monai.training.handlers.evaluation_report import EvaluationReport, select_evaluation_items
 from medmamba_monai.training.handlers.finite_loss import FiniteLoss, TrainingDiverged
+from medmamba_monai.training.handlers.given_weights import GivenWeights
 from medmamba_monai.training.handlers.inference_writer import InferenceWriter
 from medmamba_monai.training.handlers.iteration_schedule import IterationSchedule
 from medmamba_monai.training.handlers.resumable_checkpoint import ResumableCheckpoint
 from medmamba_monai.training.handlers.sync_buffers import SyncBuffers
 from medmamba_monai.training.handlers.track_training import TrackTraining
 from medmamba_monai.training.handlers.weight_average import WeightAverage
-from medmamba_monai.training.handlers.weights_loader import WeightsLoader
+from medmamba_monai.training.handlers.weights_checkpoint_loader import WeightsCheckpointLoader
 from medmamba_monai.training.inferers import AverageViews, choose_inferer
 from medmamba_monai.training.losses import (
     FocalLoss,
@@ -52,6 +53,7 @@ __all__ = [
     "EvaluationReport",
     "FiniteLoss",
     "FocalLoss",
+    "GivenWeights",
     "InferenceOptions",
     "InferenceWriter",
     "IterationSchedule",
@@ -62,7 +64,7 @@ __all__ = [
     "TrainingDiverged",
     "TrainingOptions",
     "WeightAverage",
-    "WeightsLoader",
+    "WeightsCheckpointLoader",
     "choose_inferer",
     "collect_parameters",
     "collect_settings",

@@ -19,6 +19,7 @@ from medmamba_monai.training import (
     EpochScore,
     EpochSeeding,
     FiniteLoss,
+    GivenWeights,
     ResumableCheckpoint,
     seed_everything,
 )
@@ -52,6 +53,7 @@ class SmallTraining:
         data: list[dict[str, Any]] | None = None,
         learning_rate: float = 1e-3,
         val_interval: int = 1,
+        handlers_first: tuple[Any, ...] = (),
     ) -> None:
         seed_everything(0)
         self.network = MedMamba(
@@ -69,6 +71,7 @@ class SmallTraining:
             key_val_metric={"val_auc": EpochScore("auc")},
         )
         self.early_stop = EarlyStop(patience, "val_auc", self.evaluator)
+        given_weights = GivenWeights(self.network)
         self.checkpoint = ResumableCheckpoint(
             directory / "checkpoints",
             directory / "model.pt",
@@ -77,6 +80,7 @@ class SmallTraining:
             early_stop=self.early_stop,
             settings=settings,
             resume=resume,
+            given_weights=given_weights,
         )
         self.trainer = SupervisedTrainer(
             device=torch.device("cpu"),
@@ -88,6 +92,8 @@ class SmallTraining:
             inferer=SimpleInferer(),
             decollate=False,
             train_handlers=[
+                given_weights,
+                *handlers_first,
                 EpochSeeding(seed=0, fold=1),
                 FiniteLoss(),
                 ValidationHandler(val_interval, self.evaluator),

@@ -16,7 +16,7 @@ from medmamba_monai.tracking.journal import read_lines
 from medmamba_monai.training import find_local_device, start_distributed
 from tests.helpers.small_bundle import SmallBundle, run_command
 
-UNEVEN = {"validate#kept#data": "$@parts['validation'][:19]"}
+UNEVEN = {"validate#dataset#data": "$@parts['validation'][:19]"}
 
 
 @pytest.fixture(scope="module")

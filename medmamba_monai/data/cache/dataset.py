@@ -103,6 +103,18 @@ def cached_dataset(
     return CopyingCacheDataset(data, transform, cache_rate=rate, num_workers=num_workers, progress=progress)
 
 
+def transformed_dataset(data: Sequence[Item], reading: Transform, transform: Transform, **keeping: Any) -> Dataset:
+    """Return what a network is given: items of which the result of one transform is kept, and of another is not.
+
+    Args:
+        data: items with the path of an image.
+        reading: what `cached_dataset` keeps the results of.
+        transform: what follows whenever an item is taken.
+        keeping: the other arguments of `cached_dataset`.
+    """
+    return Dataset(cached_dataset(data, reading, **keeping), transform)
+
+
 @dataclass(frozen=True)
 class _Needs:
     """What a choice is made from: sizes in bytes, the place on disk, and why that cannot be used, if so."""

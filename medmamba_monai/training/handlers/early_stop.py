@@ -53,6 +53,10 @@ class EarlyStop:
         """Whether the patience is spent."""
         return self.patience > 0 and self.state_dict()["counter"] >= self.patience
 
+    def renew(self) -> None:
+        """Begin to count anew, as with other weights."""
+        self.load_state_dict({**self.state_dict(), "counter": 0, "best_score": None})
+
     def state_dict(self) -> dict[str, Any]:
         """Return counter and best score."""
         return dict(self._ignite_handler.state_dict())

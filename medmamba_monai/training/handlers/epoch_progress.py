@@ -40,6 +40,8 @@ class EpochProgress:
         self._epoch_began = 0.0
         self._printed = 0.0
         self._startup: float | None = None
+        self._batch_ended = 0.0
+        self._counted_from = (0, 0.0)
 
     def attach(self, engine: Trainer) -> None:
         """Attach to a trainer, after `ValidationHandler`; in a distributed training only the first process prints."""
@@ -51,29 +53,46 @@ class EpochProgress:
 
     def start_epoch(self, engine: Trainer) -> None:
         """Start the clock; before the first epoch, note how long this process took to get there."""
-        self._epoch_began = self._printed = time.perf_counter()
+        self._epoch_began = self._printed = self._batch_ended = time.perf_counter()
+        self._counted_from = (0, self._epoch_began)
         if self._startup is None:
             self._startup = time.time() - psutil.Process().create_time()
 
     def report_batch(self, engine: Trainer) -> None:
-        """Print a line if the last one is long ago."""
-        now = time.perf_counter()
+        """Print a line if the last one is long ago.
+
+        The first batch of a process may compile kernels, so that what is left is estimated from those after it.
+        """
+        now = self._batch_ended = time.perf_counter()
+        state = engine.state
+        done = (state.iteration - 1) % state.epoch_length + 1
+        if not self._durations and done == 1:
+            self._counted_from = (1, now)
         if now - self._printed < self.interval:
             return
         self._printed = now
-        state = engine.state
-        done = (state.iteration - 1) % state.epoch_length + 1
-        left = (now - self._epoch_began) / done * (state.epoch_length - done)
-        self._print(engine, f"batch {done} of {state.epoch_length}, epoch ends in {format_seconds(left)}")
+        batches, began = self._counted_from
+        left = (now - began) / max(done - batches, 1) * (state.epoch_length - done)
+        end = f", epoch ends in {format_seconds(left)}" if done > batches else ""
+        self._print(engine, f"batch {done} of {state.epoch_length}{end}")
 
     def report_epoch(self, engine: Trainer) -> None:
         """Print the epoch's metrics and the time left."""
-        self._durations.append(time.perf_counter() - self._epoch_began)
+        seconds = time.perf_counter() - self._epoch_began
+        self._durations.append(self._estimate_duration(seconds, engine.state.epoch_length))
         values = {name.replace("_", " "): value for name, value in engine.state.metrics.items()}
         if self.evaluator.state.epoch == engine.state.epoch:
             values |= {name.replace("_", " "): value for name, value in self.evaluator.state.metrics.items()}
         numbers = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
-        self._print(engine, f"{numbers}  [{format_seconds(self._durations[-1])}]  {self._format_time_left(engine)}")
+        self._print(engine, f"{numbers}  [{format_seconds(seconds)}]  {self._format_time_left(engine)}")
+
+    def _estimate_duration(self, seconds: float, batches: int) -> float:
+        """Return the seconds of an epoch like this one, but without what its first batch took more than the others."""
+        skipped, began = self._counted_from
+        if not 0 < skipped < batches:
+            return seconds
+        usual = (self._batch_ended - began) / (batches - skipped)
+        return min(seconds, seconds - (began - self._epoch_began) + usual)
 
     def _format_time_left(self, engine: Trainer) -> str:
         mean = sum(self._durations) / len(self._durations)

@@ -82,8 +82,14 @@ class EvaluationReport:
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator that decollates its batches."""
+        engine.add_event_handler(Events.STARTED, self.begin)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
         engine.add_event_handler(Events.COMPLETED, self.report)
+
+    def begin(self, engine: Engine) -> None:
+        """Forget the evaluation before, where an engine runs several times."""
+        self._ids, self._parts, self._groups = [], [], []
+        self._probabilities, self._labels, self._figures = [], [], []
 
     def collect(self, engine: Engine) -> None:
         """Keep the predictions of this batch."""

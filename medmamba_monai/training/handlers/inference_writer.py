@@ -38,8 +38,13 @@ class InferenceWriter:
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator that decollates its batches of ``id``, ``file`` and ``image``."""
+        engine.add_event_handler(Events.STARTED, self.begin)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.collect)
         engine.add_event_handler(Events.COMPLETED, self.write)
+
+    def begin(self, engine: Engine) -> None:
+        """Forget the images before, where an engine runs several times."""
+        self._rows, self._files = [], []
 
     def collect(self, engine: Engine) -> None:
         """Keep the predictions of this batch."""

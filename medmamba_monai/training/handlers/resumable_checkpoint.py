@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,17 @@ from ignite.engine import Events
 from monai.engines import Evaluator, Trainer
 from torch import nn
 
-from medmamba_monai.core.errors import UserError, get_first_line
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.networks.tensor_files import read_torch_file
 from medmamba_monai.training.handlers.early_stop import EarlyStop
 from medmamba_monai.training.handlers.finite_loss import TrainingDiverged
-from medmamba_monai.training.weights import UNREADABLE, save_weights, unwrap, write_torch
+from medmamba_monai.training.handlers.given_weights import GivenWeights
+from medmamba_monai.training.weights import save_weights, unwrap, write_torch
 
 FORMAT = 1
+_KEYS = frozenset(
+    ("format", "epoch", "iteration", "stateful", "scaler", "early_stop", "best_metric", "best_epoch", "settings")
+)
 _NAME = re.compile(r"checkpoint_epoch=(\d+)\.pt$")
 
 
@@ -40,6 +45,10 @@ class ResumableCheckpoint:
     weights on the CPU. Files are replaced atomically, the last ``keep`` remain, and they are read with
     ``weights_only=True``. Attach it after `ValidationHandler` and `EarlyStop`.
 
+    A trainer that runs again, as a client of federated learning does in each round, goes on as it is: nothing is
+    restored, and the patience of `early_stop` begins anew. One that was given weights before its first start keeps
+    them and takes all the rest from the checkpoint.
+
     Args:
         directory: folder of the checkpoints.
         best_path: file (``.pt``) of the best weights; a ``.safetensors`` file is written beside it.
@@ -52,6 +61,7 @@ class ResumableCheckpoint:
         description: plain values written into the safetensors header of the best weights.
         resume: go on from the newest checkpoint; when False, older checkpoints in the folder are removed.
         keep: number of checkpoints that remain.
+        given_weights: what knows whether the trainer was given weights; None where none are given.
     """
 
     def __init__(
@@ -66,6 +76,7 @@ class ResumableCheckpoint:
         resume: bool = True,
         keep: int = 2,
         validated: nn.Module | None = None,
+        given_weights: GivenWeights | None = None,
     ) -> None:
         self.directory = Path(directory)
         self.best_path = Path(best_path)
@@ -77,16 +88,23 @@ class ResumableCheckpoint:
         self.resume = resume
         self.keep = keep
         self.validated = self.stateful["network"] if validated is None else validated
+        self.given_weights = given_weights
         self.logger = logging.getLogger("medmamba_monai.training")
+        self._completed = False
 
     def attach(self, engine: Trainer) -> None:
         """Attach to a trainer."""
         engine.add_event_handler(Events.STARTED, self.restore)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
         engine.add_event_handler(Events.COMPLETED, self.ensure_best)
+        engine.add_event_handler(Events.COMPLETED, self._note_completion)
 
     def restore(self, engine: Trainer) -> None:
-        """Go on from the newest readable checkpoint, if any."""
+        """Go on from the newest readable checkpoint, if any, or as the trainer is where it has run already."""
+        again, self._completed = self._completed and engine.state.epoch > 0, False
+        if again:
+            self._renew_patience()
+            return
         files = find_checkpoints(self.directory)
         if not self.resume:
             if idist.get_rank() == 0:
@@ -97,8 +115,14 @@ class ResumableCheckpoint:
             return
         content, path = self._read_newest(files)
         self._check_settings(content["settings"], path)
-        self._load(engine, content)
-        self.logger.info(f"going on after epoch {content['epoch']} of {engine.state.max_epochs} ({path.name})")
+        given = self.given_weights is not None and self.given_weights.found
+        if given:
+            engine.state.max_epochs += content["epoch"]
+        self._load(engine, content, but="network" if given else "")
+        weights = ", with the weights that it was given" if given else ""
+        self.logger.info(f"going on after epoch {content['epoch']} of {engine.state.max_epochs} ({path.name}){weights}")
+        if given:
+            self._renew_patience()
         if self.early_stop is not None and self.early_stop.exhausted:
             engine.terminate()
 
@@ -119,6 +143,13 @@ class ResumableCheckpoint:
         if idist.get_rank() == 0 and self.evaluator.state.best_metric_epoch == -1:
             self.logger.warning(f"no validation ran; {self.best_path} holds the weights of the last epoch")
             self._save_best(engine)
+
+    def _note_completion(self, engine: Trainer) -> None:
+        self._completed = True
+
+    def _renew_patience(self) -> None:
+        if self.early_stop is not None:
+            self.early_stop.renew()
 
     def _save_best(self, engine: Trainer) -> None:
         metric = float(self.evaluator.state.best_metric)
@@ -142,8 +173,10 @@ class ResumableCheckpoint:
             "settings": self.settings,
         }
 
-    def _load(self, engine: Trainer, content: dict[str, Any]) -> None:
+    def _load(self, engine: Trainer, content: dict[str, Any], but: str) -> None:
         for name, item in self.stateful.items():
+            if name == but:
+                continue
             (unwrap(item) if isinstance(item, nn.Module) else item).load_state_dict(content["stateful"][name])
         if engine.scaler is not None and content["scaler"] is not None:
             engine.scaler.load_state_dict(content["scaler"])
@@ -158,13 +191,13 @@ class ResumableCheckpoint:
         problem: Exception | None = None
         for path in reversed(files):
             try:
-                content = torch.load(path, map_location="cpu", weights_only=True)
-            except UNREADABLE as error:
-                self.logger.warning(f"{path} cannot be read ({get_first_line(error)}); trying the one before")
+                content = _check_content(read_torch_file(path), set(self.stateful))
+            except UserError as error:
+                self.logger.warning(f"{path} cannot be read ({error}); trying the one before")
                 problem = error
                 continue
-            if content.get("format") != FORMAT:
-                raise UserError(f"{path} has checkpoint format {content.get('format')}, this version reads {FORMAT}")
+            if content["format"] != FORMAT:
+                raise UserError(f"{path} has checkpoint format {content['format']}, this version reads {FORMAT}")
             return content, path
         raise UserError(
             f"none of the checkpoints in {self.directory} can be read; delete them, or pass --resume False"
@@ -187,3 +220,18 @@ class ResumableCheckpoint:
                     f"{name} holds NaN or infinity after epoch {epoch}; the checkpoint of the epoch before is kept. "
                     "Lower --learning_rate and start again."
                 )
+
+
+def _check_content(content: Any, stateful: Collection[str]) -> dict[str, Any]:
+    """Return the content of a file if it is that of a checkpoint.
+
+    Raises:
+        UserError: it is not; says what it lacks.
+    """
+    if not isinstance(content, dict) or not isinstance(content.get("stateful", {}), dict):
+        raise UserError("it is no checkpoint of a training")
+    if content.get("format") == FORMAT and (
+        missing := sorted(_KEYS - content.keys()) + sorted(set(stateful) - content.get("stateful", {}).keys())
+    ):
+        raise UserError(f"it has no {missing[0]}")
+    return {"format": None, **content}

@@ -11,8 +11,11 @@ from torch import nn
 from medmamba_monai.training.weights import load_weights
 
 
-class WeightsLoader:
+class WeightsCheckpointLoader:
     """Load weights when an engine starts; the handler form of `load_weights`.
+
+    MONAI's clients of federated learning switch off each handler of an evaluation that has ``CheckpointLoader`` in its
+    name, so that the weights that a server sent are evaluated.
 
     Args:
         network: where they go.
