@@ -38,6 +38,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "samples": set(),
         "counts": {"samples"},
         "phantom": set(),
+        "statistics": set(),
         "find": {"samples", "counts"},
         "folds": {"samples", "counts", "find"},
         "prepare": {"samples", "counts", "find", "folds"},
