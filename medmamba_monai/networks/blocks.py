@@ -1,4 +1,4 @@
-"""The parts of MedMamba, from the inside out, on channel-last feature maps.
+"""The parts of MedMamba, from the inside out.
 
 ``SS2D`` is the selective scan along the image axes, ``SSConvSSM`` the block with a convolution branch beside the scan
 branch, ``TokenEmbedding`` and ``TokenMerging`` make and merge tokens, ``MedMambaStage`` holds the blocks of one
@@ -6,7 +6,8 @@ resolution.
 
 Letters: B images in a batch, S the spatial shape of a feature map, L = prod(S) its tokens, M channels of a block,
 C channels inside a scan, K = 2 * spatial_dims scan directions, N state size, R rank of the step size dt.
-Feature maps are (B, S, M) between all parts; convolutions see them in channels-last memory format.
+Maps are (B, M, S) between all parts, as PyTorch's and MONAI's hooks and Grad-CAM take them, and lie in memory with the
+channels last: the linear layers and layer norms inside a part see them as tokens (B, S, M) without a copy.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from torch.utils.checkpoint import checkpoint
 from medmamba_monai.selective_scan.chunked import chunked_directional_scan
 from medmamba_monai.selective_scan.inputs import ScanInputs
 
+torch.fx.wrap("chunked_directional_scan")
 SMALLEST_STEP, LARGEST_STEP = 1e-3, 0.1
 
 
@@ -83,19 +85,28 @@ class SS2D(nn.Module):
         """Scan tokens ``u`` (B, L, C) of a map of ``spatial_shape`` in all K directions; return the sum (B, L, C)."""
         projected = functional.linear(u, self.x_proj_weight.flatten(0, 1)).unflatten(-1, self.x_proj_weight.shape[:2])
         A = -torch.exp(self.A_log)
+        inputs = ScanInputs(u, projected, self.dt_weight, self.dt_bias, A, self.D, spatial_shape)
         if self.exportable:
-            return chunked_directional_scan(
-                ScanInputs(u, projected, self.dt_weight, self.dt_bias, A, self.D, spatial_shape)
-            )
+            return chunked_directional_scan(inputs)
+        if not torch.jit.is_scripting() and torch.jit.is_tracing():  # the tracer fails at an operator that takes sizes
+            return chunked_directional_scan(inputs)
         return torch.ops.medmamba_monai.directional_scan(
             u, projected, self.dt_weight, self.dt_bias, A, self.D, spatial_shape, self.scan_backend
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, S, M) to (B, S, M)."""
-        u = functional.silu(self.conv(self.in_proj(x).movedim(-1, 1))).movedim(1, -1)
-        y = self.scan(u.flatten(1, -2), list(u.shape[1:-1]))
-        return self.out_proj(self.out_norm(y).view(u.shape) * functional.silu(self.gate_proj(x)))
+        """Map (B, M, S) to (B, M, S)."""
+        tokens = x.movedim(1, -1)
+        u = functional.silu(self.conv(self.in_proj(tokens).movedim(-1, 1))).movedim(1, -1)
+        y = self.scan(u.flatten(1, -2), get_spatial_shape(u)).to(self.x_proj_weight.dtype)
+        gated = self.out_norm(y).view(u.shape) * functional.silu(self.gate_proj(tokens))
+        return self.out_proj(gated).movedim(-1, 1)
+
+
+@torch.fx.wrap
+def get_spatial_shape(tokens: Tensor) -> list[int]:
+    """Return S of tokens (B, S, M) as a list, which ``torch.fx`` cannot make of a traced shape."""
+    return list(tokens.shape[1:-1])
 
 
 class SSConvSSM(nn.Module):
@@ -148,19 +159,21 @@ class SSConvSSM(nn.Module):
         )
 
     def scan_branch(self, x: Tensor) -> Tensor:
-        """Normalize and scan (B, S, M / 2)."""
-        return self.ss2d(self.scan_norm(x))
+        """Normalize and scan (B, M / 2, S)."""
+        return self.ss2d(self.scan_norm(x.movedim(1, -1)).movedim(-1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, S, M) to (B, S, M)."""
-        near, far = x.chunk(2, dim=-1)
-        near = self.conv_branch(near.contiguous().movedim(-1, 1)).movedim(1, -1)
+        """Map (B, M, S) to (B, M, S)."""
+        tokens = x.movedim(1, -1)
+        near, far = tokens.chunk(2, dim=-1)
+        near, far = self.conv_branch(near.contiguous().movedim(-1, 1)), far.movedim(-1, 1)
         if not torch.jit.is_scripting() and self.use_checkpoint and self.training:
             # Only this branch: a second pass through the other one would move its batch statistics twice.
             far = checkpoint(self.scan_branch, far, use_reentrant=False)
         else:
             far = self.scan_branch(far)
-        return x + torch.stack((near, self.drop_path(far)), dim=-1).flatten(-2)
+        branches = near.movedim(1, -1), self.drop_path(far).movedim(1, -1)
+        return (tokens + torch.stack(branches, dim=-1).flatten(-2)).movedim(-1, 1)
 
 
 class TokenEmbedding(nn.Module):
@@ -179,8 +192,8 @@ class TokenEmbedding(nn.Module):
         self.norm = nn.LayerNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, in_channels, image shape) to (B, S, M)."""
-        return self.norm(self.conv(x).movedim(1, -1))
+        """Map (B, in_channels, image shape) to (B, M, S)."""
+        return self.norm(self.conv(x).movedim(1, -1)).movedim(-1, 1)
 
 
 class TokenMerging(nn.Module):
@@ -203,11 +216,12 @@ class TokenMerging(nn.Module):
         self.norm = nn.LayerNorm(2**spatial_dims * in_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, S, M) to (B, S // 2, out_channels)."""
+        """Map (B, M, S) to (B, out_channels, S // 2)."""
+        x = x.movedim(1, -1)
         for axis in range(self.spatial_dims, 0, -1):
             half = x.shape[axis] // 2
             x = x.narrow(axis, 0, 2 * half).unflatten(axis, [half, 2])
-        return self.reduction(self.norm(x.permute(self.order).flatten(self.spatial_dims + 1)))
+        return self.reduction(self.norm(x.permute(self.order).flatten(self.spatial_dims + 1))).movedim(-1, 1)
 
 
 class MedMambaStage(nn.Module):
@@ -235,5 +249,5 @@ class MedMambaStage(nn.Module):
         self.merging = nn.Identity() if out_channels is None else TokenMerging(spatial_dims, channels, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, S, M) to (B, S // 2, out_channels), or to (B, S, M) without merging."""
+        """Map (B, M, S) to (B, out_channels, S // 2), or to (B, M, S) without merging."""
         return self.merging(self.blocks(x))

@@ -1,8 +1,8 @@
 """MedMamba for images and volumes, after Yue and Li, "MedMamba: Vision Mamba for Medical Image Classification" (2024).
 
 An image becomes tokens, four stages of blocks halve the map between them, and the mean token gives the logits. The
-parts and their letters are those of :mod:`~medmamba_monai.networks.blocks`. Maps that leave the network are
-channel-first, (B, M, S), as MONAI's and PyTorch's are.
+parts and their letters are those of :mod:`~medmamba_monai.networks.blocks`. Maps are channel-first, (B, M, S), as
+MONAI's and PyTorch's are.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 
 import torch
 from monai.data import MetaTensor
-from monai.networks.layers import get_act_layer, get_norm_layer
 from torch import Tensor, nn
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.networks.blocks import SS2D, MedMambaStage, SSConvSSM, TokenEmbedding
+from medmamba_monai.networks.layer_names import check_layers
 from medmamba_monai.selective_scan import check_backend
 
 __all__ = ["MedMamba", "medmamba_base", "medmamba_small", "medmamba_tiny"]
@@ -84,7 +84,7 @@ class MedMamba(nn.Module):
         super().__init__()
         sizes = {"in_channels": in_channels, "patch_size": patch_size, "state_size": state_size}
         _check_arguments(spatial_dims, num_classes, depths, channels, drop_path_rate, **sizes)
-        _check_layers(act, norm, spatial_dims, channels)
+        check_layers(act, norm, spatial_dims, [width // 2 for width in channels])
         check_backend(scan_backend)
         self.spatial_dims, self.in_channels, self.num_classes = spatial_dims, in_channels, num_classes
         self.smallest_size = patch_size * 2 ** (len(depths) - 1)
@@ -125,7 +125,7 @@ class MedMamba(nn.Module):
         Returns:
             (B, num_features, S), S being the spatial shape of ``x`` divided by the last of ``stage_strides``.
         """
-        return self.stages(self.embed(x)).movedim(-1, 1)
+        return self.stages(self.embed(x))
 
     def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
         """Go from the map of the last stage to the logits.
@@ -155,12 +155,12 @@ class MedMamba(nn.Module):
         maps: list[Tensor] = []
         for stage in self.stages:
             tokens = stage.blocks(tokens)  # type: ignore[operator]
-            maps.append(tokens.movedim(-1, 1))
+            maps.append(tokens)
             tokens = stage.merging(tokens)  # type: ignore[operator]
         return maps
 
     def embed(self, x: Tensor) -> Tensor:
-        """Check an input as :meth:`forward` takes it and cut it into tokens (B, S, M)."""
+        """Check an input as :meth:`forward` takes it and cut it into tokens, a map (B, M, S)."""
         self.check_input(x)
         if not torch.jit.is_scripting() and isinstance(x, MetaTensor):
             x = x.as_tensor()  # its bookkeeping at every operation takes time, and logits have no use for it
@@ -168,12 +168,7 @@ class MedMamba(nn.Module):
 
     def check_input(self, x: Tensor) -> None:
         """Raise a UserError unless ``x`` has the rank, the channels and the size that the network needs."""
-        if x.ndim != self.spatial_dims + 2 or x.shape[1] != self.in_channels or min(x.shape[2:]) < self.smallest_size:
-            raise UserError(
-                f"this MedMamba takes (batch, channels, spatial axes) with {self.in_channels} channels and "
-                f"{self.spatial_dims} spatial axes, the smallest size of each is {self.smallest_size}; "
-                f"got the shape {list(x.shape)}"
-            )
+        check_shape(x, self.spatial_dims, self.in_channels, self.smallest_size)
 
     def reset_classifier(self, num_classes: int) -> None:
         """Replace the head by a newly drawn one on the same device and in the same dtype.
@@ -247,6 +242,17 @@ def medmamba_base(spatial_dims: int = 2, in_channels: int = 3, num_classes: int 
     return MedMamba(spatial_dims, in_channels, num_classes, depths=(2, 2, 12, 2), channels=channels, **options)
 
 
+@torch.fx.wrap  # torch.fx cannot follow a condition on a shape, and keeps the call
+def check_shape(x: Tensor, spatial_dims: int, in_channels: int, smallest_size: int) -> None:
+    """Raise a UserError unless ``x`` has this rank, these channels, and this size or more along each axis."""
+    if x.ndim != spatial_dims + 2 or x.shape[1] != in_channels or min(x.shape[2:]) < smallest_size:
+        raise UserError(
+            f"this MedMamba takes (batch, channels, spatial axes) with {in_channels} channels and "
+            f"{spatial_dims} spatial axes, the smallest size of each is {smallest_size}; "
+            f"got the shape {list(x.shape)}"
+        )
+
+
 def _draw_linear_and_convolution(module: nn.Module) -> None:
     if isinstance(module, nn.Linear):
         nn.init.trunc_normal_(module.weight, std=0.02)
@@ -281,19 +287,3 @@ def _check_arguments(
 def _check_classes(num_classes: int) -> None:
     if not isinstance(num_classes, Integral) or num_classes < 0:
         raise UserError(f"MedMamba: num_classes got {num_classes!r}, but it must be a positive integer, or 0 for none")
-
-
-def _check_layers(act: tuple | str, norm: tuple | str, spatial_dims: int, channels: Sequence[int]) -> None:
-    """Raise a UserError unless MONAI has the layers and they fit the convolution branch of every stage."""
-    try:
-        get_act_layer(act)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"MedMamba: act={act!r} is no activation layer of MONAI ({error})") from error
-    try:
-        for width in channels:
-            get_norm_layer(norm, spatial_dims, width // 2)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"MedMamba: norm={norm!r} is no normalization layer of MONAI for {[width // 2 for width in channels]} "
-            f"channels, half of those of each stage ({error})"
-        ) from error

@@ -43,7 +43,10 @@ RENAMED = (
 OFFICIAL_START = RENAMED[0][0]
 IN_PROJ, GATE_PROJ = ".in_proj.weight", ".gate_proj.weight"
 BLOCK = re.compile(r"(?:layers|stages)\.(\d+)\.blocks\.(\d+)\.")
-WRAPPERS = ("state_dict", "model")
+STARTS = ("embedding.conv.weight", f"{OFFICIAL_START}weight")
+"""Keys that only one layer of a network has, the first: what stands before one of them is a wrapper's prefix."""
+WRAPPERS = ("state_dict", "model_state_dict", "model", "network")
+COUNTER_OF_AVERAGES = "n_averaged"
 LISTED = 8
 
 
@@ -56,9 +59,10 @@ def load_official_checkpoint(
 
     Args:
         source: a ``.pth``/``.pt`` or ``.safetensors`` file, or a state dict, with the keys of the official code. A
-            state dict inside ``state_dict`` or ``model``, and the prefix ``module.``, are understood.
-        num_classes: number of logits wanted; None for that of the checkpoint. With another number the head is drawn
-            anew, and a log message says so.
+            state dict inside one of :data:`WRAPPERS`, and keys with any common prefix (``module.``, ``_orig_mod.``,
+            ``network.``), are understood.
+        num_classes: number of logits wanted; None for that of the checkpoint, 0 if it has no head. With another number
+            the head is drawn anew, and a log message says so.
 
     Returns:
         The network in training mode, on the CPU.
@@ -114,8 +118,8 @@ def read_architecture(state_dict: Mapping[str, Tensor]) -> dict[str, Any]:
         state_dict: weights of a network of this package (its own key names, not the official ones).
 
     Returns:
-        ``spatial_dims``, ``in_channels``, ``num_classes``, ``depths``, ``channels``, ``patch_size`` and
-        ``state_size``, so that ``MedMamba(**read_architecture(weights))`` fits the weights.
+        ``spatial_dims``, ``in_channels``, ``num_classes`` (0 without a head), ``depths``, ``channels``,
+        ``patch_size`` and ``state_size``, so that ``MedMamba(**read_architecture(weights))`` fits the weights.
 
     Raises:
         UserError: the keys are not those of a MedMamba.
@@ -139,7 +143,7 @@ def _read_from_shapes(state: Mapping[str, Tensor], spell: Callable[[str], str]) 
     return {
         "spatial_dims": len(embedding) - 2,
         "in_channels": embedding[1],
-        "num_classes": shape("head.weight", 2)[0],
+        "num_classes": shape("head.weight", 2)[0] if any(key.startswith("head.") for key in state) else 0,
         "channels": tuple(2 * shape(f"stages.{stage}.blocks.0.scan_norm.weight", 1)[0] for stage in stages),
         "depths": tuple(depths[stage] for stage in stages),
         "patch_size": embedding[-1],
@@ -176,7 +180,16 @@ def _unwrap(content: Mapping[str, Any]) -> dict[str, Tensor]:
         isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
     ):
         raise UserError(f"it is no state dict, and has none under {' or '.join(map(repr, WRAPPERS))}")
-    return {key.removeprefix("module."): value for key, value in content.items()}
+    return _strip_prefix(content)
+
+
+def _strip_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Take away what wrappers of a network put before each of its keys, and the one key that they add."""
+    prefixes = {key.removesuffix(start) for key in state for start in STARTS if key.endswith(start)}
+    if len(prefixes) > 1:
+        raise UserError(f"it holds more than one network, with keys after {', '.join(sorted(map(repr, prefixes)))}")
+    prefix = "".join(prefixes)
+    return {key.removeprefix(prefix): value for key, value in state.items() if key != COUNTER_OF_AVERAGES}
 
 
 def _build(state: dict[str, Tensor], num_classes: int | None) -> MedMamba:

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from medmamba_monai.selective_scan.backend import Backend
-from medmamba_monai.selective_scan.directions import scan_orders
+from medmamba_monai.selective_scan.directions import scan_orders, scan_positions
 from medmamba_monai.selective_scan.inputs import ScanInputs
 
 
@@ -47,10 +47,10 @@ def chunked_directional_scan(inputs: ScanInputs) -> Tensor:
         steps = added_delta.to(dtype)
         raw = raw + torch.stack([steps[:, order, k] for k, order in enumerate(orders.unbind())], dim=1)
     y = chunked_scan(u[:, orders], F.softplus(raw) if inputs.softplus else raw, A, B, C)
-    back = torch.argsort(orders, dim=1)
+    positions = scan_positions(inputs.spatial_shape, u.device)[: A.shape[0]]
     total = D.sum(0) * u
-    for k, order in enumerate(back.unbind()):
-        total = total + y[:, k, order]
+    for k, position in enumerate(positions.unbind()):
+        total = total + y[:, k, position]
     return total
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from medmamba_monai.selective_scan.backend import UNIMPORTABLE, Backend
 from medmamba_monai.selective_scan.chunked import chunked_directional_scan, chunked_selective_scan
-from medmamba_monai.selective_scan.directions import scan_orders
+from medmamba_monai.selective_scan.directions import scan_orders, scan_positions
 from medmamba_monai.selective_scan.inputs import ScanInputs
 
 
@@ -54,9 +54,9 @@ def mamba_directional_scan(inputs: ScanInputs, scan: Callable[..., Tensor] | Non
         delta_bias=dt_bias.flatten(),
         delta_softplus=softplus,
     )
-    back = torch.argsort(orders, dim=1)
+    positions = scan_positions(list(spatial_shape), u.device)[: inputs.directions]
     by_direction = y.unflatten(1, dt_bias.shape)
-    merged = torch.stack([by_direction[:, k, :, order] for k, order in enumerate(back)]).sum(0)
+    merged = torch.stack([by_direction[:, k, :, position] for k, position in enumerate(positions)]).sum(0)
     return merged.mT.contiguous()
 
 

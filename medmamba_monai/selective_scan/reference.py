@@ -36,7 +36,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from medmamba_monai.selective_scan.backend import Backend
-from medmamba_monai.selective_scan.directions import scan_orders
+from medmamba_monai.selective_scan.directions import scan_orders, scan_positions
 from medmamba_monai.selective_scan.inputs import ScanInputs
 
 
@@ -90,7 +90,9 @@ def reference_directional_scan(inputs: ScanInputs) -> Tensor:
     """
     u, projected, dt_weight, dt_bias, A, D, spatial_shape, added_delta, softplus = inputs
     y = torch.zeros_like(u)
-    for k, order in enumerate(scan_orders(list(spatial_shape), u.device)[: inputs.directions]):
+    orders, positions = (number(list(spatial_shape), u.device) for number in (scan_orders, scan_positions))
+    for k in range(inputs.directions):
+        order, position = orders[k], positions[k]
         low_rank, B, C = projected[:, order, k].split([inputs.rank, inputs.state_size, inputs.state_size], dim=-1)
         delta = (low_rank[:, :, None] * dt_weight[k]).sum(-1)
         if added_delta is not None:
@@ -98,8 +100,7 @@ def reference_directional_scan(inputs: ScanInputs) -> Tensor:
         sequence = reference_selective_scan(
             u[:, order].mT, delta.mT, A[k], B.mT, C.mT, D[k], delta_bias=dt_bias[k], delta_softplus=softplus
         )
-        back = torch.argsort(order)
-        y = y + sequence.mT[:, back]
+        y = y + sequence.mT[:, position]
     return y
 
 

@@ -67,7 +67,7 @@ def test_features_lie_where_the_image_has_them() -> None:
     net, x = small_net(depths=(1,), channels=(8,)), torch.zeros(1, 3, 32, 64)
     x[:, :, 8:12, 40:44] = 9
     with torch.no_grad():
-        tokens = net.embedding(x).movedim(-1, 1)
+        tokens = net.embedding(x)
     row, column = divmod(int((tokens - tokens[..., :1, :1]).abs().sum(1).argmax()), tokens.shape[-1])
     assert (row, column) == (2, 10)
     assert net.forward_features(x).shape[2:] == tokens.shape[2:]

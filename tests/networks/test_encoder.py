@@ -121,11 +121,14 @@ def classifier() -> MedMamba:
 
 
 @pytest.mark.usefixtures("small_backbone")
-@pytest.mark.parametrize("form", ["state dict", "net.pt", "net.safetensors", "official"])
+@pytest.mark.parametrize("form", ["state dict", "net.pt", "net.safetensors", "official", "no head"])
 def test_weights_of_a_classifier_load_without_its_head(classifier: MedMamba, form: str, tmp_path: Path) -> None:
     source: Any = classifier.state_dict()
     if form == "official":
         source = to_official_state_dict(classifier)
+    elif form == "no head":
+        classifier.reset_classifier(0)
+        source = classifier.state_dict()
     elif form != "state dict":
         (safetensors.torch.save_file if form.endswith("safetensors") else torch.save)(source, tmp_path / form)
         source = tmp_path / form

@@ -9,9 +9,11 @@ import pytest
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.networks import MedMamba, load_official_checkpoint, read_architecture, to_official_state_dict
+from medmamba_monai.networks.official_weights import read_classifier
 
 ARCHITECTURE: dict[str, Any] = {
     "spatial_dims": 2,
@@ -64,6 +66,40 @@ def test_files(net: MedMamba, official: dict[str, Tensor], tmp_path: Path, name:
 def test_training_checkpoint_of_a_wrapped_network(net: MedMamba, official: dict[str, Tensor], wrapper: str) -> None:
     wrapped = {"epoch": 3, wrapper: {f"module.{key}": value for key, value in official.items()}}
     assert_same_weights(load_official_checkpoint(wrapped), net)
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "network.", "_orig_mod.module.", "model.net."])
+def test_what_wrappers_put_before_each_key_is_taken_away(
+    net: MedMamba, official: dict[str, Tensor], prefix: str
+) -> None:
+    state = {f"{prefix}{key}": value for key, value in official.items()}
+    assert_same_weights(load_official_checkpoint(state), net)
+    assert_same_weights(read_classifier({f"{prefix}{key}": value for key, value in net.state_dict().items()}), net)
+
+
+def test_an_averaged_network_is_read(net: MedMamba) -> None:
+    assert_same_weights(read_classifier(AveragedModel(net).state_dict()), net)
+
+
+def test_two_networks_in_one_file_are_refused(net: MedMamba) -> None:
+    state = {f"{name}.{key}": value for name in ("teacher", "student") for key, value in net.state_dict().items()}
+    with pytest.raises(UserError, match=r"more than one network, with keys after 'student\.', 'teacher\.'"):
+        read_classifier(state)
+
+
+def test_keys_outside_the_prefix_are_named(net: MedMamba) -> None:
+    state = {f"network.{key}": value for key, value in net.state_dict().items()} | {"decoder.weight": torch.zeros(1)}
+    with pytest.raises(UserError, match=r"extra: decoder\.weight$"):
+        read_classifier(state)
+
+
+def test_weights_without_a_head_are_a_network_without_one(official: dict[str, Tensor]) -> None:
+    bare = MedMamba(**{**ARCHITECTURE, "num_classes": 0})
+    assert read_architecture(bare.state_dict()) == {**ARCHITECTURE, "num_classes": 0}
+    assert_same_weights(read_classifier(bare.state_dict()), bare)
+    headless = {key: value for key, value in official.items() if not key.startswith("head.")}
+    assert load_official_checkpoint(headless).num_classes == 0
+    assert load_official_checkpoint(headless, num_classes=5).head.weight.shape == (5, 16)
 
 
 def test_network_for_volumes_survives_the_official_keys() -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
+from torch import Tensor
 
 from medmamba_monai.selective_scan import scan_orders
+from medmamba_monai.selective_scan.directions import scan_positions
 
 CPU = torch.device("cpu")
 
@@ -34,5 +38,12 @@ def test_every_direction_visits_every_token_once(spatial_shape: list[int]) -> No
     assert orders.sort(dim=1).values.equal(torch.arange(orders.shape[1]).expand_as(orders))
 
 
-def test_scan_orders_can_be_scripted() -> None:
-    assert torch.jit.script(scan_orders)([2, 3, 4], CPU).equal(scan_orders([2, 3, 4], CPU))
+@pytest.mark.parametrize("spatial_shape", [[1], [7], [1, 5], [4, 3], [2, 3, 5], [3, 1, 2], [2, 3, 4, 5]])
+def test_positions_lead_back_from_each_order(spatial_shape: list[int]) -> None:
+    orders, positions = scan_orders(spatial_shape, CPU), scan_positions(spatial_shape, CPU)
+    assert positions.equal(torch.argsort(orders, dim=1))
+
+
+@pytest.mark.parametrize("number", [scan_orders, scan_positions])
+def test_orders_and_positions_can_be_scripted(number: Callable[..., Tensor]) -> None:
+    assert torch.jit.script(number)([2, 3, 4], CPU).equal(number([2, 3, 4], CPU))

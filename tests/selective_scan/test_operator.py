@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import copy
 import io
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
+from torch.utils.flop_counter import FlopCounterMode
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.selective_scan import directional_scan
@@ -216,8 +220,95 @@ def test_a_deep_copy_is_independent() -> None:
     assert twin.D.grad is not None
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_tangent_is_that_of_the_reference(backend: str) -> None:
+    inputs = make_inputs((3, 4))
+    primals, tangents = (tuple(tensor.detach() for tensor in make_inputs((3, 4), seed=seed)) for seed in (0, 1))
+    doubles = [tuple(tensor.double() for tensor in tensors) for tensors in (primals, tangents)]
+    truth = torch.func.jvp(lambda *t: directional_scan(*t, SHAPE, backend="reference"), *doubles)[1]
+    found = torch.func.jvp(lambda *t: directional_scan(*t, SHAPE, backend=backend), primals, tangents)[1]
+    assert relative_error(found, truth) < 1e-6
+    with forward_ad.dual_level():
+        duals = [forward_ad.make_dual(tensor, tangent) for tensor, tangent in zip(inputs, tangents, strict=True)]
+        assert (
+            relative_error(forward_ad.unpack_dual(directional_scan(*duals, SHAPE, backend=backend)).tangent, truth)
+            < 1e-6
+        )
+
+
+def test_a_tangent_of_one_input_alone_and_in_half_precision() -> None:
+    u, *others = (tensor.detach() for tensor in make_inputs((3, 4)))
+    truth = torch.func.jvp(lambda t: directional_scan(t, *others, SHAPE, backend="reference"), (u,), (u,))[1]
+    found = torch.func.jvp(lambda t: directional_scan(t, *others, SHAPE), (u.bfloat16(),), (u.bfloat16(),))[1]
+    assert relative_error(found, truth) < 0.01
+
+
 @pytest.mark.parametrize("backend", KERNELS)
-@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_gradients_of_each_image_are_those_of_each_image_alone(backend: str) -> None:
+    u, projected, *weights = (tensor.detach() for tensor in make_inputs((3, 4)))
+
+    def loss(weights: list[Tensor], u: Tensor, projected: Tensor) -> Tensor:
+        return directional_scan(u[None], projected[None], *weights, SHAPE, backend=backend).square().sum()
+
+    together = torch.func.vmap(torch.func.grad(loss), (None, 0, 0))(weights, u, projected)
+    for image in range(2):
+        alone = torch.func.grad(loss)(weights, u[image], projected[image])
+        torch.testing.assert_close([gradient[image] for gradient in together], alone)
+
+
+def test_mapped_over_images_the_kernel_runs_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = []
+    forward = NumbaBackend.forward
+    monkeypatch.setattr(NumbaBackend, "forward", lambda *args: batches.append(len(args[1].u)) or forward(*args))
+    u, projected, *weights = (tensor.detach() for tensor in make_inputs((3, 4), batch=6))
+    by_pairs = (tensor.unflatten(0, (3, 2)).movedim(0, 1) for tensor in (u, projected))
+    mapped = torch.func.vmap(lambda *t: directional_scan(*t, *weights, SHAPE, backend="numba"), 1, 1)(*by_pairs)
+    assert batches == [6]
+    torch.testing.assert_close(mapped.movedim(1, 0).flatten(0, 1), directional_scan(u, projected, *weights, SHAPE))
+
+
+def test_jacobians_agree_in_both_directions_and_a_hessian_is_refused() -> None:
+    u, *others = (tensor.detach() for tensor in make_inputs((1, 3), batch=1, channels=2))
+
+    def scan(u: Tensor, backend: str = "auto") -> Tensor:
+        return directional_scan(u, *others, [1, 3], backend=backend)
+
+    torch.testing.assert_close(torch.func.jacfwd(scan)(u), torch.func.jacrev(scan)(u))
+    with pytest.raises(NotImplementedError, match="scan_backend='reference'"):
+        torch.func.hessian(lambda t: scan(t).square().sum())(u)
+    assert torch.func.hessian(lambda t: scan(t, "reference").square().sum())(u).abs().max() > 0
+
+
+def test_the_flop_counter_counts_what_the_reference_computes() -> None:
+    class Elementwise(TorchDispatchMode):
+        """Counts results of multiplications, additions, exponentials, and what sums add up."""
+
+        total = 0
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            result = func(*args, **(kwargs or {}))
+            if func.overloadpacket.__name__ in ("mul", "add", "exp", "softplus"):
+                self.total += result.numel()
+            elif func.overloadpacket.__name__ == "sum":
+                self.total += args[0].numel()
+            return result
+
+    inputs = [tensor.detach() for tensor in make_inputs((3, 4), batch=2, channels=5, state_size=3, rank=2)]
+    with Elementwise() as by_hand:
+        directional_scan(*inputs, SHAPE, backend="reference")
+    with FlopCounterMode(display=False) as counter:
+        directional_scan(*inputs, SHAPE)
+    assert counter.get_total_flops() == by_hand.total == 2 * 12 * 4 * 5 * (2 * 2 + 7 * 3 + 6)
+
+
+def test_the_flop_counter_counts_the_gradient() -> None:
+    with FlopCounterMode(display=False) as counter:
+        directional_scan(*make_inputs((3, 4), rank=2, state_size=3), SHAPE).sum().backward()
+    backward = torch.ops.medmamba_monai.directional_scan_backward
+    assert counter.get_flop_counts()["Global"][backward] == 2 * 12 * 4 * 5 * (6 * 2 + 20 * 3 + 10)
+
+
+@pytest.mark.parametrize("backend", KERNELS)
 def test_vmap_maps_over_images_or_weights(backend: str) -> None:
     inputs = [torch.stack([tensor.detach(), 2 * tensor.detach()]) for tensor in make_inputs((3, 4))]
     mapped = torch.func.vmap(lambda *args: directional_scan(*args, SHAPE, backend=backend))(*inputs)
@@ -226,7 +317,6 @@ def test_vmap_maps_over_images_or_weights(backend: str) -> None:
 
 
 @pytest.mark.parametrize("backend", KERNELS)
-@pytest.mark.filterwarnings("ignore:There is a performance drop")
 def test_a_gradient_goes_through_vmap(backend: str) -> None:
     inputs = make_inputs((3, 4))
     stacked = [tensor.detach()[None].repeat_interleave(2, 0).requires_grad_() for tensor in inputs]

@@ -5,41 +5,20 @@ from __future__ import annotations
 import os
 
 import torch
-from torch import Tensor
 
-from medmamba_monai.selective_scan.backend import Backend
-from medmamba_monai.selective_scan.inputs import ScanInputs
+from medmamba_monai.selective_scan.kernel_backend import KernelBackend
 
 OLDEST_CAPABILITY = 8
 """Major compute capability of the oldest GPU that the kernels are written for, an A100's."""
 
 
-class TritonBackend(Backend):
+class TritonBackend(KernelBackend):
     """Triton kernels; with ``TRITON_INTERPRET=1``, for their developers, also on the CPU and slowly."""
 
     name, speed = "triton", 4
     modules, install = ("triton",), "pip install triton"
     device = "cuda"
     half = True
-    fused = True
-
-    def forward(self, inputs: ScanInputs, save_states: bool) -> tuple[Tensor, Tensor]:
-        """Run the forward kernel."""
-        from medmamba_monai.selective_scan.triton import launch
-
-        return launch.forward(inputs, save_states)
-
-    def backward(self, grad_y: Tensor, states: Tensor, inputs: ScanInputs) -> tuple[Tensor, ...]:
-        """Run the backward kernel from the saved states."""
-        from medmamba_monai.selective_scan.triton import launch
-
-        return launch.backward(grad_y, states, inputs)
-
-    def states_shape(self, inputs: ScanInputs) -> list[int]:
-        """Return (B, K, chunks, N, C)."""
-        from medmamba_monai.selective_scan.triton import launch
-
-        return launch.states_shape(inputs)
 
     def find_device_objection(self, device: torch.device) -> str | None:
         """Say why the kernels cannot run on a device, or None if they can or if there is no GPU to ask."""
