@@ -1,7 +1,10 @@
-"""From a file to the pixels that a person sees: PNG, JPEG, TIFF, BMP, GIF, WebP, DICOM, NIfTI and npz."""
+"""From a file to the pixels that a person sees.
+
+Read are PNG, JPEG, TIFF, BMP, GIF, WebP, DICOM, NIfTI, MGH, NRRD, MetaImage and npz.
+"""
 
 from medmamba_monai.images.convert import ConvertImage
-from medmamba_monai.images.kinds import READABLE_SUFFIXES
+from medmamba_monai.images.formats import READABLE_SUFFIXES
 from medmamba_monai.images.raw_image import ImageFacts
 from medmamba_monai.images.read import ReadImage, describe_image
 from medmamba_monai.images.resize import ResizeImage

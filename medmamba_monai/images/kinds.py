@@ -1,9 +1,8 @@
-"""The choice of the reader for a file: by its first bytes, never by its name."""
+"""The reader for each file, chosen by what the file is."""
 
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 
 import numpy as np
@@ -11,25 +10,24 @@ import numpy as np
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import FrameReference, format_path
 from medmamba_monai.images.dicom.read import count_dicom_frames, read_dicom
-from medmamba_monai.images.dicom.recognize import DICOM_SUFFIXES, is_dicom, looks_like_dicom
 from medmamba_monai.images.dicom.series import read_multiframe, read_series
-from medmamba_monai.images.nifti import NIFTI_SUFFIXES, count_nifti_frames, is_nifti, read_nifti
+from medmamba_monai.images.formats import find_format
+from medmamba_monai.images.meta_image import count_meta_image_frames, read_meta_image
+from medmamba_monai.images.mgh import count_mgh_frames, read_mgh
+from medmamba_monai.images.nifti import count_nifti_frames, read_nifti
 from medmamba_monai.images.npz import NpzReference, read_npz_array
-from medmamba_monai.images.pillow.read import PICTURE_SUFFIXES, count_picture_frames, is_picture, read_picture
-from medmamba_monai.images.raw_image import FileFormat, Frame, Limits, RawImage
+from medmamba_monai.images.nrrd import count_nrrd_frames, read_nrrd
+from medmamba_monai.images.pillow.read import count_picture_frames, read_picture
+from medmamba_monai.images.raw_image import FileFormat, Frame, Limits, RawImage, check_frame_count
 
-READABLE_SUFFIXES = (*PICTURE_SUFFIXES, *DICOM_SUFFIXES, *NIFTI_SUFFIXES)
-
-_HEAD = 352
-_NO_SUFFIX = re.compile(r"[^.]+|[\d.]+")
-_OTHERS = {
-    b"PK": "a zip archive; unpack it, or name an array as file.npz#key[0]",
-    b"%PDF": "a PDF document; export its images",
-    b"\xff\x4f\xff\x51": "a JPEG 2000 picture, which is not supported; convert it to PNG",
-    b"\0\0\0\x0cjP": "a JPEG 2000 picture, which is not supported; convert it to PNG",
-    b"\x89HDF": "an HDF5 file, which is not supported; convert it",
-    b"NRRD": "an NRRD file, which is not supported; convert it to NIfTI",
-    b"ObjectType": "a MetaImage file, which is not supported; convert it to NIfTI",
+_VOLUMES = {"NIfTI": read_nifti, "MGH": read_mgh, "NRRD": read_nrrd, "MetaImage": read_meta_image}
+_COUNTS = {
+    "picture": count_picture_frames,
+    "DICOM": count_dicom_frames,
+    "NIfTI": count_nifti_frames,
+    "MGH": count_mgh_frames,
+    "NRRD": count_nrrd_frames,
+    "MetaImage": count_meta_image_frames,
 }
 
 
@@ -52,17 +50,20 @@ def read_raw(source: str | os.PathLike[str], spatial_dims: int, frame: Frame, li
         text, frame = named.file, named.frame
     path = Path(text)
     folder = spatial_dims == 3 and path.is_dir()
-    kind: FileFormat = "DICOM" if folder else _find_format(path)
+    kind: FileFormat = "DICOM" if folder else find_format(path)
     if kind == "DICOM" and spatial_dims == 3:
         if isinstance(frame, int):
             raise UserError(f"{format_path(path)}: frame {frame} is named, which is flat; set spatial_dims to 2")
         return read_series(path, limits) if folder else read_multiframe(path, limits)
     if kind == "picture":
         if spatial_dims == 3:
-            raise UserError(f"{format_path(path)}: is a flat picture; volumes are read from NIfTI, DICOM or npz files")
+            raise UserError(
+                f"{format_path(path)}: is a flat picture; volumes are read from NIfTI, MGH, NRRD, MetaImage, DICOM "
+                "or npz files"
+            )
         return read_picture(path, frame, limits)
-    if kind == "NIfTI":
-        return read_nifti(path, spatial_dims, frame, limits)
+    if kind in _VOLUMES:
+        return _VOLUMES[kind](path, spatial_dims, frame, limits)
     return read_dicom(path, frame, limits)
 
 
@@ -74,56 +75,8 @@ def count_frames(path: str | os.PathLike[str]) -> int:
     """
     if Path(path).is_dir():
         return 1
-    counts = {"picture": count_picture_frames, "DICOM": count_dicom_frames, "NIfTI": count_nifti_frames}
-    return counts[_find_format(Path(path))](Path(path))
-
-
-def is_image_file(path: str | os.PathLike[str]) -> bool:
-    """Return whether a file is one to read: by its suffix, or, without one, because it is DICOM."""
     path = Path(path)
-    name = path.name.lower()
-    if name.endswith(READABLE_SUFFIXES):
-        return path.is_file()
-    return _NO_SUFFIX.fullmatch(name) is not None and looks_like_dicom(path)
-
-
-def _find_format(path: Path) -> FileFormat:
-    head = _read_head(path)
-    if is_dicom(head):  # first: a DICOM file may begin with the bytes of a TIFF file
-        return "DICOM"
-    if is_picture(head):
-        return "picture"
-    if is_nifti(path, head):
-        return "NIfTI"
-    if not head:
-        raise UserError(f"{format_path(path)}: is empty; download it again")
-    for signature, what in _OTHERS.items():
-        if head.startswith(signature):
-            raise UserError(f"{format_path(path)}: is {what}")
-    raise UserError(
-        f"{format_path(path)}: is damaged or no PNG, JPEG, BMP, TIFF, GIF, WebP, DICOM or NIfTI file; download "
-        "it again or "
-        "convert it"
-    )
-
-
-def _read_head(path: Path) -> bytes:
-    try:
-        return _read_bytes(path)
-    except IsADirectoryError as error:
-        raise UserError(f"{format_path(path)}: is a folder, not an image") from error
-    except FileNotFoundError as error:
-        raise UserError(f"{format_path(path)}: does not exist") from error
-    except PermissionError as error:
-        what = "is a folder, not an image" if path.is_dir() else "may not be read; change its permissions"
-        raise UserError(f"{format_path(path)}: {what}") from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"{format_path(path)}: cannot be read ({error})") from error
-
-
-def _read_bytes(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        return stream.read(_HEAD)
+    return check_frame_count(format_path(path), _COUNTS[find_format(path)](path))
 
 
 def _read_npz(reference: NpzReference, spatial_dims: int, limits: Limits) -> RawImage:

@@ -2,40 +2,49 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import math
-from dataclasses import replace
+import struct
 from pathlib import Path
 from typing import Any
 
 import nibabel
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
-from nibabel.orientations import apply_orientation, io_orientation
 from nibabel.spatialimages import HeaderDataError
 from nibabel.wrapstruct import WrapStructError
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
 from medmamba_monai.images.file_errors import explain_file_errors
+from medmamba_monai.images.gzip_files import read_content, read_head
+from medmamba_monai.images.orientation import orient
 from medmamba_monai.images.raw_image import Frame, Limits, RawImage, choose_frame
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz", ".hdr")
 
-_GZIP = b"\x1f\x8b"
-_HEAD = 540
+_ANALYZE_BYTES = 348
+_ANALYZE_SIZES = {struct.pack(f"{order}i", _ANALYZE_BYTES): order for order in "<>"}
+"""The first bytes of a header, which tell its byte order."""
 _MAX_OFFSET = 2**24  # bytes of header extensions
 _NOT_NIFTI = (ImageFileError, HeaderDataError, WrapStructError, np.linalg.LinAlgError)
 
 
-def is_nifti(path: Path, head: bytes) -> bool:
-    """Return whether a file is NIfTI, compressed NIfTI, or the pixels (.img) of a NIfTI pair."""
-    if head.startswith(_GZIP):
-        return True
-    return _choose_header_class(head) is not None or (
-        path.suffix.lower() == ".img" and path.with_suffix(".hdr").is_file()
-    )
+def is_nifti(head: bytes) -> bool:
+    """Return whether a file that starts so, unpacked, is NIfTI or the header of a NIfTI pair."""
+    return _choose_header_class(head) is not None
+
+
+def is_analyze(head: bytes) -> bool:
+    """Return whether a file that starts so is a header of Analyze 7.5, from which NIfTI was made."""
+    order = _ANALYZE_SIZES.get(head[:4])
+    return order is not None and len(head) >= _ANALYZE_BYTES and 1 <= struct.unpack_from(order + "h", head, 40)[0] <= 7
+
+
+def find_pair_header(path: Path) -> Path | None:
+    """Return the header (.hdr) of the pixels (.img) of a pair; None where there is none."""
+    header = path.with_suffix(".hdr")
+    return header if path.suffix.lower() == ".img" and header.is_file() else None
 
 
 def count_nifti_frames(path: Path) -> int:
@@ -73,10 +82,10 @@ def read_nifti(path: Path, spatial_dims: int, frame: Frame, limits: Limits) -> R
         _check_header(header, name, limits)
         index = choose_frame(name, _count_frames(header), frame)
         image = _load(path, header, limits, name)
-        affine = _read_affine(image, name)
+        directions = _read_directions(image, name)
         stored = _read_stored(image, index)
         raw = _make_raw_image(stored, image)
-    return _orient(raw, affine, spatial_dims, name)
+    return orient(raw, directions, spatial_dims, name)
 
 
 def _choose_header_class(head: bytes) -> type[nibabel.Nifti1Header] | None:
@@ -92,11 +101,13 @@ def _find_header(path: Path) -> Path:
 
 
 def _read_header(path: Path) -> nibabel.Nifti1Header:
-    with _find_header(path).open("rb") as file:
-        packed = file.read(2) == _GZIP
-        file.seek(0)
-        head = gzip.GzipFile(fileobj=file).read(_HEAD) if packed else file.read(_HEAD)
+    head, packed = read_head(_find_header(path))
     kind = _choose_header_class(head)
+    if kind is None and is_analyze(head):
+        raise UserError(
+            f"{format_path(path)}: is an Analyze 7.5 image, which does not tell left from right; convert it to NIfTI, "
+            "with the orientation that its source states"
+        )
     if kind is None:
         what = "a gzip file that holds" if packed else "a file that is"
         raise UserError(f"{format_path(path)}: is {what} no NIfTI image; convert it to NIfTI")
@@ -128,29 +139,20 @@ def _check_header(header: nibabel.Nifti1Header, name: str, limits: Limits) -> No
 
 def _load(path: Path, header: nibabel.Nifti1Header, limits: Limits, name: str) -> Any:
     voxels = math.prod(_get_shape(header)) * header.get_data_dtype().itemsize
-    bound = limits.bound(max(0, int(header["vox_offset"])) + voxels)
-    with _find_header(path).open("rb") as file:
-        packed = file.read(2) == _GZIP
-        file.seek(0)
-        content = (gzip.GzipFile(fileobj=file) if packed else file).read(bound + 1)  # to the end: checks the sum
-    if len(content) > bound:
-        raise limits.explain_excess(name, bound)
+    content = read_content(_find_header(path), max(0, int(header["vox_offset"])) + voxels, limits, name)
     second = _choose_header_class(content) is nibabel.Nifti2Header
     if content[344:347] == b"ni1" or content[4:7] == b"ni2":
         return (nibabel.Nifti2Pair if second else nibabel.Nifti1Pair).from_filename(_find_header(path), mmap=False)
     return (nibabel.Nifti2Image if second else nibabel.Nifti1Image).from_bytes(content)
 
 
-def _read_affine(image: Any, name: str) -> np.ndarray:
+def _read_directions(image: Any, name: str) -> np.ndarray:
     if image.header["sform_code"] <= 0 and image.header["qform_code"] <= 0:
         raise UserError(
             f"{name}: does not tell its orientation (qform_code and sform_code are 0), and programs disagree on what "
             "holds then; set one of them"
         )
-    affine = np.asarray(image.affine, np.float64)
-    if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine[:3, :3]) < 3:
-        raise UserError(f"{name}: its affine {affine[:3].tolist()} maps voxels to no place; correct its qform or sform")
-    return affine
+    return np.asarray(image.affine, np.float64)[:3, :3]
 
 
 def _read_stored(image: Any, index: int) -> np.ndarray:
@@ -180,22 +182,3 @@ def _read_colors(stored: np.ndarray, kind: str) -> RawImage:
     colors = np.stack([stored[channel] for channel in "RGB"], axis=-1)
     alpha = stored["A"].astype(np.float32) / np.float32(255) if "A" in (stored.dtype.names or ()) else None
     return RawImage(colors, kind, True, alpha=alpha, format="NIfTI")
-
-
-def _orient(raw: RawImage, affine: np.ndarray, spatial_dims: int, name: str) -> RawImage:
-    orientation = io_orientation(affine)
-    single = _find_single_axis(raw.values.shape[:3], orientation, name) if spatial_dims == 2 else None
-
-    def turned(array: np.ndarray) -> np.ndarray:
-        volume = apply_orientation(array, orientation)
-        return volume if single is None else np.take(volume, 0, axis=single)[::-1, ::-1].swapaxes(0, 1)
-
-    return replace(raw, values=turned(raw.values), alpha=None if raw.alpha is None else turned(raw.alpha))
-
-
-def _find_single_axis(shape: tuple[int, ...], orientation: np.ndarray, name: str) -> int:
-    """Return the axis of length 1 after reorientation; of several the last of the file."""
-    single = [axis for axis in (2, 1, 0) if shape[axis] == 1]
-    if not single:
-        raise UserError(f"{name}: is a volume of {shape}, but 2 dimensions are declared; set spatial_dims to 3")
-    return int(orientation[single[0], 0])

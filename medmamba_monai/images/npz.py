@@ -28,11 +28,17 @@ from tqdm import tqdm
 from medmamba_monai.core.disk import format_size, get_cache_dir, lock_file, make_private, require_space
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import replace_atomically
+from medmamba_monai.images.file_errors import check_regular_file
 
 MAX_BYTES = 2**36
 """Largest array that is unpacked, 64 GiB: PathMNIST at 224 pixels, the largest known of its kind, has 15 GiB."""
 IN_MEMORY_BYTES = 2**28
 """Largest array that is held in memory, 256 MiB; larger ones are mapped from a file."""
+
+MAX_RATIO = 200
+"""Most bytes that one packed byte may become, beyond `ALWAYS_BYTES`; images hardly shrink, masks by about 100."""
+ALWAYS_BYTES = 2**30
+"""Arrays up to 1 GiB are unpacked whatever they are packed to."""
 
 logger = logging.getLogger("medmamba_monai.images")
 
@@ -116,6 +122,7 @@ def read_npz_array(
     path = Path(path)
     try:
         status = path.stat()
+        check_regular_file(path)
         with _lock:  # threads that fill a cache would otherwise each decompress the same array
             version = (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
             return _read(path, key, version, max_bytes, in_memory_bytes)
@@ -138,6 +145,8 @@ def list_npz_arrays(path: str | Path) -> list[str]:
         UserError: the file is missing, damaged or no npz.
     """
     try:
+        if Path(path).exists():
+            check_regular_file(Path(path))
         with zipfile.ZipFile(path) as archive:
             return [name.removesuffix(".npy") for name in archive.namelist()]
     except (OSError, zipfile.BadZipFile) as error:
@@ -218,6 +227,11 @@ def _unpack(archive: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path, wha
             return target
         _remove_others(target)
         require_space(target.parent, member.file_size, what)
+        if member.file_size > max(MAX_RATIO * member.compress_size, ALWAYS_BYTES):
+            raise UserError(
+                f"{what} would grow from {format_size(member.compress_size)} to {format_size(member.file_size)}, as no "
+                "images do; if that is meant, save it without compression (numpy.savez)"
+            )
         logger.info(f"{what} is unpacked once, {format_size(member.file_size)}, into {target.parent}")
         with replace_atomically(target) as temporary:
             temporary.chmod(0o600)

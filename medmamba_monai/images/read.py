@@ -97,9 +97,10 @@ class ReadImage(Transform):
         """Read an image.
 
         Args:
-            source: a PNG, JPEG, BMP, TIFF, GIF, WebP, DICOM or NIfTI file; ``path#frame[3]``;
-                ``file.npz#key[index]``; for 3 dimensions also a folder that holds one DICOM series. An array is taken
-                as what such a file holds: (rows, columns) or (x, y, z), with a last axis of 3 where it is RGB.
+            source: a PNG, JPEG, BMP, TIFF, GIF, WebP, DICOM, NIfTI, MGH, NRRD or MetaImage file;
+                ``path#frame[3]``; ``file.npz#key[index]``; for 3 dimensions also a folder that holds one DICOM series.
+                An array is taken as what such a file holds: (rows, columns) or (x, y, z), with a last axis of 3 where
+                it is RGB.
 
         Returns:
             Tensor of shape (channels, rows, columns), the first row the top row as a person sees it, or of shape

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import gzip
+import os
+import shutil
+import socket
 from pathlib import Path
 
 import nibabel
@@ -8,9 +12,12 @@ import pytest
 from PIL import Image
 
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.data.find.dataset_folder import DatasetFolder
+from medmamba_monai.data.find.locations import list_images
 from medmamba_monai.images import ReadImage
 from medmamba_monai.images.dicom.recognize import looks_like_dicom
-from medmamba_monai.images.kinds import READABLE_SUFFIXES, count_frames, is_image_file
+from medmamba_monai.images.formats import READABLE_SUFFIXES, is_image_file
+from medmamba_monai.images.kinds import count_frames
 from medmamba_monai.images.read import describe_image
 from tests.helpers.dicom_files import write
 
@@ -45,10 +52,81 @@ def test_dicom_is_known_by_its_content(tmp_path: Path, name: str) -> None:
 def test_other_files_are_no_images(tmp_path: Path, name: str) -> None:
     if name == "folder.png":
         (tmp_path / name).mkdir()
-    else:
+    elif name == "DICOMDIR":
         write(tmp_path / name, GRAY)
+    else:
+        (tmp_path / name).write_bytes(gzip.compress(bytes(999)) if name.endswith("gz") else b"BMI,age\n" * 99)
     assert not is_image_file(tmp_path / name)
     assert not is_image_file(tmp_path / "missing.png")
+
+
+@pytest.mark.parametrize(
+    "name", ["MR.1.2.840.113", "I0001.img", "image.001", "IM-0001.dc3", "scan.acr", "labels.csv", "a.b.c"]
+)
+def test_what_a_file_is_says_its_content_and_not_its_name(tmp_path: Path, name: str) -> None:
+    assert is_image_file(write(tmp_path / name, GRAY))
+    np.testing.assert_array_equal(ReadImage(channels=1)(tmp_path / name), GRAY[None])
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "found"),
+    [("a.jfif", "JPEG", True), ("a.001", "PNG", True), ("a", "TIFF", True), ("a.cr2", "TIFF", False)],
+)
+def test_pictures_of_other_names_but_not_the_thumbnails_of_cameras(
+    tmp_path: Path, name: str, kind: str, found: bool
+) -> None:
+    Image.fromarray(GRAY).save(tmp_path / name, kind)
+    assert is_image_file(tmp_path / name) == found
+
+
+def test_half_of_a_folder_is_not_left_out_for_its_names(tmp_path: Path) -> None:
+    for index in range(4):
+        write(tmp_path / (f"MR.1.2.840.{index}" if index % 2 else f"{index}.dcm"), GRAY)
+    listing = DatasetFolder(tmp_path).list_images()
+    assert [image.text for image in listing.images] == ["0.dcm", "2.dcm", "MR.1.2.840.1", "MR.1.2.840.3"]
+    assert listing.others == ()
+
+
+def test_a_folder_without_images_says_what_is_there_and_what_is_read(tmp_path: Path) -> None:
+    for name, content in (("a.h5", b"\x89HDF\r\n"), ("b.h5", b"\x89HDF\r\n"), ("c.txt", b"text")):
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(
+        UserError, match=r"holds no image; there are 2 \.h5 \(an HDF5 file .*\), 1 \.txt; readable are \.png"
+    ):
+        list_images(tmp_path)
+
+
+def test_headers_and_their_values_are_one_image(tmp_path: Path) -> None:
+    itk = Path(__file__).parent / "written_by_itk"
+    for name in ("turned.mhd", "turned.raw", "packed.nhdr", "packed.raw.gz"):
+        shutil.copy(itk / name, tmp_path / name)
+    listing = DatasetFolder(tmp_path).list_images(None, 3)
+    assert [image.files for image in listing.images] == [("packed.nhdr", "packed.raw.gz"), ("turned.mhd", "turned.raw")]
+    assert listing.others == ()
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["a.png", "a.dcm", "a.nii.gz", "a.npz#images[0]"])
+def test_pipes_and_sockets_are_refused_and_never_waited_for(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # the path of a socket must be short
+    path = tmp_path / name.partition("#")[0]
+    os.mkfifo(path)
+    with pytest.raises(UserError, match="is a named pipe, not a file"):
+        ReadImage(channels=1)(tmp_path / name)
+    path.unlink()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path.name)
+        with pytest.raises(UserError, match="is a socket, not a file"):
+            ReadImage(channels=1)(tmp_path / name)
+
+
+@pytest.mark.parametrize(("name", "what"), [("/dev/zero", "a device"), ("/tmp", "a folder"), ("/dev/null", "a device")])
+def test_devices_and_folders_are_no_images(name: str, what: str) -> None:
+    with pytest.raises(UserError, match=f"{name}: is {what}, not a file"):
+        ReadImage(channels=1)(name)
+    assert not is_image_file(name)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".dcm", ".nii.gz", ""])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import stat
 import zipfile
 from collections.abc import Callable
@@ -284,3 +285,22 @@ def test_single_array_under_the_name_of_an_npz_says_so(tmp_path: Path) -> None:
 def test_missing_file_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"none\.npz: does not exist; run prepare"):
         read_npz_array(tmp_path / "none.npz", "train_images")
+
+
+def test_an_array_that_grows_as_no_images_do_is_not_unpacked(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez_compressed(tmp_path / "a.npz", x=np.zeros(2**20, np.uint8))
+    assert len(read_npz_array(tmp_path / "a.npz", "x", in_memory_bytes=0)) == 2**20
+    shutil.rmtree(cache)
+    npz._read.cache_clear()
+    monkeypatch.setattr(npz, "ALWAYS_BYTES", 2**16)
+    with pytest.raises(UserError, match=r"array 'x', would grow from .* to 1\.0 MiB, as no images do; if that is"):
+        read_npz_array(tmp_path / "a.npz", "x", in_memory_bytes=0)
+    assert not list(cache.glob("npz/*.npy"))
+
+
+def test_masks_that_shrink_much_are_unpacked(tmp_path: Path, cache: Path) -> None:
+    ball = np.square(np.indices((64, 64, 64)) - 32).sum(0) < 400
+    np.savez_compressed(tmp_path / "a.npz", x=np.repeat(ball[None].astype(np.uint8), 20, 0))
+    assert len(read_npz_array(tmp_path / "a.npz", "x", in_memory_bytes=0)) == 20

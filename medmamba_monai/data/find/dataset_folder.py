@@ -13,9 +13,9 @@ from medmamba_monai.data.find.download import compute_md5
 from medmamba_monai.data.find.image_files import (
     ImageFile,
     Listing,
+    find_companions,
     is_series,
     list_frames,
-    pair_headers,
     select_image_files,
 )
 
@@ -99,16 +99,18 @@ class DatasetFolder:
         others: list[str] = []
         for parent, paths in self._walk(self.root if below is None else below):
             readable = [] if is_hidden(parent.relative_to(self.root)) else select_image_files(paths)
-            pixels = pair_headers(readable, paths)
-            others += [self.to_text(path) for path in set(paths) - set(readable) - set(pixels.values())]
-            texts = {path: self.to_text(path) for path in (*readable, *pixels.values())}
+            companions = find_companions(readable)
+            values = {file for files in companions.values() for file in files}
+            readable = [path for path in readable if path not in values]
+            others += [self.to_text(path) for path in set(paths) - set(readable) - values]
+            texts = {path: self.to_text(path) for path in (*readable, *values)}
             for text in texts.values():
                 self.find(text)
             if spatial_dims == 3 and is_series(readable):
                 images.append(ImageFile(self.to_text(parent), tuple(texts[path] for path in readable)))
                 continue
             for path in readable:
-                files = (path, pixels[path]) if path in pixels else (path,)
+                files = (path, *companions.get(path, ()))
                 images += list_frames(path, tuple(texts[file] for file in files), every_frame)
         return Listing(tuple(sorted(images, key=lambda image: image.text)), tuple(sorted(others)))
 

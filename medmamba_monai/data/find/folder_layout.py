@@ -25,7 +25,7 @@ from medmamba_monai.data.find.found import (
 from medmamba_monai.data.find.group_tables import read_groups
 from medmamba_monai.data.find.image_files import ImageFile
 from medmamba_monai.images.dicom.tags import read_group
-from medmamba_monai.images.kinds import is_image_file
+from medmamba_monai.images.formats import is_image_file
 
 _MAX_DEPTH = 5
 

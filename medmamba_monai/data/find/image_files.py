@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medmamba_monai.core.documents import is_hidden
+from medmamba_monai.core.documents import is_hidden, text_to_path
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import FrameReference, format_path
+from medmamba_monai.images.companions import list_companions
 from medmamba_monai.images.dicom.recognize import looks_like_dicom
-from medmamba_monai.images.kinds import count_frames, is_image_file
+from medmamba_monai.images.formats import READABLE_SUFFIXES, describe_unread, is_image_file
+from medmamba_monai.images.kinds import count_frames
+
+_NAMED_KINDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +56,28 @@ def select_image_files(paths: Iterable[Path]) -> list[Path]:
     return [path for path in paths if not is_hidden(Path(path.name)) and is_image_file(path)]
 
 
-def pair_headers(readable: Sequence[Path], paths: Sequence[Path]) -> dict[Path, Path]:
-    """Return the .img file of each .hdr file: together they are one NIfTI image."""
-    pixels = {path.stem: path for path in paths if path.suffix.lower() == ".img"}
-    headers = [path for path in readable if path.suffix.lower() == ".hdr"]
-    return {path: pixels[path.stem] for path in headers if path.stem in pixels}
+def find_companions(readable: Sequence[Path]) -> dict[Path, tuple[Path, ...]]:
+    """Return the files that hold the values of images whose headers stand alone; together they are one image."""
+    found = {path: list_companions(path) for path in readable}
+    return {path: files for path, files in found.items() if files}
+
+
+def describe_others(folder: Path, others: Sequence[str]) -> str:
+    """Return what a folder holds beside images, for the message that it holds none.
+
+    Args:
+        folder: the folder.
+        others: its files, in the written form.
+    """
+    by_suffix: dict[str, list[str]] = defaultdict(list)
+    for text in others:
+        by_suffix[Path(text_to_path(text)).suffix.lower()].append(text)
+    parts = []
+    for suffix, texts in sorted(by_suffix.items(), key=lambda item: -len(item[1]))[:_NAMED_KINDS]:
+        what = describe_unread(folder / text_to_path(texts[0]))
+        parts.append(f"{len(texts)} {suffix or 'without a suffix'}" + f" ({what})" * bool(what))
+    there = f"there are {', '.join(parts)}; " if parts else ""
+    return f"{there}readable are {', '.join(READABLE_SUFFIXES)}, and files of other names by their content"
 
 
 def is_series(paths: Sequence[Path]) -> bool:

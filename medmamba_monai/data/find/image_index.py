@@ -13,7 +13,7 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
 from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.image_files import ImageFile
-from medmamba_monai.images.kinds import READABLE_SUFFIXES
+from medmamba_monai.images.formats import READABLE_SUFFIXES
 
 _SUFFIXES = sorted(READABLE_SUFFIXES, key=len, reverse=True)  # .nii.gz before .gz
 

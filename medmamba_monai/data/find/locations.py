@@ -12,7 +12,7 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
 from medmamba_monai.core.parallel import map_images
 from medmamba_monai.data.find.dataset_folder import DatasetFolder
-from medmamba_monai.images.kinds import READABLE_SUFFIXES
+from medmamba_monai.data.find.image_files import describe_others
 
 logger = logging.getLogger("medmamba_monai.data")
 
@@ -77,7 +77,7 @@ def list_images(
         raise UserError(f"--dataset_dir {folder}: there is no such folder")
     listing = dataset.list_images(None, spatial_dims, every_frame)
     if not listing.images:
-        raise UserError(f"--dataset_dir {folder}: holds no image; readable are {', '.join(READABLE_SUFFIXES)}")
+        raise UserError(f"--dataset_dir {folder}: holds no image; {describe_others(dataset.root, listing.others)}")
     if listing.others:
         logger.warning(
             f"{len(listing.others)} files in {format_path(dataset.root)} are no readable images and are left out"

@@ -13,9 +13,10 @@ from tqdm import tqdm
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.data.find.dataset_folder import DatasetFolder
-from medmamba_monai.data.find.image_files import ImageFile, Listing
+from medmamba_monai.data.find.image_files import ImageFile, Listing, describe_others
 from medmamba_monai.images.dicom.recognize import looks_like_dicom
 from medmamba_monai.images.dicom.tags import read_tag
+from medmamba_monai.images.formats import VOLUME_FORMATS, find_format
 from medmamba_monai.images.raw_image import FileFormat, ImageFacts
 from medmamba_monai.images.read import describe_image
 
@@ -68,7 +69,8 @@ def look_at(folder: DatasetFolder, spatial_dims: int | None = None) -> FirstLook
         raise UserError(f"--images {folder}: there is no such folder")
     flat = folder.list_images()
     if not flat.images:
-        raise UserError(f"--images {folder}: holds no image that can be read")
+        said = describe_others(folder.root, flat.others)
+        raise UserError(f"--images {folder}: holds no image that can be read; {said}")
     dims, why = (spatial_dims, "as said") if spatial_dims else _find_spatial_dims(folder, flat)
     listing = flat if dims == 2 else folder.list_images(None, dims)
     opened = _spread(listing.images)
@@ -85,9 +87,9 @@ def look_at(folder: DatasetFolder, spatial_dims: int | None = None) -> FirstLook
 def _find_spatial_dims(folder: DatasetFolder, flat: Listing) -> tuple[int, str]:
     """Return 3 where the first file is a volume, or where most folders hold the slices of one series."""
     first = folder.locate(flat.images[0].files[0])
-    if first.name.lower().endswith((".nii", ".nii.gz", ".hdr")):
-        deep = sum(length > 1 for length in describe_image(str(first), 3).shape) > 2
-        return (3, "NIfTI volumes") if deep else (2, "NIfTI files of one slice")
+    if (kind := find_format(first)) in VOLUME_FORMATS:
+        deep = _is_deep(first)
+        return (3, f"{kind} volumes") if deep else (2, f"{kind} files of one slice")
     folders: dict[Path, list[Path]] = defaultdict(list)
     for image in flat.images:
         path = folder.locate(image.files[0])
@@ -96,6 +98,15 @@ def _find_spatial_dims(folder: DatasetFolder, flat: Listing) -> tuple[int, str]:
     if 2 * series <= len(folders):
         return 2, "each file is an image"
     return 3, f"{series} of {len(folders)} folders hold the slices of one DICOM series; --spatial-dims 2 takes slices"
+
+
+def _is_deep(path: Path) -> bool:
+    """Return whether a file of a format for volumes holds one; flat files of such formats cannot be read as any."""
+    try:
+        return sum(length > 1 for length in describe_image(str(path), 3).shape) > 2
+    except UserError:
+        describe_image(str(path), 2)  # raises what is wrong with a file that is no image at all
+        return False
 
 
 def _is_series(paths: Sequence[Path]) -> bool:

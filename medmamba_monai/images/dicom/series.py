@@ -30,11 +30,11 @@ from medmamba_monai.images.dicom.recognize import DICOM_SUFFIXES, HEAD_BYTES, is
 from medmamba_monai.images.dicom.values import interpret_frame
 from medmamba_monai.images.dicom.window import UnusableDisplay, find_common_display
 from medmamba_monai.images.file_errors import explain_file_errors
+from medmamba_monai.images.orientation import LPS_TO_RAS
 from medmamba_monai.images.raw_image import Limits, RawImage, check_frame_count
 
 _MAX_COSINE_DIFFERENCE = 1e-3
 _MAX_SPACING_DIFFERENCE = 0.01
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ def _make_volume(slices: Sequence[Slice], raws: Sequence[RawImage]) -> RawImage:
     affine = np.eye(4)
     across = ordered[-1].position - ordered[0].position if len(ordered) > 1 else first.normal
     steps = (first.along_row, first.along_column, across)
-    affine[:3, :3] = _LPS_TO_RAS @ np.stack(steps, axis=1)
+    affine[:3, :3] = LPS_TO_RAS @ np.stack(steps, axis=1)
     return _stack([raws[index] for index in order], io_orientation(affine), ordered)
 
 

@@ -21,7 +21,7 @@ _HIGH_FIRST = {";16B": ";16L", ";16L": ";16B", ";16N": ";16B" if sys.byteorder =
 _NATIVE = {"I;16BS": "I;16NS", "I;32BS": "I;32NS", "F;32BF": "F;32NF"}
 _NOT_DEEP = ("I;", "CMYK;16")
 _GRAY_STEPS = {"L;2": 85, "L;4": 17}
-_TIFF = {"bits": 258, "photometric": 262, "planar": 284, "format": 339}
+_TIFF = {"bits": 258, "photometric": 262, "planar": 284, "extra": 338, "format": 339}
 _WHITE_IS_ZERO, _SIGNED = 0, 2
 
 
@@ -101,6 +101,12 @@ def _join_bytes(high: Image.Image, low: Image.Image, raw_mode: str) -> np.ndarra
 
 def _refuse_unknown(image: Any, raw_mode: str, name: str) -> None:
     why = ""
+    if unknown := _count_unspecified(image):
+        channels = "channel" if unknown == 1 else "channels"
+        raise UserError(
+            f"{name}: is a TIFF with {unknown} more {channels} than gray or colors, of which it does not tell the "
+            "meaning (ExtraSamples is 0); save it without, or each channel as an image"
+        )
     if image.mode == "LAB":
         why = "LAB colors"
     elif image.mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
@@ -115,6 +121,14 @@ def _refuse_unknown(image: Any, raw_mode: str, name: str) -> None:
         why = "floating point values of which the smallest is white"
     if why:
         raise UserError(f"{name}: is a {image.format} with {why}, which is not supported; convert it to PNG")
+
+
+def _count_unspecified(image: Any) -> int:
+    """Return how many channels of a TIFF file Pillow leaves out without a word."""
+    if image.format != "TIFF":
+        return 0
+    extra = image.tag_v2.get(_TIFF["extra"], ())
+    return sum(kind == 0 for kind in (extra if isinstance(extra, tuple) else (extra,)))
 
 
 def _read_tiff_tag(image: Any, tag: str, default: int) -> int:

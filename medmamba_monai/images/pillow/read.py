@@ -26,8 +26,9 @@ from PIL.WebPImagePlugin import WebPImageFile
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
 from medmamba_monai.images.file_errors import explain_file_errors
+from medmamba_monai.images.pillow.frame_counts import count_frames
 from medmamba_monai.images.pillow.pixels import correct_tiles, extract_pixels, is_deep, select_low_bytes
-from medmamba_monai.images.raw_image import Frame, Limits, RawImage, choose_frame
+from medmamba_monai.images.raw_image import Frame, Limits, RawImage, check_frame_count, choose_frame
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp")
 
@@ -79,7 +80,7 @@ def count_picture_frames(path: Path) -> int:
         UserError: the file is damaged.
     """
     with explain_file_errors(path, "a picture", *_BOMBS), _refuse_truncated_files(), path.open("rb") as stream:
-        return getattr(_open(stream), "n_frames", 1)
+        return check_frame_count(format_path(path), count_frames(_open(stream), stream))
 
 
 def read_picture(path: Path, frame: Frame, limits: Limits) -> RawImage:
@@ -147,7 +148,7 @@ def _check_sums(stream: IO[bytes]) -> None:
 def _open_at_frame(stream: IO[bytes], path: Path, frame: Frame, limits: Limits) -> tuple[Any, int]:
     image = _open(stream)
     limits.check(format_path(path), image.size, 8)
-    frames = getattr(image, "n_frames", 1)
+    frames = count_frames(image, stream)
     index = choose_frame(format_path(path), frames, frame)
     if isinstance(image, GifImageFile) and image.tile and image.tile[0][1] != (0, 0, *image.size):
         raise UserError(f"{format_path(path)}: its first frame does not cover the picture; convert it to PNG")

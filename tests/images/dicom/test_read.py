@@ -17,7 +17,8 @@ from pydicom.uid import (
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.images import ReadImage
-from medmamba_monai.images.kinds import count_frames, is_image_file
+from medmamba_monai.images.formats import is_image_file
+from medmamba_monai.images.kinds import count_frames
 from tests.helpers.dicom_files import dataset, item, save, table, write
 
 U8 = np.array([[0, 10, 255]], np.uint8)

@@ -12,6 +12,7 @@ from PIL import Image, ImageFile
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.images import ReadImage
+from medmamba_monai.images.pillow.read import count_picture_frames
 from tests.helpers.image_bytes import big, chunk, one_color, png, saved, tiff
 
 GRAY = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
@@ -70,6 +71,13 @@ REFUSED: dict[str, tuple[bytes | Callable[[], bytes], str]] = {
     "TIFF 16-bit CMYK": (tiff(np.zeros((1, 1, 4), np.uint16), photometric=5), "16-bit CMYK"),
     "TIFF 16-bit planes": (tiff(RGB16, photometric=2, planar=2), "separate planes"),
     "TIFF 16-bit multiplied": (tiff(np.zeros((1, 1, 4), np.uint16), photometric=2, extra=1), "multiplied by"),
+    "TIFF gray and another": (tiff(np.zeros((2, 2, 2), np.uint8), extra=0), "1 more channel than gray or colors"),
+    "TIFF RGB and another": (tiff(np.zeros((2, 2, 4), np.uint8), photometric=2, extra=0), "1 more channel than"),
+    "TIFF 16-bit RGB and another": (tiff(np.zeros((2, 2, 4), np.uint16), photometric=2, extra=0), "1 more channel"),
+    "TIFF RGB and another in planes": (
+        tiff(np.zeros((2, 2, 4), np.uint8), photometric=2, extra=0, planar=2),
+        "1 more channel than",
+    ),
     "truncated TIFF": (tiff(np.zeros((99, 99), np.uint8))[:-9], "damaged"),
     "truncated GIF": (lambda: saved(Image.effect_noise((64, 64), 9), "GIF")[:-99], "damaged"),
     "truncated WebP": (lambda: saved(Image.effect_noise((64, 64), 9).convert("RGB"), "WEBP")[:-99], "damaged"),
@@ -121,6 +129,43 @@ def test_animation_of_16_bits_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png(16, 2, big(RGB16), (2, 1), control))
     with pytest.raises(UserError, match=r"a\.png: is animated in 16 bits"):
         ReadImage(channels=3, frame=0)(tmp_path / "a.png")
+
+
+def gif_of(frames: int) -> bytes:
+    return b"GIF89a\1\0\1\0\0\0\0" + (b"," + bytes(4) + b"\1\0\1\0\0\2\0") * frames + b";"
+
+
+def tiff_of(pages: int) -> bytes:
+    content = bytearray(tiff(np.zeros((2, 2), np.uint8)))
+    (entries,) = struct.unpack_from("<H", content, 8)
+    struct.pack_into("<I", content, 10 + 12 * entries, len(content))
+    start = len(content)
+    return bytes(content) + b"".join(struct.pack("<HI", 0, start + 6 * page) for page in range(1, pages))
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("content", [gif_of(100_000), tiff_of(100_000)], ids=["GIF", "TIFF"])
+def test_frames_without_end_are_not_counted_to_it(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a").write_bytes(content)
+    for count in (count_picture_frames, lambda path: ReadImage(channels=1, frame=0)(path)):
+        with pytest.raises(UserError, match="has 65537 frames, more than the 65536 that are read"):
+            count(tmp_path / "a")
+
+
+def test_a_png_that_claims_frames_without_end_is_refused(tmp_path: Path) -> None:
+    control = chunk(b"acTL", struct.pack(">II", 10**9, 0))
+    (tmp_path / "a.png").write_bytes(png(8, 0, b"\0\1", (2, 2), control))
+    with pytest.raises(UserError, match="has 1000000001 frames, more than"):
+        count_picture_frames(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("kind", ["GIF", "TIFF"])
+@pytest.mark.parametrize("frames", [1, 2, 7])
+def test_frames_are_counted_as_pillow_does(tmp_path: Path, kind: str, frames: int) -> None:
+    images = [Image.effect_noise((40, 30), 50 + index) for index in range(frames)]
+    big = {"big_tiff": True} if kind == "TIFF" and frames == 7 else {"comment": b"with, commas;"}
+    (tmp_path / "a").write_bytes(saved(images[0], kind, save_all=True, append_images=images[1:], **big))
+    assert count_picture_frames(tmp_path / "a") == frames == Image.open(tmp_path / "a").n_frames
 
 
 @pytest.mark.parametrize("kind", ["GIF", "TIFF", "WEBP", "BMP", "JPEG"])
