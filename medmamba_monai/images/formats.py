@@ -66,7 +66,7 @@ def find_format(path: Path) -> FileFormat:
         raise UserError(f"{name}: is empty; download it again")
     if unpacked is not head:
         raise UserError(
-            f"{name}: is damaged, or a gzip file that holds no NIfTI image; download it again or convert it to NIfTI"
+            f"{name}: is a gzip file that holds no NIfTI image, or is damaged; download it again or convert it to NIfTI"
         )
     if what := _describe_other(head):
         raise UserError(f"{name}: is {what}")

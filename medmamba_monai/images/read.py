@@ -27,7 +27,7 @@ from medmamba_monai.images.raw_image import (
     describe_raw_image,
 )
 
-READING_VERSION = 1
+READING_VERSION = 2
 """Part of every store's identity: to be raised when the pixels of any file change, read or resized."""
 
 

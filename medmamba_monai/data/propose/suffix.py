@@ -10,7 +10,7 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.data.find.found import quote_names
 from medmamba_monai.data.find.image_files import Listing
 from medmamba_monai.data.find.tables import Row
-from medmamba_monai.images.kinds import READABLE_SUFFIXES
+from medmamba_monai.images.formats import READABLE_SUFFIXES
 
 
 def find_suffix(listing: Listing, rows: Sequence[Row], column: str) -> str:
