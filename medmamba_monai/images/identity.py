@@ -16,7 +16,7 @@ from medmamba_monai.images.read import READING_VERSION
 Transform = Sequence[Callable[[Any], Any]] | Callable[[Any], Any] | None
 
 _DECODERS = (
-    *("pillow", "pydicom", "nibabel", "pynrrd", "torch"),
+    *("pillow", "pydicom", "nibabel", "pynrrd", "tifffile", "torch"),
     *("pylibjpeg", "pylibjpeg-libjpeg", "pylibjpeg-openjpeg", "pylibjpeg-rle", "pyjpegls", "python-gdcm"),
 )
 _VAGUE = re.compile(r" at 0x[0-9a-fA-F]+|\.\.\.")

@@ -6,10 +6,7 @@ Pillow counts by going to each frame, which for a GIF of a million frames takes 
 from __future__ import annotations
 
 import struct
-from typing import IO, Any
-
-from PIL.GifImagePlugin import GifImageFile
-from PIL.TiffImagePlugin import TiffImageFile
+from typing import IO
 
 from medmamba_monai.images.raw_image import MAX_FRAMES
 
@@ -20,18 +17,18 @@ _HAS_PALETTE = 0x80
 _BIG_TIFF = 43
 
 
-def count_frames(image: Any, stream: IO[bytes]) -> int:
-    """Return the frames of an open picture; of more than are read, one more than that.
+def count_listed_frames(stream: IO[bytes]) -> int | None:
+    """Return the frames of a GIF or TIFF file, which only going through it tells; None for other files.
 
-    Args:
-        image: as Pillow opened it.
-        stream: its file.
+    Of more than are read it is one more than that. The stream stays where it is.
     """
-    if not isinstance(image, (GifImageFile, TiffImageFile)):
-        return getattr(image, "n_frames", 1)  # which its headers tell
     place = stream.tell()
     try:
-        return (_count_gif if isinstance(image, GifImageFile) else _count_tiff)(stream)
+        stream.seek(0)
+        head = stream.read(4)
+        if head.startswith(b"GIF8"):
+            return _count_gif(stream)
+        return _count_tiff(stream) if head[:2] in (b"II", b"MM") else None
     finally:
         stream.seek(place)
 

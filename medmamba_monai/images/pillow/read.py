@@ -26,9 +26,10 @@ from PIL.WebPImagePlugin import WebPImageFile
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
 from medmamba_monai.images.file_errors import explain_file_errors
-from medmamba_monai.images.pillow.frame_counts import count_frames
+from medmamba_monai.images.pillow.frame_counts import count_listed_frames
 from medmamba_monai.images.pillow.pixels import correct_tiles, extract_pixels, is_deep, select_low_bytes
 from medmamba_monai.images.raw_image import Frame, Limits, RawImage, check_frame_count, choose_frame
+from medmamba_monai.images.tiff import read_float_tiff
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".gif", ".webp")
 
@@ -58,6 +59,7 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 }
 """What the values of the EXIF tag Orientation ask for."""
 
+_UNKNOWN_TIFF = "unknown pixel mode"
 _DESCRIPTION = 270
 _IMAGEJ = re.compile(r"ImageJ=.*?\bimages=(\d+)", re.DOTALL)
 
@@ -80,7 +82,8 @@ def count_picture_frames(path: Path) -> int:
         UserError: the file is damaged.
     """
     with explain_file_errors(path, "a picture", *_BOMBS), _refuse_truncated_files(), path.open("rb") as stream:
-        return check_frame_count(format_path(path), count_frames(_open(stream), stream))
+        frames = count_listed_frames(stream)
+        return check_frame_count(format_path(path), _count_told_frames(_open(stream)) if frames is None else frames)
 
 
 def read_picture(path: Path, frame: Frame, limits: Limits) -> RawImage:
@@ -98,6 +101,9 @@ def read_picture(path: Path, frame: Frame, limits: Limits) -> RawImage:
         UserError: the file is damaged, too large, has several frames or a kind of pixels that is not supported.
     """
     with explain_file_errors(path, "a picture", *_BOMBS), _refuse_truncated_files(), path.open("rb") as stream:
+        if _is_float_tiff(stream):
+            raw, turn = read_float_tiff(path, frame, count_listed_frames(stream) or 1, limits)
+            return _turn(raw, turn)
         _check_sums(stream)
         image, frames = _open_at_frame(stream, path, frame, limits)
         tiles = list(image.tile)
@@ -137,6 +143,21 @@ def _open(stream: IO[bytes]) -> ImageFile.ImageFile:
     return plugin(stream)
 
 
+def _count_told_frames(image: Any) -> int:
+    return getattr(image, "n_frames", 1)
+
+
+def _is_float_tiff(stream: IO[bytes]) -> bool:
+    """Return whether a file is a TIFF of a kind that Pillow refuses."""
+    try:
+        _open(stream)
+    except SyntaxError as error:
+        return _UNKNOWN_TIFF in str(error)
+    finally:
+        stream.seek(0)
+    return False
+
+
 def _check_sums(stream: IO[bytes]) -> None:
     """Check a PNG's checksums: decoding alone lets some flipped bits pass as other pixels."""
     image = _open(stream)
@@ -148,7 +169,7 @@ def _check_sums(stream: IO[bytes]) -> None:
 def _open_at_frame(stream: IO[bytes], path: Path, frame: Frame, limits: Limits) -> tuple[Any, int]:
     image = _open(stream)
     limits.check(format_path(path), image.size, 8)
-    frames = count_frames(image, stream)
+    frames = count_listed_frames(stream) or _count_told_frames(image)
     index = choose_frame(format_path(path), frames, frame)
     if isinstance(image, GifImageFile) and image.tile and image.tile[0][1] != (0, 0, *image.size):
         raise UserError(f"{format_path(path)}: its first frame does not cover the picture; convert it to PNG")
@@ -173,7 +194,11 @@ def _decode_low_bytes(path: Path, frame: Frame, limits: Limits) -> Image.Image:
 
 def _turn_upright(raw: RawImage, image: ImageFile.ImageFile) -> RawImage:
     """Turn the image as its EXIF data say; Pillow has done so itself, and removed the tag, for TIFF."""
-    turn = _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return _turn(raw, image.getexif().get(ExifTags.Base.Orientation, 1))
+
+
+def _turn(raw: RawImage, orientation: int) -> RawImage:
+    turn = _UPRIGHT.get(orientation)
     if turn is None:
         return raw
     return replace(raw, values=turn(raw.values), alpha=None if raw.alpha is None else turn(raw.alpha))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from medmamba_monai.core.errors import UserError
@@ -263,3 +264,23 @@ def test_facts_need_no_declaration(
     (tmp_path / "a").write_bytes(content)
     facts = describe_image(tmp_path / "a")
     assert (facts.kind, facts.channels, facts.nominal) == (kind, channels, nominal)
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float64])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_floating_point_of_16_and_64_bits(tmp_path: Path, kind: type, order: str) -> None:
+    values = np.array([[0, 0.25, 1], [0.5, 0.75, 0.125]])
+    (tmp_path / "a.tif").write_bytes(tiff(values.astype(kind), order=order))
+    image = ReadImage(1, dtype="float32", intensity_range=(0, 1))(tmp_path / "a.tif")
+    np.testing.assert_array_equal(image[0], (values * 255).astype(np.float32))
+    assert count_frames(tmp_path / "a.tif") == 1
+
+
+def test_pages_of_doubles_as_others_write_them(tmp_path: Path) -> None:
+    pages = np.random.default_rng(0).random((3, 4, 5))
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        for page in pages:
+            file.write(page, contiguous=False, extratags=[(274, "H", 1, 6, True)])
+    read = ReadImage(1, dtype="float32", intensity_range=(0, 1), frame=2)
+    np.testing.assert_allclose(read(tmp_path / "a.tif")[0], np.rot90(pages[2], -1) * 255, rtol=1e-6)
+    assert count_frames(tmp_path / "a.tif") == 3

@@ -60,7 +60,15 @@ REFUSED: dict[str, tuple[bytes | Callable[[], bytes], str]] = {
         r"float32 values from 0\.25 to 1\.5 \(TIFF, 32-bit floating point gray\); .*intensity_range=\(0\.25, 1\.5\)",
     ),
     "TIFF NaN": (tiff(np.array([[0, np.nan]], np.float32)), "1 values are NaN or infinite; declare fill_non_finite"),
-    "TIFF double": (tiff(np.array([[0.0, 1]], np.float64)), "unknown pixel mode"),
+    "TIFF double": (
+        tiff(np.array([[0.0, 1]], np.float64)),
+        r"float64 values from 0 to 1 \(TIFF, 64-bit floating point gray\); declare .*intensity_range=\(0, 1\)",
+    ),
+    "TIFF double NaN": (tiff(np.array([[0, np.nan]])), "1 values are NaN or infinite; declare fill_non_finite"),
+    "TIFF double white is zero": (tiff(np.zeros((1, 1)), photometric=0), "1 channel with values of float64 in 64 bits"),
+    "TIFF double deflated": (tiff(np.zeros((1, 1)), deflate=True), "compressed float64 values; save it uncompressed"),
+    "TIFF long": (tiff(np.zeros((1, 1), np.int64)), "1 channel with values of int64 in 64 bits, a combination"),
+    "TIFF two channels": (tiff(np.zeros((1, 1, 2), np.uint8)), "2 channels with values of uint8 in 8 bits"),
     "TIFF float white is zero": (tiff(np.zeros((1, 1), np.float32), photometric=0), "smallest is white"),
     "JPEG CMYK of unknown sense": (cmyk_without_mark, "CMYK colors that may be inverted"),
     "TIFF of ImageJ": (
