@@ -14,7 +14,7 @@ from medmamba_monai.core.files import write_json, write_text
 from medmamba_monai.core.names import format_path
 from medmamba_monai.data.folds.make import find_largest_number_of_folds, make_folds
 from medmamba_monai.data.propose.card import Options, Proposal, propose_card
-from medmamba_monai.data.propose.layout import Labels
+from medmamba_monai.data.propose.labels import Labels
 
 
 def new_bundle(name: str, images: Path, labels: Labels, options: Options, root: Path, overwrite: bool = False) -> Path:

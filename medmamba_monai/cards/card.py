@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,6 +12,7 @@ from medmamba_monai.cards.layouts import FoldersLayout, NpzLayout, RelativePath,
 from medmamba_monai.core.config_text import check_config_text, check_prose
 from medmamba_monai.core.documents import read_document, summarize_validation_error
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.spelling import comparable
 from medmamba_monai.images.intensity import Rules
 
 Task = Literal["binary", "multi-class", "ordinal", "multi-label"]
@@ -191,9 +191,15 @@ class DatasetCard(Strict):
 
     @model_validator(mode="after")
     def _classes_fit_the_task(self) -> DatasetCard:
-        spellings = [comparable(name) for label in self.classes for name in label.spellings]
-        if len(set(spellings)) != len(spellings):
-            raise ValueError(f"classes: names and aliases must differ, found {spellings}")
+        first: dict[str, tuple[int, str]] = {}
+        for place, name in ((place, name) for place, label in enumerate(self.classes) for name in label.spellings):
+            if (key := comparable(name)) in first:
+                before = "{1!r} of class {0}".format(*first[key])
+                raise ValueError(
+                    "classes: names and aliases must differ in more than case, blanks, _, - and zeros of numbers: "
+                    f"{before} and {name!r} of class {place} are one"
+                )
+            first[key] = (place, name)
         if len(set(self.display_names)) != self.num_classes:
             raise ValueError(f"classes: display names must differ, found {list(self.display_names)}")
         if (self.task == "binary") != (self.num_classes == 2) and self.task != "multi-label":
@@ -229,19 +235,15 @@ class DatasetCard(Strict):
         if layout.kind == "folders" and self.task == "multi-label":
             raise ValueError("task: an image in a class folder has one label; multi-label needs a table or an npz file")
         if layout.kind == "table":
-            several = layout.label_columns is not None or layout.label_separator is not None
-            if several != (self.task == "multi-label"):
+            several = self.task == "multi-label"
+            if (several and layout.label_columns is layout.label_separator) or (layout.label_separator and not several):
                 raise ValueError(
-                    "layout: label_columns or label_separator belong to the task 'multi-label', and to no other"
+                    "layout: the task 'multi-label' needs label_columns or label_separator; the latter belongs to no "
+                    "other task"
                 )
             if layout.label_columns is not None and len(layout.label_columns) != self.num_classes:
                 raise ValueError(f"layout.label_columns: must name one column for each of {self.num_classes} classes")
         return self
-
-
-def comparable(name: str) -> str:
-    """Return a name without what spellings of it differ in: case, and blank, ``_`` or ``-`` between words."""
-    return re.sub(r"(?<=\w)[\s_-]+(?=\w)|_+", " ", name).strip().casefold()
 
 
 def load_card(path: str | Path) -> DatasetCard:

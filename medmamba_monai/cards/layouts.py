@@ -139,10 +139,16 @@ class TableLayout(Strict):
         default=None, description="multi-label: what stands between the labels of one image, e.g. '|'"
     )
     label_columns: tuple[str, ...] | None = Field(
-        default=None, description="multi-label: a column of 0 and 1 for each class, in label order"
+        default=None,
+        description="a column of 0 and 1 for each class, in label order; just one 1 where the task is not multi-label",
+    )
+    label_values: dict[str, Literal[0, 1]] = Field(
+        default_factory=dict, description="label_columns: what other values mean, e.g. {'': 0, '-1': 1}; counted"
     )
     no_label: tuple[str, ...] = Field(default=(), description="multi-label: values that mean none, e.g. 'No Finding'")
-    skip_labels: tuple[str, ...] = Field(default=(), description="rows with these values are left out, and counted")
+    skip_labels: tuple[str, ...] = Field(
+        default=(), description="rows with one of these labels are left out, and counted: '' for none, 'NA'"
+    )
     group_column: str | None = None
     group_tag: Literal["PatientID", "StudyInstanceUID", "SeriesInstanceUID"] | None = Field(
         default=None, description="DICOM: what the images of a group share, where no column tells"
@@ -161,6 +167,8 @@ class TableLayout(Strict):
     def _is_complete(self) -> TableLayout:
         if (self.label_column is None) == (self.label_columns is None):
             raise ValueError("give label_column or label_columns")
+        if self.label_values and self.label_columns is None:
+            raise ValueError("label_values belong to label_columns; a class has aliases")
         if self.group_column is not None and self.group_tag is not None:
             raise ValueError("group_column and group_tag both name groups: give one")
         if (self.split_column is None) != (not self.split_values):

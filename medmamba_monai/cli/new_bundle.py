@@ -10,7 +10,7 @@ import typer
 
 from medmamba_monai.cli.option_tables import expand_tables
 from medmamba_monai.data.propose.card import Options
-from medmamba_monai.data.propose.layout import Labels
+from medmamba_monai.data.propose.labels import Labels
 
 _Pair = tuple[float, float] | None
 _RANGE = "Stored values that become black and white; what is beyond is clipped."

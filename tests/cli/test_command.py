@@ -12,7 +12,7 @@ from medmamba_monai.cli.command import Command, spread_lists
 from medmamba_monai.cli.main import COMMANDS, main
 from medmamba_monai.cli.option_tables import describe_fields, expand_tables
 from medmamba_monai.data.propose.card import Options
-from medmamba_monai.data.propose.layout import Labels
+from medmamba_monai.data.propose.labels import Labels
 
 
 @dataclass

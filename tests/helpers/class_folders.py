@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from medmamba_monai.data.propose.card import Options, Proposal, propose_card
-from medmamba_monai.data.propose.layout import Labels
+from medmamba_monai.data.propose.labels import Labels
 from tests.helpers.small_images import draw
 
 

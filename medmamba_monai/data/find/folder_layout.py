@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from medmamba_monai.cards.card import DatasetCard, comparable
+from medmamba_monai.cards.card import DatasetCard
 from medmamba_monai.cards.layouts import FoldersLayout, Split
 from medmamba_monai.core.documents import is_hidden
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
+from medmamba_monai.core.spelling import comparable, is_nobody
 from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.found import (
     FoundData,
@@ -179,7 +180,7 @@ def _group_frames(image: ImageFile) -> str | None:
 def _match_group(pattern: re.Pattern[str], place: _Placed, dataset: DatasetFolder) -> str:
     path = dataset.locate(place.image.source)
     match = pattern.search(path.relative_to(place.folder).as_posix())
-    if match is None or not match[1]:
+    if match is None or is_nobody(match[1] or ""):
         raise UserError(
             f"{format_path(path)}: group_pattern {pattern.pattern!r} finds no group in its name; correct name or card"
         )

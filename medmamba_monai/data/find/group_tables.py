@@ -10,6 +10,7 @@ from pathlib import Path
 from medmamba_monai.cards.layouts import SPLIT_SPELLINGS, GroupTable
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
+from medmamba_monai.core.spelling import comparable, is_nobody
 from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.found import SHORT
 from medmamba_monai.data.find.image_files import ImageFile
@@ -87,7 +88,7 @@ def read_groups(table: GroupTable, folder: DatasetFolder) -> Groups | None:
 
 
 def _add(found: dict[str, str], key: str, row: Row, group: str) -> None:
-    if found.setdefault(key, group) != group:
+    if comparable(found.setdefault(key, group)) != comparable(group):
         raise UserError(f"{row.where}: puts an image into a second group; correct the table")
 
 
@@ -101,7 +102,7 @@ def _read_position(table: GroupTable, row: Row) -> str:
 def _read_group(table: GroupTable, row: Row) -> str:
     value = row[table.group_column]
     match = re.search(table.group_pattern or "^(.+)$", value)
-    if match is None or not match[1]:
+    if match is None or is_nobody(match[1] or ""):
         raise UserError(f"{row.where}: {table.group_column} is {value!r}, which names no group; correct table or card")
     return match[1]
 
@@ -116,8 +117,8 @@ def _read_join(table: GroupTable, folder: DatasetFolder) -> tuple[Callable[[Row,
         raise UserError(f"{folder}: has {table.path}, but not {join.path}, which it needs; add it, or move both away")
     second: dict[str, str] = {}
     for row in read_table(path, [join.key_column, join.group_column], join.separator, table.encoding):
-        if not row[join.group_column]:
-            raise UserError(f"{row.where}: has no {join.group_column}; complete it")
+        if is_nobody(row[join.group_column]):
+            raise UserError(f"{row.where}: has no {join.group_column} ({row[join.group_column]!r}); complete it")
         _add(second, normalize_name(row[join.key_column]), row, row[join.group_column])
 
     def group(row: Row, value: str) -> str:

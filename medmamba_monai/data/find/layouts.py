@@ -9,7 +9,8 @@ from pathlib import Path
 
 from medmamba_monai.cards.card import DataFile, DatasetCard
 from medmamba_monai.core.documents import is_hidden, text_to_path
-from medmamba_monai.core.names import format_path
+from medmamba_monai.core.names import FrameReference, format_path
+from medmamba_monai.core.spelling import comparable
 from medmamba_monai.data.find.archives import SUFFIXES, list_archives, strip_archive_suffix, unpack_new
 from medmamba_monai.data.find.companions import find_companions
 from medmamba_monai.data.find.dataset_folder import DatasetFolder
@@ -18,6 +19,7 @@ from medmamba_monai.data.find.folder_layout import find_folders
 from medmamba_monai.data.find.found import FoundData, NotFoundError
 from medmamba_monai.data.find.npz_layout import choose_file, find_npz
 from medmamba_monai.data.find.table_layout import find_table
+from medmamba_monai.data.samples import Sample
 
 
 def find_data(
@@ -47,7 +49,31 @@ def find_data(
     found = _find(card, folder, source_file, fetch, unpack)
     used = set(found.files)
     ignored = tuple(file for file in found.ignored if file not in used and not file.lower().endswith(SUFFIXES))
-    return replace(found, ignored=ignored, remarks=(*found.remarks, *_warn_of_companions(card, found)))
+    found, spelled = _join_spellings(found)
+    return replace(found, ignored=ignored, remarks=(*found.remarks, *spelled, *_warn_of_companions(card, found)))
+
+
+def _join_spellings(found: FoundData) -> tuple[FoundData, list[str]]:
+    """Give groups that look alike one name, the first; return a remark if there are any, which names none."""
+    names: dict[str, str] = {}
+    spellings = {s.group for s in found.samples if s.group is not None and not _is_own_file(s)}
+    for sample in found.samples:
+        if sample.group in spellings:
+            names.setdefault(comparable(str(sample.group)), str(sample.group))
+    if len(names) == len(spellings):
+        return found, []
+    samples = (replace(s, group=names[comparable(str(s.group))]) if s.group in spellings else s for s in found.samples)
+    remark = (
+        f"{len(spellings)} spellings of patients or other groups are taken for {len(names)}: 3 and 3.0, or a1 and A1, "
+        "are one; give others other names"
+    )
+    return replace(found, samples=tuple(samples)), [remark]
+
+
+def _is_own_file(sample: Sample) -> bool:
+    """Return whether a group is just the file that holds the frames of an image."""
+    frame = FrameReference.parse(sample.image)
+    return frame is not None and frame.file == sample.group
 
 
 def _warn_of_companions(card: DatasetCard, found: FoundData) -> list[str]:

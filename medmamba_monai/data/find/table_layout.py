@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from medmamba_monai.cards.card import DatasetCard, comparable
+from medmamba_monai.cards.card import DatasetCard
 from medmamba_monai.cards.layouts import Split, TableLayout
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
+from medmamba_monai.core.spelling import comparable, is_nobody
 from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.found import (
     FoundData,
@@ -19,6 +20,7 @@ from medmamba_monai.data.find.found import (
 )
 from medmamba_monai.data.find.image_files import ImageFile
 from medmamba_monai.data.find.image_index import ImageIndex
+from medmamba_monai.data.find.table_labels import describe_declared, describe_skipped, find_skipped, read_label
 from medmamba_monai.data.find.tables import Row, read_table
 from medmamba_monai.images.dicom.tags import read_group
 
@@ -42,7 +44,8 @@ def find_table(card: DatasetCard, layout: TableLayout, folder: DatasetFolder) ->
         raise NotFoundError(f"{folder}: has no {layout.path}. {card.how_to_obtain}")
     print(f"data: {format_path(table)}")
     rows = read_table(table, _list_columns(layout), layout.separator, layout.encoding)
-    kept = [row for row in rows if not _is_skipped(layout, row)]
+    skipped = [find_skipped(layout, row) for row in rows]
+    kept = [row for row, value in zip(rows, skipped, strict=True) if value is None]
     below = folder.find(layout.image_folder)
     listing = folder.list_images(below, card.spatial_dims, card.reading.frame == "all")
     index = ImageIndex(listing.images, folder, table.parent)
@@ -50,24 +53,19 @@ def find_table(card: DatasetCard, layout: TableLayout, folder: DatasetFolder) ->
     images = sorted(found, key=lambda image: (image.split or "", image.text))
     used = {image.text for image in images}
     unused = [image.text for image in listing.images if image.text not in used and not index.is_copy(image, used)]
-    remarks = [f"{len(rows) - len(kept)} rows of the table are left out: {quote_names(layout.skip_labels)}"]
+    left_out = describe_skipped(value for value in skipped if value is not None)
     others = tuple(text for text in listing.others if folder.locate(text) != table)
     return FoundData(
         samples=number_samples(images),
         files=(*collect_files(images), folder.to_text(table)),
         ignored=(*unused, *others),
-        remarks=tuple(remarks if len(kept) < len(rows) else ()),
+        remarks=(*left_out, *describe_declared(layout, kept)),
     )
 
 
 def _list_columns(layout: TableLayout) -> list[str]:
     named = [layout.image_column, layout.label_column, layout.group_column, layout.split_column]
     return [*filter(None, named), *(layout.label_columns or ())]
-
-
-def _is_skipped(layout: TableLayout, row: Row) -> bool:
-    skipped = set(map(comparable, layout.skip_labels))
-    return layout.label_column is not None and comparable(row[layout.label_column]) in skipped
 
 
 def _match_images(card: DatasetCard, layout: TableLayout, rows: Sequence[Row], index: ImageIndex) -> list[FoundImage]:
@@ -97,7 +95,7 @@ def _explain_missing(
 
 
 def _make_image(card: DatasetCard, layout: TableLayout, row: Row, image: ImageFile, group: str | None) -> FoundImage:
-    return FoundImage(image.text, image.files, _read_label(card, layout, row), _read_split(layout, row), group)
+    return FoundImage(image.text, image.files, read_label(card, layout, row), _read_split(layout, row), group)
 
 
 def _read_group(
@@ -107,8 +105,8 @@ def _read_group(
         return read_group(folder.locate(image.files[0]), layout.group_tag)
     if layout.group_column is None:
         return image.source if len(images) > 1 else None  # frames of one file
-    if not row[layout.group_column]:
-        raise UserError(f"{row.where}: has no {layout.group_column}; complete it")
+    if is_nobody(row[layout.group_column]):
+        raise UserError(f"{row.where}: has no {layout.group_column} ({row[layout.group_column]!r}); complete it")
     return row[layout.group_column]
 
 
@@ -120,33 +118,3 @@ def _read_split(layout: TableLayout, row: Row) -> Split | None:
     if comparable(value) not in meanings:
         raise UserError(f"{row.where}: {layout.split_column} is {value!r}, the card knows {quote_names([*meanings])}")
     return meanings[comparable(value)]
-
-
-def _read_label(card: DatasetCard, layout: TableLayout, row: Row) -> int | tuple[int, ...]:
-    if layout.label_columns is not None:
-        return tuple(_read_zero_or_one(row, column) for column in layout.label_columns)
-    value = row[str(layout.label_column)]
-    if layout.label_separator is None:
-        return _read_class(card, row, value)
-    without = {comparable(word) for word in (*layout.no_label, "")}
-    words = [word for word in value.split(layout.label_separator) if comparable(word) not in without]
-    present = {_read_class(card, row, word) for word in words}
-    return tuple(int(label in present) for label in range(card.num_classes))
-
-
-def _read_class(card: DatasetCard, row: Row, value: str) -> int:
-    label = card.label_of(value)
-    if label is None:
-        raise UserError(
-            f"{row.where}: {value!r} is no class of the card, which has {quote_names(card.class_names)}; "
-            "correct the table, "
-            "or add an alias to the card"
-        )
-    return label
-
-
-def _read_zero_or_one(row: Row, column: str) -> int:
-    values = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
-    if (text := row[column].casefold()) not in values:
-        raise UserError(f"{row.where}: {column} is {row[column]!r}, expected 0 or 1")
-    return values[text]

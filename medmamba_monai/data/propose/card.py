@@ -7,14 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from medmamba_monai.cards.card import DatasetCard, check_card, comparable
+from medmamba_monai.cards.card import DatasetCard, check_card
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.spelling import comparable
 from medmamba_monai.data.find.companions import find_companions
 from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.found import FoundData, quote_names
 from medmamba_monai.data.find.layouts import find_data
 from medmamba_monai.data.propose.first_look import FirstLook, choose_patient_tag, look_at, read_modality
-from medmamba_monai.data.propose.layout import Labels, ProposedLayout, make_order_key, propose_layout
+from medmamba_monai.data.propose.labels import Labels, make_order_key
+from medmamba_monai.data.propose.layout import ProposedLayout, propose_layout
 from medmamba_monai.data.propose.reading import propose_reading, try_reading
 from medmamba_monai.data.samples import list_labels
 
@@ -84,7 +86,7 @@ def propose_card(name: str, images: Path, labels: Labels, options: Options) -> P
     remarks = list(look.remarks)
     reading = propose_reading(look, options.reading, remarks)
     tag = None if labels.names_groups else choose_patient_tag(look, options.group_tag, remarks)
-    proposed = propose_layout(look, labels, tag)
+    proposed = propose_layout(look, labels, tag, options.classes)
     fields = _make_fields(name, look, proposed, options) | {"reading": reading}
     card = check_card(fields | {"how_to_obtain": "Correct the table, or --images."}, f"the card of {name}")
     found = find_data(card, DatasetFolder(proposed.dataset_dir, options.allow_links), fetch=False, unpack=False)

@@ -12,6 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.spelling import is_nobody
 from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.image_files import ImageFile, Listing, describe_others
 from medmamba_monai.images.dicom.recognize import looks_like_dicom
@@ -170,7 +171,7 @@ def choose_patient_tag(look: FirstLook, wanted: str | None, remarks: list[str]) 
         return None
     tag = wanted or "PatientID"
     values = [read_tag(file, tag) for file in tqdm(files, tag, leave=False, unit="file", disable=None)]
-    without = [file for file, value in zip(files, values, strict=True) if not value]
+    without = [file for file, value in zip(files, values, strict=True) if is_nobody(value)]
     if without and len(without) < len(files):
         raise UserError(
             f"{without[0]}: has no {tag}, as have {len(without) - 1} others of {len(files)}; fill it in, name groups "

@@ -3,58 +3,23 @@
 from __future__ import annotations
 
 import csv
-import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from medmamba_monai.cards.card import comparable
 from medmamba_monai.cards.layouts import SPLIT_SPELLINGS, Split
 from medmamba_monai.core.documents import is_hidden, path_to_text, text_to_path
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.spelling import comparable
 from medmamba_monai.data.find.found import quote_names
 from medmamba_monai.data.find.tables import Row, read_table
 from medmamba_monai.data.propose.first_look import FirstLook
+from medmamba_monai.data.propose.labels import Labels, make_order_key, propose_labels
 from medmamba_monai.data.propose.suffix import find_suffix
 
 _NOT_A_SPLIT = {"set", "data", "dataset", "images", "split"}
-_NO_VALUE = {"", "nan", "n/a", "null"}
-_MAX_CLASSES = 200
-
-
-@dataclass(frozen=True)
-class Labels:
-    """What a user says of the labels.
-
-    Attributes:
-        table: CSV file with a row for each image, in place of a folder for each class.
-        image_column: Column of the table with the file names or paths.
-        label_column: Column of the classes; several columns of 0 and 1: several labels for one image.
-        label_separator: What stands between the labels in one cell, where an image may have several.
-        group_column: Column of patients: one patient stays in one fold.
-        split_column: Column of the official split: train, validation, test.
-        separator: What stands between the cells of the table; by default found by looking.
-        encoding: Encoding of the table's text, such as latin-1 or utf-16.
-        no_label: What stands for no label at all, such as 'No Finding', where an image may have several.
-        group_pattern: Regular expression whose parentheses match the patient in the path below a class folder.
-    """
-
-    table: Path | None = None
-    image_column: str | None = None
-    label_column: tuple[str, ...] = ()
-    label_separator: str | None = None
-    group_column: str | None = None
-    split_column: str | None = None
-    separator: str | None = None
-    encoding: str = "utf-8-sig"
-    no_label: tuple[str, ...] = ()
-    group_pattern: str | None = None
-
-    @property
-    def names_groups(self) -> bool:
-        """Whether groups are named."""
-        return self.group_column is not None or self.group_pattern is not None
 
 
 @dataclass(frozen=True)
@@ -69,19 +34,22 @@ class ProposedLayout:
     remarks: tuple[str, ...] = ()
 
 
-def propose_layout(look: FirstLook, labels: Labels, group_tag: str | None) -> ProposedLayout:
+def propose_layout(
+    look: FirstLook, labels: Labels, group_tag: str | None, classes: Sequence[str] = ()
+) -> ProposedLayout:
     """Find the labels.
 
     Args:
         look: what the folder of images holds.
         labels: what is said of them.
         group_tag: the DICOM tag that names groups, if any.
+        classes: names of the classes, where a user gives them; they say which spelling is meant.
 
     Raises:
         UserError: they are not where they are said to be, or no class folders are found.
     """
     if labels.table is not None:
-        return _propose_table(look, labels, labels.table, group_tag)
+        return _propose_table(look, labels, labels.table, group_tag, classes)
     given = {
         "group_column": labels.group_column,
         "split_column": labels.split_column,
@@ -108,6 +76,7 @@ def _propose_folders(look: FirstLook, labels: Labels, group_tag: str | None) -> 
             "class, or "
             f"pass --table with the labels.{_make_hint(look, names)}"
         )
+    _refuse_look_alikes(images, names)
     if labels.group_pattern is not None:
         layout["group_pattern"] = labels.group_pattern
     elif group_tag is not None:
@@ -115,6 +84,16 @@ def _propose_folders(look: FirstLook, labels: Labels, group_tag: str | None) -> 
     where = f"one folder per class ({quote_names(names)})" + (", below one folder per split" if splits else "")
     remarks = (f"folders without images are no classes: {quote_names(empty)}",) if empty else ()
     return ProposedLayout(layout, tuple(sorted(names, key=make_order_key)), images, False, where, remarks)
+
+
+def _refuse_look_alikes(images: Path, names: list[str]) -> None:
+    first: dict[str, str] = {}
+    for name in names:
+        if (before := first.setdefault(comparable(name), name)) != name:
+            raise UserError(
+                f"--images {images}: the folders {before!r} and {name!r} would be one class: names and aliases must "
+                "differ in more than case, blanks, _, - and zeros of numbers; put their images together, or rename one"
+            )
 
 
 def _find_split(name: str) -> Split | None:
@@ -149,7 +128,9 @@ def _list_folder_names(look: FirstLook, folder: Path) -> tuple[list[str], list[s
     return [name for name in entries if name in holding], [name for name in entries if name not in holding]
 
 
-def _propose_table(look: FirstLook, labels: Labels, table: Path, group_tag: str | None) -> ProposedLayout:
+def _propose_table(
+    look: FirstLook, labels: Labels, table: Path, group_tag: str | None, named_classes: Sequence[str]
+) -> ProposedLayout:
     images = look.folder.root
     if not table.is_file():
         raise UserError(f"--table {table}: there is no such file")
@@ -178,13 +159,11 @@ def _propose_table(look: FirstLook, labels: Labels, table: Path, group_tag: str 
         "group_column": labels.group_column,
         "group_tag": group_tag,
         **_read_splits(table, rows, labels.split_column),
-        **_make_label_fields(labels),
     }
-    classes = _read_classes(table, rows, labels)
-    several = len(labels.label_column) > 1 or labels.label_separator is not None
-    where = f"column {', '.join(map(repr, labels.label_column))} of {table.name} ({quote_names(classes)})"
-    kept = {key: value for key, value in layout.items() if value not in (None, "", [])}
-    return ProposedLayout(kept, classes, dataset_dir, several, where)
+    found = propose_labels(rows, labels, named_classes)
+    where = f"column {', '.join(map(repr, labels.label_column))} of {table.name} ({quote_names(found.classes)})"
+    kept = {key: value for key, value in (layout | found.fields).items() if value not in (None, "", [], {})}
+    return ProposedLayout(kept, found.classes, dataset_dir, found.several, where, found.remarks)
 
 
 def _find_common_folder(images: Path, table: Path) -> Path:
@@ -222,38 +201,3 @@ def _read_splits(table: Path, rows: list[Row], column: str | None) -> dict[str, 
             "rename them in the table"
         )
     return {"split_column": column, "split_values": meanings}
-
-
-def _make_label_fields(labels: Labels) -> dict[str, Any]:
-    if len(labels.label_column) > 1:
-        return {"label_columns": labels.label_column}
-    column = labels.label_column[0]
-    return {"label_column": column, "label_separator": labels.label_separator, "no_label": list(labels.no_label)}
-
-
-def _read_classes(table: Path, rows: list[Row], labels: Labels) -> tuple[str, ...]:
-    if len(labels.label_column) > 1:
-        return labels.label_column
-    column = labels.label_column[0]
-    none = {comparable(word) for word in (*labels.no_label, *([""] if labels.label_separator else []))}
-    classes: dict[str, None] = {}
-    for row in rows:
-        words = row[column].split(labels.label_separator) if labels.label_separator else [row[column]]
-        for word in (word.strip() for word in words):
-            if comparable(word) in none:
-                continue
-            if word.casefold() in _NO_VALUE:
-                raise UserError(f"{row.where}: {column} is {word!r}, which is no class; complete or remove the line")
-            classes[word] = None
-    if len(classes) > _MAX_CLASSES:
-        raise UserError(f"--label_column {column}: {table} has {len(classes)} different values there; is it the class?")
-    return tuple(sorted(classes, key=make_order_key))
-
-
-def make_order_key(name: str) -> tuple[int, float, str]:
-    """Return a key that sorts numbers by their value, before all other names, which go by their letters."""
-    try:
-        value = float(name)
-    except ValueError:
-        value = math.nan
-    return (0, value, "") if math.isfinite(value) else (1, 0.0, name)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
+from medmamba_monai.core.spelling import is_nobody
 from medmamba_monai.images.dicom.header import blame_attribute
 from medmamba_monai.images.dicom.open import open_dicom
 from medmamba_monai.images.dicom.recognize import looks_like_dicom
@@ -35,7 +36,7 @@ def read_group(path: Path, tag: str) -> str:
         UserError: the file has no such tag.
     """
     value = read_tag(path, tag)
-    if not value:
+    if is_nobody(value):
         raise UserError(
             f"{format_path(path)}: has no {tag}, by which the card groups images; fill it in, or change the "
             "card's group_tag"

@@ -8,6 +8,7 @@ import pytest
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.found import FoundData
+from medmamba_monai.data.find.layouts import find_data
 from medmamba_monai.data.find.table_layout import find_table
 from tests.helpers.small_data import small_card
 from tests.helpers.small_images import draw, write_dicom, write_table
@@ -161,3 +162,46 @@ def test_each_row_finds_its_own_file_whatever_its_suffix(tmp_path: Path) -> None
     data = found(tmp_path)
     assert [sample.image for sample in data.samples] == ["a.png", "b.jpg", "c.tif"]
     assert data.ignored == ("a.mask.png", "b.mask.png")
+
+
+@pytest.mark.parametrize("nobody", ["nan", "NA", "", "unknown", "None"])
+def test_a_patient_that_nobody_is_is_an_error(tmp_path: Path, nobody: str) -> None:
+    text = f"file,kind,who\na.png,cat,p1\nb.png,dog,{nobody}\nc.png,cat,p2\nd.png,dog,p3\n"
+    with pytest.raises(UserError, match=f"line 3: has no who .'{nobody}'.; complete it"):
+        found(four(tmp_path, text), {"group_column": "who"})
+
+
+def test_a_patient_that_is_spelled_in_two_ways_is_one(tmp_path: Path) -> None:
+    text = "file,kind,who\na.png,cat,3\nb.png,dog,3.0\nc.png,cat,P-1\nd.png,dog,p 1\n"
+    card = small_card(layout={**LAYOUT, "group_column": "who"}, files=[], expected_counts={})
+    data = find_data(card, DatasetFolder(four(tmp_path, text)), fetch=False)
+    assert [sample.group for sample in data.samples] == ["3", "3", "P-1", "P-1"]
+    assert data.remarks[0].startswith("4 spellings of patients or other groups are taken for 2")
+
+
+ONE_HOT = {"label_column": None, "label_columns": ["is_cat", "is_dog"]}
+
+
+def test_a_one_hot_table_has_one_class_for_each_row(tmp_path: Path) -> None:
+    text = "file,is_cat,is_dog\na.png,1,0\nb.png,0,1.0\nc.png,1,0\nd.png,{},1\n"
+    assert [s.label for s in found(four(tmp_path, text.format(0)), ONE_HOT).samples] == [0, 1, 0, 1]
+    with pytest.raises(UserError, match=r"line 5: has the classes 'is_cat', 'is_dog', the card says that there is one"):
+        found(four(tmp_path, text.format(1)), ONE_HOT)
+
+
+def test_uncertain_labels_are_what_the_card_says_and_are_counted(tmp_path: Path) -> None:
+    text = "file,is_cat,is_dog\na.png,1,\nb.png,-1.0,1\nc.png,,-1\nd.png,0,u\n"
+    declared = {**ONE_HOT, "label_values": {"": 0, "-1": 1}, "skip_labels": ["u"]}
+    data = found(four(tmp_path, text), declared, task="multi-label")
+    assert [sample.label for sample in data.samples] == [(1, 0), (1, 1), (0, 1)]
+    assert data.remarks == (
+        "1 rows of the table are left out: 'u'",
+        "4 cells of the label columns are taken as the card says: '' is 0 (2), '-1' is 1 (2)",
+    )
+
+
+def test_rows_without_a_label_are_counted_by_what_they_say(tmp_path: Path) -> None:
+    text = "file,kind\na.png,cat\nb.png,dog\nc.png,NA\nd.png,\n"
+    data = found(four(tmp_path, text), {"skip_labels": ["", "NA"]})
+    assert len(data.samples) == 2
+    assert data.remarks == ("2 rows of the table are left out: '' (1), 'NA' (1)",)

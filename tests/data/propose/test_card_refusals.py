@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.data.propose.layout import Labels
+from medmamba_monai.data.propose.labels import Labels
 from tests.helpers.class_folders import draw_classes, proposed
 from tests.helpers.small_images import draw, write_dicom, write_table
 
