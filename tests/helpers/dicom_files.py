@@ -12,6 +12,36 @@ from pydicom.datadict import tag_for_keyword
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
+VALUES = np.arange(48, dtype=np.uint16).reshape(6, 8)
+WHOLE: dict[str, tuple[str, bytes]] = {
+    "Modality": ("CS", b"CT"),
+    "SeriesInstanceUID": ("UI", b"1.2\0"),
+    "ImagePositionPatient": ("DS", b"0\\0\\0 "),
+    "ImageOrientationPatient": ("DS", b"1\\0\\0\\0\\1\\0 "),
+    "SamplesPerPixel": ("US", b"\1\0"),
+    "PhotometricInterpretation": ("CS", b"MONOCHROME2 "),
+    "NumberOfFrames": ("IS", b"1 "),
+    "Rows": ("US", b"\6\0"),
+    "Columns": ("US", b"\x08\0"),
+    "BitsAllocated": ("US", b"\x10\0"),
+    "BitsStored": ("US", b"\x10\0"),
+    "HighBit": ("US", b"\x0f\0"),
+    "PixelRepresentation": ("US", b"\0\0"),
+    "PixelPaddingValue": ("US", b"\0\0"),
+    "PixelPaddingRangeLimit": ("US", b"\0\0"),
+    "WindowCenter": ("DS", b"20"),
+    "WindowWidth": ("DS", b"40"),
+    "VOILUTFunction": ("CS", b"LINEAR"),
+    "RescaleSlope": ("DS", b"1 "),
+    "RescaleIntercept": ("DS", b"0 "),
+    "ModalityLUTSequence": ("SQ", b""),
+    "VOILUTSequence": ("SQ", b""),
+    "SharedFunctionalGroupsSequence": ("SQ", b""),
+    "PerFrameFunctionalGroupsSequence": ("SQ", b""),
+    "PixelData": ("OW", VALUES.tobytes()),
+}
+"""All attributes that describe the pixels of an image, with their VRs and bytes."""
+
 
 def dataset(pixels: np.ndarray | None, syntax: str = ExplicitVRLittleEndian, **attributes: object) -> Dataset:
     """One image: (rows, columns), (rows, columns, 3) or, with NumberOfFrames, frames first; attributes are added."""

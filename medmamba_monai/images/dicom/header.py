@@ -17,6 +17,7 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.images.file_errors import BAD_CONTENT
 
 _CODE = re.compile(r"[A-Z_]+[0-9]*(_[0-9]+)?|PALETTE COLOR")
+_BROKEN: tuple[type[Exception], ...] = (*BAD_CONTENT, BytesLengthException)
 
 
 class BrokenAttributeError(Exception):
@@ -33,7 +34,7 @@ def blame_attribute(keyword: str) -> Iterator[None]:
         yield
     except (UserError, BrokenAttributeError):
         raise
-    except (*BAD_CONTENT, BytesLengthException) as error:
+    except _BROKEN as error:
         raise BrokenAttributeError(keyword, "has no meaning") from error
 
 

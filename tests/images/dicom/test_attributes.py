@@ -13,36 +13,8 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.images.dicom.read import read_dicom
 from medmamba_monai.images.dicom.series import read_series
 from medmamba_monai.images.raw_image import Limits, RawImage, describe_raw_image
-from tests.helpers.dicom_files import encode_file
+from tests.helpers.dicom_files import VALUES, WHOLE, encode_file
 
-VALUES = np.arange(48, dtype=np.uint16).reshape(6, 8)
-WHOLE: dict[str, tuple[str, bytes]] = {
-    "Modality": ("CS", b"CT"),
-    "SeriesInstanceUID": ("UI", b"1.2\0"),
-    "ImagePositionPatient": ("DS", b"0\\0\\0 "),
-    "ImageOrientationPatient": ("DS", b"1\\0\\0\\0\\1\\0 "),
-    "SamplesPerPixel": ("US", b"\1\0"),
-    "PhotometricInterpretation": ("CS", b"MONOCHROME2 "),
-    "NumberOfFrames": ("IS", b"1 "),
-    "Rows": ("US", b"\6\0"),
-    "Columns": ("US", b"\x08\0"),
-    "BitsAllocated": ("US", b"\x10\0"),
-    "BitsStored": ("US", b"\x10\0"),
-    "HighBit": ("US", b"\x0f\0"),
-    "PixelRepresentation": ("US", b"\0\0"),
-    "PixelPaddingValue": ("US", b"\0\0"),
-    "PixelPaddingRangeLimit": ("US", b"\0\0"),
-    "WindowCenter": ("DS", b"20"),
-    "WindowWidth": ("DS", b"40"),
-    "VOILUTFunction": ("CS", b"LINEAR"),
-    "RescaleSlope": ("DS", b"1 "),
-    "RescaleIntercept": ("DS", b"0 "),
-    "ModalityLUTSequence": ("SQ", b""),
-    "VOILUTSequence": ("SQ", b""),
-    "SharedFunctionalGroupsSequence": ("SQ", b""),
-    "PerFrameFunctionalGroupsSequence": ("SQ", b""),
-    "PixelData": ("OW", VALUES.tobytes()),
-}
 ITEM = b"\xfe\xff\0\xe0\x08\0\0\0" + b"\x28\0\x10\0US\2\0"
 BROKEN = {
     "nothing": b"",
