@@ -105,6 +105,27 @@ def test_headers_and_their_values_are_one_image(tmp_path: Path) -> None:
     assert listing.others == ()
 
 
+def test_values_in_a_folder_below_belong_to_their_header(tmp_path: Path) -> None:
+    itk = Path(__file__).parent / "written_by_itk"
+    (tmp_path / "values").mkdir()
+    shutil.copy(itk / "turned.raw", tmp_path / "values" / "a.raw")
+    (tmp_path / "a.mhd").write_text((itk / "turned.mhd").read_text().replace("turned.raw", "values/a.raw"))
+    listing = DatasetFolder(tmp_path).list_images(None, 3)
+    assert [image.files for image in listing.images] == [("a.mhd", "values/a.raw")]
+    assert listing.others == ()
+
+
+@pytest.mark.parametrize("end", ["", ".gz"])
+def test_pairs_of_nifti_are_one_image(tmp_path: Path, end: str) -> None:
+    values = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    nibabel.save(nibabel.Nifti1Pair(values, np.eye(4)), tmp_path / f"a.img{end}")
+    listing = DatasetFolder(tmp_path).list_images(None, 3)
+    assert [image.files for image in listing.images] == [(f"a.hdr{end}", f"a.img{end}")]
+    assert listing.others == ()
+    read = ReadImage(1, 3, dtype="float32", intensity_range=(0, 255))
+    np.testing.assert_array_equal(read(tmp_path / f"a.hdr{end}")[0], values)
+
+
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("name", ["a.png", "a.dcm", "a.nii.gz", "a.npz#images[0]"])
 def test_pipes_and_sockets_are_refused_and_never_waited_for(

@@ -96,23 +96,25 @@ class DatasetFolder:
             UserError: a link leaves the folder, or a file cannot be read.
         """
         images: list[ImageFile] = []
-        others: list[str] = []
+        others: set[str] = set()
+        used: set[str] = set()
         for parent, paths in self._walk(self.root if below is None else below):
             readable = [] if is_hidden(parent.relative_to(self.root)) else select_image_files(paths)
             companions = find_companions(readable)
             values = {file for files in companions.values() for file in files}
             readable = [path for path in readable if path not in values]
-            others += [self.to_text(path) for path in set(paths) - set(readable) - values]
+            others |= {self.to_text(path) for path in set(paths) - set(readable)}
             texts = {path: self.to_text(path) for path in (*readable, *values)}
             for text in texts.values():
                 self.find(text)
+            used |= {texts[path] for path in values}  # also in folders below
             if spatial_dims == 3 and is_series(readable):
                 images.append(ImageFile(self.to_text(parent), tuple(texts[path] for path in readable)))
                 continue
             for path in readable:
                 files = (path, *companions.get(path, ()))
                 images += list_frames(path, tuple(texts[file] for file in files), every_frame)
-        return Listing(tuple(sorted(images, key=lambda image: image.text)), tuple(sorted(others)))
+        return Listing(tuple(sorted(images, key=lambda image: image.text)), tuple(sorted(others - used)))
 
     def _walk(self, below: Path) -> Iterator[tuple[Path, list[Path]]]:
         """Yield folders with their files; links to folders are followed where they may be, no folder comes twice."""

@@ -12,6 +12,7 @@ from pydicom.data import get_testdata_file
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
     JPEG2000,
+    DeflatedExplicitVRLittleEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
@@ -23,7 +24,7 @@ from pydicom.uid import (
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.images.dicom.read import read_dicom
 from medmamba_monai.images.raw_image import Limits
-from tests.helpers.dicom_files import dataset, encode_elements, encode_file, save, write
+from tests.helpers.dicom_files import dataset, encode_elements, encode_file, longer, save, write
 from tests.helpers.image_bytes import saved
 
 VALUES = np.random.default_rng(0).integers(0, 4096, (32, 40)).astype(np.uint16)
@@ -124,6 +125,23 @@ def test_file_may_begin_with_its_transfer_syntax(tmp_path: Path) -> None:
     content = write(tmp_path / "a.dcm", VALUES).read_bytes()
     (tmp_path / "a.dcm").write_bytes(content[content.index(b"\x02\0\x10\0UI") :])
     np.testing.assert_array_equal(read(tmp_path / "a.dcm"), VALUES)
+
+
+@pytest.mark.parametrize("preamble", [False, True])
+def test_deflated_file_may_lack_the_length_of_its_first_group(tmp_path: Path, preamble: bool) -> None:
+    content = write(tmp_path / "a.dcm", VALUES, DeflatedExplicitVRLittleEndian).read_bytes()
+    start = bytes(128) + b"DICM" if preamble else b""
+    (tmp_path / "a.dcm").write_bytes(start + content[content.index(b"\x02\0\x10\0UI") :])
+    np.testing.assert_array_equal(read(tmp_path / "a.dcm"), VALUES)
+
+
+def test_deflated_file_without_a_preamble_is_bounded(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.dcm", VALUES, DeflatedExplicitVRLittleEndian)
+    longer(path, 2**25)
+    content = path.read_bytes()
+    path.write_bytes(content[content.index(b"\x02\0\x10\0UI") :])
+    with pytest.raises(UserError, match="which its header does not tell"):
+        read(path)
 
 
 @pytest.mark.parametrize("implicit", [False, True])
