@@ -104,8 +104,12 @@ def test_importing_loads_nothing_optional_beyond_monai() -> None:
     assert OPTIONAL.isdisjoint(name.split(".")[0] for name in result.stdout.split())
 
 
-def test_package_imports_where_nothing_optional_is_installed() -> None:
-    result = run_python(f"import sys; sys.modules.update(dict.fromkeys({OPTIONAL!r})); import {PACKAGE}")
+def test_package_imports_where_nothing_optional_is_installed_and_evaluation_without_matplotlib() -> None:
+    result = run_python(
+        f"import sys; sys.modules.update(dict.fromkeys({OPTIONAL!r})); import {PACKAGE}\n"
+        f"for name in {sorted(OPTIONAL - {'matplotlib'})!r}: del sys.modules[name]\n"
+        f"import {PACKAGE}.evaluation"
+    )
     assert result.returncode == 0, result.stderr
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
@@ -14,6 +13,7 @@ from medmamba_monai.core.errors import (
     format_error,
     get_first_line,
 )
+from tests.helpers.small_bundle import run_command
 
 SCRIPT = """
 from medmamba_monai.core.errors import UserError, explain_user_errors
@@ -25,10 +25,10 @@ except Exception as error:
 """
 
 
-def test_a_user_error_is_printed_alone_also_when_wrapped():
-    result = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False)
-    assert result.stderr == "error: folds.json: run prepare first\n"
-    assert result.returncode == 1
+def test_a_user_error_is_printed_alone_also_when_wrapped(tmp_path):
+    code, printed = run_command([sys.executable, "-c", SCRIPT], tmp_path)
+    assert printed == "error: folds.json: run prepare first\n"
+    assert code == 1
 
 
 def test_a_bug_keeps_its_traceback(own_process, capsys):

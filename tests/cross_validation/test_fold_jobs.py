@@ -95,7 +95,7 @@ def test_after_an_error_that_the_user_must_fix_no_other_fold_starts(tmp_path):
 @pytest.mark.slow
 def test_a_fold_whose_process_is_killed_is_recorded_as_killed(small_bundle, tmp_path, own_process):
     (tmp_path / "overlay.json").write_text(
-        json.dumps({"train#trainer#loss_function": "$lambda *_: os.kill(os.getpid(), 9)"})
+        json.dumps({"train#trainer#loss_function": "$lambda *_: __import__('signal').raise_signal(9)"})
     )
     options = small_bundle.options(
         tmp_path, folds=1, tracking_uri="", config_files=["configs/train.json", str(tmp_path / "overlay.json")]

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.helpers.warm_commands import find_program, run_warm
+
 ROOT = Path(__file__).resolve().parents[2]
 EPOCHS = 4
 SMALL: dict[str, Any] = {
@@ -83,9 +85,15 @@ def start(command: list[str], folder: Path, **environment: str) -> subprocess.Po
 
 
 def run_command(command: list[str], folder: Path, **environment: str) -> tuple[int, str]:
-    """Run a command to its end; its exit code and what it printed."""
+    """Run a command to its end; its exit code and what it printed.
+
+    Modules run in a process that has the large packages already.
+    """
     (folder / "output.txt").unlink(missing_ok=True)
-    code = start(command, folder, **environment).wait()
+    if command[0] == sys.executable and find_program(command[1:]) is not None:
+        code = run_warm(command[1:], folder, {**os.environ, "OMP_NUM_THREADS": "1", **environment})
+    else:
+        code = start(command, folder, **environment).wait()
     return code, (folder / "output.txt").read_text()
 
 

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers.small_bundle import ROOT, run_command
 
 
 @pytest.mark.slow
-def test_the_example_learns_to_outline_discs() -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    result = subprocess.run(
-        [sys.executable, str(ROOT / "examples" / "segmentation.py")],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    dice = re.search(r"Dice of the discs: (\d\.\d+)", result.stdout)
-    assert dice is not None, result.stderr
+def test_the_example_learns_to_outline_discs(tmp_path: Path) -> None:
+    _, printed = run_command([sys.executable, str(ROOT / "examples" / "segmentation.py")], tmp_path)
+    dice = re.search(r"Dice of the discs: (\d\.\d+)", printed)
+    assert dice is not None, printed
     assert float(dice[1]) > 0.9

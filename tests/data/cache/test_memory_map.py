@@ -4,6 +4,8 @@ import os
 import pickle
 import stat
 from collections.abc import Callable, Hashable, Mapping
+from multiprocessing import get_context
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.data.cache.memory_map import MemoryMappedDataset, RowStore
 from medmamba_monai.images.transforms import ReadImaged, ResizeImaged
 from tests.helpers.row_stores import SHAPE, Draw, check_all, file_of, items, make, picture
+from tests.helpers.warm_commands import warm_context
 
 
 class Give:
@@ -116,15 +119,15 @@ def test_a_store_of_another_user_is_refused(tmp_path: Path, draw: Draw, monkeypa
         make(tmp_path, draw)
 
 
-@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
-def test_workers_fill_the_store(tmp_path: Path, method: str) -> None:
+@pytest.mark.parametrize("context", [get_context("fork"), warm_context()], ids=["fork", "another process"])
+def test_workers_fill_the_store(tmp_path: Path, context: BaseContext) -> None:
     for number in range(4):
         image = np.full((6, 6), 40 * number, np.uint8)
         np.savez(tmp_path / f"{number}.npz", images=image[None])
     data = [{"id": str(n), "image": f"{tmp_path}/{n}.npz#images[0]", "row": n} for n in range(4)]
     transform = Compose([ReadImaged("image", channels=1), ResizeImaged("image", (3, 3))])
     dataset = MemoryMappedDataset(data, transform, tmp_path / "stores", identity="x").open()
-    loader = DataLoader(dataset, batch_size=2, num_workers=1, multiprocessing_context=method)
+    loader = DataLoader(dataset, batch_size=2, num_workers=1, multiprocessing_context=context)
     batches = [batch["image"] for batch in loader]
     assert torch.equal(torch.cat(batches)[:, 0, 1, 1], torch.tensor([0, 40, 80, 120], dtype=torch.uint8))
     for path in tmp_path.glob("*.npz"):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -140,11 +138,6 @@ def test_light_and_dark_of_the_colors_differ_in_gray() -> None:
 def test_input_that_does_not_fit_raises(labels: list[int], predicted: list[int], message: str) -> None:
     with pytest.raises(UserError, match=message):
         draw_confusion_matrix(labels, predicted, TWO, "")
-
-
-def test_evaluation_is_imported_without_matplotlib() -> None:
-    program = "import sys; sys.modules['matplotlib'] = None; import medmamba_monai.evaluation"
-    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_drawing_leaves_nothing_behind_in_pyplot(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.context import BaseContext
 from multiprocessing.queues import Queue
 from pathlib import Path
 
@@ -18,10 +18,13 @@ from torch import Tensor
 
 from medmamba_monai.selective_scan import directional_scan
 from tests.helpers.scan_inputs import NAMES, gradients, in_float64, make_inputs, relative_error
+from tests.helpers.small_bundle import ROOT, run_command
+from tests.helpers.warm_commands import warm_context
 
 numba = pytest.importorskip("numba")
 
 from medmamba_monai.selective_scan.numba import forward as numba_forward  # noqa: E402
+from medmamba_monai.selective_scan.numba import launch  # noqa: E402
 from medmamba_monai.selective_scan.numba.vector import LANES  # noqa: E402
 
 
@@ -121,8 +124,7 @@ def _scan_in_child(answers: Queue) -> None:
         answers.put(y.sum().item())
 
 
-def _answer_of_child(method: str) -> str | float:
-    context = multiprocessing.get_context(method)
+def _answer_of_child(context: BaseContext) -> str | float:
     answers = context.Queue()
     child = context.Process(target=_scan_in_child, args=(answers,), daemon=True)
     child.start()
@@ -136,13 +138,13 @@ def _answer_of_child(method: str) -> str | float:
 def test_a_process_forked_after_a_scan_is_told_to_spawn() -> None:
     directional_scan(*make_inputs((3, 4)), [3, 4], backend="numba")
     assert "forked after its parent had used it: start workers with multiprocessing_context='spawn'" in str(
-        _answer_of_child("fork")
+        _answer_of_child(multiprocessing.get_context("fork"))
     )
 
 
-def test_a_spawned_process_scans() -> None:
+def test_a_process_that_is_no_fork_of_this_one_scans() -> None:
     expected = directional_scan(*make_inputs((3, 4)), [3, 4], backend="numba").sum().item()
-    assert _answer_of_child("spawn") == pytest.approx(expected)
+    assert _answer_of_child(warm_context()) == pytest.approx(expected)
 
 
 def test_a_kernel_that_cannot_be_cached_is_compiled_all_the_same(caplog: pytest.LogCaptureFixture) -> None:
@@ -155,31 +157,24 @@ def test_a_kernel_that_cannot_be_cached_is_compiled_all_the_same(caplog: pytest.
     assert "NUMBA_CACHE_DIR" in caplog.text
 
 
-@pytest.mark.parametrize("threads", ["1", "2"])
-def test_the_first_scan_of_a_process_leaves_torchs_number_of_threads(threads: str) -> None:
-    code = """
-import torch
-from tests.selective_scan.numba.test_numba import directional_scan, make_inputs
-before = torch.get_num_threads()
-directional_scan(*make_inputs((3, 4)), [3, 4], backend="numba")
-print(before, torch.get_num_threads())
-"""
-    environment = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONPATH": str(Path(__file__).parents[3])}
-    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
-    assert result.stdout.split() == [threads, threads], result.stderr
+def _count_threads(threads: int, answers: Queue) -> None:
+    torch.set_num_threads(threads)
+    with launch.kernel_threads():
+        used = numba.get_num_threads()
+    directional_scan(*make_inputs((3, 4)), [3, 4], backend="numba")
+    answers.put((used, torch.get_num_threads()))
 
 
-def test_the_first_scan_of_a_process_uses_as_many_threads_as_torch() -> None:
-    code = """
-import torch, numba
-from medmamba_monai.selective_scan.numba import launch
-torch.set_num_threads(1)
-with launch.kernel_threads():
-    print(numba.get_num_threads(), torch.get_num_threads())
-"""
-    environment = {**os.environ, "NUMBA_NUM_THREADS": "2"}
-    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
-    assert result.stdout.split() == ["1", "1"], result.stderr
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_first_scan_of_a_process_takes_torchs_number_of_threads_and_leaves_it(threads: int) -> None:
+    if threads > numba.config.NUMBA_NUM_THREADS:
+        pytest.skip(f"numba has {numba.config.NUMBA_NUM_THREADS} threads here")
+    context = warm_context()
+    answers = context.Queue()
+    child = context.Process(target=_count_threads, args=(threads, answers))
+    child.start()
+    assert answers.get(timeout=120) == (threads, threads)
+    child.join()
 
 
 @pytest.mark.slow
@@ -194,6 +189,5 @@ torch.testing.assert_close(scan_with_gradients(inputs, (5, 7)), [truth, *gradien
 print(LANES)
 """
     settings = {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": features, "NUMBA_CACHE_DIR": str(tmp_path)}
-    environment = {**os.environ, **settings, "PYTHONPATH": str(Path(__file__).parents[3])}
-    result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
-    assert result.stdout.strip() == str(lanes), result.stderr
+    ended, printed = run_command([sys.executable, "-c", code], tmp_path, PYTHONPATH=str(ROOT), **settings)
+    assert (ended, printed.splitlines()[-1:]) == (0, [str(lanes)]), printed

@@ -12,6 +12,7 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.evaluation import Scores, compute_metrics
 from medmamba_monai.training import EpochScore
 from medmamba_monai.training.handlers.epoch_score import probabilities_and_labels
+from tests.helpers.warm_commands import run_processes
 
 LABELS = np.array([0, 0, 1, 2, 1, 2, 0, 1, 2, 2, 0])
 PROBABILITIES = torch.softmax(torch.randn(len(LABELS), 3, generator=torch.Generator().manual_seed(0)), dim=1)
@@ -78,7 +79,7 @@ def test_several_labels_stay_rows_in_batches_of_one_too():
 
 @pytest.mark.slow
 def test_several_labels_are_gathered_over_processes_of_unequal_share(tmp_path):
-    torch.multiprocessing.spawn(_score, (f"file://{tmp_path}/rendezvous", str(tmp_path)), nprocs=2)
+    run_processes(_score, f"file://{tmp_path}/rendezvous", str(tmp_path), number=2)
     expected = roc_auc_score(MANY, MANY_SCORES.double().numpy(), average="macro")
     for rank in (0, 1):
         assert float((tmp_path / f"{rank}.txt").read_text()) == pytest.approx(expected, abs=1e-12)

@@ -5,10 +5,11 @@ from ignite.engine import Engine
 from torch import nn
 
 from medmamba_monai.training import SyncBuffers
+from tests.helpers.warm_commands import run_processes
 
 
 def test_buffers_become_those_of_the_first_process(tmp_path):
-    torch.multiprocessing.spawn(_sync, (f"file://{tmp_path}/rendezvous", str(tmp_path)), nprocs=2)
+    run_processes(_sync, f"file://{tmp_path}/rendezvous", str(tmp_path), number=2)
     means = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
     assert torch.equal(means[0], means[1])
     assert means[0].tolist() == [0, 0, 0]

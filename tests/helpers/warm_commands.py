@@ -1,0 +1,92 @@
+"""Commands in processes that find the large packages imported: forked from one that did nothing else.
+
+Importing torch, MONAI and MLflow takes longer than most of what the tests run. What a fresh interpreter does is tested
+where it matters, by `tests.helpers.small_bundle.start`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import multiprocessing
+import os
+import runpy
+import sys
+from collections.abc import Callable
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+from typing import Any
+
+import torch
+
+# No module of the package: a command may be that of an installed wheel.
+PRELOADED = ("torch", "monai.bundle", "mlflow", "ignite.handlers", "matplotlib.pyplot", "sklearn.metrics", "typer")
+
+
+def warm_context() -> ForkServerContext:
+    """Return what starts processes that have imported the large packages and done nothing with them."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(PRELOADED))
+    return context
+
+
+def run_warm(arguments: list[str], folder: Path, environment: dict[str, str]) -> int:
+    """Run ``python ARGUMENTS`` in a folder to its end, what it prints added to ``output.txt``; its exit code."""
+    process = warm_context().Process(target=_run_as_program, args=(arguments, folder, environment))
+    process.start()
+    process.join()
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def run_processes(function: Callable[..., None], *arguments: object, number: int) -> None:
+    """Call ``function(rank, *arguments)`` in as many processes at once, as a distributed training has them."""
+    torch.multiprocessing.start_processes(function, arguments, nprocs=number, start_method=warm_context()._name)
+
+
+def find_program(arguments: list[str]) -> int | None:
+    """Return where ``-m``, ``-c`` or a script is in the arguments of Python, if only ``-W ignore`` is before it."""
+    for index, argument in enumerate(arguments):
+        if argument in ("-m", "-c") or argument.endswith(".py"):
+            return index
+        if argument not in ("-W", "ignore", "-u"):
+            break
+    return None
+
+
+def _run_as_program(arguments: list[str], folder: Path, environment: dict[str, str]) -> None:
+    os.setsid()
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[:0] = environment.get("PYTHONPATH", "").split(os.pathsep) if "PYTHONPATH" in environment else []
+    output = os.open(folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(output, stream)
+    at = find_program(arguments)
+    assert at is not None
+    sys.argv = arguments[at + (arguments[at] in ("-m", "-c")) :]
+    code = _find_exit_code(lambda: _run(arguments[at], sys.argv[0]))
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _run(kind: str, program: str) -> None:
+    if kind == "-m":
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
+    elif kind == "-c":
+        exec(program, {"__name__": "__main__"})
+    else:
+        runpy.run_path(program, run_name="__main__")
+
+
+def _find_exit_code(program: Callable[[], Any]) -> int:
+    try:
+        program()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:  # noqa: BLE001 - what ends a program is printed by its hook
+        sys.excepthook(*sys.exc_info())
+        return 1
+    return 0
