@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from setuptools.command.egg_info import FileList
 
 ROOT = Path(__file__).parents[1]
 
@@ -53,3 +54,36 @@ def test_the_constraints_pin_every_dependency():
     assert {name.lower() for name in declared} <= pinned
     assert "torch==2.13.0" in text
     assert "torchvision" not in text
+
+
+def list_sdist(folder: Path, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """What MANIFEST.in takes of a folder, by the rules of setuptools."""
+    monkeypatch.chdir(folder)
+    taken = FileList()
+    for line in (ROOT / "MANIFEST.in").read_text().splitlines():
+        if line and not line.startswith("#"):
+            taken.process_template_line(line)
+    return {Path(name).as_posix() for name in taken.files}
+
+
+def test_the_sdist_carries_all_that_the_readme_names(monkeypatch):
+    readme = (ROOT / "README.md").read_text()
+    links = set(re.findall(r'(?:\]\(|src=")([^)"#:]+)[)"#]', readme)) | {"constraints.txt", "Makefile"}
+    assert {"docs/how-to/run-a-bundle.md", "docs/images/growth.svg", "benchmarks/__init__.py"} <= links
+    taken = list_sdist(ROOT, monkeypatch)
+    assert {name for name in links if (ROOT / name).is_file()} <= taken | {"LICENSE"}
+    assert [name for name in links if not (ROOT / name).exists()] == []
+    assert {f"bundles/{path.name}/configs/train.json" for path in (ROOT / "bundles").iterdir()} <= taken
+    assert {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")} <= taken | {
+        path.relative_to(ROOT).as_posix() for path in (ROOT / "docs" / "reference" / "bundles").rglob("*.md")
+    }
+
+
+def test_the_sdist_carries_nothing_that_a_user_wrote(tmp_path, monkeypatch):
+    bundle = tmp_path / "bundles" / "my_scans"
+    written = ["folds.json", "prepare_report.json", "mlruns.db", "mlruns.db-wal", "mlartifacts/0/a.csv", ".env"]
+    written += ["data/a.png", "eval/files.csv", "images/doe.png", "models/fold_0/model.pt", "output/first/report.html"]
+    for name in [*written, "configs/card.json"]:
+        (bundle / name).parent.mkdir(parents=True, exist_ok=True)
+        (bundle / name).write_text("")
+    assert list_sdist(tmp_path, monkeypatch) == {"bundles/my_scans/configs/card.json"}

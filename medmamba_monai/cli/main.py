@@ -16,6 +16,7 @@ from medmamba_monai.cli.evaluate import evaluate
 from medmamba_monai.cli.infer import infer
 from medmamba_monai.cli.new_bundle import new_bundle
 from medmamba_monai.cli.prepare import prepare
+from medmamba_monai.cli.publish import publish
 from medmamba_monai.cli.review import review
 from medmamba_monai.cli.send import send
 from medmamba_monai.cli.train import train
@@ -34,6 +35,7 @@ COMMANDS = (
     review,
     compare,
     send,
+    publish,
 )
 
 

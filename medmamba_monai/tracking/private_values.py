@@ -59,7 +59,7 @@ def _names_a_path(value: str) -> bool:
         return _PATH.match(value) is not None
     literals = _LITERAL.finditer(value)
     # what follows a plus is the end of a path that another value begins
-    return any(_PATH.match(text[0][1:-1]) and not value[: text.start()].rstrip().endswith("+") for text in literals)
+    return any(_PATH.match(text[0][1:-1]) and not value[: text.start()].rstrip(" (").endswith("+") for text in literals)
 
 
 def hide_credentials(uri: str) -> str:

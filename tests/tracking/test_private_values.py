@@ -41,6 +41,7 @@ def test_a_value_that_holds_a_private_one_is_hidden():
 def test_expressions_that_refer_to_other_values_stay():
     config = {
         "log": "$@output_dir + '/tensorboard'",
+        "either": "$@run_dir + '/fold_' + str(@fold) + ('/tta' if @tta else '')",
         "same": "@train#dataset",
         "macro": "%train#reading@",
         "none": None,
