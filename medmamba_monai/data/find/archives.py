@@ -97,6 +97,8 @@ def _unpack(archive: Path, target: Path) -> Path:
             for name, _, member in tqdm(members, "unpack", leave=False, unit="file", disable=None):
                 _copy(opened, member, unfinished / name)
         return unfinished.rename(target)
+    except UserError:
+        raise
     except OSError as error:
         raise UserError(
             f"{archive}: cannot be unpacked to {target} ({error.strerror or error}); unpack it by hand"

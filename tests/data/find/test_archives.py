@@ -58,7 +58,7 @@ def test_a_path_that_leaves_the_folder_is_refused(tmp_path: Path, name: str) -> 
     folder = tmp_path / "data"
     folder.mkdir()
     write_zip(folder / "all.zip", {"good.txt": b"", name: b""})
-    with pytest.raises(UserError, match=r"all\.zip: .* leaves the folder: this archive is not trusted"):
+    with pytest.raises(UserError, match=r"^\S+all\.zip: .* leaves the folder: this archive is not trusted$"):
         unpack(folder)
     assert tree(tmp_path).keys() == {"data/all.zip"}
 
@@ -68,7 +68,7 @@ def test_a_link_is_refused(tmp_path: Path) -> None:
         info = tarfile.TarInfo("link")
         info.type, info.linkname = tarfile.SYMTYPE, "/etc"
         archive.addfile(info)
-    with pytest.raises(UserError, match="'link' is a link or a device"):
+    with pytest.raises(UserError, match=r"^\S+all\.tar: 'link' is a link or a device"):
         unpack(tmp_path)
 
 
@@ -76,7 +76,7 @@ def test_what_expands_too_much_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for number in range(300):
             archive.writestr(f"{number}.raw", bytes(2**20))
-    with pytest.raises(UserError, match="not an archive of images"):
+    with pytest.raises(UserError, match=r"^\S+bomb\.zip: \d+ bytes would become .* not an archive of images"):
         unpack(tmp_path)
 
 
