@@ -8,8 +8,10 @@ tables of options, wherever they come from.
 from __future__ import annotations
 
 import ast
-import difflib
+import json
+import os
 import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +20,7 @@ from monai.bundle import ConfigParser
 
 from medmamba_monai.core.config_text import check_config_text
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.suggestions import suggest_name
 
 OF_MONAI = {
     "_meta_",
@@ -59,9 +62,7 @@ def _check_option(option: str, value: str | None, known: set[str]) -> None:
     if option == "network":
         raise UserError(f"--network {value}: a network is chosen by its name: --network_name {value}")
     if name not in known | OF_MONAI and not switched_off:
-        near = difflib.get_close_matches(name, known, 1)
-        advice = f"did you mean --{near[0]}?" if near else f"known are {', '.join(sorted(known))}"
-        raise UserError(f"--{name}: is no value of the config; {advice}")
+        raise UserError(f"--{name}: is no value of the config; {suggest_name(name, known, '--')}")
     if value is not None and name not in OF_MONAI and not value.startswith(("$", "@", "%", "{")):
         _check_value(name, value)
 
@@ -74,6 +75,44 @@ def _check_value(name: str, value: str) -> None:
         check_config_text(value)
     except ValueError as error:
         raise UserError(f"--{name} {value}: {error}") from error
+
+
+def print_next_step(weights: str, within: bool, arguments: Sequence[str] | None = None) -> None:
+    """Say where a training left its weights, and the command that evaluates them.
+
+    Args:
+        weights: the file.
+        within: whether the training is part of a cross-validation, which says all of this at its end.
+        arguments: the command line, by default that of this process.
+    """
+    if within or int(os.environ.get("RANK", "0")) > 0 or not Path(weights).is_file():
+        return
+    command = make_evaluation_command(sys.argv if arguments is None else arguments)
+    print(f"weights of the best epoch: {weights}\nnext, their metrics: {command}", flush=True)
+
+
+def make_evaluation_command(arguments: Sequence[str]) -> str:
+    """Return the command that evaluates what a command trained.
+
+    Args:
+        arguments: the command line that trained, with the program.
+    """
+    program, *rest = arguments
+    if Path(program).parts[-3:-1] != ("monai", "bundle"):
+        if rest[:1] == ["train"]:
+            return shlex.join(["medmamba-monai", "evaluate", *rest[1:]])
+        return "Bundle.evaluate, with the options that were given to train"
+    names = [number for number, text in enumerate(rest) if re.fullmatch(r"--?config[_-]file(=.*)?", text, re.DOTALL)]
+    if not names:
+        return "the same with configs/evaluate.json after configs/train.json"
+    place = names[-1] if "=" in rest[names[-1]] else names[-1] + 1
+    value = rest[place].partition("=")[2] if "=" in rest[names[-1]] else rest[place]
+    files = list(ast.literal_eval(value)) if value.startswith("[") else [value]
+    merged = json.dumps([*files, str(Path(files[0]).with_name("evaluate.json"))], separators=(",", ":"))
+    rest[place] = f"--config_file={merged}" if "=" in rest[names[-1]] else merged
+    given = [text for number, text in enumerate(rest) if number or text != "run"]
+    others = given[1:] if given[:1] == ["training"] else given
+    return shlex.join(["python", "-m", "monai.bundle", "run", "evaluating", *others])
 
 
 def decline_tracking() -> bool:

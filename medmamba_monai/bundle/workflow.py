@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import logging
 import re
 import sys
@@ -14,6 +13,7 @@ from typing import Any
 from monai.bundle import ConfigWorkflow
 
 from medmamba_monai.core.errors import UserError, find_user_error
+from medmamba_monai.core.suggestions import suggest_name
 
 
 def open_workflow(
@@ -61,9 +61,7 @@ def check_name(name: str, known: Collection[str], problem: str) -> None:
         UserError: it is not known.
     """
     if name not in known:
-        near = difflib.get_close_matches(name, known, 1)
-        advice = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
-        raise UserError(f"{problem} {name}; {advice}")
+        raise UserError(f"{problem} {name}; {suggest_name(name, known)}")
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from medmamba_monai.bundle.command_line import check_command_line
+from medmamba_monai.bundle.command_line import check_command_line, make_evaluation_command, print_next_step
 from medmamba_monai.core.errors import UserError
 from tests.helpers.small_bundle import ROOT
 
@@ -28,6 +28,25 @@ def test_values_of_the_config_and_options_of_monai_are_known():
 def test_an_unknown_option_is_an_error(option, said):
     with pytest.raises(UserError, match=said):
         run(option, "5")
+
+
+def test_nothing_far_is_suggested_and_an_option_of_another_command_is_told():
+    with pytest.raises(UserError, match="--epochs: is no value of the config; known are"):
+        run("--epochs", "5", config=str(CONFIGS / "inference.json"))
+    said = "prepare takes --num_folds, how many folds to make; --folds says which of them to run"
+    with pytest.raises(UserError, match=f"--num_folds: is no value of the config; {said}"):
+        run("--num_folds", "5", config=str(CONFIGS / "cross_validation.json"))
+
+
+@pytest.mark.parametrize("value", ["a#b", "x@::y", "50%::x"])
+def test_a_value_that_monai_would_change_is_refused(value):
+    with pytest.raises(UserError, match=f"--experiment_name {value}: must not hold"):
+        run("--experiment_name", value)
+
+
+@pytest.mark.parametrize("value", ["@run_name", "$'a#b'", "%run_name", "100 %", "{'train#trainer#max_epochs': 3}"])
+def test_what_is_meant_for_monai_is_left_to_it(value):
+    run("--experiment_name", value)
 
 
 def test_spellings_that_fire_takes_are_known():
@@ -64,3 +83,38 @@ def test_the_choice_of_a_network_has_a_new_word(name):
 
 def test_a_part_of_the_network_can_be_overridden():
     run("--network#anything", "1")
+
+
+MONAI = ["/site/monai/bundle/__main__.py", "run"]
+EVALUATING = "python -m monai.bundle run evaluating --config_file"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (
+            [*MONAI, "training", "--config_file", "configs/train.json", "--fold", "1"],
+            f"""{EVALUATING} '["configs/train.json","configs/evaluate.json"]' --fold 1""",
+        ),
+        (
+            [*MONAI, "--config_file=['configs/train.json','my loss.json']", "--dataset_dir", "a b"],
+            "python -m monai.bundle run evaluating '--config_file="
+            """["configs/train.json","my loss.json","configs/evaluate.json"]' --dataset_dir 'a b\'""",
+        ),
+        (["/bin/medmamba-monai", "train", "phantom", "--epochs", "2"], "medmamba-monai evaluate phantom --epochs 2"),
+        (["notebook.py"], "Bundle.evaluate, with the options that were given to train"),
+    ],
+)
+def test_the_command_that_follows_a_training_can_be_typed(arguments, expected):
+    assert make_evaluation_command(arguments) == expected
+
+
+def test_a_training_names_its_weights_and_what_is_next(tmp_path, capsys):
+    (tmp_path / "model.pt").touch()
+    command = [*MONAI, "training", "--config_file", "configs/train.json"]
+    print_next_step(str(tmp_path / "model.pt"), within=True, arguments=command)
+    assert capsys.readouterr().out == ""
+    print_next_step(str(tmp_path / "model.pt"), within=False, arguments=command)
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == f"weights of the best epoch: {tmp_path / 'model.pt'}"
+    assert second.startswith(f"next, their metrics: {EVALUATING} ")

@@ -86,6 +86,12 @@ def test_both_spellings_of_a_list_are_known():
     assert spread == ["--no_label", "a", "--no_label", "b"]
 
 
+def test_an_option_of_another_command_is_told_with_what_both_mean(capsys):
+    assert main(["cross-validate", "phantom", "--num-folds", "3"]) == 2
+    said = "prepare takes --num-folds, how many folds to make; --folds says which of them to run"
+    assert capsys.readouterr().err == f"error: --num-folds: there is no such option; {said}\n"
+
+
 @pytest.mark.parametrize("name", [command.__name__.replace("_", "-") for command in COMMANDS])
 def test_the_help_of_every_command_fits_a_terminal_and_describes_every_option(name, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")

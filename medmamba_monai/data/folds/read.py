@@ -12,7 +12,11 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.data.folds.fold_list import FoldList, compute_content_checksum
 from medmamba_monai.data.folds.verify import verify_npz_labels, verify_sources
 
-PREPARE_COMMAND = "python -m monai.bundle run prepare --config_file configs/data.json"
+PREPARE_COMMAND = (
+    "python -m monai.bundle run prepare --config_file configs/data.json, or medmamba-monai prepare BUNDLE, with the "
+    "--dataset_dir and --data_list of this command"
+)
+"""How the folds are made, for messages: MONAI's command in the bundle's folder, or ours from anywhere."""
 
 
 def read_fold_list(

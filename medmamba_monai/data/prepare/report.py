@@ -139,13 +139,20 @@ def describe_report(card: DatasetCard, report: dict[str, Any]) -> str:
         f"image sizes: {_format_most(report['image_sizes'])}",
         f"image kinds: {_format_most(report['image_kinds'])}",
         f"groups: {grouped if report['groups'] else nothing_known}",
-        f"exact copies: {copies['images']} images show {copies['pictures']} pictures; they are kept in one fold",
+        *_describe_copies(copies),
         *([f"nearly the same: {near['pairs']} pairs of pictures, listed in {REPORT_NAME}"] if near else []),
         *(f"warning: {warning}" for warning in collect_warnings(report)),
         *(f"known problem: {problem}" for problem in card.known_problems),
         f"digest {report['digest'][:12]}",
     ]
     return "\n".join(lines)
+
+
+def _describe_copies(copies: dict[str, Any]) -> list[str]:
+    """Return a line on exact copies, where there are any."""
+    if not copies["images"]:
+        return []
+    return [f"exact copies: {copies['images']} images show {copies['pictures']} pictures; they are kept in one fold"]
 
 
 def _format_rows(table: dict[str, dict[str, int]], sizes: dict[str, int]) -> list[str]:
