@@ -97,7 +97,7 @@ def run_command(command: list[str], folder: Path, **environment: str) -> tuple[i
     return code, (folder / "output.txt").read_text()
 
 
-def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 120) -> None:
+def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 240) -> None:
     """Wait for something that a process does."""
     deadline = time.monotonic() + seconds
     while not happened():
