@@ -84,7 +84,7 @@ class ReportRecord:
             description=card.description,
             license=card.license.name,
             intended_use=card.intended_use,
-            known_problems=[*card.known_problems, *fold_list.count_mismatch],
+            known_problems=[*card.known_problems, *fold_list.count_mismatch, *fold_list.checksum_mismatch],
             protocol=fold_list.protocol,
             command=command,
             versions=read_package_versions(),

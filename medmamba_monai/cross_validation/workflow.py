@@ -142,6 +142,7 @@ class _Running:
             "fold_digest": fold_list.digest,
             "protocol": fold_list.protocol,
             "count_mismatch": "; ".join(fold_list.count_mismatch) or "none",
+            "checksum_mismatch": "; ".join(fold_list.checksum_mismatch) or "none",
         }
         run.journal.set_tags({**describe_environment(str(self.plan.training.device)), **tags})
         run.send()

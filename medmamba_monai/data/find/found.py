@@ -26,12 +26,14 @@ class FoundData:
         files: the files that the samples come from, relative to the dataset folder, in the written form.
         ignored: files among them that are no images of the dataset.
         remarks: what a careful reader should know: rows left out, training images dropped.
+        checksum_mismatch: a line for each file that is not the published one, as was allowed.
     """
 
     samples: tuple[Sample, ...]
     files: tuple[str, ...]
     ignored: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    checksum_mismatch: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ def find_data(
     source_file: str | None = None,
     fetch: bool = True,
     unpack: bool = True,
+    allow_checksum_mismatch: bool = False,
 ) -> FoundData:
     """Find the data of a card below a folder; unpack archives that are there, or download where the card has a link.
 
@@ -42,11 +43,12 @@ def find_data(
         source_file: which of the card's files to use; by default the one with the largest images that is there.
         fetch: whether to download a missing file.
         unpack: whether to unpack archives.
+        allow_checksum_mismatch: whether an npz file may be another than the published ones.
 
     Raises:
         UserError: nothing is there, or what is there is damaged or does not fit the card.
     """
-    found = _find(card, folder, source_file, fetch, unpack)
+    found = _find(card, folder, source_file, fetch, unpack, allow_checksum_mismatch)
     used = set(found.files)
     ignored = tuple(file for file in found.ignored if file not in used and not file.lower().endswith(SUFFIXES))
     found, spelled = _join_spellings(found)
@@ -89,16 +91,18 @@ def _warn_of_companions(card: DatasetCard, found: FoundData) -> list[str]:
     ]
 
 
-def _find(card: DatasetCard, folder: DatasetFolder, source_file: str | None, fetch: bool, unpack: bool) -> FoundData:
+def _find(
+    card: DatasetCard, folder: DatasetFolder, source_file: str | None, fetch: bool, unpack: bool, any_checksum: bool
+) -> FoundData:
     try:
-        return _look(card, folder, source_file)
+        return _look(card, folder, source_file, any_checksum)
     except NotFoundError:
         if not (unpack and unpack_new(_list_archives(card, folder))):
             file = _choose_missing_file(card, folder, source_file) if fetch else None
             if file is None:
                 raise
             _fetch(file, folder.find(file.path))
-    return _find(card, folder, source_file, fetch, unpack)
+    return _find(card, folder, source_file, fetch, unpack, any_checksum)
 
 
 def _fetch(file: DataFile, path: Path) -> None:
@@ -151,10 +155,10 @@ def _find_only_folder(folder: Path) -> list[Path]:
     return entries if len(entries) == 1 and entries[0].is_dir() else []
 
 
-def _look(card: DatasetCard, folder: DatasetFolder, source_file: str | None) -> FoundData:
+def _look(card: DatasetCard, folder: DatasetFolder, source_file: str | None, any_checksum: bool) -> FoundData:
     layout = card.layout
     if layout.kind == "npz":
-        return find_npz(card, layout, folder, source_file)
+        return find_npz(card, layout, folder, source_file, any_checksum)
     if layout.kind == "folders":
         return find_folders(card, layout, folder)
     return find_table(card, layout, folder)

@@ -12,7 +12,7 @@ from medmamba_monai.cards.layouts import NpzLayout, Split
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
 from medmamba_monai.data.find.dataset_folder import DatasetFolder
-from medmamba_monai.data.find.download import check_md5, compute_md5
+from medmamba_monai.data.find.download import compute_md5
 from medmamba_monai.data.find.found import SHORT, FoundData, NotFoundError
 from medmamba_monai.data.find.group_tables import Groups, make_position_key, read_groups
 from medmamba_monai.data.samples import Sample
@@ -21,7 +21,13 @@ from medmamba_monai.images.npz import read_npz_array
 _SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
-def find_npz(card: DatasetCard, layout: NpzLayout, folder: DatasetFolder, source_file: str | None = None) -> FoundData:
+def find_npz(
+    card: DatasetCard,
+    layout: NpzLayout,
+    folder: DatasetFolder,
+    source_file: str | None = None,
+    allow_checksum_mismatch: bool = False,
+) -> FoundData:
     """Find a card's npz file and check its arrays.
 
     Args:
@@ -29,6 +35,7 @@ def find_npz(card: DatasetCard, layout: NpzLayout, folder: DatasetFolder, source
         layout: its layout.
         folder: where the file is.
         source_file: which of the card's files; by default the one with the largest images that is there.
+        allow_checksum_mismatch: whether the file may be another than the published ones, which is then recorded.
 
     Raises:
         NotFoundError: none of the files is there.
@@ -42,10 +49,23 @@ def find_npz(card: DatasetCard, layout: NpzLayout, folder: DatasetFolder, source
     groups = read_groups(layout.group_table, folder) if layout.group_table else None
     group_of = _make_group_reader(groups, path)
     samples = [sample for split in _SPLITS for sample in _read_samples(card, file, path, split, group_of)]
-    if compute_md5(path) not in file.other_md5.values():
-        check_md5(path, file.md5)
+    mismatch = _compare_checksums(file, path, allow_checksum_mismatch)
     tables = [folder.to_text(table) for table in (groups.files if groups else ())]
-    return FoundData(tuple(samples), (file.path, *tables))
+    return FoundData(tuple(samples), (file.path, *tables), checksum_mismatch=mismatch)
+
+
+def _compare_checksums(file: DataFile, path: Path, allow: bool) -> tuple[str, ...]:
+    """Return a line where the file is none of those that the card knows, if that is allowed."""
+    found = compute_md5(path)
+    if file.md5 is None or found in (file.md5, *file.other_md5.values()):
+        return ()
+    if allow:
+        return (f"{file.path}: MD5 is {found}, published is {file.md5}",)
+    raise UserError(
+        f"{path}: MD5 is {found}, published is {file.md5}: the file is damaged or another version. Move it away and "
+        "run the same command again to download it, or pass --allow_checksum_mismatch True to go on with this one and "
+        "have it recorded in every run"
+    )
 
 
 def choose_file(card: DatasetCard, folder: DatasetFolder, source_file: str | None) -> DataFile:

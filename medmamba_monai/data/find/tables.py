@@ -7,11 +7,30 @@ rows where a person with an editor counts lines.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from medmamba_monai.core.errors import UserError
+
+_HEAD = 64
+_OTHER_FILES = {
+    b"pk\x03\x04": "an Excel file",
+    b"\xd0\xcf\x11\xe0": "an Excel file",
+    b"<?xml": "an XML file, as Excel writes them",
+    b"<html": "an HTML page, whatever its name says",
+    b"<!doctype html": "an HTML page, whatever its name says",
+    b"<table": "an HTML page, whatever its name says",
+    b"\x1f\x8b": "compressed by gzip",
+    b"par1": "a Parquet file",
+    b"sqlite format 3": "a SQLite database",
+    b"$fl2": "an SPSS file",
+    b"%pdf": "a PDF document",
+    b"{\\rtf": "a document of a word processor",
+}
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +69,16 @@ def read_table(path: Path, columns: Iterable[str], separator: str = ",", encodin
         UserError: it cannot be read, lacks a column, or has a row of another length.
     """
     try:
+        refuse_other_files(path)
         with path.open(encoding=encoding, newline="") as stream:
+            skipped = 0 if skip_separator_line(stream) is None else 1
             reader = csv.reader(stream, delimiter=separator, strict=True)
             header = [name.strip() for name in next(reader, [])]
             wanted = [column.strip() for column in columns]
             _check_header(path, header, wanted, separator)
             places = {name: header.index(name) for name in wanted}
             rows = (cells for cells in reader if any(map(str.strip, cells)))
-            return [_make_row(path, reader.line_num, header, places, cells) for cells in rows]
+            return [_make_row(path, skipped + reader.line_num, header, places, cells) for cells in rows]
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except LookupError as error:
@@ -66,6 +87,32 @@ def read_table(path: Path, columns: Iterable[str], separator: str = ",", encodin
         raise UserError(f"{path}: is not text in {encoding} ({error}); name its encoding in the card") from error
     except csv.Error as error:
         raise UserError(f"{path}: is not a table with {separator!r} between the cells ({error})") from error
+
+
+def refuse_other_files(path: Path) -> None:
+    """Refuse what is called a table and is no text, by its first bytes.
+
+    Raises:
+        UserError: it is a file of a spreadsheet or another program; says what to do.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD).lstrip().lower()
+    for signature, what in _OTHER_FILES.items():
+        if head.startswith(signature):
+            raise UserError(f"{path}: is {what}; save it as CSV (UTF-8)")
+
+
+def skip_separator_line(stream: TextIO) -> str | None:
+    """Read over a first line ``sep=;``, which Excel takes for no row; return the separator that it names.
+
+    Args:
+        stream: the table, at its beginning.
+    """
+    if match := _SEPARATOR_LINE.fullmatch(stream.readline()):
+        return match[1]
+    stream.seek(0)
+    return None
 
 
 def _check_header(path: Path, header: list[str], wanted: list[str], separator: str) -> None:

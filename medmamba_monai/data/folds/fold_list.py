@@ -77,6 +77,7 @@ class FoldList(_Strict):
     reading: dict[str, Any] = Field(description="how stored values become 0 to 255: arguments of ReadImage")
     allow_links: bool = Field(default=False, description="whether images may be links that leave the dataset folder")
     count_mismatch: tuple[str, ...] = ()
+    checksum_mismatch: tuple[str, ...] = ()
     sources: tuple[Source, ...]
     digest: str
     training: tuple[TrainingItem, ...]
@@ -222,6 +223,7 @@ def build_fold_list(
     folder: DatasetFolder,
     path: Path,
     count_mismatch: Sequence[str] = (),
+    checksum_mismatch: Sequence[str] = (),
 ) -> FoldList:
     """Put a card, its samples and their folds together as a list, with its digest."""
     training = [_make_training_item(sample, folds) for sample in samples if sample.id in folds.fold]
@@ -249,6 +251,7 @@ def build_fold_list(
         reading=card.reading_arguments(),
         allow_links=folder.allow_links,
         count_mismatch=tuple(count_mismatch),
+        checksum_mismatch=tuple(checksum_mismatch),
         sources=tuple(sources),
         digest="",
         training=tuple(training),

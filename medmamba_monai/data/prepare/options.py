@@ -19,6 +19,7 @@ class PrepareOptions(Options):
     seed: Whole = Field(description="seed of the folds")
     download: Switch = Field(description="download a file that is missing")
     allow_count_mismatch: Switch = Field(description="go on with other numbers of images than the card's")
+    allow_checksum_mismatch: Switch = Field(description="go on with another file than the published one, and record it")
     overwrite: Switch = Field(description="replace folds that differ")
     near_duplicates: Switch = Field(description="look for nearly equal images, too")
     allow_links: Switch = Field(description="links may lead out of the dataset's folder")

@@ -32,6 +32,7 @@ def prepare_dataset(
     source_file: str | None = None,
     download: bool = True,
     allow_count_mismatch: bool = False,
+    allow_checksum_mismatch: bool = False,
     overwrite: bool = False,
     near_duplicates: bool = False,
     allow_links: bool = False,
@@ -49,6 +50,7 @@ def prepare_dataset(
         source_file: which of the card's files to use; by default the one with the largest images that is there.
         download: whether to download a missing file.
         allow_count_mismatch: go on when the counts differ from the card's, and record it in the list.
+        allow_checksum_mismatch: go on with an npz file that is not the published one, and record it in the list.
         overwrite: replace a list that differs.
         near_duplicates: look for pictures that are nearly the same, too, and report them.
         allow_links: whether images may be links that leave ``dataset_dir``.
@@ -64,7 +66,7 @@ def prepare_dataset(
     folder, data_list = DatasetFolder(Path(dataset_dir), allow_links), Path(data_list)
     if data_list.is_dir():
         raise UserError(f"data_list: {data_list} is a folder; give the file to write, e.g. {data_list / 'folds.json'}")
-    found = find_data(card, folder, source_file, download)
+    found = find_data(card, folder, source_file, download, allow_checksum_mismatch=allow_checksum_mismatch)
     mismatch = check_counts(card, found.samples, allow_count_mismatch)
     if card.official_test and not any(sample.split == "test" for sample in found.samples):
         raise UserError(
@@ -77,7 +79,7 @@ def prepare_dataset(
     samples = found.samples
     folds = make_folds(samples, num_folds, seed, card.class_names)
     sources = _describe_sources(found.files, folder)
-    made = build_fold_list(card, samples, folds, sources, folder, data_list, mismatch)
+    made = build_fold_list(card, samples, folds, sources, folder, data_list, mismatch, found.checksum_mismatch)
     report = build_report(card, made, found, inspection, groups)
     print(*map(format_path, describe_report(card, report).splitlines()), sep="\n", flush=True)
     _save(made, report, overwrite)
@@ -115,4 +117,5 @@ def _is_same(made: FoldList) -> bool:
             f"{made.path}: holds other folds or images (digest {there.digest[:12]}, these are {made.digest[:12]}); "
             "runs that used them would no longer compare. Choose another data_list, or pass --overwrite True"
         )
-    return (there.allow_links, there.count_mismatch) == (made.allow_links, made.count_mismatch)
+    allowed = [(folds.allow_links, folds.count_mismatch, folds.checksum_mismatch) for folds in (there, made)]
+    return allowed[0] == allowed[1]

@@ -64,6 +64,7 @@ def build_report(
         "ignored_files": list(found.ignored),
         "remarks": list(found.remarks),
         "count_mismatch": list(folds.count_mismatch),
+        "checksum_mismatch": list(folds.checksum_mismatch),
         "known_problems": list(card.known_problems),
         "sources": len(folds.sources),
     }
@@ -179,6 +180,7 @@ def collect_warnings(report: dict[str, Any]) -> list[str]:
         "pairs of nearly the same pictures have different labels": near.get("across_classes"),
         "files are no images of the dataset and were left out": report["ignored_files"],
         "counts differ from the card, as allowed": report["count_mismatch"],
+        "files are not the published ones, as allowed": report["checksum_mismatch"],
     }
     lines = [f"{len(items)} {what}, e.g. {items[0]}" for what, items in found.items() if items]
     if report["groups_in_test_and_training"]:

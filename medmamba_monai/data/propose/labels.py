@@ -10,7 +10,6 @@ from typing import Any
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.spelling import comparable, is_missing
-from medmamba_monai.data.find.found import quote_names
 from medmamba_monai.data.find.table_labels import read_cell
 from medmamba_monai.data.find.tables import Row
 
@@ -164,7 +163,7 @@ def _add_class(found: dict[str, tuple[str, Row]], key: str, word: str, row: Row,
         raise UserError(
             f"{row.where}: {column} is {word!r}, in line {first.line} it is {before!r}: names and aliases must "
             "differ in more than case, blanks, _, - and zeros of numbers; correct the table, or say which "
-            f"spelling is meant with --classes {quote_names([before])}"
+            "spelling is meant by naming all classes with --classes"
         )
 
 

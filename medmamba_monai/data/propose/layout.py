@@ -14,7 +14,7 @@ from medmamba_monai.core.documents import is_hidden, path_to_text, text_to_path
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.spelling import comparable
 from medmamba_monai.data.find.found import quote_names
-from medmamba_monai.data.find.tables import Row, read_table
+from medmamba_monai.data.find.tables import Row, read_table, refuse_other_files, skip_separator_line
 from medmamba_monai.data.propose.first_look import FirstLook
 from medmamba_monai.data.propose.labels import Labels, make_order_key, propose_labels
 from medmamba_monai.data.propose.suffix import find_suffix
@@ -176,10 +176,11 @@ def _find_common_folder(images: Path, table: Path) -> Path:
 
 def _find_separator(table: Path, encoding: str) -> str:
     """Return the separator of a table's header."""
-    if table.read_bytes()[:2] == b"PK":
-        raise UserError(f"--table {table}: is an Excel file; save it as CSV (UTF-8)")
+    refuse_other_files(table)
     try:
         with table.open(encoding=encoding, newline="") as stream:
+            if (said := skip_separator_line(stream)) is not None:
+                return said
             return csv.Sniffer().sniff(stream.readline(), delimiters=",;\t|").delimiter
     except (UnicodeError, LookupError) as error:
         raise UserError(

@@ -93,6 +93,21 @@ def test_npz_with_another_checksum_is_an_error(tmp_path: Path) -> None:
         prepare_dataset(small_card(files=[{"path": "mini.npz", "md5": "0" * 32}]), tmp_path, tmp_path / "folds.json")
 
 
+def test_an_allowed_checksum_is_recorded(tmp_path: Path) -> None:
+    path = write_npz(tmp_path)
+    card = small_card(files=[{"path": "mini.npz", "md5": "0" * 32}])
+    prepare_dataset(card, tmp_path, tmp_path / "folds.json", allow_checksum_mismatch=True)
+    recorded = read_fold_list(tmp_path / "folds.json", tmp_path).checksum_mismatch
+    assert recorded == (f"mini.npz: MD5 is {md5(path)}, published is {'0' * 32}",)
+    assert report(tmp_path)["checksum_mismatch"] == list(recorded)
+
+
+def test_a_published_checksum_leaves_no_record(tmp_path: Path) -> None:
+    card = small_card(files=[{"path": "mini.npz", "md5": md5(write_npz(tmp_path))}])
+    made = prepare_dataset(card, tmp_path, tmp_path / "folds.json", allow_checksum_mismatch=True)
+    assert made.checksum_mismatch == ()
+
+
 def test_counts_that_differ_are_printed_and_refused(tmp_path: Path) -> None:
     write_npz(tmp_path, val_images=npz_content()["val_images"][:4], val_labels=npz_content()["val_labels"][:4])
     with pytest.raises(

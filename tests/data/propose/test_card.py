@@ -99,6 +99,14 @@ def test_tables_in_other_encodings(tmp_path: Path) -> None:
         proposed(tmp_path, Labels(**labels))
 
 
+def test_the_separator_that_excel_writes_first_is_taken(tmp_path: Path) -> None:
+    for index in range(2):
+        draw(tmp_path / f"{index}.png", index)
+    table = write_table(tmp_path / "labels.csv", "sep=;\nfile;kind, as read\n0.png;a\n1.png;b\n")
+    layout = proposed(tmp_path, Labels(table, "file", ("kind, as read",))).card.layout
+    assert layout.separator == ";"
+
+
 def test_split_folders_are_an_official_split(tmp_path: Path) -> None:
     draw_classes(tmp_path / "Train")
     draw_classes(tmp_path / "test")
