@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 
@@ -61,7 +62,8 @@ def compare_runs(
     _check_comparable(runs)
     chosen = _choose_titles(titles, found)
     models = [Model(title, [run.result.folds for run in group]) for title, group in zip(chosen, found, strict=True)]
-    comparison = compare(models, runs[0].result.combination, resamples, seed)
+    facts = next((run.facts for run in runs if run.facts is not None), None)
+    comparison = replace(compare(models, runs[0].result.combination, resamples, seed), facts=facts)
     options = [*(["--titles", *titles] if titles else []), "--resamples", str(resamples), "--seed", str(seed)]
     command = shlex.join(["medmamba-monai", "compare", *names, *options])
     files = write_comparison(output_dir, comparison, runs[0].dataset, command)

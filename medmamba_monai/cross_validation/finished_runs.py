@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING
 
 from medmamba_monai.core.errors import UserError, get_first_line
 from medmamba_monai.core.run_folder import RunFolder
+from medmamba_monai.cross_validation.shortcuts import FACTS_AUC
 from medmamba_monai.evaluation import CrossValidationResult, read_predictions
 from medmamba_monai.evaluation.predictions import check_combination
+from medmamba_monai.evaluation.results.comparison import FactsAuc
 from medmamba_monai.evaluation.scores import check_task
+from medmamba_monai.evaluation.statistics.resampling import Interval
 from medmamba_monai.tracking.mlflow_store import (
     PARENT_TAG,
     check_tracking_uri,
@@ -41,6 +44,7 @@ class FinishedRun:
         dataset: short name of the dataset.
         fold_digest: SHA-256 of what decides who is in which fold.
         result: made of the predictions of its folds.
+        facts: how well facts of the files alone tell the classes; None where the run was not told.
     """
 
     run_id: str
@@ -49,6 +53,7 @@ class FinishedRun:
     dataset: str
     fold_digest: str
     result: CrossValidationResult
+    facts: FactsAuc | None = None
 
     @property
     def identity(self) -> dict[str, object]:
@@ -110,6 +115,7 @@ def read_finished_run(client: MlflowClient, name_or_id: str) -> FinishedRun:
         dataset=parent.data.tags["dataset"],
         fold_digest=parent.data.tags["fold_digest"],
         result=result,
+        facts=_read_facts(parent),
     )
 
 
@@ -122,6 +128,12 @@ def _read_result(client: MlflowClient, parent: Run, children: Mapping[int, Run],
         for fold, child in sorted(children.items())
     }
     return CrossValidationResult(task, class_names, check_combination(saved["combination"]), len(folds), folds)
+
+
+def _read_facts(parent: Run) -> FactsAuc | None:
+    values = [parent.data.metrics.get(f"{FACTS_AUC}{limit}") for limit in ("", "_low", "_high")]
+    found = [value for value in values if value is not None]
+    return FactsAuc(found[0], Interval(found[1], found[2])) if len(found) == len(values) else None
 
 
 def _find(client: MlflowClient, name_or_id: str) -> Run:

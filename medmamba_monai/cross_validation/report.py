@@ -9,6 +9,8 @@ from typing import Any
 
 from medmamba_monai.cross_validation.record import ResultRecord
 from medmamba_monai.cross_validation.report_inputs import count_classes, read_case_images, read_history
+from medmamba_monai.cross_validation.shortcuts import make_shortcuts_section, write_report_warnings
+from medmamba_monai.data import read_audit
 from medmamba_monai.evaluation.figures.class_balance import draw_class_balance
 from medmamba_monai.evaluation.figures.fold_dots import draw_fold_dots
 from medmamba_monai.evaluation.figures.images import draw_mosaic
@@ -78,6 +80,7 @@ class ReportRecord:
     def _describe_context(self, title: str, command: str, details: Mapping[str, Any]) -> ReportContext:
         card, fold_list = self.record.card, self.record.fold_list
         cases, note = self._draw_cases()
+        audit = read_audit(fold_list)
         return ReportContext(
             title=title,
             dataset=self.record.description,
@@ -93,6 +96,8 @@ class ReportRecord:
             cases=cases,
             trainings=self._draw_trainings(),
             cases_note=note,
+            warnings=write_report_warnings(audit),
+            shortcuts=make_shortcuts_section(audit),
         )
 
     def _draw_curves(self) -> list[Picture]:

@@ -22,6 +22,8 @@ from medmamba_monai.cross_validation.options import CrossValidationOptions
 from medmamba_monai.cross_validation.plan import Plan, make_plan
 from medmamba_monai.cross_validation.record import read_record
 from medmamba_monai.cross_validation.review import review_folds
+from medmamba_monai.cross_validation.shortcuts import name_audit_values
+from medmamba_monai.data import describe_shortcuts, read_audit
 from medmamba_monai.evaluation import CrossValidationResult
 from medmamba_monai.networks import NETWORKS
 from medmamba_monai.tracking.dataset import RunDataset
@@ -143,8 +145,10 @@ class _Running:
             "protocol": fold_list.protocol,
             "count_mismatch": "; ".join(fold_list.count_mismatch) or "none",
             "checksum_mismatch": "; ".join(fold_list.checksum_mismatch) or "none",
+            "shortcuts": describe_shortcuts(fold_list),
         }
         run.journal.set_tags({**describe_environment(str(self.plan.training.device)), **tags})
+        run.journal.log_summary(name_audit_values(read_audit(fold_list)))
         run.send()
 
     def _run_folds(self) -> None:

@@ -10,7 +10,9 @@ from medmamba_monai.data.folds.read import PREPARE_COMMAND, read_fold_list
 from medmamba_monai.data.phantom import write_phantom
 from medmamba_monai.data.prepare.options import PrepareOptions
 from medmamba_monai.data.prepare.prepare import prepare_dataset
+from medmamba_monai.data.prepare.read_audit import describe_shortcuts, read_audit
 from medmamba_monai.data.samples import Sample
+from medmamba_monai.data.shortcuts.findings import ShortcutAudit
 from medmamba_monai.data.statistics import ReadForStatistics
 
 __all__ = [
@@ -21,17 +23,20 @@ __all__ = [
     "PrepareOptions",
     "ReadForStatistics",
     "Sample",
+    "ShortcutAudit",
     "cached_dataset",
     "check_cache",
     "compute_md5",
     "default_dataset_dir",
     "default_fold_list",
+    "describe_shortcuts",
     "download",
     "join_groups",
     "list_images",
     "load_card",
     "make_folds",
     "prepare_dataset",
+    "read_audit",
     "read_fold_list",
     "transformed_dataset",
     "write_phantom",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from nibabel.orientations import apply_orientation, io_orientation
+from nibabel.orientations import aff2axcodes, apply_orientation, io_orientation
 
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.images.origin import Origin
 from medmamba_monai.images.raw_image import RawImage
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0])
@@ -40,7 +41,17 @@ def orient(raw: RawImage, directions: np.ndarray, spatial_dims: int, name: str) 
         volume = apply_orientation(array, orientation)
         return volume if single is None else np.take(volume, 0, axis=single)[::-1, ::-1].swapaxes(0, 1)
 
-    return replace(raw, values=turned(raw.values), alpha=None if raw.alpha is None else turned(raw.alpha))
+    return replace(
+        raw,
+        values=turned(raw.values),
+        alpha=None if raw.alpha is None else turned(raw.alpha),
+        origin={**raw.origin, **_describe_origin(raw, affine)},
+    )
+
+
+def _describe_origin(raw: RawImage, affine: np.ndarray) -> Origin:
+    spacing = tuple(float(length) for length in np.linalg.norm(affine[:3, :3], axis=0))
+    return {"mode": str(raw.values.dtype), "stored axes": "".join(aff2axcodes(affine)), "voxel spacing": spacing}
 
 
 def _find_single_axis(shape: tuple[int, ...], orientation: np.ndarray, name: str) -> int:

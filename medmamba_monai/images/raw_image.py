@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
 
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.images.origin import Origin
 
 MAX_PIXELS = 2**26
 MAX_BYTES = 2**31
@@ -94,6 +95,7 @@ class RawImage:
         display: how the file asks to be shown, where it asks for something.
         frames: how many frames the file has.
         format: which reader read it.
+        origin: facts of the file that say nothing of what it shows.
     """
 
     values: np.ndarray
@@ -108,6 +110,7 @@ class RawImage:
     display: Display | None = None
     frames: int = 1
     format: FileFormat = "picture"
+    origin: Origin = field(default_factory=dict)
 
     def get_visible_values(self) -> np.ndarray:
         """Return the finite values outside padding, as one axis."""
@@ -139,6 +142,7 @@ class ImageFacts:
         needs_range: whether `ReadImage` refuses it unless `window` or `intensity_range` is declared.
         format: which reader read it.
         has_own_window: whether the file itself says, by a window or a table, which values are black and white.
+        origin: facts of the file that say nothing of what it shows, such as its compression; texts as digests.
     """
 
     kind: str
@@ -156,6 +160,7 @@ class ImageFacts:
     needs_range: bool = False
     format: FileFormat = "picture"
     has_own_window: bool = False
+    origin: Origin = field(default_factory=dict, compare=False, repr=False)
 
 
 def describe_raw_image(raw: RawImage) -> ImageFacts:
@@ -179,6 +184,7 @@ def describe_raw_image(raw: RawImage) -> ImageFacts:
         needs_range=not usable,
         format=raw.format,
         has_own_window=raw.display is not None,
+        origin=raw.origin,
     )
 
 

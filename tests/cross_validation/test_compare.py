@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ def track(folder: Path, uri: str, name: str, skill: float, seed: int, digest: st
     parent.start()
     parent.journal.log_params({"num_folds": 3})
     parent.journal.set_tags({"dataset": "chest", "fold_digest": digest})
+    parent.journal.log_summary({"shortcuts/auc": 0.75, "shortcuts/auc_low": 0.7, "shortcuts/auc_high": 0.8})
     review = {"task": "binary", "combination": "ensemble", "class_names": NAMES["binary"]}
     write_json(folder / name / "review.json", review)
     parent.journal.log_artifact(folder / name / "review.json")
@@ -78,6 +80,8 @@ def test_the_comparison_is_a_run_of_the_same_experiment(made, tmp_path):
     assert run.data.tags["compared_runs"].split()[0] == made[2]["good seed0"]
     assert "good is better than bad" in run.data.tags["result"]
     assert "good is better than bad" in text.replace("\n", " ")
+    assert re.search(r"AUC of facts alone +0\.7500 +0\.7000 to 0\.8000", text)
+    assert run.data.metrics["facts_alone/auc"] == 0.75
     assert run.data.metrics["model_0/auc"] > run.data.metrics["model_1/auc"]
     artifacts = {file.path for file in MlflowClient(made[1]).list_artifacts(run_id)}
     assert artifacts == {"report.html", "comparison.md", "comparison.json", "figures"}

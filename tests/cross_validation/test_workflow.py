@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from medmamba_monai.core.errors import find_user_error
+from medmamba_monai.data import describe_shortcuts, read_fold_list
 from medmamba_monai.evaluation import METRICS
 from tests.helpers.small_bundle import EPOCHS, ROOT, SmallBundle, end_group, run_command, start, wait_until
 from tests.helpers.tracked_runs import TrackedRuns
@@ -67,6 +68,7 @@ def test_all_runs_are_finished(store):
 
 def test_parameters_and_tags_say_what_ran_on_what(store, small_bundle):
     digest = json.loads(small_bundle.data_list.read_text())["digest"]
+    folds = read_fold_list(small_bundle.data_list, small_bundle.dataset_dir, verify=False)
     for run in (*store.parents, *store.children):
         assert {key: run.data.params[key] for key in ("epochs", "image_size", "depths", "learning_rate")} == {
             "epochs": str(EPOCHS),
@@ -75,6 +77,7 @@ def test_parameters_and_tags_say_what_ran_on_what(store, small_bundle):
             "learning_rate": "0.01",
         }
         assert run.data.tags["fold_digest"] == digest
+        assert run.data.tags["shortcuts"] == describe_shortcuts(folds)
         assert {"version.torch", "version.monai", "device", "python", "dataset", "protocol"} <= run.data.tags.keys()
 
 

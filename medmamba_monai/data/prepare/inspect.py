@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 
@@ -15,6 +15,8 @@ from medmamba_monai.core.parallel import map_images
 from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.prepare.near_duplicates import compute_fingerprint, find_near_duplicates
 from medmamba_monai.data.samples import Sample, list_labels
+from medmamba_monai.data.shortcuts.facts import Facts, drop_origin, gather_facts
+from medmamba_monai.data.shortcuts.sample import choose_audited
 from medmamba_monai.images.raw_image import ImageFacts
 
 _SHOWN_ERRORS = 10
@@ -38,6 +40,7 @@ class Inspection:
         blank: number of images that have one value everywhere.
         duplicates: ids that have exactly the same pixels, a tuple for each such picture that is not blank.
         near: pairs of ids whose pictures look nearly the same; None where nobody asked.
+        facts: what is not medicine of the images that are audited for shortcuts, by id.
     """
 
     sizes: dict[str, int]
@@ -51,6 +54,7 @@ class Inspection:
     blank: int
     duplicates: tuple[tuple[str, ...], ...]
     near: tuple[tuple[str, str], ...] | None = None
+    facts: Mapping[str, Facts] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ class Look:
     print: torch.Tensor | None = None
     blank: bool = False
     error: str = ""
+    audited: Facts | None = None
 
 
 def inspect_images(
@@ -82,6 +87,7 @@ def inspect_images(
     Raises:
         UserError: images that cannot be read; names the first ten and says how many there are.
     """
+    chosen = choose_audited(samples)
 
     def look(sample: Sample) -> Look:
         try:
@@ -91,7 +97,14 @@ def inspect_images(
         size = " x ".join(str(length) for length in pixels.shape[1:])
         digest = hashlib.blake2b(size.encode() + pixels.numpy().tobytes(), digest_size=16).digest()
         blank = bool((pixels == pixels.flatten()[0]).all())
-        return Look(size, digest, facts, compute_fingerprint(pixels) if look_for_near else None, blank)
+        return Look(
+            size,
+            digest,
+            drop_origin(facts),
+            compute_fingerprint(pixels) if look_for_near else None,
+            blank,
+            audited=gather_facts(pixels, facts) if sample.id in chosen else None,
+        )
 
     looks = map_images(look, samples, "decode")
     _raise_errors([look.error for look in looks if look.error])
@@ -118,6 +131,7 @@ def _summarize(samples: Sequence[Sample], looks: Sequence[Look], look_for_near: 
         blank=sum(look.blank for look in looks),
         duplicates=_find_duplicates(samples, looks),
         near=near,
+        facts={sample.id: look.audited for sample, look in zip(samples, looks, strict=True) if look.audited},
     )
 
 

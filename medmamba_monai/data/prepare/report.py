@@ -12,6 +12,9 @@ from medmamba_monai.data.find.found import FoundData
 from medmamba_monai.data.folds.fold_list import FoldList
 from medmamba_monai.data.prepare.inspect import Inspection, uses_little
 from medmamba_monai.data.samples import Sample, list_labels
+from medmamba_monai.data.shortcuts.audit import audit_shortcuts
+from medmamba_monai.data.shortcuts.findings import ShortcutAudit
+from medmamba_monai.data.shortcuts.words import SHORTCUTS, describe_audit, write_warnings
 
 REPORT_NAME = "prepare_report.json"
 
@@ -32,6 +35,7 @@ def build_report(
         The content of ``prepare_report.json``. Images are named by their ids; only ``ignored_files`` names files.
     """
     samples = found.samples
+    splits = {sample.id: sample.split for sample in samples if sample.split is not None}
     folds_and_labels = [(f"fold {item.fold}", item.label) for item in sorted(folds.training, key=lambda i: i.fold)]
     per_fold = count_labels(card, folds_and_labels)
     return {
@@ -67,6 +71,7 @@ def build_report(
         "checksum_mismatch": list(folds.checksum_mismatch),
         "known_problems": list(card.known_problems),
         "sources": len(folds.sources),
+        SHORTCUTS: audit_shortcuts(folds, card.display_names, inspection.facts, splits).model_dump(mode="json"),
     }
 
 
@@ -142,6 +147,7 @@ def describe_report(card: DatasetCard, report: dict[str, Any]) -> str:
         f"groups: {grouped if report['groups'] else nothing_known}",
         *_describe_copies(copies),
         *([f"nearly the same: {near['pairs']} pairs of pictures, listed in {REPORT_NAME}"] if near else []),
+        describe_audit(ShortcutAudit.model_validate(report[SHORTCUTS])),
         *(f"warning: {warning}" for warning in collect_warnings(report)),
         *(f"known problem: {problem}" for problem in card.known_problems),
         f"digest {report['digest'][:12]}",
@@ -190,7 +196,8 @@ def collect_warnings(report: dict[str, Any]) -> list[str]:
         lines.append("files can hold different ranges of values, and each is scaled by its own: see image_kinds")
     if report["blank_images"]:
         lines.append(f"{report['blank_images']} images have one value everywhere")
-    return [*lines, *_warn_of_little_used(report), *_warn_of_mixed_windows(report), *report["remarks"]]
+    shortcuts = write_warnings(ShortcutAudit.model_validate(report[SHORTCUTS]))
+    return [*shortcuts, *lines, *_warn_of_little_used(report), *_warn_of_mixed_windows(report), *report["remarks"]]
 
 
 def _warn_of_mixed_windows(report: dict[str, Any]) -> list[str]:

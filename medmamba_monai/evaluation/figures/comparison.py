@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 _WIDTH, _ROW_INCHES, _NAME_INCHES, _BETWEEN_COLUMNS, _BETWEEN_ROWS = 1.9, 0.42, 1.5, 2.0, 0.75
 
+FACTS = "facts alone"
+"""The row of what a model without pictures reaches."""
+
 Row = tuple[str, float, Interval | str, bool]
 """Name, value, interval, and whether a claim is made of it."""
 
@@ -23,7 +26,8 @@ Row = tuple[str, float, Interval | str, bool]
 def draw_comparison(comparison: Comparison, title: str) -> Figure:
     """Draw AUC and accuracy of all models, and all differences between two of them, with 95 % intervals.
 
-    A difference is filled where the tests support that one network is better than the other, hollow where not.
+    A difference is filled where the tests support that one network is better than the other, hollow where not. Hollow
+    is also what facts of the files reach alone, where that is known.
 
     Args:
         comparison: what is drawn.
@@ -33,7 +37,7 @@ def draw_comparison(comparison: Comparison, title: str) -> Figure:
 
     figure = Figure()
     grid = figure.subplots(2, 2)
-    counts = (len(comparison.models), len(comparison.pairs))
+    counts = (len(_models(comparison, "auc")), len(comparison.pairs))
     height = (max(counts) + 0.4) * _ROW_INCHES
     boxes = {}
     for number, metric in enumerate(COMPARED):
@@ -51,10 +55,13 @@ def draw_comparison(comparison: Comparison, title: str) -> Figure:
 
 
 def _models(comparison: Comparison, metric: str) -> list[Row]:
-    return [
+    rows: list[Row] = [
         (model.name, comparison.metrics[model.name][metric], comparison.intervals[model.name].metrics[metric], True)
         for model in comparison.models
     ]
+    if metric == "auc" and comparison.facts is not None:
+        rows.append((FACTS, comparison.facts.auc, comparison.facts.interval, False))
+    return rows
 
 
 def _differences(comparison: Comparison, metric: str) -> list[Row]:

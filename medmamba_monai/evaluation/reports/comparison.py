@@ -12,6 +12,7 @@ from medmamba_monai.evaluation.figures.style import save_figure
 from medmamba_monai.evaluation.reports.comparison_tables import (
     describe_comparison,
     explain_correction,
+    explain_facts,
     make_differences_table,
     make_models_table,
     make_tests_table,
@@ -46,7 +47,7 @@ def write_comparison(directory: Path, comparison: Comparison, dataset: str, comm
 
 def format_comparison_text(comparison: Comparison) -> str:
     """Write what the terminal shows: the models, what can be said of each pair, and how that was tested."""
-    found = [*write_sentences(comparison), explain_correction(comparison)]
+    found = [*write_sentences(comparison), explain_correction(comparison), *explain_facts(comparison)]
     wrapped = ["\n".join(textwrap.wrap(text, _WIDTH)) for text in found]
     return "\n".join([make_models_table(comparison).text, *wrapped]) + "\n"
 
@@ -57,7 +58,8 @@ def format_comparison_markdown(comparison: Comparison) -> str:
     tables = [make_models_table(comparison)]
     for pair in comparison.pairs:
         tables += [make_tests_table(pair), make_differences_table(comparison, pair)]
-    return "\n\n".join([bullets, explain_correction(comparison), *(table.markdown for table in tables)])
+    explained = [explain_correction(comparison), *explain_facts(comparison)]
+    return "\n\n".join([bullets, *explained, *(table.markdown for table in tables)])
 
 
 def _make_report(comparison: Comparison, title: str, command: str, picture: Path) -> Report:
@@ -74,7 +76,12 @@ def _make_report(comparison: Comparison, title: str, command: str, picture: Path
         subtitle=f"Cross-validations on the same folds; {comparison.combination}, test images",
         sections=[
             Section("What can be said", [explain_correction(comparison)], write_sentences(comparison)),
-            Section("Models", tables=[make_models_table(comparison)], pictures=[Picture(picture, text, wide=True)]),
+            Section(
+                "Models",
+                explain_facts(comparison),
+                tables=[make_models_table(comparison)],
+                pictures=[Picture(picture, text, wide=True)],
+            ),
             *pairs,
             Section("Make it again", ["In the folder of the store, or with --tracking_uri:"], code=command),
         ],

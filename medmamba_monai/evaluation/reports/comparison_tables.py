@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from medmamba_monai.evaluation.metrics.catalogue import CATALOGUE, list_metrics
-from medmamba_monai.evaluation.results.comparison import COMPARED, LEVEL, Comparison, MetricTests, Pair
+from medmamba_monai.evaluation.results.comparison import COMPARED, LEVEL, Comparison, FactsAuc, MetricTests, Pair
 from medmamba_monai.evaluation.results.formatting import (
     format_difference,
     format_interval,
@@ -15,6 +15,9 @@ from medmamba_monai.evaluation.results.formatting import (
 )
 from medmamba_monai.evaluation.statistics.resampling import Interval
 from medmamba_monai.evaluation.tables import Table
+
+FACTS_TITLE = "AUC of facts alone"
+"""What a model that sees no picture reaches, see `FactsAuc`."""
 
 SMALLEST_P = 1e-15
 """Smaller p-values are not told apart: their distributions are approximate, and they round to 0 in the end."""
@@ -30,6 +33,18 @@ def explain_correction(comparison: Comparison) -> str:
     seeds = len(comparison.models[0].runs)
     repeated = f", of {seeds} repetitions averaged" if seeds > 1 else ""
     return f"Test images, {comparison.combination} of the folds{repeated}. {explain_holm(comparison.num_tests)}"
+
+
+def explain_facts(comparison: Comparison) -> list[str]:
+    """Say what facts alone reach; nothing where that is not known."""
+    if comparison.facts is None:
+        return []
+    value, interval = format_value("auc", comparison.facts.auc), format_interval("auc", comparison.facts.interval)
+    return [
+        f"{FACTS_TITLE}: a small model that sees no picture, only facts of files and margins that are not medicine, "
+        f"reaches {value} ({interval}) on the same folds; chance is 0.5. A network that is not clearly better may "
+        "have learned no more."
+    ]
 
 
 def explain_holm(num_tests: int) -> str:
@@ -63,6 +78,8 @@ def make_models_table(comparison: Comparison) -> Table:
             if repeated:
                 row.append(format_spread(metric, [run[metric] for run in comparison.run_metrics[name]]))
         rows.append(row)
+        if metric == "auc" and comparison.facts is not None:
+            rows.append([FACTS_TITLE, *_format_facts(comparison.facts, repeated) * len(names)])
     return Table(header, rows)
 
 
@@ -102,6 +119,8 @@ def name_comparison_values(comparison: Comparison) -> dict[str, float]:
     numbers = {model.name: number for number, model in enumerate(comparison.models)}
     for name, number in numbers.items():
         values |= {f"model_{number}/{metric}": value for metric, value in comparison.metrics[name].items()}
+    if comparison.facts is not None:
+        values["facts_alone/auc"] = comparison.facts.auc
     for pair in comparison.pairs:
         suffix = "_".join(str(numbers[name]) for name in pair.names)
         for metric, found in pair.differences.metrics.items():
@@ -123,6 +142,7 @@ def describe_comparison(comparison: Comparison) -> dict[str, Any]:
         "sentences": write_sentences(comparison),
         "metrics": {name: dict(values) for name, values in comparison.metrics.items()},
         "repetitions": {name: [dict(run) for run in runs] for name, runs in comparison.run_metrics.items()},
+        "facts_alone": None if comparison.facts is None else asdict(comparison.facts),
         "bootstrap": asdict(comparison.pairs[0].differences.resampling),
         "intervals": {
             name: {metric: _describe_interval(interval) for metric, interval in found.metrics.items()}
@@ -167,6 +187,10 @@ def _write_claim(tests: MetricTests, first: str, second: str) -> str:
 
 def _write_p(p: float) -> str:
     return f"p {text}" if (text := format_p(p)).startswith("<") else f"p = {text}"
+
+
+def _format_facts(facts: FactsAuc, repeated: bool) -> list[str]:
+    return [format_value("auc", facts.auc), format_interval("auc", facts.interval), *(["-"] if repeated else [])]
 
 
 def _name_columns(name: str, repeated: bool) -> list[str]:

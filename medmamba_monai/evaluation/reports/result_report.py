@@ -47,6 +47,8 @@ class ReportContext:
         cases: pictures of images.
         trainings: pictures of trainings and data.
         cases_note: why there are no pictures of images, where there are none.
+        warnings: of the data, which must be read first.
+        shortcuts: the audit of the data, where there is one.
     """
 
     title: str
@@ -63,6 +65,8 @@ class ReportContext:
     cases: Sequence[Picture] = ()
     trainings: Sequence[Picture] = ()
     cases_note: str = ""
+    warnings: Sequence[str] = ()
+    shortcuts: Section | None = None
 
 
 def make_report(result: CrossValidationResult, context: ReportContext) -> Report:
@@ -74,6 +78,7 @@ def make_report(result: CrossValidationResult, context: ReportContext) -> Report
         Section("Calibration", [_explain_calibration(result)], tables=[make_calibration_table(result)]),
         Section("Mistakes and doubts", [_explain_cases(context)], pictures=context.cases),
         Section("Folds and training", pictures=context.trainings),
+        *([context.shortcuts] if context.shortcuts is not None else []),
         _describe_data(context),
         Section("What was evaluated on what", [PROTOCOLS[context.protocol].format(folds=result.num_folds)]),
         Section("What was not tested", bullets=list_limits(result)),
@@ -82,7 +87,7 @@ def make_report(result: CrossValidationResult, context: ReportContext) -> Report
     return Report(
         title=context.title,
         subtitle=context.dataset,
-        warnings=_list_warnings(result),
+        warnings=[*_list_warnings(result), *context.warnings],
         key_figures=_list_key_figures(result),
         sections=sections,
         footer=f"Intended use: {context.intended_use}",

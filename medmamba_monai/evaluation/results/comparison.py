@@ -32,6 +32,7 @@ from medmamba_monai.evaluation.statistics.bootstrap import (
     bootstrap_differences,
     bootstrap_intervals,
 )
+from medmamba_monai.evaluation.statistics.resampling import Interval
 from medmamba_monai.evaluation.statistics.significance import (
     FoldDifference,
     corrected_resampled_t_test,
@@ -114,6 +115,17 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class FactsAuc:
+    """How well facts that are not medicine tell the classes, without a picture: the mean AUC and its 95 % interval.
+
+    It was cross-validated on the same folds, without the official test images.
+    """
+
+    auc: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Models on the same folds.
 
@@ -125,6 +137,7 @@ class Comparison:
         intervals: their intervals.
         run_metrics: the metrics of each repetition alone.
         pairs: all pairs, each in the order of the models.
+        facts: how well facts of the files alone tell the classes, where that is known.
     """
 
     models: Sequence[Model]
@@ -134,6 +147,7 @@ class Comparison:
     intervals: Mapping[str, MetricIntervals]
     run_metrics: Mapping[str, Sequence[Mapping[str, float]]]
     pairs: Sequence[Pair]
+    facts: FactsAuc | None = None
 
     @property
     def num_tests(self) -> int:

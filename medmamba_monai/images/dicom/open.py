@@ -29,6 +29,7 @@ from pydicom.uid import (
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
 from medmamba_monai.images.dicom.header import BrokenAttributeError, count_header_frames, read_integer
+from medmamba_monai.images.dicom.origin import ORIGIN_TAGS
 from medmamba_monai.images.dicom.pixel_element import PixelElement, find_pixel_element
 from medmamba_monai.images.dicom.recognize import HEAD_BYTES, read_bare_syntax
 from medmamba_monai.images.file_errors import check_regular_file, explain_file_errors
@@ -45,6 +46,7 @@ _ATTRIBUTES = [
     *(f"Segmented{color}PaletteColorLookupTableData" for color in ("Red", "Green", "Blue")),
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
     *("ExtendedOffsetTable", "ExtendedOffsetTableLengths"),
+    *ORIGIN_TAGS,
 ]
 _PYDICOM_ERRORS = (InvalidDicomError, BytesLengthException)
 _HEADER_BYTES = 2**24  # of an inflated file, before the pixels

@@ -24,6 +24,7 @@ from medmamba_monai.images.dicom.header import (
     read_pixel_kind,
 )
 from medmamba_monai.images.dicom.lookup_tables import look_up, read_lookup_table
+from medmamba_monai.images.dicom.origin import describe_origin
 from medmamba_monai.images.dicom.window import WindowDisplay, read_display
 from medmamba_monai.images.raw_image import RawImage
 
@@ -49,7 +50,15 @@ def interpret_frame(stored: np.ndarray, header: Dataset, index: int, name: str) 
     photometric = str(header.PhotometricInterpretation)
     if photometric == "PALETTE COLOR" or stored.ndim == 3:
         colors, bits = _read_colors(stored, header, photometric, name)
-        return RawImage(colors, str(read_pixel_kind(header)), True, (0.0, 2.0**bits - 1), frames=frames, format="DICOM")
+        return RawImage(
+            colors,
+            str(read_pixel_kind(header)),
+            True,
+            (0.0, 2.0**bits - 1),
+            frames=frames,
+            format="DICOM",
+            origin=describe_origin(header, index),
+        )
     if photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise UserError(
             f"{name}: has one value a pixel, unlike {read_code(header, 'PhotometricInterpretation')}; convert it"
@@ -67,6 +76,7 @@ def interpret_frame(stored: np.ndarray, header: Dataset, index: int, name: str) 
         display=display,
         frames=frames,
         format="DICOM",
+        origin=describe_origin(header, index),
     )
 
 

@@ -27,6 +27,7 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
 from medmamba_monai.images.file_errors import explain_file_errors
 from medmamba_monai.images.pillow.frame_counts import count_listed_frames
+from medmamba_monai.images.pillow.origin import describe_origin
 from medmamba_monai.images.pillow.pixels import correct_tiles, extract_pixels, is_deep, select_low_bytes
 from medmamba_monai.images.raw_image import Frame, Limits, RawImage, check_frame_count, choose_frame
 from medmamba_monai.images.tiff import read_float_tiff
@@ -103,7 +104,7 @@ def read_picture(path: Path, frame: Frame, limits: Limits) -> RawImage:
     with explain_file_errors(path, "a picture", *_BOMBS), _refuse_truncated_files(), path.open("rb") as stream:
         if _is_float_tiff(stream):
             raw, turn = read_float_tiff(path, frame, count_listed_frames(stream) or 1, limits)
-            return _turn(raw, turn)
+            return _turn(replace(raw, origin={"format": "TIFF"}), turn)
         _check_sums(stream)
         image, frames = _open_at_frame(stream, path, frame, limits)
         tiles = list(image.tile)
@@ -115,7 +116,7 @@ def read_picture(path: Path, frame: Frame, limits: Limits) -> RawImage:
             )
         low = _decode_low_bytes(path, frame, limits) if is_deep(tiles) else None
         raw = extract_pixels(image, tiles, low, frames, format_path(path))
-        return _turn_upright(raw, image)
+        return _turn_upright(replace(raw, origin=describe_origin(image)), image)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,8 @@ from matplotlib.colors import to_hex
 
 from medmamba_monai.evaluation.figures.comparison import draw_comparison
 from medmamba_monai.evaluation.figures.style import BLUE, VERMILLION
-from medmamba_monai.evaluation.results.comparison import Comparison, Model, compare
+from medmamba_monai.evaluation.results.comparison import Comparison, FactsAuc, Model, compare
+from medmamba_monai.evaluation.statistics.resampling import Interval
 from tests.helpers.predicted_folds import predicted_folds
 
 NAMES = ("MedMamba", "$a_b$ & <c>", "a network with an extraordinarily long name")
@@ -74,3 +75,12 @@ def test_no_text_leaves_the_figure(comparison):
     assert box.y0 >= 0
     assert box.x1 <= figure.get_figwidth()
     assert box.y1 <= figure.get_figheight()
+
+
+def test_what_facts_alone_reach_is_a_hollow_row_below_the_aucs(comparison):
+    drawn = draw_comparison(replace(comparison, facts=FactsAuc(0.81, Interval(0.8, 0.82))), "three")
+    models, _, accuracies, _ = drawn.axes
+    assert names(models)[-1] == "facts alone"
+    assert points(models)[-1] == 0.81
+    assert [line.get_markerfacecolor() for line in models.lines if line.get_marker() == "s"] == ["white"]
+    assert len(names(accuracies)) == len(NAMES)

@@ -11,6 +11,7 @@ import pytest
 from medmamba_monai.evaluation.metrics.catalogue import list_metrics
 from medmamba_monai.evaluation.reports.comparison_tables import (
     describe_comparison,
+    explain_facts,
     format_p,
     make_differences_table,
     make_models_table,
@@ -18,7 +19,8 @@ from medmamba_monai.evaluation.reports.comparison_tables import (
     name_comparison_values,
     write_sentences,
 )
-from medmamba_monai.evaluation.results.comparison import COMPARED, Comparison, Model, compare
+from medmamba_monai.evaluation.results.comparison import COMPARED, Comparison, FactsAuc, Model, compare
+from medmamba_monai.evaluation.statistics.resampling import Interval
 from medmamba_monai.evaluation.statistics.significance import FoldDifference
 from tests.helpers.predicted_folds import predicted_folds
 
@@ -110,3 +112,23 @@ def test_values_for_mlflow_hold_the_adjusted_p_values():
     values, tests = name_comparison_values(compared()), compared().pairs[0].tests
     assert values["p_images_0_1/auc"] == tests["auc"].image_p
     assert values["p_trainings_0_1/accuracy"] == tests["accuracy"].fold_p
+
+
+FACTS = FactsAuc(0.8312, Interval(0.81, 0.85))
+
+
+def test_what_facts_alone_reach_is_a_row_beside_the_networks():
+    with_facts = replace(compared(), facts=FACTS)
+    names = [row[0] for row in make_models_table(with_facts).rows]
+    row = make_models_table(with_facts).rows[names.index("AUC of facts alone")]
+    assert list(row[1:]) == ["0.8312", "0.8100 to 0.8500"] * 2
+    assert names.index("AUC of facts alone") == names.index("AUC") + 1
+    assert name_comparison_values(with_facts)["facts_alone/auc"] == 0.8312
+    assert describe_comparison(with_facts)["facts_alone"]["interval"]["low"] == 0.81
+    assert "reaches 0.8312 (0.8100 to 0.8500)" in explain_facts(with_facts)[0]
+
+
+def test_without_an_audit_there_is_no_such_row():
+    assert "AUC of facts alone" not in [row[0] for row in make_models_table(compared()).rows]
+    assert explain_facts(compared()) == []
+    assert "facts_alone/auc" not in name_comparison_values(compared())

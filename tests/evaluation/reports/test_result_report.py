@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from medmamba_monai.evaluation import Predictions
-from medmamba_monai.evaluation.reports.page import Report, render_report
+from medmamba_monai.evaluation.reports.page import Report, Section, render_report
 from medmamba_monai.evaluation.reports.result_report import ReportContext, list_limits, make_report
 from medmamba_monai.evaluation.results.cross_validation import CrossValidationResult, evaluate_folds
 from tests.helpers.predicted_folds import predicted_folds
@@ -135,3 +135,10 @@ def test_why_there_are_no_images_is_said():
 def test_a_card_without_problems_is_said_to_record_none():
     html = text_of(make_report(result(), replace(CONTEXT, known_problems=[])))
     assert "No problem is recorded in the dataset&#39;s card." in html
+
+
+def test_warnings_of_the_data_are_read_first_and_their_audit_is_a_section():
+    context = replace(CONTEXT, warnings=["Shortcut: format."], shortcuts=Section("Shortcuts", ["Audited."]))
+    report = make_report(result(), context)
+    assert list(report.warnings) == ["Shortcut: format."]
+    assert titles(report).index("Shortcuts") == titles(report).index("The data and their known problems") - 1
