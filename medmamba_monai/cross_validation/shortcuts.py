@@ -27,7 +27,8 @@ def write_report_warnings(audit: ShortcutAudit | None) -> list[str]:
 def make_shortcuts_section(audit: ShortcutAudit | None) -> Section:
     """Lay out how well facts tell each class, official split and fold."""
     if audit is None or not audit.findings:
-        return Section("Shortcuts", [f"{summarize_audit(audit).capitalize()}."])
+        said = summarize_audit(audit)
+        return Section("Shortcuts", [f"{said[0].upper()}{said[1:]}."])
     rows = [
         [
             f"{finding.what} {finding.name}",
