@@ -27,7 +27,8 @@ def two_sources(tmp_path_factory: pytest.TempPathFactory) -> FoldList:
 def test_two_sources_are_told(two_sources: FoldList) -> None:
     audit = read_audit(two_sources)
     assert audit is not None
-    assert {"format", "mode", "size"} <= {carrier.fact for carrier in audit.warnings[0].carriers}
+    assert {"format", "mode", "size", "aspect"} <= set(audit.facts)
+    assert {"format", "mode"} <= {carrier.fact for carrier in audit.warnings[0].carriers}
     assert describe_shortcuts(two_sources).startswith("format alone tells class Dog: AUC 1.00 (0.")
 
 
