@@ -3,6 +3,7 @@
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+import medmamba_monai.core.telemetry  # noqa: F401 - before MONAI, which imports MLflow
 from medmamba_monai.networks import MedMamba, medmamba_base, medmamba_small, medmamba_tiny
 from medmamba_monai.networks.monai import register_with_monai
 

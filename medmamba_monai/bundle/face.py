@@ -30,6 +30,7 @@ from medmamba_monai.bundle.image_items import Image, make_items
 from medmamba_monai.bundle.predict import PredictionCollector
 from medmamba_monai.bundle.workflow import check_name, contain_workflow, open_workflow, run_workflow
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.names import make_file_name
 from medmamba_monai.core.options import Flag
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.data import FoldList
@@ -354,7 +355,9 @@ class Bundle:
                 f"run_name {self.options['run_name']}: Bundle holds it, but a training leaves weights in models and "
                 "a cross-validation in output/<run_name>; give run_name to the calls, not to Bundle"
             )
-        folder = RunFolder(self.root / "models" if run_name is None else self.root / "output" / run_name)
+        folder = RunFolder(
+            self.root / "models" if run_name is None else self.root / "output" / make_file_name(run_name)
+        )
         paths = list_fold_weights(folder) if number is None else [folder.fold(number).weights]
         weights = [str(path) for path in paths]
         if len(weights) == 1:

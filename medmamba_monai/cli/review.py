@@ -11,7 +11,10 @@ from medmamba_monai.cli.bootstrap_options import Resamples, Seed
 from medmamba_monai.core.defaults import RESAMPLES
 
 _FOLDER = "Folder of the cross-validation, such as output/first."
-_IMAGES = "Show images of mistakes; by default where the store is a local file. What was sent already stays there."
+_IMAGES = (
+    "Show images of mistakes; by default as the cross-validation was told, else where the store is a local file. "
+    "What was sent already stays there."
+)
 
 
 def review(

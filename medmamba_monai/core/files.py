@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from medmamba_monai.core.errors import UserError
+
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # on Windows a file that is open cannot be removed anyway
+    fcntl = None
+
+_TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}(?P<ending>\.[^.]*|)")
 
 
 @contextmanager
@@ -30,10 +41,12 @@ def replace_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}{target.suffix}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch(exist_ok=False)
-        yield temporary
-        _flush_to_disk(temporary)
-        temporary.replace(target)
+        remove_leftovers(target.parent, target.name)
+        with temporary.open("xb") as held:
+            _lock(held.fileno())  # tells `remove_leftovers` of other processes that this one lives
+            yield temporary
+            _flush_to_disk(temporary)
+            temporary.replace(target)
         _flush_to_disk(target.parent)
     except OSError as error:
         raise UserError(
@@ -43,6 +56,46 @@ def replace_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # where the folder is no folder there is nothing to remove
             temporary.unlink()
+
+
+def remove_leftovers(folder: str | os.PathLike[str], name: str = "*") -> list[Path]:
+    """Remove the temporary files that killed processes left in a folder; those of living ones stay.
+
+    Args:
+        folder: need not exist.
+        name: of the one file that they were to become; by default of any.
+
+    Returns:
+        What was removed.
+    """
+    removed = []
+    wanted = name if name == "*" else glob.escape(name)
+    for path in sorted(Path(folder).glob(f".{wanted}.*")):
+        match = _TEMPORARY.fullmatch(path.name)
+        if match and match["name"].endswith(match["ending"]) and path.is_file() and _is_abandoned(path):
+            with suppress(OSError):  # another process removes it at the same time, or the folder is not ours
+                path.unlink()
+                removed.append(path)
+    return removed
+
+
+def _is_abandoned(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return _lock(file.fileno())
+    except OSError:
+        return False
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock an open file until it is closed; returns whether nobody else holds it, which Windows cannot tell here."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

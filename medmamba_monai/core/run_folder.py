@@ -50,6 +50,11 @@ class RunFolder:
         return self.path / "mlflow.json"
 
     @property
+    def sending_lock(self) -> Path:
+        """File that is locked while the journal is being sent."""
+        return self.path / ".mlflow.lock"
+
+    @property
     def figures(self) -> Path:
         """Folder of the figures of a review or a comparison."""
         return self.path / "figures"
@@ -128,6 +133,11 @@ class RunFolder:
     def settings(self) -> Path:
         """What must be the same when a cross-validation goes on."""
         return self.path / "settings.json"
+
+    @property
+    def choices(self) -> Path:
+        """What a cross-validation was told for privacy, which binds whatever works on it later."""
+        return self.path / "choices.json"
 
     @property
     def description(self) -> Path:

@@ -11,8 +11,14 @@ from pathlib import Path
 
 from medmamba_monai.core.defaults import RESAMPLES
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.names import make_file_name
 from medmamba_monai.core.run_folder import RunFolder
-from medmamba_monai.cross_validation.finished_runs import FinishedRun, open_store, read_finished_run
+from medmamba_monai.cross_validation.finished_runs import (
+    FinishedRun,
+    explain_store_errors,
+    open_store,
+    read_finished_run,
+)
 from medmamba_monai.evaluation.reports.comparison import (
     format_comparison_markdown,
     format_comparison_text,
@@ -54,10 +60,12 @@ def compare_runs(
             other folds or another task, titles that do not fit, or an output folder that holds something else.
     """
     check_bootstrap(resamples, seed)
-    output_dir = output_dir or Path("output", "comparisons", _name_folder(titles or names))
+    output_dir = output_dir or Path("output", "comparisons", make_file_name("_vs_".join(titles or names)))
     _check_output_dir(output_dir)
     client = open_store(tracking_uri)
-    found = [[read_finished_run(client, name.strip()) for name in group.split(",")] for group in names]
+    with explain_store_errors(tracking_uri):
+        found = [[read_finished_run(client, name.strip()) for name in group.split(",")] for group in names]
+        experiment = client.get_experiment(found[0][0].experiment_id).name
     runs = [run for group in found for run in group]
     _check_comparable(runs)
     chosen = _choose_titles(titles, found)
@@ -67,14 +75,9 @@ def compare_runs(
     options = [*(["--titles", *titles] if titles else []), "--resamples", str(resamples), "--seed", str(seed)]
     command = shlex.join(["medmamba-monai", "compare", *names, *options])
     files = write_comparison(output_dir, comparison, runs[0].dataset, command)
-    experiment = client.get_experiment(runs[0].experiment_id).name
     run_id = _log(comparison, runs, output_dir, files, tracking_uri, experiment)
     where = f"report      {RunFolder(output_dir).report}\nMLflow run  {run_id or 'not sent yet'}"
     return f"{format_comparison_text(comparison)}\n{where}"
-
-
-def _name_folder(models: Sequence[str]) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", "_vs_".join(models))[:100]
 
 
 def _check_comparable(runs: Sequence[FinishedRun]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -27,6 +28,7 @@ from medmamba_monai.tracking.mlflow_store import (
     parse_sqlite_path,
 )
 from medmamba_monai.tracking.private_values import hide_credentials
+from medmamba_monai.tracking.store_problems import StoreProblem, ask, describe_store_error
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -77,14 +79,27 @@ def open_store(tracking_uri: str) -> MlflowClient:
     database = parse_sqlite_path(uri)
     if database is not None and not database.is_file():
         raise UserError(f"--tracking_uri {tracking_uri}: there is no {database}; run in its folder, or name the store")
-    try:
+    with explain_store_errors(tracking_uri):
         client = connect(uri)
-        client.search_experiments(max_results=1)
-        return client
-    except list_store_errors() as error:
-        shown = hide_credentials(tracking_uri)
+        ask(client.search_experiments, max_results=1)
+    return client
+
+
+@contextlib.contextmanager
+def explain_store_errors(tracking_uri: str) -> Iterator[None]:
+    """Say in a line what keeps a store from being read, where MLflow and its database say it in pages.
+
+    Raises:
+        UserError: the store is away, locked or damaged, or something else answers.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (StoreProblem, *list_store_errors()) as error:
         raise UserError(
-            f"--tracking_uri {shown}: cannot be read ({get_first_line(error)[:200]}); is it running?"
+            f"--tracking_uri {hide_credentials(tracking_uri)}: cannot be read "
+            f"({describe_store_error(error)}); is it running, and is nobody else using it?"
         ) from error
 
 

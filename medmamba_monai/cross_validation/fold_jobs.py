@@ -64,14 +64,16 @@ def run_jobs(waiting: list[FoldJob], slots: int, on_end: Callable[[FoldJob, int]
                     if code == EXIT_USER_ERROR:
                         queue.clear()
     except BaseException:
+        for _, process in running.values():
+            process.terminate()
         for job, process in running.values():
-            on_end(job, _stop(process))
+            on_end(job, _wait(process))
         raise
 
 
 def _start(job: FoldJob, slot: int, slots: int) -> subprocess.Popen[bytes]:
     job_file = RunFolder(job.directory).job
-    write_json(job_file, job.content)
+    write_json(job_file, {**job.content, "parent_pid": os.getpid()})
     command = [sys.executable, "-m", "medmamba_monai.cross_validation", str(job_file)]
     return subprocess.Popen(command, env={**os.environ, "PYTHONUNBUFFERED": "1", **_share_machine(slot, slots)})
 
@@ -87,8 +89,8 @@ def _share_machine(slot: int, slots: int) -> dict[str, str]:
     return {"OMP_NUM_THREADS": str(max((os.cpu_count() or 1) // slots, 1))}
 
 
-def _stop(process: subprocess.Popen[bytes], patience: float = 30.0) -> int:
-    process.terminate()
+def _wait(process: subprocess.Popen[bytes], patience: float = 60.0) -> int:
+    """Wait until a process that was told to stop has recorded it; the end of its run waits for a slow store."""
     try:
         return process.wait(timeout=patience)
     except subprocess.TimeoutExpired:

@@ -22,24 +22,42 @@ from typing import Any
 from filelock import FileLock, Timeout
 from monai.bundle import ConfigWorkflow
 
-from medmamba_monai.core.errors import find_user_error, format_error
-from medmamba_monai.core.files import write_json
+from medmamba_monai.core.errors import UserError, find_user_error, format_error
+from medmamba_monai.core.files import remove_leftovers, write_json
 from medmamba_monai.core.run_folder import RunFolder
+from medmamba_monai.core.signals import STOP_SIGNALS
+from medmamba_monai.tracking.failures import describe_failure
+from medmamba_monai.tracking.journal import Journal
 from medmamba_monai.tracking.private_values import hide_private_values
 from medmamba_monai.tracking.run import TrackedRun, choose_end_status
 from medmamba_monai.training.handlers.finite_loss import TrainingDiverged
 
 EXIT_USER_ERROR = 2
 EXIT_KILLED = 130
-_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class _LogFile(logging.FileHandler):
+    """A log that says in one line, once, that it cannot be written any more."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError) and error.errno is not None:
+            self.setLevel(logging.CRITICAL + 1)
+            print(f"{self.baseFilename} cannot be written any more: {error.strerror}", file=sys.stderr)
+        else:
+            super().handleError(record)
 
 
 def main(job_file: str) -> int:
     """Run the job in a file and return the exit code: 0, 2 for what the user can fix, 130 when stopped, else 1."""
     job = json.loads(Path(job_file).read_text(encoding="utf-8"))
-    _end_with_parent()
-    for number in _STOP_SIGNALS:
-        signal.signal(number, _interrupt)
+    parent = int(job.get("parent_pid", os.getppid()))
+    if os.getppid() != parent:  # it ended while this process was importing
+        return EXIT_KILLED
+    _end_with_parent(parent)
+    for number in STOP_SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN or number == signal.SIGINT:
+            signal.signal(number, _interrupt)
     folder = RunFolder(job["overrides"]["output_dir"])
     lock = FileLock(folder.lock)
     try:
@@ -47,11 +65,14 @@ def main(job_file: str) -> int:
             return _run_and_record(job, folder)
     except Timeout:
         print(f"error: {folder.path} is in use by another process; wait for it, or stop it", file=sys.stderr)
-        return EXIT_USER_ERROR
+    except OSError as error:
+        print(f"error: cannot write in {folder.path}: {error.strerror or error}", file=sys.stderr)
+    return EXIT_USER_ERROR
 
 
 def _run_and_record(job: dict[str, Any], folder: RunFolder) -> int:
-    log_file = logging.FileHandler(folder.log)
+    remove_leftovers(folder)
+    log_file = _LogFile(folder.log)
     log_file.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s: %(message)s"))
     error: BaseException | None = None
     try:
@@ -59,7 +80,10 @@ def _run_and_record(job: dict[str, Any], folder: RunFolder) -> int:
         _evaluate(job, folder)
     except BaseException as caught:  # noqa: BLE001 - whatever ended the fold is recorded as its status and exit code
         error = caught
-    open_fold_run(job).finish(choose_end_status(error))
+    try:
+        open_fold_run(job).finish(choose_end_status(error), describe_failure(error) if error else "")
+    except UserError as unwritten:
+        error = unwritten
     return _exit_code(error, log_file)
 
 
@@ -110,14 +134,20 @@ def _run(workflow: ConfigWorkflow) -> None:
 
 
 def open_fold_run(job: dict[str, Any]) -> TrackedRun:
-    """Open the tracked run of a job's fold, to which its training and its evaluation log."""
+    """Open the tracked run of a job's fold, to which its training and its evaluation log.
+
+    Where the fold is trained anew and has not come to begin another run, this one is another already, so that what
+    ends it is not said of the run before.
+    """
     overrides = job["overrides"]
+    begun = Journal(overrides["output_dir"]).count_runs() > job.get("runs_before", 0)
     return TrackedRun(
         directory=overrides["output_dir"],
         tracking_uri=overrides["tracking_uri"],
         experiment_name=overrides["experiment_name"],
         run_name=f"fold {job['fold']}",
         parent=overrides["parent_dir"],
+        resume=overrides.get("resume", True) or begun,
     )
 
 
@@ -135,15 +165,14 @@ def _exit_code(error: BaseException | None, log_file: logging.Handler) -> int:
 
 def _interrupt(number: int, frame: object) -> None:
     """Stop once: Ctrl-C reaches this process and its parent, which passes it on while the status is being recorded."""
-    for stop in _STOP_SIGNALS:
+    for stop in STOP_SIGNALS:
         signal.signal(stop, signal.SIG_IGN)
     # Not KeyboardInterrupt: after one in eval(), which MONAI's configs use, Python ends by a signal even if caught.
     raise SystemExit(EXIT_KILLED)
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(parent: int) -> None:
     """Stop like Ctrl-C when the cross-validation is gone, so that a restart does not meet its own orphans."""
-    parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -39,11 +39,13 @@ class ReportRecord:
     Args:
         record: the result, at least one of whose folds has finished.
         images_left_out: why no images of mistakes are put into the report; empty to put them in, from where they reach
-            the tracking server.
+            the tracking store.
+        images_stay_here: whether what shows images is kept from a tracking server, also if it is sent to one later.
     """
 
-    def __init__(self, record: ResultRecord, images_left_out: str = "") -> None:
+    def __init__(self, record: ResultRecord, images_left_out: str = "", images_stay_here: bool = False) -> None:
         self.record = record
+        self.stay_here = images_stay_here and not images_left_out
         self.result = record.result
         self.folder = record.folder
         self.images_left_out = images_left_out
@@ -73,9 +75,9 @@ class ReportRecord:
         )
         run.journal.log_summary(name_all_values(self.result))
         for path in self._files:
-            run.journal.log_artifact(path)
+            run.journal.log_artifact(path, stays_here=self.stay_here and path == self.folder.report)
         for path in self._figures:
-            run.journal.log_artifact(path, "figures")
+            run.journal.log_artifact(path, "figures", stays_here=self.stay_here and path.stem in _MOSAICS)
 
     def _describe_context(self, title: str, command: str, details: Mapping[str, Any]) -> ReportContext:
         card, fold_list = self.record.card, self.record.fold_list

@@ -14,7 +14,7 @@ from medmamba_monai.data import FoldList
 from medmamba_monai.data.counts import count_labels
 from medmamba_monai.evaluation.results.mistakes import Case
 from medmamba_monai.images import ReadImage
-from medmamba_monai.tracking.journal import read_lines
+from medmamba_monai.tracking.journal_file import read_lines
 
 History = Mapping[str, Sequence[tuple[int, float]]]
 

@@ -12,6 +12,7 @@ from medmamba_monai.core.defaults import RESAMPLES
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_json
 from medmamba_monai.core.run_folder import RunFolder
+from medmamba_monai.cross_validation.choices import bind_images_choice
 from medmamba_monai.cross_validation.folder_lock import lock_folder
 from medmamba_monai.cross_validation.record import ResultRecord, read_record
 from medmamba_monai.cross_validation.report import ReportRecord
@@ -104,6 +105,7 @@ def review_again(directory: Path, **options: Any) -> Path:
             "cross-validation again: finished folds are not trained anew, and it is reviewed at the end"
         )
     with lock_folder(directory):
+        chosen["with_images"] = bind_images_choice(folder, chosen["with_images"])
         saved = json.loads(folder.description.read_text(encoding="utf-8"))
         run = reopen_run(directory)
         left_out = explain_images_left_out(chosen["with_images"], run.tracking_uri)
@@ -115,7 +117,8 @@ def review_again(directory: Path, **options: Any) -> Path:
 
 
 def _report(record: ResultRecord, run: TrackedRun, options: Mapping[str, Any], description: Mapping[str, Any]) -> None:
-    report = ReportRecord(record, explain_images_left_out(options["with_images"], run.tracking_uri))
+    left_out = explain_images_left_out(options["with_images"], run.tracking_uri)
+    report = ReportRecord(record, left_out, images_stay_here=options["with_images"] is None)
     report.write(**description)
     report.log(run)
 

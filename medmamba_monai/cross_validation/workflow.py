@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -11,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.files import write_json
+from medmamba_monai.core.files import remove_leftovers, write_json
 from medmamba_monai.core.options import format_options
 from medmamba_monai.core.run_folder import RunFolder
+from medmamba_monai.core.signals import STOP_SIGNALS, catch_signals, say
+from medmamba_monai.cross_validation.choices import keep_images_choice
 from medmamba_monai.cross_validation.fold_jobs import FoldJob, run_jobs
 from medmamba_monai.cross_validation.fold_process import EXIT_KILLED, open_fold_run
 from medmamba_monai.cross_validation.folder_lock import lock_folder
@@ -28,6 +29,8 @@ from medmamba_monai.evaluation import CrossValidationResult
 from medmamba_monai.networks import NETWORKS
 from medmamba_monai.tracking.dataset import RunDataset
 from medmamba_monai.tracking.environment import describe_environment
+from medmamba_monai.tracking.failures import describe_failure
+from medmamba_monai.tracking.journal import Journal
 from medmamba_monai.tracking.run import TrackedRun, choose_end_status
 from medmamba_monai.training.handlers.epoch_progress import format_seconds
 from medmamba_monai.training.options import TrainingOptions
@@ -71,7 +74,9 @@ class CrossValidation:
         plan = make_plan(self.bundle_root, self.options, self.training_options)
         with lock_folder(plan.output_dir):
             _check_same_settings(plan)
-            return _Running(plan).run()
+            remove_leftovers(plan.output_dir)
+            with_images = keep_images_choice(RunFolder(plan.output_dir), self.options.report_images)
+            return _Running(plan, with_images).run()
 
     def format_help(self) -> str:
         """Return a table of all options with their values, for a terminal."""
@@ -101,8 +106,9 @@ def _check_same_settings(plan: Plan) -> None:
 class _Running:
     """A cross-validation while it runs, in a folder that nobody else works in."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, with_images: bool | None) -> None:
         self.plan = plan
+        self.review = {**plan.options.review, "with_images": with_images}
         self.folder = RunFolder(plan.output_dir)
         self.failures: dict[int, str] = {}
         self.tracked_run = TrackedRun(
@@ -115,25 +121,26 @@ class _Running:
         )
 
     def run(self) -> CrossValidationResult:
-        if not self.plan.training.resume:
-            for fold in self.plan.folds:
-                self.folder.fold(fold).result.unlink(missing_ok=True)
-        before = signal.signal(signal.SIGTERM, _interrupt)
+        with catch_signals(STOP_SIGNALS[1:], _interrupt):
+            result = self._run_and_record()
+        self._finish()
+        return result
+
+    def _run_and_record(self) -> CrossValidationResult:
         began = time.time()
         try:
             self._start_parent()
+            if not self.plan.training.resume:
+                for fold in self.plan.folds:
+                    self.folder.fold(fold).result.unlink(missing_ok=True)
             self._run_folds()
-            result = self._summarize(time.time() - began)
+            return self._summarize(time.time() - began)
         except BaseException as error:
-            self.tracked_run.finish(choose_end_status(error))
+            self.tracked_run.finish(choose_end_status(error), describe_failure(error))
             if isinstance(error, KeyboardInterrupt):
-                print("stopped; start the same command again to go on where it was", flush=True)
+                say("stopped; start the same command again to go on where it was")
                 sys.exit(EXIT_KILLED)
             raise
-        finally:
-            signal.signal(signal.SIGTERM, before)
-        self._finish()
-        return result
 
     def _start_parent(self) -> None:
         run, fold_list = self.tracked_run, self.plan.fold_list
@@ -166,11 +173,11 @@ class _Running:
         reason = f"killed by signal {-code}" if code < 0 else "stopped" if killed else f"exit code {code}"
         self.failures[job.fold] = reason
         if code < 0:
-            open_fold_run(job.content).finish("KILLED")
-        print(f"fold {job.fold} did not finish ({reason}); its log: {RunFolder(job.directory).log}", flush=True)
+            open_fold_run(job.content).finish("KILLED", reason)
+        say(f"fold {job.fold} did not finish ({reason}); its log: {RunFolder(job.directory).log}")
 
     def _summarize(self, seconds: float) -> CrossValidationResult:
-        plan, options = self.plan, self.plan.options.review
+        plan, options = self.plan, self.review
         record = read_record(
             plan.output_dir, plan.card, plan.fold_list, self.failures, options["resamples"], options["seed"]
         )
@@ -184,16 +191,19 @@ class _Running:
         return result
 
     def _finish(self) -> None:
-        self.tracked_run.finish("FAILED" if self.failures else "FINISHED")
-        if self.failures:
-            listed = ", ".join(f"{fold} ({reason})" for fold, reason in sorted(self.failures.items()))
-            raise UserError(f"folds that did not finish: {listed}. Start the same command again to go on with them.")
+        listed = ", ".join(f"{fold} ({reason})" for fold, reason in sorted(self.failures.items()))
+        if not listed:
+            self.tracked_run.finish("FINISHED")
+            return
+        reason = f"folds that did not finish: {listed}"
+        self.tracked_run.finish("FAILED", reason)
+        raise UserError(f"{reason}. Start the same command again to go on with them.")
 
     def _job(self, fold: int, jobs_after: int) -> FoldJob:
         plan, directory = self.plan, self.folder.fold(fold).path
-        directory.mkdir(parents=True, exist_ok=True)
         overrides = {
             **plan.parameters(),
+            **({"tracking_uri": ""} if self.tracked_run.stays_local else {}),
             "bundle_root": str(plan.bundle_root),
             "fold": fold,
             "output_dir": str(directory),
@@ -210,6 +220,7 @@ class _Running:
             "config_files": list(plan.config_files),
             "evaluate_files": list(plan.evaluate_files),
             "overrides": overrides,
+            "runs_before": Journal(directory).count_runs(),
         }
         return FoldJob(fold, directory, content)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
@@ -14,6 +13,7 @@ from typing import Any
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.tracking.dataset import RunDataset
+from medmamba_monai.tracking.journal_file import append_line, read_lines
 
 
 class Journal:
@@ -21,9 +21,10 @@ class Journal:
 
     Lines are ``{"op": ..., "time": milliseconds since 1970, ...}`` with the operations ``start`` (name, parent),
     ``params``, ``tags``, ``dataset`` (name, digest, context), ``metrics`` (values, step), ``artifact`` (path relative
-    to the run's folder, folder in the store) and ``status`` (RUNNING, FINISHED, FAILED or KILLED). What a repeated step
-    logs again is not written twice, and a parameter that changed when the run went on becomes the tag
-    ``changed.<name>``. A second ``start`` begins another run, which knows nothing of the first.
+    to the run's folder, folder in the store), ``status`` (RUNNING, FINISHED, FAILED or KILLED) and ``store`` (whether
+    the run is to stay on this machine, and its experiment). What a repeated step logs again is not written twice, and a
+    parameter that changed when the run went on becomes the tag ``changed.<name>``. A second ``start`` begins another
+    run, which knows nothing of the first.
 
     The file is ``tracking.jsonl`` in the run's folder. It is read when something is first logged or asked.
 
@@ -36,6 +37,7 @@ class Journal:
         self.path = RunFolder(directory).journal
         self._lock = threading.RLock()
         self._is_read = False
+        self._runs = 0
         self._forget()
 
     @property
@@ -50,6 +52,28 @@ class Journal:
         self._read()
         return self._started
 
+    def count_runs(self) -> int:
+        """Return how many runs were begun in the folder, one after the other."""
+        self._read()
+        return self._runs
+
+    @property
+    def stays_local(self) -> bool:
+        """Whether the run was told to be sent nowhere."""
+        self._read()
+        return self._stays_local
+
+    @property
+    def experiment(self) -> str:
+        """Name of the experiment of a run that was told to stay; empty where it was not."""
+        self._read()
+        return self._experiment
+
+    def get_tag(self, name: str) -> str:
+        """Return what a tag says; empty where it was not set."""
+        self._read()
+        return self._tags.get(name, "")
+
     def start(self, name: str, parent: str | None = None, afresh: bool = False) -> None:
         """Begin a run, or go on with the one that was begun.
 
@@ -60,7 +84,13 @@ class Journal:
         """
         if afresh or not self.started:
             self._append({"op": "start", "name": name, "parent": parent})
-        self.set_status("RUNNING")
+        # also where it says so already: what ended the run may not have been able to write it here
+        self._append({"op": "status", "status": "RUNNING"})
+
+    def keep_local(self, local: bool, experiment: str = "") -> None:
+        """Log whether the run is to stay on this machine, and the experiment that it is of."""
+        if local != self.stays_local:
+            self._append({"op": "store", "local": local, "experiment": experiment})
 
     def log_params(self, values: Mapping[str, Any]) -> None:
         """Log parameters; of those known already, only what changed, as tags."""
@@ -97,10 +127,16 @@ class Journal:
         if new:
             self._append({"op": "metrics", "values": new, "step": 0})
 
-    def log_artifact(self, path: str | Path, folder: str = "") -> None:
-        """Log a file, which must lie in or below the run's folder and stay there until it is sent."""
-        relative = os.path.relpath(path, self.directory)
-        self._append({"op": "artifact", "path": relative, "folder": folder})
+    def log_artifact(self, path: str | Path, folder: str = "", stays_here: bool = False) -> None:
+        """Log a file, which must lie in or below the run's folder and stay there until it is sent.
+
+        Args:
+            path: the file.
+            folder: where it goes in the store.
+            stays_here: whether it is for stores on this machine alone, now and whenever it is sent.
+        """
+        line = {"op": "artifact", "path": os.path.relpath(path, self.directory), "folder": folder}
+        self._append({**line, "stays_here": True} if stays_here else line)
 
     def set_status(self, status: str) -> None:
         """Log that the run is RUNNING, FINISHED, FAILED or KILLED."""
@@ -115,28 +151,16 @@ class Journal:
     def _read(self) -> None:
         with self._lock:
             if not self._is_read:
-                self._drop_partial_line()
                 for line in read_lines(self.path):
                     self._remember(line)
                 self._is_read = True
-
-    def _drop_partial_line(self) -> None:
-        """Cut off what a crash left of a line, so that the next one does not run on from it."""
-        if self.path.is_file():
-            complete = sum(map(len, split_complete(self.path)))
-            if complete < self.path.stat().st_size:
-                os.truncate(self.path, complete)
 
     def _append(self, line: dict[str, Any]) -> None:
         line = {**line, "time": int(time.time() * 1000)}
         with self._lock:
             self._read()
             try:
-                self.directory.mkdir(parents=True, exist_ok=True)
-                with self.path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
-                    file.flush()
-                    os.fsync(file.fileno())
+                append_line(self.path, line)
             except OSError as error:
                 raise UserError(
                     f"cannot write {self.path}: {error.strerror or error}. Free space and start again; "
@@ -146,7 +170,10 @@ class Journal:
 
     def _forget(self) -> None:
         self._started = False
+        self._stays_local = False
+        self._experiment = ""
         self._status: str | None = None
+        self._tags: dict[str, str] = {}
         self._params: dict[str, str] = {}
         self._datasets: set[RunDataset] = set()
         self._metrics: dict[tuple[str, int], float] = {}
@@ -155,25 +182,17 @@ class Journal:
         if line["op"] == "start":
             self._forget()
             self._started = True
+            self._runs += 1
         elif line["op"] == "params":
             self._params.update(line["values"])
+        elif line["op"] == "tags":
+            self._tags.update(line["values"])
         elif line["op"] == "dataset":
             self._datasets.add(RunDataset(line["name"], line["digest"], line["context"]))
         elif line["op"] == "metrics":
             self._metrics.update({(key, line["step"]): value for key, value in line["values"].items()})
         elif line["op"] == "status":
             self._status = line["status"]
-
-
-def read_lines(path: Path, offset: int = 0) -> list[dict[str, Any]]:
-    """Return the complete lines of a journal from a byte offset on; a last line that a crash cut off is left out."""
-    return [json.loads(line) for line in split_complete(path, offset)]
-
-
-def split_complete(path: Path, offset: int = 0) -> list[bytes]:
-    """Return the raw complete lines, each with its line end, so that their lengths add up to the next offset."""
-    if not path.is_file():
-        return []
-    with path.open("rb") as file:
-        file.seek(offset)
-        return [line for line in file.readlines() if line.endswith(b"\n")]
+        elif line["op"] == "store":
+            self._stays_local = bool(line["local"])
+            self._experiment = str(line.get("experiment", ""))

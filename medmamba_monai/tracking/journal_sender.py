@@ -1,42 +1,72 @@
-"""The way from a run's journal to an MLflow store: bounded in time, repeatable, never lossy."""
+"""The way from a run's journal to an MLflow store: repeatable, never lossy, and all that talks to a store."""
 
 from __future__ import annotations
 
 import json
 import logging
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
 
 from medmamba_monai.core.errors import UserError, get_first_line
 from medmamba_monai.core.files import write_json
 from medmamba_monai.core.run_folder import RunFolder
-from medmamba_monai.tracking.journal import split_complete
-from medmamba_monai.tracking.mlflow_store import PARENT_TAG, connect, find_or_create_experiment, list_store_errors
+from medmamba_monai.tracking.entries import send_entry
+from medmamba_monai.tracking.journal_file import RawLine, read_beginning, scan_lines
+from medmamba_monai.tracking.mlflow_store import (
+    PARENT_TAG,
+    connect,
+    find_or_create_experiment,
+    list_store_errors,
+    parse_sqlite_path,
+)
 from medmamba_monai.tracking.private_values import hide_credentials
+from medmamba_monai.tracking.store_problems import (
+    ForeignServerError,
+    RunGoneError,
+    StoreProblem,
+    UnreachableStoreError,
+    ask,
+    describe_store_error,
+    find_run,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-_BATCH_METRICS = 900
-_DIGEST_LENGTH = 12
-"""Characters of a dataset's digest that MLflow is given for its table; it takes 36 at most."""
+RETRY_SECONDS = 60.0
+"""How long a store that could not take anything is left alone, where nobody insists."""
 
-_PERMANENT = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST")
+STEP_SECONDS = 15.0
+"""How long one call of a store may take before it counts as stuck."""
+
+BYTES_PER_SECOND = 100_000
+"""What an artifact may need on its way, beside that."""
+
+_ACKNOWLEDGE_EVERY = 100
 logger = logging.getLogger("medmamba_monai.tracking")
 
 
 class JournalSender:
     """Send what a run's journal holds and MLflow does not have yet.
 
-    How far it came is kept in ``mlflow.json`` beside the journal, with the run's id. A line may be sent twice after a
-    crash, which changes nothing in MLflow. The file is read when it is first needed, and written by `save_address` and
-    `send` alone: a run that is only described leaves its folder as it was.
+    How far it came is kept in ``mlflow.json`` beside the journal, with the run's id. Entries count as sent once the
+    store, asked again, still holds the run that they are of. A line may be sent twice after a crash, which changes
+    nothing in MLflow. The file is read when it is first needed, and written by `save_address`, `begin_anew` and `send`
+    alone: a run that is only described leaves its folder as it was.
 
     Args:
         directory: the run's folder.
         tracking_uri: where to; None takes what ``mlflow.json`` says. Another store than before gets everything.
         experiment: name of the experiment; None likewise.
+
+    Attributes:
+        problem: why the last try did not send everything; None where it did, or there was none.
+        step_ends: when, on the monotonic clock, the call that runs now counts as stuck.
+        artifact_seconds: what artifacts may have needed until now, beside the calls themselves.
     """
 
     def __init__(self, directory: str | Path, tracking_uri: str | None = None, experiment: str | None = None) -> None:
@@ -44,6 +74,9 @@ class JournalSender:
         self.folder = RunFolder(directory)
         self.tracking_uri = tracking_uri
         self.experiment = experiment
+        self.problem: StoreProblem | None = None
+        self.step_ends = 0.0
+        self.artifact_seconds = 0.0
         self._state: dict[str, Any] | None = None
         self._client: MlflowClient | None = None
         self._retry_at = 0.0
@@ -53,7 +86,7 @@ class JournalSender:
         """The content of ``mlflow.json``, as it is or as it will be once something is sent.
 
         Raises:
-            UserError: the folder holds no run whose store is known.
+            UserError: the folder holds no run whose store is known, or the file is damaged.
         """
         if self._state is None:
             self._state = self._read_state()
@@ -67,165 +100,267 @@ class JournalSender:
 
     def count_pending(self) -> int:
         """Return the number of journal lines that MLflow does not have yet."""
-        return len(split_complete(self.folder.journal, self.state["sent_bytes"]))
+        return sum(1 for _ in scan_lines(self.folder.journal, self.state["sent_bytes"]))
 
     def save_address(self) -> None:
         """Write down where the run is to be sent, so that it can be sent later even if no store was ever reached."""
         write_json(self.folder.mlflow_state, self.state)
 
-    def send(self, force: bool = True) -> bool:
-        """Send everything that is pending.
+    def begin_anew(self) -> None:
+        """Let `send` make a new run of what the journal says since the run began last."""
+        starts = [0]
+        end = 0
+        for line in scan_lines(self.folder.journal):
+            if line.content is not None and line.content["op"] == "start":
+                starts.append(end)
+            end = line.end
+        self.state.update(run_id=None, experiment_id=None, sent_bytes=starts[-1], skipped=0)
+        self.save_address()
+
+    def send(self, force: bool = True, check: bool = False) -> bool:
+        """Send everything that is pending; only one process or thread at a time does.
 
         Args:
             force: try even if the last try failed less than a minute ago.
+            check: ask the store for the run even if nothing is pending.
 
         Returns:
-            Whether nothing is pending any more. A store that cannot be reached is logged as a warning, not raised.
+            Whether nothing is pending any more. What keeps the store from taking it is logged as a warning and left in
+            `problem`, not raised.
+
+        Raises:
+            UserError: the experiment was deleted, or ``mlflow.json`` cannot be read or written.
         """
         if not force and time.monotonic() < self._retry_at:
             return False
-        self.save_address()
         try:
-            self._client = self._client or connect(self.state["tracking_uri"])
-            return self._send_lines(self._client)
-        except list_store_errors() as error:
-            self._retry_at = time.monotonic() + 60
-            logger.warning(
-                f"MLflow at {hide_credentials(self.state['tracking_uri'])} did not take {self.count_pending()} entries "
-                f"({get_first_line(error)[:200]}). The run goes on; they are kept in {self.directory}. "
-                f"Send them later: medmamba-monai send {self.directory}"
-            )
+            with FileLock(self.folder.sending_lock).acquire(timeout=0):
+                self._state = self._read_state()  # another process may have sent something meanwhile
+                self.save_address()
+                done = self._try_to_send(check)
+            self.problem = None
+            return done
+        except Timeout:
+            logger.info(f"{self.directory} is being sent by another process")
             return False
+        except StoreProblem as problem:
+            self._put_off(problem)
+        except OSError as error:
+            self._put_off(UnreachableStoreError(f"{self.folder.sending_lock}: {error.strerror or error}"))
+        return False
 
-    def find_experiment_id(self) -> str | None:
-        """Return the id of the run's experiment; None while the store cannot tell it."""
-        if self._client is None or self.run_id is None:
-            return None
+    def send_end(self, status: str) -> None:
+        """Tell the store alone how the run ended, where its journal cannot be written."""
+        if self.run_id is None:
+            return
         try:
-            return str(self._client.get_run(self.run_id).info.experiment_id)
-        except list_store_errors():
-            return None
+            client = self._client or self._connect()
+            ask(client.set_terminated, self.run_id, status)
+        except (StoreProblem, *list_store_errors()) as error:
+            logger.warning(f"MLflow could not be told that the run is {status}: {describe_store_error(error)}")
+
+    def _try_to_send(self, check: bool) -> bool:
+        """Send; raise a `StoreProblem` for all that a store can do wrong."""
+        try:
+            if self._client is None:
+                self._client = self._connect()
+            if check and self.run_id is not None:
+                find_run(self._client, self.run_id)
+            return self._send_segments(self._client)
+        except list_store_errors() as error:
+            raise UnreachableStoreError(describe_store_error(error)) from error
+
+    def _put_off(self, problem: StoreProblem) -> None:
+        self._retry_at = time.monotonic() + RETRY_SECONDS
+        self.problem = problem
+        advice = problem.advice.format(command=f"medmamba-monai send {self.directory}")
+        logger.warning(
+            f"MLflow at {hide_credentials(self.state['tracking_uri'])} did not take {self.count_pending()} entries: "
+            f"{hide_credentials(str(problem))}. They are kept in {self.directory}. {advice}"
+        )
+
+    def _connect(self) -> MlflowClient:
+        uri = self.state["tracking_uri"]
+        database = parse_sqlite_path(uri)
+        if database is not None and self.run_id is not None and not database.is_file():
+            raise RunGoneError(f"the file {database} is not there any more")
+        self.step_ends = time.monotonic() + 2 * STEP_SECONDS  # the tables of a new store take long
+        return connect(uri)
 
     def _read_state(self) -> dict[str, Any]:
         path = self.folder.mlflow_state
-        saved = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        saved = read_saved_state(path)
         uri = self.tracking_uri or saved.get("tracking_uri")
         if not uri:
             raise UserError(f"{self.directory} holds no tracked run (no {path.name})")
         experiment = self.experiment or saved["experiment"]
         same = (saved.get("tracking_uri"), saved.get("experiment")) == (uri, experiment)
+        kept = saved if same else {}
+        began, sent = read_beginning(self.folder.journal), kept.get("journal_began")
+        if None not in (began, sent) and began != sent:
+            logger.warning(f"{self.folder.journal} is another journal than the one that was sent; it becomes a new run")
+            kept = {}
         return {
             "tracking_uri": uri,
             "experiment": experiment,
-            "run_id": saved.get("run_id") if same else None,
-            "sent_bytes": saved.get("sent_bytes", 0) if same else 0,
+            "experiment_id": kept.get("experiment_id"),
+            "run_id": kept.get("run_id"),
+            "parent": kept.get("parent"),
+            "parent_id": kept.get("parent_id"),
+            "journal_began": began,
+            "sent_bytes": kept.get("sent_bytes", 0),
+            "skipped": kept.get("skipped", 0),
         }
 
-    def _send_lines(self, client: MlflowClient) -> bool:
-        for raw in split_complete(self.folder.journal, self.state["sent_bytes"]):
-            line = json.loads(raw)
-            if line["op"] == "start":
+    def _send_segments(self, client: MlflowClient) -> bool:
+        """Send the journal run by run: one that was begun afresh does not wait for one that is gone."""
+        self._adopt(client)
+        segments = list(_split_runs(scan_lines(self.folder.journal, self.state["sent_bytes"])))
+        for number, lines in enumerate(segments):
+            try:
+                if not self._send_segment(client, lines):
+                    return False
+            except RunGoneError as problem:
+                if number == len(segments) - 1:
+                    raise
+                logger.warning(f"{self.directory}: {problem}; another run was begun since, which is sent alone")
+                self._acknowledge(lines[-1].end, skipped=len(lines))
+        return True
+
+    def _send_segment(self, client: MlflowClient, lines: Sequence[RawLine]) -> bool:
+        skipped = 0
+        for number, line in enumerate(lines, 1):
+            self._expect_step(line)
+            if line.content is None:
+                skipped += 1
+            elif self._stays_here(line.content):
+                pass
+            elif line.content["op"] == "start":
                 if not self._create_run(client, line):
                     return False
+                continue
             else:
-                self._send_line(client, line)
-            self.state["sent_bytes"] += len(raw)
-            self.save_address()
+                run_id = self.run_id or self._create_lost_run(client)
+                if number == 1:
+                    find_run(client, run_id)
+                skipped += send_entry(client, run_id, self.directory, line.content)
+            if number % _ACKNOWLEDGE_EVERY == 0 or number == len(lines):
+                if self.run_id is not None:
+                    self.state["experiment_id"] = str(find_run(client, self.run_id).info.experiment_id)
+                self._acknowledge(line.end, skipped)
+                skipped = 0
         return True
 
-    def _create_run(self, client: MlflowClient, line: dict[str, Any]) -> bool:
-        tags = {}
-        if line["parent"] is not None:
-            parent_state = RunFolder(self.directory / line["parent"]).mlflow_state
-            parent_id = json.loads(parent_state.read_text())["run_id"] if parent_state.is_file() else None
-            if parent_id is None:
-                return False
-            tags[PARENT_TAG] = parent_id
-        experiment = find_or_create_experiment(client, self.state["tracking_uri"], self.state["experiment"])
-        run = client.create_run(experiment, start_time=line["time"], tags=tags, run_name=line["name"])
-        self.state["run_id"] = run.info.run_id
+    def _stays_here(self, entry: Mapping[str, Any]) -> bool:
+        """Return whether an entry is for this machine: where to send, or images that a server is not to have."""
+        if entry["op"] == "store":
+            return True
+        if not entry.get("stays_here") or parse_sqlite_path(self.state["tracking_uri"]) is not None:
+            return False
+        logger.info(
+            f"{self.directory / entry['path']} shows images, which were left on this machine; "
+            f"medmamba-monai review {self.directory} makes a report without them"
+        )
         return True
 
-    def _send_line(self, client: MlflowClient, line: dict[str, Any]) -> None:
-        from mlflow.exceptions import MlflowException
+    def _expect_step(self, line: RawLine) -> None:
+        seconds = 0.0
+        if line.content is not None and line.content["op"] == "artifact":
+            path = self.directory / line.content["path"]
+            seconds = path.stat().st_size / BYTES_PER_SECOND if path.is_file() else 0.0
+        self.artifact_seconds += seconds
+        self.step_ends = time.monotonic() + STEP_SECONDS + seconds
 
-        try:
-            _OPERATIONS[line["op"]](self, client, line)
-        except MlflowException as error:
-            if error.error_code not in _PERMANENT:
-                raise
-            logger.error(f"MLflow refuses an entry for good; it stays in {self.directory}: {line} ({error})")
+    def _acknowledge(self, end: int, skipped: int) -> None:
+        self.state.update(sent_bytes=end, skipped=self.state["skipped"] + skipped)
+        self.save_address()
 
-    def _send_params(self, client: MlflowClient, line: dict[str, Any]) -> None:
-        from mlflow.entities import Param
+    def _create_run(self, client: MlflowClient, line: RawLine) -> bool:
+        """Create the run of a start line; returns whether its parent, where it has one, is known already."""
+        start: dict[str, Any] = line.content or {}
+        parent_id = self._find_parent_id(start["parent"])
+        if start["parent"] is not None and parent_id is None:
+            return False
+        name, began = start["name"], start["time"]
+        self._create(client, name, start["parent"], parent_id, began, line.end)
+        return True
 
-        client.log_batch(self.state["run_id"], params=[Param(key, value) for key, value in line["values"].items()])
+    def _create_lost_run(self, client: MlflowClient) -> str:
+        """Create the run of entries whose start line is damaged."""
+        logger.warning(f"{self.directory}: its journal does not say how the run began; it is named after the folder")
+        return self._create(client, self.directory.name, None, None, None, self.state["sent_bytes"])
 
-    def _send_tags(self, client: MlflowClient, line: dict[str, Any]) -> None:
-        from mlflow.entities import RunTag
+    def _create(
+        self,
+        client: MlflowClient,
+        name: str,
+        parent: str | None,
+        parent_id: str | None,
+        began: int | None,
+        sent_bytes: int,
+    ) -> str:
+        tags = {PARENT_TAG: parent_id} if parent_id is not None else {}
+        experiment = ask(find_or_create_experiment, client, self.state["tracking_uri"], self.state["experiment"])
+        run = ask(client.create_run, experiment, start_time=began, tags=tags, run_name=name)
+        run_id = str(run.info.run_id)
+        if not run_id:
+            raise ForeignServerError("it made no run")
+        found = find_run(client, run_id)
+        self.state.update(
+            run_id=run_id,
+            experiment_id=str(found.info.experiment_id),
+            parent=parent,
+            parent_id=parent_id,
+            sent_bytes=sent_bytes,
+        )
+        self.save_address()
+        return run_id
 
-        client.log_batch(self.state["run_id"], tags=[RunTag(key, value) for key, value in line["values"].items()])
+    def _find_parent_id(self, parent: str | None) -> str | None:
+        if parent is None:
+            return None
+        found: str | None = read_saved_state(RunFolder(self.directory / parent).mlflow_state).get("run_id")
+        return found
 
-    def _send_dataset(self, client: MlflowClient, line: dict[str, Any]) -> None:
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-
-        # The source types that MLflow can load from are addresses; this one says what made the dataset.
-        source = json.dumps({"tags": {"dataset": line["name"], "digest": line["digest"]}})
-        dataset = Dataset(line["name"], line["digest"][:_DIGEST_LENGTH], source_type="code", source=source)
-        context = InputTag("mlflow.data.context", line["context"])
-        client.log_inputs(self.state["run_id"], [DatasetInput(dataset, [context])])
-
-    def _send_metrics(self, client: MlflowClient, line: dict[str, Any]) -> None:
-        from mlflow.entities import Metric
-
-        metrics = [Metric(key, value, line["time"], line["step"]) for key, value in line["values"].items()]
-        for start in range(0, len(metrics), _BATCH_METRICS):
-            client.log_batch(self.state["run_id"], metrics=metrics[start : start + _BATCH_METRICS])
-
-    def _send_artifact(self, client: MlflowClient, line: dict[str, Any]) -> None:
-        path = self.directory / line["path"]
-        if not path.is_file():
-            logger.error(f"{path} was logged as an artifact but is gone; it is skipped")
+    def _adopt(self, client: MlflowClient) -> None:
+        """Tell the run who its parent is now, where that became a new run."""
+        parent_id = self._find_parent_id(self.state["parent"])
+        if self.run_id is None or parent_id is None or parent_id == self.state["parent_id"]:
             return
-        client.log_artifact(self.state["run_id"], str(path), line["folder"] or None)
-
-    def _send_status(self, client: MlflowClient, line: dict[str, Any]) -> None:
-        if line["status"] == "RUNNING":
-            client.update_run(self.state["run_id"], status="RUNNING")
-        else:
-            client.set_terminated(self.state["run_id"], line["status"], end_time=line["time"])
+        find_run(client, self.run_id)
+        ask(client.set_tag, self.run_id, PARENT_TAG, parent_id)
+        self.state["parent_id"] = parent_id
+        self.save_address()
 
 
-_OPERATIONS = {
-    "params": JournalSender._send_params,
-    "tags": JournalSender._send_tags,
-    "dataset": JournalSender._send_dataset,
-    "metrics": JournalSender._send_metrics,
-    "artifact": JournalSender._send_artifact,
-    "status": JournalSender._send_status,
-}
-
-
-def send_pending(directory: str | Path) -> int:
-    """Send what every run in and below a folder still holds, parents first.
-
-    Args:
-        directory: folder of one run or of a cross-validation.
-
-    Returns:
-        Number of entries that are still pending.
+def read_saved_state(path: Path) -> dict[str, Any]:
+    """Read an ``mlflow.json``; empty where there is none.
 
     Raises:
-        UserError: there is no tracked run.
+        UserError: it is damaged.
     """
-    root = Path(directory)
-    state_name = RunFolder(root).mlflow_state.name
-    folders = sorted(path.parent for path in root.glob(f"**/{state_name}"))
-    if not folders:
-        raise UserError(f"{root} holds no tracked run (no {state_name} in it)")
-    senders = [JournalSender(folder) for folder in folders]
-    for sender in senders:
-        before = sender.count_pending()
-        if sender.send():
-            logger.info(f"{sender.directory}: {before} entries sent")
-    return sum(sender.count_pending() for sender in senders)
+    if not path.is_file():
+        return {}
+    try:
+        saved = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(saved, dict):
+            raise ValueError(f"it holds a {type(saved).__name__}")
+    except (ValueError, OSError) as error:
+        raise UserError(
+            f"{path} is damaged, so that nobody knows which MLflow run this is ({get_first_line(error)}): put it back "
+            "from a backup, or delete it; then the same command, or medmamba-monai send with --tracking_uri, sends "
+            "everything to a new run"
+        ) from error
+    return saved
+
+
+def _split_runs(lines: Iterator[RawLine]) -> Iterator[list[RawLine]]:
+    """Yield the lines of one run after the other; each but the first begins with its start line."""
+    current: list[RawLine] = []
+    for line in lines:
+        if current and line.content is not None and line.content["op"] == "start":
+            yield current
+            current = []
+        current.append(line)
+    if current:
+        yield current

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.names import make_file_name
 from medmamba_monai.tracking.private_values import hide_credentials
+from medmamba_monai.tracking.store_problems import ForeignServerError
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -28,32 +30,19 @@ def connect(tracking_uri: str) -> MlflowClient:
     A SQLite store's tables are made here, by one process at a time: several that open a fresh store at once
     would corrupt it.
     """
-    disable_telemetry()
     if tracking_uri.startswith("http"):
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     from mlflow import MlflowClient
 
-    logging.getLogger("mlflow.store.db").setLevel(logging.WARNING)
+    # what goes wrong is raised, too, and said by the caller in a line instead of pages
+    logging.getLogger("mlflow.store.db").setLevel(logging.CRITICAL)
     database = parse_sqlite_path(tracking_uri)
     if database is None:
         return MlflowClient(tracking_uri=tracking_uri)
     database.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{database}.lock"):
         return MlflowClient(tracking_uri=tracking_uri)
-
-
-def disable_telemetry() -> None:
-    """Keep MLflow from reporting its use to its makers, unless the user has decided on ``MLFLOW_DISABLE_TELEMETRY``.
-
-    MONAI imports MLflow, which starts its reports, before anything of this package runs; so they are ended here.
-    """
-    if "MLFLOW_DISABLE_TELEMETRY" in os.environ:
-        return
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    import mlflow.telemetry
-
-    mlflow.telemetry.set_telemetry_client()
 
 
 def list_store_errors() -> tuple[type[Exception], ...]:
@@ -113,13 +102,14 @@ def find_or_create_experiment(client: MlflowClient, tracking_uri: str, name: str
 
     Raises:
         UserError: the experiment was deleted.
+        ForeignServerError: what answers is no store.
     """
     from mlflow.exceptions import MlflowException
 
     found: Any = client.get_experiment_by_name(name)
     if found is None:
         database = parse_sqlite_path(tracking_uri)
-        location = (database.parent / "mlartifacts" / name).as_uri() if database else None
+        location = (database.parent / "mlartifacts" / make_file_name(name)).as_uri() if database else None
         try:
             return str(client.create_experiment(name, artifact_location=location, tags=_MODEL_TRAINING))
         except MlflowException as error:
@@ -127,6 +117,8 @@ def find_or_create_experiment(client: MlflowClient, tracking_uri: str, name: str
                 raise
             found = client.get_experiment_by_name(name)
             return str(found.experiment_id)
+    if found.name != name:
+        raise ForeignServerError(f"asked for experiment {name!r} it answers something else")
     if found.lifecycle_stage == "deleted":
         store = hide_credentials(tracking_uri)
         raise UserError(f"experiment {name!r} was deleted in {store}: restore it, or pass --experiment_name")

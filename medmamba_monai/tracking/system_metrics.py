@@ -6,8 +6,10 @@ import logging
 import threading
 from typing import Any
 
+import psutil
 import torch
 
+from medmamba_monai.core.errors import UserError
 from medmamba_monai.tracking.journal import Journal
 
 logger = logging.getLogger("medmamba_monai.tracking")
@@ -48,7 +50,11 @@ class SystemMetrics:
     def _run(self, step: int) -> None:
         monitors = self._make_monitors()
         while not self._stop.wait(self.interval):
-            self.journal.log_metrics(self._sample(monitors), step)
+            try:
+                self.journal.log_metrics(self._sample(monitors), step)
+            except (UserError, OSError, psutil.Error) as error:  # a full disk, or a process that may not be asked
+                logger.warning(f"no more system metrics: {error}")
+                return
             step += 1
 
     def _sample(self, monitors: list[Any]) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """The parts of a training that MONAI lacks; what the bundles' configs name."""
 
 from medmamba_monai.core.errors import explain_user_errors
+from medmamba_monai.core.names import make_file_name
 from medmamba_monai.training.device import resolve_device
 from medmamba_monai.training.distributed import find_local_device, start_distributed
 from medmamba_monai.training.ensemble import copy_networks, list_fold_weights, select_ensemble_items
@@ -80,6 +81,7 @@ __all__ = [
     "group_parameters",
     "list_fold_weights",
     "load_weights",
+    "make_file_name",
     "make_loss",
     "make_views",
     "resolve_device",

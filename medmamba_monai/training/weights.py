@@ -45,8 +45,25 @@ def save_weights(network: nn.Module, path: str | Path, description: dict[str, An
     Raises:
         UserError: the folder cannot be written.
     """
-    path = Path(path)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in unwrap(network).state_dict().items()}
+    return write_weights(state, path, description)
+
+
+def write_weights(state: dict[str, torch.Tensor], path: str | Path, description: dict[str, Any] | None = None) -> Path:
+    """Write a state dict as `save_weights` does.
+
+    Args:
+        state: tensors on the CPU, by name.
+        path: file ending in ``.pt``.
+        description: kept in the safetensors header.
+
+    Returns:
+        Path of the safetensors file.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    path = Path(path)
     safe_path = path.with_suffix(".safetensors")
     write_bytes(safe_path, serialize_safetensors(state, {_METADATA_KEY: json.dumps(description or {})}))
     write_torch(path, state)

@@ -7,7 +7,7 @@ import resource
 import pytest
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.files import replace_atomically, write_bytes, write_json, write_text
+from medmamba_monai.core.files import remove_leftovers, replace_atomically, write_bytes, write_json, write_text
 
 
 def test_a_file_is_replaced(tmp_path):
@@ -62,3 +62,21 @@ def test_json_has_no_nan(tmp_path):
         write_json(tmp_path / "a.json", {"value": float("nan")})
     write_json(tmp_path / "a.json", {"name": "Ø"})
     assert json.loads((tmp_path / "a.json").read_text(encoding="utf-8")) == {"name": "Ø"}
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_stays(tmp_path):
+    left = [tmp_path / ".a.txt.0123abcd.txt", tmp_path / ".model.00000000"]
+    others = [tmp_path / name for name in (".hidden", ".a.txt.0123abcd.csv", ".a.txt.012.txt", "a.txt.0123abcd.txt")]
+    for path in (*left, *others):
+        path.touch()
+    with replace_atomically(tmp_path / "b.txt") as temporary:
+        assert remove_leftovers(tmp_path) == left
+        assert temporary.exists()
+        temporary.write_text("b")
+    assert sorted(tmp_path.iterdir()) == sorted([*others, tmp_path / "b.txt"])
+
+
+def test_the_next_writing_of_a_file_removes_what_was_left_of_it(tmp_path):
+    (tmp_path / ".a[1].txt.0123abcd.txt").touch()
+    write_text(tmp_path / "a[1].txt", "whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["a[1].txt"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.names import FrameReference, format_path
+from medmamba_monai.core.names import LONGEST_NAME, FrameReference, format_path, make_file_name
 from medmamba_monai.images import ReadImage
 
 
@@ -61,3 +61,25 @@ def test_whatever_a_file_is_called_becomes_one_printable_line(name: str) -> None
     shown = format_path(name)
     assert shown.isprintable()
     assert shown.encode("utf-8").decode("utf-8") == shown
+
+
+@pytest.mark.parametrize("text", ["first", "Chest X-ray (PneumoniaMNIST), 2", "MedMamba_vs_ResNet", "Größe=3"])
+def test_a_text_that_is_a_file_name_stays_as_it_is(text: str) -> None:
+    assert make_file_name(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", ".", "..", "../../x", "/etc/passwd", "a/b", "a\\b", "C:\\x", "~", "-rf", ".hidden", "end.", "end "),
+        *("a\0b", "a\nb", "con", "LPT1.txt", "x" * 300, "ä" * 100, "\u202egnp", "\udcff", "@x", "$x", "a#b", "a%b"),
+    ],
+)
+def test_any_other_text_becomes_a_name_of_its_own_inside_its_folder(tmp_path: Path, text: str) -> None:
+    name = make_file_name(text)
+    (tmp_path / name).write_text("")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert name != text
+    assert not name.startswith((".", "-"))
+    assert len(name.encode()) <= LONGEST_NAME
+    assert make_file_name(f"{text}?") != make_file_name(f"{text}!")

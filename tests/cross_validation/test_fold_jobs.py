@@ -16,7 +16,7 @@ from filelock import FileLock
 from medmamba_monai.core.errors import find_user_error
 from medmamba_monai.cross_validation.fold_jobs import FoldJob, _share_machine, run_jobs
 from medmamba_monai.tracking import send_pending
-from medmamba_monai.tracking.journal import read_lines
+from medmamba_monai.tracking.journal_file import read_lines
 from tests.helpers.small_bundle import EPOCHS, SmallBundle, free_port, mlflow_service, run_command
 from tests.helpers.tracked_runs import TrackedRuns
 

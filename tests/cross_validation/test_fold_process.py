@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -11,22 +12,24 @@ import pytest
 from filelock import FileLock
 
 from medmamba_monai.cross_validation.fold_process import main
-from medmamba_monai.tracking.journal import read_lines
+from medmamba_monai.tracking import TrackedRun
+from medmamba_monai.tracking.journal import Journal
+from medmamba_monai.tracking.journal_file import read_lines
 from tests.helpers.small_bundle import SmallBundle, start, wait_until
 
 
 @pytest.fixture(autouse=True)
 def own_signals(own_process: None) -> Iterator[None]:
     """Undo what the process of a fold does to signals."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
 
 
-def write_job(bundle: SmallBundle, folder: Path, **changes: Any) -> Path:
+def write_job(bundle: SmallBundle, folder: Path, told: dict[str, Any] | None = None, **changes: Any) -> Path:
     directory = folder / "fold_0"
-    directory.mkdir()
+    directory.mkdir(exist_ok=True)
     overrides = {
         **bundle.options(folder, epochs=1, tracking_uri="", output_dir=str(directory)),
         "experiment_name": "phantom",
@@ -42,6 +45,7 @@ def write_job(bundle: SmallBundle, folder: Path, **changes: Any) -> Path:
         "config_files": [bundle.config("train")],
         "evaluate_files": [bundle.config("evaluate")],
         "overrides": overrides,
+        **(told or {}),
     }
     (folder / "job.json").write_text(json.dumps(job))
     return folder / "job.json"
@@ -72,6 +76,29 @@ def test_what_the_user_can_fix_ends_with_2_and_one_line(tmp_path, small_bundle, 
     assert errors.startswith("error: scan backend 'nonsense' does not exist")
     assert "Traceback" not in errors
     assert statuses(tmp_path) == ["RUNNING", "FAILED"]
+
+
+def test_a_fold_that_fails_before_it_is_trained_anew_leaves_the_old_run_finished(tmp_path, small_bundle):
+    TrackedRun(tmp_path / "fold_0", "", "phantom", "fold 0").finish("FINISHED")
+    job = write_job(small_bundle, tmp_path, {"runs_before": 1}, scan_backend="nonsense", resume=False)
+    assert main(str(job)) == 2
+    assert statuses(tmp_path) == ["RUNNING", "FINISHED", "RUNNING", "FAILED"]
+    journal = Journal(tmp_path / "fold_0")
+    assert journal.count_runs() == 2
+    assert journal.get_tag("failure").startswith("scan backend 'nonsense' does not exist")
+
+
+def test_a_fold_whose_parent_ended_during_its_imports_does_nothing(tmp_path, small_bundle):
+    job = write_job(small_bundle, tmp_path, {"parent_pid": os.getppid() + 1})
+    assert main(str(job)) == 130
+    assert not list((tmp_path / "fold_0").iterdir())
+
+
+def test_a_fold_that_cannot_write_is_one_line(tmp_path, small_bundle, capfd):
+    (tmp_path / "fold_0").mkdir()
+    (tmp_path / "fold_0" / "log.txt").mkdir()
+    assert main(str(write_job(small_bundle, tmp_path))) == 2
+    assert capfd.readouterr().err.startswith(f"error: cannot write in {tmp_path / 'fold_0'}: ")
 
 
 def test_a_training_that_diverges_ends_with_1_and_one_line(tmp_path, small_bundle, capfd):

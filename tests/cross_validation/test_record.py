@@ -19,7 +19,7 @@ from medmamba_monai.data import prepare_dataset, read_fold_list
 from medmamba_monai.evaluation import METRICS, Predictions, write_predictions
 from medmamba_monai.evaluation.results.files import name_summary_values
 from medmamba_monai.tracking import TrackedRun
-from medmamba_monai.tracking.journal import read_lines
+from medmamba_monai.tracking.journal_file import read_lines
 from tests.helpers.small_bundle import SmallBundle
 from tests.helpers.small_data import small_card
 

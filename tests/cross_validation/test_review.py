@@ -215,6 +215,17 @@ def test_without_images_none_are_shown_nor_left_from_before(incomplete):
     assert not list((incomplete / "figures").glob("mistakes.*"))
 
 
+def test_a_later_review_of_a_run_without_images_shows_none(incomplete):
+    told = read(incomplete / "choices.json")
+    write_json(incomplete / "choices.json", {"report_images": False})
+    review_again(incomplete, resamples=100)
+    assert "Images were left out, as asked for." in (incomplete / "report.html").read_text(encoding="utf-8")
+    assert not list((incomplete / "figures").glob("mistakes.*"))
+    with pytest.raises(UserError, match="was made with --report_images False"):
+        review_again(incomplete, with_images=True)
+    write_json(incomplete / "choices.json", told)
+
+
 def test_images_that_are_gone_are_one_error(incomplete):
     with pytest.raises(UserError, match="gone"):
         review_again(incomplete)

@@ -177,6 +177,15 @@ def test_other_settings_under_the_same_name_are_refused(cross_validated, small_b
     assert "--run_name" in message
 
 
+def test_a_refused_start_changes_nothing(cross_validated, small_bundle, own_process):
+    output = cross_validated / "output"
+    before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
+    with pytest.raises(RuntimeError) as caught:
+        run_in_process(small_bundle, cross_validated, experiment_name="another", report_images=False)
+    assert "experiment_name 'Phantom', but 'another' is asked for" in str(find_user_error(caught.value))
+    assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
+
+
 @pytest.fixture(scope="module")
 def interrupted(small_bundle: SmallBundle, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Stopped by SIGTERM in fold 0, killed in fold 1, then run to its end: what was to be seen after each."""

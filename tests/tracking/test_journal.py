@@ -6,7 +6,8 @@ import pytest
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.tracking.dataset import RunDataset
-from medmamba_monai.tracking.journal import Journal, read_lines
+from medmamba_monai.tracking.journal import Journal
+from medmamba_monai.tracking.journal_file import read_lines
 
 
 def operations(journal: Journal) -> list[str]:

@@ -10,7 +10,8 @@ import pytest
 from mlflow import telemetry
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.tracking.mlflow_store import check_tracking_uri, connect, disable_telemetry, format_experiment_page
+from medmamba_monai.core.telemetry import disable_telemetry
+from medmamba_monai.tracking.mlflow_store import check_tracking_uri, connect, format_experiment_page
 from tests.helpers.warm_commands import warm_context
 
 
@@ -59,7 +60,7 @@ def test_mlflow_reports_nothing(tmp_path: Path):
     environment = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
     environment["HOME"] = str(tmp_path)
     run = subprocess.run([sys.executable, "-W", "ignore", "-c", code], env=environment, capture_output=True, text=True)
-    assert run.stdout.strip() == "True False", run.stderr
+    assert run.stdout.strip() == "False False", run.stderr
 
 
 def test_a_user_who_has_decided_on_reports_is_obeyed(monkeypatch: pytest.MonkeyPatch):

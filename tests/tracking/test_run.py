@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
 import shutil
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +14,13 @@ from mlflow.entities import Run
 from monai.handlers import StatsHandler
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.tracking import RunDataset, TrackedRun, send_pending
-from medmamba_monai.tracking.journal import read_lines
+from medmamba_monai.tracking import RunDataset, TrackedRun, journal_sender, send_pending
+from medmamba_monai.tracking import run as tracked_run
+from medmamba_monai.tracking.failures import describe_failure
+from medmamba_monai.tracking.journal_file import read_lines
 from medmamba_monai.tracking.run import choose_end_status, reopen_run
 from medmamba_monai.training import TrackTraining
+from tests.helpers.other_servers import serve
 from tests.helpers.small_bundle import SmallBundle
 from tests.helpers.small_training import SmallTraining
 
@@ -185,6 +191,150 @@ def test_a_run_names_its_dataset(tmp_path, uri):
     assert (found.dataset.name, found.dataset.digest) == ("phantom", "0123456789ab")
     assert {tag.key: tag.value for tag in found.tags} == {"mlflow.data.context": "training"}
     assert str(tmp_path) not in found.dataset.source
+
+
+def test_a_failed_run_says_why_and_names_no_file(tmp_path, uri):
+    training = tracked(tmp_path / "run", uri, epochs=1)
+    crash_with(training, UserError("/data/Max Mueller.png: is damaged, download it again"), Events.EPOCH_STARTED)
+    with pytest.raises(UserError):
+        training.run()
+    tags = run_of(tmp_path / "run", uri).data.tags
+    assert tags["failure"] == "(a file of that machine) is damaged, download it again"
+    tracked(tmp_path / "run", uri, epochs=1).run()
+    assert run_of(tmp_path / "run", uri).data.tags["failure"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (UserError("the loss is nan in epoch 1 (samples train-1)"), "the loss is nan in epoch 1 (samples train-1)"),
+        (
+            UserError("scan of Mueller.dcm: a\nlower --learning_rate"),
+            "(a file of that machine) a\nlower --learning_rate",
+        ),
+        (UserError("http://me:secret@host/x is away"), "(a file of that machine) is away"),
+        (UserError("C:\\Mueller\\x cannot be read"), "(a file of that machine) cannot be read"),
+        (KeyError("Mueller"), "KeyError; the log on the machine that it ran on says more"),
+        (KeyboardInterrupt(), "stopped"),
+        (SystemExit(143), "stopped (exit code 143)"),
+    ],
+)
+def test_a_reason_tells_nothing_private(error, reason):
+    assert describe_failure(error) == reason
+
+
+def test_a_slow_server_does_not_hold_the_training(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(tracked_run, "START_SECONDS", 0.2)
+    monkeypatch.setattr(tracked_run, "END_SECONDS", 0.4)
+    with serve(b"{" + b" " * 1000 + b"}", seconds_per_byte=0.2) as address:
+        run = TrackedRun(tmp_path / "run", address, "phantom", "small")
+        began = time.monotonic()
+        run.start()
+        run.send()
+        for step in range(1, 4):
+            run.journal.log_metrics({"train/loss": 1.0}, step)
+            run.send(force=False)
+        run.finish("FINISHED")
+        assert time.monotonic() - began < 5
+    assert f"takes too long; what it does not have yet is kept in {tmp_path / 'run'}" in caplog.text
+    assert "--new-run" not in caplog.text
+    assert [line["op"] for line in read_lines(tmp_path / "run" / "tracking.jsonl")].count("metrics") == 3
+
+
+def test_a_single_call_that_is_stuck_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(journal_sender, "STEP_SECONDS", 0.2)
+    monkeypatch.setattr("medmamba_monai.tracking.background_sender.STEP_SECONDS", 0.2)
+    with serve(b" " * 1000, seconds_per_byte=0.2) as address:
+        run = TrackedRun(tmp_path / "run", address, "phantom", "small")
+        run.start()
+        began = time.monotonic()
+        run.finish("FINISHED")
+        assert time.monotonic() - began < 5
+
+
+def test_where_the_journal_cannot_be_written_the_store_knows_how_the_run_ended(tmp_path, uri, caplog):
+    run = TrackedRun(tmp_path / "run", uri, "phantom", "small")
+    run.start()
+    run.send()
+    journal = run.journal.path.rename(tmp_path / "run" / "kept.jsonl")
+    run.journal.path.mkdir()
+    run.finish("FAILED", "a full disk")
+    assert "the run ended as FAILED, which could not be written down: cannot write" in caplog.text
+    with pytest.raises(UserError, match="cannot write"):
+        run.finish("FINISHED")
+    assert run_of(tmp_path / "run", uri).info.status == "FINISHED"
+    run.journal.path.rmdir()
+    journal.rename(run.journal.path)
+    again = TrackedRun(tmp_path / "run", uri, "phantom", "small")
+    again.start()
+    again.send()
+    assert run_of(tmp_path / "run", uri).info.status == "RUNNING"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_request_to_end_and_a_closed_terminal_leave_no_run_running(tmp_path, uri, number):
+    before = signal.getsignal(number)
+    training = tracked(tmp_path / "run", uri)
+    training.trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda engine: signal.raise_signal(number))
+    with pytest.raises(SystemExit):
+        training.run()
+    run = run_of(tmp_path / "run", uri)
+    assert (run.info.status, run.data.tags["failure"]) == ("KILLED", f"stopped (exit code {128 + number})")
+    assert signal.getsignal(number) == before
+
+
+def test_a_training_that_may_not_go_on_leaves_the_run_as_it_was(tmp_path, uri):
+    folder = tmp_path / "run"
+    first = SmallTraining(folder, epochs=1, settings={"learning_rate": 0.1})
+    TrackTraining(TrackedRun(folder, uri, "phantom", "small"), {}, {}, first.evaluator).attach(first.trainer)
+    first.run()
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    second = SmallTraining(folder, epochs=2, settings={"learning_rate": 0.2})
+    run = TrackedRun(folder, uri, "other", "small")
+    TrackTraining(run, {"epochs": 2}, {}, second.evaluator, checkpoint=second.checkpoint).attach(second.trainer)
+    with pytest.raises(UserError, match="was trained with learning_rate"):
+        second.run()
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
+def test_a_run_that_began_without_a_store_stays_here_until_one_is_named(tmp_path, uri, caplog):
+    folder = tmp_path / "run"
+    TrackedRun(folder, "", "phantom", "small").finish("FAILED")
+    again = TrackedRun(folder, uri, "phantom", "small")
+    again.start()
+    again.finish("FINISHED")
+    assert again.stays_local
+    assert again.run_id is None
+    assert f"medmamba-monai send {folder} --tracking_uri {uri}" in caplog.text
+    assert reopen_run(folder).stays_local
+    with pytest.raises(UserError, match="began with --tracking_uri ''"):
+        send_pending(folder)
+    assert not (folder / "mlflow.json").exists()
+    assert send_pending(folder, tracking_uri=uri) == 0
+    assert run_of(folder, uri).info.status == "FINISHED"
+    assert not TrackedRun(folder, uri, "phantom", "small").stays_local
+
+
+def test_a_run_that_is_told_to_stay_is_not_sent_by_what_comes_later(tmp_path, uri):
+    TrackedRun(tmp_path / "run", uri, "phantom", "small").finish("FAILED")
+    TrackedRun(tmp_path / "run", "", "phantom", "small").start()
+    later = reopen_run(tmp_path / "run")
+    later.journal.log_metrics({"secret": 1.0})
+    later.send()
+    with pytest.raises(UserError, match="name a store"):
+        send_pending(tmp_path / "run")
+    run_id = json.loads((tmp_path / "run" / "mlflow.json").read_text())["run_id"]
+    assert MlflowClient(uri).get_run(run_id).data.metrics == {}
+
+
+def test_a_run_begun_anew_may_have_a_store(tmp_path, uri):
+    TrackedRun(tmp_path / "run", "", "phantom", "small").finish("FINISHED")
+    run = TrackedRun(tmp_path / "run", uri, "phantom", "small", resume=False)
+    run.finish("FAILED")
+    assert not run.stays_local
+    assert run_of(tmp_path / "run", uri).info.status == "FAILED"
+    statuses = [line["status"] for line in read_lines(tmp_path / "run" / "tracking.jsonl") if line["op"] == "status"]
+    assert statuses == ["RUNNING", "FINISHED", "RUNNING", "FAILED"]
 
 
 @pytest.mark.parametrize(

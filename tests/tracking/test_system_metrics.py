@@ -3,7 +3,8 @@ from __future__ import annotations
 import threading
 import time
 
-from medmamba_monai.tracking.journal import Journal, read_lines
+from medmamba_monai.tracking.journal import Journal
+from medmamba_monai.tracking.journal_file import read_lines
 from medmamba_monai.tracking.system_metrics import SystemMetrics
 
 

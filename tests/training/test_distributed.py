@@ -12,7 +12,7 @@ from safetensors import safe_open
 from sklearn.metrics import log_loss, roc_auc_score
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.tracking.journal import read_lines
+from medmamba_monai.tracking.journal_file import read_lines
 from medmamba_monai.training import find_local_device, start_distributed
 from tests.helpers.small_bundle import SmallBundle, run_command
 

@@ -17,6 +17,11 @@ class TrainingDiverged(UserError):
     """The loss or a weight is no longer a finite number."""
 
 
+def describe_kept_checkpoint(epoch: int) -> str:
+    """Return in a sentence what remains of a training that stops in this epoch, from 1."""
+    return "The last good checkpoint is kept." if epoch > 1 else "No epoch was finished, so there is no checkpoint yet."
+
+
 class FiniteLoss:
     """Stop before the optimizer step when the loss is NaN or infinite.
 
@@ -43,7 +48,7 @@ class FiniteLoss:
         in_epoch = (state.iteration - 1) % (state.epoch_length or state.iteration) + 1
         raise TrainingDiverged(
             f"the loss is {loss.item()} in epoch {state.epoch}, batch {in_epoch} (samples "
-            f"{self._name_samples(state.batch)}). The last good checkpoint is kept. Look at these images, or "
+            f"{self._name_samples(state.batch)}). {describe_kept_checkpoint(state.epoch)} Look at these images, or "
             "lower --learning_rate and start again."
         )
 

@@ -15,11 +15,12 @@ from monai.engines import Evaluator, Trainer
 from torch import nn
 
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.files import remove_leftovers
 from medmamba_monai.networks.tensor_files import read_torch_file
 from medmamba_monai.training.handlers.early_stop import EarlyStop
-from medmamba_monai.training.handlers.finite_loss import TrainingDiverged
+from medmamba_monai.training.handlers.finite_loss import TrainingDiverged, describe_kept_checkpoint
 from medmamba_monai.training.handlers.given_weights import GivenWeights
-from medmamba_monai.training.weights import save_weights, unwrap, write_torch
+from medmamba_monai.training.weights import read_state_dict, save_weights, unwrap, write_torch, write_weights
 
 FORMAT = 1
 _KEYS = frozenset(
@@ -91,6 +92,7 @@ class ResumableCheckpoint:
         self.given_weights = given_weights
         self.logger = logging.getLogger("medmamba_monai.training")
         self._completed = False
+        self._found: tuple[dict[str, Any], Path] | None = None
 
     def attach(self, engine: Trainer) -> None:
         """Attach to a trainer."""
@@ -99,6 +101,18 @@ class ResumableCheckpoint:
         engine.add_event_handler(Events.COMPLETED, self.ensure_best)
         engine.add_event_handler(Events.COMPLETED, self._note_completion)
 
+    def check(self) -> None:
+        """Read the checkpoint to go on from, if any, before anything is changed.
+
+        Raises:
+            UserError: it is of other settings, or none can be read.
+        """
+        files = find_checkpoints(self.directory) if self.resume else []
+        if files and self._found is None and not self._completed:
+            content, path = self._read_newest(files)
+            self._check_settings(content["settings"], path)
+            self._found = content, path
+
     def restore(self, engine: Trainer) -> None:
         """Go on from the newest readable checkpoint, if any, or as the trainer is where it has run already."""
         again, self._completed = self._completed and engine.state.epoch > 0, False
@@ -106,19 +120,23 @@ class ResumableCheckpoint:
             self._renew_patience()
             return
         files = find_checkpoints(self.directory)
+        if idist.get_rank() == 0:
+            for folder in (self.directory, self.best_path.parent):
+                remove_leftovers(folder)
         if not self.resume:
             if idist.get_rank() == 0:
                 for path in files:
                     path.unlink()
             return
-        if not files:
+        self.check()
+        if self._found is None:
             return
-        content, path = self._read_newest(files)
-        self._check_settings(content["settings"], path)
+        (content, path), self._found = self._found, None
         given = self.given_weights is not None and self.given_weights.found
         if given:
             engine.state.max_epochs += content["epoch"]
         self._load(engine, content, but="network" if given else "")
+        self._repair_best(content)
         weights = ", with the weights that it was given" if given else ""
         self.logger.info(f"going on after epoch {content['epoch']} of {engine.state.max_epochs} ({path.name}){weights}")
         if given:
@@ -133,8 +151,7 @@ class ResumableCheckpoint:
         self._check_finite(engine.state.epoch)
         if self.evaluator.state.best_metric_epoch == engine.state.epoch:
             self._save_best(engine)
-        path = self.directory / f"checkpoint_epoch={engine.state.epoch:04d}.pt"
-        write_torch(path, self._collect(engine))
+        write_torch(self._make_path(engine.state.epoch), self._collect(engine))
         for old in find_checkpoints(self.directory)[: -self.keep]:
             old.unlink()
 
@@ -151,6 +168,9 @@ class ResumableCheckpoint:
         if self.early_stop is not None:
             self.early_stop.renew()
 
+    def _make_path(self, epoch: int) -> Path:
+        return self.directory / f"checkpoint_epoch={epoch:04d}.pt"
+
     def _save_best(self, engine: Trainer) -> None:
         metric = float(self.evaluator.state.best_metric)
         save_weights(
@@ -158,6 +178,39 @@ class ResumableCheckpoint:
             self.best_path,
             {**self.description, "epoch": engine.state.epoch, "validation_score": metric},
         )
+
+    def _repair_best(self, content: Mapping[str, Any]) -> None:
+        """Make the files of the best weights again where one is gone, from the other or from a checkpoint.
+
+        Raises:
+            UserError: nothing holds them any more.
+        """
+        safe_path = self.best_path.with_suffix(".safetensors")
+        epoch = content["best_epoch"]
+        if idist.get_rank() > 0 or epoch < 1 or (self.best_path.is_file() and safe_path.is_file()):
+            return
+        best = self._find_best_state(epoch)
+        if best is None:
+            raise UserError(
+                f"{self.best_path} is gone, and no checkpoint holds the weights of the best epoch, {epoch}: put the "
+                "file back, or pass --resume False to train anew"
+            )
+        source, state = best
+        description = {**self.description, "epoch": epoch, "validation_score": float(content["best_metric"])}
+        write_weights(state, self.best_path, description)
+        self.logger.warning(f"{self.best_path} was made again from {source.name}")
+
+    def _find_best_state(self, epoch: int) -> tuple[Path, dict[str, torch.Tensor]] | None:
+        """Find the weights of the best epoch, and the file that still holds them."""
+        for path in (self.best_path, self.best_path.with_suffix(".safetensors")):
+            if path.is_file():
+                return path, read_state_dict(path)
+        name = next((name for name, item in self.stateful.items() if item is self.validated), None)
+        path = self._make_path(epoch)
+        if name is None or not path.is_file():
+            return None
+        content, _ = self._read_newest([path])
+        return path, dict(content["stateful"][name])
 
     def _collect(self, engine: Trainer) -> dict[str, Any]:
         objects = {name: unwrap(item) if isinstance(item, nn.Module) else item for name, item in self.stateful.items()}
@@ -217,7 +270,7 @@ class ResumableCheckpoint:
         for name, tensor in network.state_dict().items():
             if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
                 raise TrainingDiverged(
-                    f"{name} holds NaN or infinity after epoch {epoch}; the checkpoint of the epoch before is kept. "
+                    f"{name} holds NaN or infinity after epoch {epoch}. {describe_kept_checkpoint(epoch)} "
                     "Lower --learning_rate and start again."
                 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Mapping
@@ -12,8 +13,11 @@ import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator, SupervisedTrainer, Trainer
 
+from medmamba_monai.core.signals import STOP_SIGNALS, catch_signals
 from medmamba_monai.tracking.environment import describe_environment
+from medmamba_monai.tracking.failures import describe_failure
 from medmamba_monai.tracking.run import TrackedRun, choose_end_status
+from medmamba_monai.training.handlers.resumable_checkpoint import ResumableCheckpoint
 
 
 class TrackTraining:
@@ -24,6 +28,9 @@ class TrackTraining:
     ``images_per_second``. Attach it after `ValidationHandler` and before MONAI's `StatsHandler`, whose handling of
     exceptions would keep it from recording that the run failed.
 
+    A training that may not go on, since its checkpoint is of other settings, leaves the run of before as it was. While
+    it runs, a request to end and a closed terminal stop it like Ctrl-C, so that no run stays RUNNING.
+
     Args:
         run: where to.
         parameters: plain values, logged as parameters.
@@ -31,6 +38,7 @@ class TrackTraining:
         evaluator: the validation engine.
         finish: set the status at the end of the training; False where an evaluation follows.
         artifacts: files logged at the end, where they exist, into the folder ``weights``.
+        checkpoint: what must agree with the settings before anything is logged; None for a training without.
     """
 
     def __init__(
@@ -41,6 +49,7 @@ class TrackTraining:
         evaluator: Evaluator,
         finish: bool = True,
         artifacts: tuple[str | Path, ...] = (),
+        checkpoint: ResumableCheckpoint | None = None,
     ) -> None:
         self.run = run
         self.parameters = dict(parameters)
@@ -48,10 +57,12 @@ class TrackTraining:
         self.evaluator = evaluator
         self.finish = finish
         self.artifacts = [Path(path) for path in artifacts]
+        self.checkpoint = checkpoint
         self.logger = logging.getLogger("medmamba_monai.tracking")
         self._began = 0.0
         self._seconds = 0.0
         self._samples = 0
+        self._signals = contextlib.ExitStack()
 
     def attach(self, engine: Trainer) -> None:
         """Attach to a trainer; in a distributed training only the first process logs."""
@@ -66,6 +77,9 @@ class TrackTraining:
 
     def start_run(self, engine: Trainer) -> None:
         """Begin the run."""
+        if self.checkpoint is not None:
+            self.checkpoint.check()
+        self._signals.enter_context(catch_signals(STOP_SIGNALS[1:], _stop, only_default=True))
         self.run.start()
         self.run.journal.log_params(self.parameters)
         self.run.journal.set_tags({**describe_environment(engine.state.device), **self.tags})
@@ -104,8 +118,16 @@ class TrackTraining:
                 self.run.journal.log_artifact(path, "weights")
         if self.finish:
             self.run.finish("FINISHED")
+        self._signals.close()
 
     def record_exception(self, engine: Engine, error: BaseException) -> None:
         """Record that the run failed or was killed, then let the exception go on."""
-        self.run.finish(choose_end_status(error))
+        if self.run.holds_earlier_run:
+            raise error
+        self.run.finish(choose_end_status(error), describe_failure(error))
+        self._signals.close()
         raise error
+
+
+def _stop(number: int, frame: object) -> None:
+    raise SystemExit(128 + number)

@@ -14,7 +14,7 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, confusion_matrix,
 
 from medmamba_monai.evaluation import METRICS, read_predictions
 from medmamba_monai.tracking import TrackedRun
-from medmamba_monai.tracking.journal import read_lines
+from medmamba_monai.tracking.journal_file import read_lines
 from medmamba_monai.training import EvaluationReport, select_evaluation_items
 from tests.helpers.small_bundle import SmallBundle
 from tests.helpers.small_evaluation import CLASSES, SEVERAL, evaluate, samples, several_labels

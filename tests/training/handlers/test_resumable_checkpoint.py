@@ -282,3 +282,39 @@ def test_of_a_checkpoint_that_is_not_whole_the_one_before_is_used(tmp_path, capl
     spoil_checkpoint(newest, how)
     assert same(SmallTraining(tmp_path).run(), straight)
     assert f"{newest} cannot be read" in caplog.text
+
+
+def test_the_best_weights_are_made_again_where_their_file_is_gone(tmp_path, caplog):
+    SmallTraining(tmp_path, epochs=1).run()
+    best, safe = tmp_path / "model.pt", tmp_path / "model.safetensors"
+    weights, described = torch.load(best, weights_only=True), safe.read_bytes()
+    for gone in ([best], [safe], [best, safe]):
+        for path in gone:
+            path.unlink()
+        SmallTraining(tmp_path, epochs=1).run()
+        assert same(torch.load(best, weights_only=True), weights)
+        assert safe.read_bytes() == described
+    assert "was made again from checkpoint_epoch=0001.pt" in caplog.text
+    best.unlink()
+    safe.unlink()
+    path = find_checkpoints(tmp_path / "checkpoints")[0]
+    path.rename(path.with_name("checkpoint_epoch=0002.pt"))
+    with pytest.raises(UserError, match=r"model\.pt is gone, and no checkpoint holds .* best epoch, 1"):
+        SmallTraining(tmp_path, epochs=1).run()
+
+
+def test_what_a_killed_process_left_is_removed_at_the_start(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    left = [
+        tmp_path / "checkpoints" / ".checkpoint_epoch=0007.pt.0123abcd.pt",
+        tmp_path / ".model.safetensors.0123abcd.safetensors",
+    ]
+    for path in left:
+        path.touch()
+    SmallTraining(tmp_path, epochs=1).run()
+    assert not any(path.exists() for path in left)
+
+
+def test_weights_that_are_not_finite_in_the_first_epoch_leave_no_checkpoint_and_say_so(tmp_path):
+    with pytest.raises(TrainingDiverged, match="No epoch was finished, so there is no checkpoint yet"):
+        SmallTraining(tmp_path, handlers=(Spoil(1),)).run()

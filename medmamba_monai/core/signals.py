@@ -1,0 +1,46 @@
+"""Signals that ask a process to stop, and words that may be said to nobody once a terminal is closed."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+Handler = Callable[[int, FrameType | None], object]
+
+STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Ctrl-C, a request to end, and a closed terminal, as far as the system has them."""
+
+
+@contextlib.contextmanager
+def catch_signals(numbers: tuple[signal.Signals, ...], handler: Handler, only_default: bool = False) -> Iterator[None]:
+    """Handle signals for the time of a ``with`` statement.
+
+    One that is ignored, as ``nohup`` has it for a closed terminal, stays so. Outside the main thread, where Python
+    cannot handle signals, nothing is changed.
+
+    Args:
+        numbers: the signals.
+        handler: what to call.
+        only_default: leave alone also those that something else handles already.
+    """
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        found = {number: signal.getsignal(number) for number in numbers}
+        spared = (signal.SIG_IGN, None)
+        before = {n: h for n, h in found.items() if (h == signal.SIG_DFL if only_default else h not in spared)}
+    for number in before:
+        signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
+def say(text: str) -> None:
+    """Print a line at once, or do without where nobody reads any more."""
+    with contextlib.suppress(OSError):  # the terminal was closed: what it was told stands in the logs
+        print(text, flush=True)
