@@ -40,7 +40,7 @@ def make_file_name(name: object) -> str:
     system does not take becomes ``_``, and a digest of the text is added, so that no two texts get the same name.
 
     Args:
-        name: the text; a number, which a command line makes of ``2024``, stands for its digits.
+        name: the text; what a command line makes of ``2024`` and ``a,b``, a number and a tuple, stands for it.
 
     Example:
         >>> make_file_name("Chest X-ray (first)")
@@ -48,7 +48,7 @@ def make_file_name(name: object) -> str:
         >>> make_file_name("../../x")
         '__.._x-9cdf6a50'
     """
-    text = str(name)
+    text = ",".join(map(str, name)) if isinstance(name, (list, tuple)) else str(name)
     plain = unicodedata.normalize("NFC", text)
     safe = _UNSAFE.sub("_", plain)
     if safe == text and len(safe.encode()) <= LONGEST_NAME and not _RESERVED.match(safe) and safe:

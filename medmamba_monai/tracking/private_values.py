@@ -22,6 +22,7 @@ PRIVATE = (
 
 _PATH = re.compile(r"^(/|~|\.\.?/|\.\.$|[A-Za-z]:[\\/]|\\\\|file:)")
 _LITERAL = re.compile(r"'[^']*'|\"[^\"]*\"")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)("|$)')
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -60,6 +61,16 @@ def _names_a_path(value: str) -> bool:
     literals = _LITERAL.finditer(value)
     # what follows a plus is the end of a path that another value begins
     return any(_PATH.match(text[0][1:-1]) and not value[: text.start()].rstrip(" (").endswith("+") for text in literals)
+
+
+def hide_quoted_paths(text: str) -> str:
+    r"""Return a text without the paths that it quotes, such as JSON of values that a user gave, cut off or whole.
+
+    Example:
+        >>> hide_quoted_paths('{"weights": "/home/Mueller/a.pt", "gamma": 2}')
+        '{"weights": "(on the user\'s machine, not logged)", "gamma": 2}'
+    """
+    return _QUOTED.sub(lambda match: f'"{HIDDEN}{match[2]}' if _PATH.match(match[1]) else match[0], text)
 
 
 def hide_credentials(uri: str) -> str:

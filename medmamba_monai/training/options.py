@@ -23,6 +23,7 @@ from medmamba_monai.core.options import (
 )
 from medmamba_monai.data import check_cache
 from medmamba_monai.networks import NETWORKS
+from medmamba_monai.tracking.private_values import hide_quoted_paths
 from medmamba_monai.training.device import resolve_device
 
 FREE, SAME, WEIGHTS, PER_FOLD, PRIVATE, UNLOGGED = (
@@ -128,8 +129,12 @@ def collect_settings(options: TrainingOptions, **more: Any) -> dict[str, Any]:
 
 
 def collect_parameters(options: TrainingOptions, **more: Any) -> dict[str, Any]:
-    """Return what is logged of a training: the options that say what was trained, and further plain values."""
-    return {**options.leave_out(FREE, PRIVATE, UNLOGGED), **more}
+    """Return what is logged of a training: the options that say what was trained, and further plain values.
+
+    Of texts, such as one that describes what a user gave in Python, the paths that they quote are left out.
+    """
+    shown = {name: hide_quoted_paths(value) if isinstance(value, str) else value for name, value in more.items()}
+    return {**options.leave_out(FREE, PRIVATE, UNLOGGED), **shown}
 
 
 def describe_weights(options: NetworkOptions, **more: Any) -> dict[str, Any]:

@@ -83,3 +83,15 @@ def test_any_other_text_becomes_a_name_of_its_own_inside_its_folder(tmp_path: Pa
     assert not name.startswith((".", "-"))
     assert len(name.encode()) <= LONGEST_NAME
     assert make_file_name(f"{text}?") != make_file_name(f"{text}!")
+
+
+def test_what_fire_makes_of_a_name_is_that_name() -> None:
+    assert [make_file_name(name) for name in (2024, 0.5, ("a", "b"))] == ["2024", "0.5", "a,b"]
+
+
+@given(st.text(st.characters()))
+def test_whatever_a_text_says_its_file_name_is_one_name_that_stays(text: str) -> None:
+    name = make_file_name(text)
+    assert Path(name).name == name
+    assert make_file_name(name) == name
+    assert 0 < len(name.encode()) <= LONGEST_NAME

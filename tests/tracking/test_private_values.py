@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from medmamba_monai.tracking.private_values import HIDDEN, hide_credentials, hide_private_values
+from medmamba_monai.tracking.private_values import HIDDEN, hide_credentials, hide_private_values, hide_quoted_paths
 
 
 def test_folders_and_servers_are_hidden():
@@ -52,3 +52,20 @@ def test_expressions_that_refer_to_other_values_stay():
 def test_an_address_is_shown_without_its_password():
     assert hide_credentials("postgresql://me:secret@host/db") == "postgresql://host/db"
     assert hide_credentials("sqlite:////a/b@c.db") == "sqlite:////a/b@c.db"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('{"a": "/data/Max Mueller/x", "b": [0.5, "mean"]}', f'{{"a": "{HIDDEN}", "b": [0.5, "mean"]}}'),
+        ('["~/Mueller", "C:\\\\Mueller", "file:///Mueller"]', f'["{HIDDEN}", "{HIDDEN}", "{HIDDEN}"]'),
+        ('{"a": "/data/Muel', f'{{"a": "{HIDDEN}'),
+        (
+            '{"a": "torch.nn.CrossEntropyLoss", "b": "train/loss"}',
+            '{"a": "torch.nn.CrossEntropyLoss", "b": "train/loss"}',
+        ),
+        ("e3b0c44298fc1c14", "e3b0c44298fc1c14"),
+    ],
+)
+def test_a_quoted_path_is_hidden_also_where_the_text_is_cut_off(text, shown):
+    assert hide_quoted_paths(text) == shown

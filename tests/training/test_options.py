@@ -133,3 +133,9 @@ def test_help_shows_every_option_with_value_and_what_it_takes():
     assert [line.split()[0] for line in lines] == [f"--{name}" for name in TrainingOptions.model_fields]
     epochs = next(line for line in lines if line.startswith("--epochs"))
     assert epochs.split(maxsplit=2)[1:] == ["5", "passes over the training part (a whole number from 1)"]
+
+
+def test_what_was_given_in_python_is_logged_without_its_paths():
+    logged = collect_parameters(options(), overrides='{"loss": {"weights": "/home/Mueller/w.pt", "gamma": 2}}')
+    assert "Mueller" not in logged["overrides"]
+    assert '"gamma": 2' in logged["overrides"]
