@@ -19,11 +19,11 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from monai.bundle import ConfigWorkflow
 
 from medmamba_monai.core.errors import UserError, find_user_error, format_error
 from medmamba_monai.core.files import remove_leftovers, write_json
+from medmamba_monai.core.folder_lock import lock_folder
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.core.signals import STOP_SIGNALS
 from medmamba_monai.tracking.failures import describe_failure
@@ -59,12 +59,11 @@ def main(job_file: str) -> int:
         if signal.getsignal(number) != signal.SIG_IGN or number == signal.SIGINT:
             signal.signal(number, _interrupt)
     folder = RunFolder(job["overrides"]["output_dir"])
-    lock = FileLock(folder.lock)
     try:
-        with lock.acquire(timeout=0):
+        with lock_folder(folder.path, "fold"):
             return _run_and_record(job, folder)
-    except Timeout:
-        print(f"error: {folder.path} is in use by another process; wait for it, or stop it", file=sys.stderr)
+    except UserError as error:
+        print(format_error(error), file=sys.stderr)
     except OSError as error:
         print(f"error: cannot write in {folder.path}: {error.strerror or error}", file=sys.stderr)
     return EXIT_USER_ERROR

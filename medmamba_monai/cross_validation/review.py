@@ -11,9 +11,9 @@ from medmamba_monai.cards import load_card
 from medmamba_monai.core.defaults import RESAMPLES
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_json
+from medmamba_monai.core.folder_lock import lock_folder
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.cross_validation.choices import bind_images_choice
-from medmamba_monai.cross_validation.folder_lock import lock_folder
 from medmamba_monai.cross_validation.record import ResultRecord, read_record
 from medmamba_monai.cross_validation.report import ReportRecord
 from medmamba_monai.data import read_fold_list
@@ -104,7 +104,7 @@ def review_again(directory: Path, **options: Any) -> Path:
             f"{directory} holds no reviewed cross-validation (no {folder.description.name}); start its "
             "cross-validation again: finished folds are not trained anew, and it is reviewed at the end"
         )
-    with lock_folder(directory):
+    with lock_folder(directory, "cross-validation"):
         chosen["with_images"] = bind_images_choice(folder, chosen["with_images"])
         saved = json.loads(folder.description.read_text(encoding="utf-8"))
         run = reopen_run(directory)

@@ -11,13 +11,13 @@ from typing import Any
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import remove_leftovers, write_json
+from medmamba_monai.core.folder_lock import lock_folder
 from medmamba_monai.core.options import format_options
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.core.signals import STOP_SIGNALS, catch_signals, say
 from medmamba_monai.cross_validation.choices import keep_images_choice
 from medmamba_monai.cross_validation.fold_jobs import FoldJob, run_jobs
 from medmamba_monai.cross_validation.fold_process import EXIT_KILLED, open_fold_run
-from medmamba_monai.cross_validation.folder_lock import lock_folder
 from medmamba_monai.cross_validation.hints import describe_results, format_command
 from medmamba_monai.cross_validation.options import CrossValidationOptions
 from medmamba_monai.cross_validation.plan import Plan, make_plan
@@ -72,7 +72,7 @@ class CrossValidation:
                 other settings or is in use, or a fold failed.
         """
         plan = make_plan(self.bundle_root, self.options, self.training_options)
-        with lock_folder(plan.output_dir):
+        with lock_folder(plan.output_dir, "cross-validation"):
             _check_same_settings(plan)
             remove_leftovers(plan.output_dir)
             with_images = keep_images_choice(RunFolder(plan.output_dir), self.options.report_images)

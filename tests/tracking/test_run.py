@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from ignite.engine import Events
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -289,6 +290,8 @@ def test_a_training_that_may_not_go_on_leaves_the_run_as_it_was(tmp_path, uri):
     TrackTraining(TrackedRun(folder, uri, "phantom", "small"), {}, {}, first.evaluator).attach(first.trainer)
     first.run()
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    with FileLock(folder / ".lock"), pytest.raises(UserError, match="is in use: this training is running already"):
+        tracked(folder, uri, epochs=2, resume=False).run()
     second = SmallTraining(folder, epochs=2, settings={"learning_rate": 0.2})
     run = TrackedRun(folder, uri, "other", "small")
     TrackTraining(run, {"epochs": 2}, {}, second.evaluator, checkpoint=second.checkpoint).attach(second.trainer)

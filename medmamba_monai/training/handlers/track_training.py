@@ -13,6 +13,7 @@ import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator, SupervisedTrainer, Trainer
 
+from medmamba_monai.core.folder_lock import lock_folder
 from medmamba_monai.core.signals import STOP_SIGNALS, catch_signals
 from medmamba_monai.tracking.environment import describe_environment
 from medmamba_monai.tracking.failures import describe_failure
@@ -28,8 +29,9 @@ class TrackTraining:
     ``images_per_second``. Attach it after `ValidationHandler` and before MONAI's `StatsHandler`, whose handling of
     exceptions would keep it from recording that the run failed.
 
-    A training that may not go on, since its checkpoint is of other settings, leaves the run of before as it was. While
-    it runs, a request to end and a closed terminal stop it like Ctrl-C, so that no run stays RUNNING.
+    A training that may not go on, since its checkpoint is of other settings or another process works in the folder,
+    leaves the run there as it was. While it runs, a request to end and a closed terminal stop it like Ctrl-C, so that
+    no run stays RUNNING.
 
     Args:
         run: where to.
@@ -62,7 +64,8 @@ class TrackTraining:
         self._began = 0.0
         self._seconds = 0.0
         self._samples = 0
-        self._signals = contextlib.ExitStack()
+        self._held = contextlib.ExitStack()
+        self._refused = False
 
     def attach(self, engine: Trainer) -> None:
         """Attach to a trainer; in a distributed training only the first process logs."""
@@ -77,9 +80,12 @@ class TrackTraining:
 
     def start_run(self, engine: Trainer) -> None:
         """Begin the run."""
+        self._refused = True
+        self._held.enter_context(lock_folder(self.run.directory, "training"))
         if self.checkpoint is not None:
             self.checkpoint.check()
-        self._signals.enter_context(catch_signals(STOP_SIGNALS[1:], _stop, only_default=True))
+        self._refused = False
+        self._held.enter_context(catch_signals(STOP_SIGNALS[1:], _stop, only_default=True))
         self.run.start()
         self.run.journal.log_params(self.parameters)
         self.run.journal.set_tags({**describe_environment(engine.state.device), **self.tags})
@@ -118,14 +124,15 @@ class TrackTraining:
                 self.run.journal.log_artifact(path, "weights")
         if self.finish:
             self.run.finish("FINISHED")
-        self._signals.close()
+        self._held.close()
 
     def record_exception(self, engine: Engine, error: BaseException) -> None:
         """Record that the run failed or was killed, then let the exception go on."""
-        if self.run.holds_earlier_run:
-            raise error
-        self.run.finish(choose_end_status(error), describe_failure(error))
-        self._signals.close()
+        try:
+            if not (self._refused or self.run.holds_earlier_run):
+                self.run.finish(choose_end_status(error), describe_failure(error))
+        finally:
+            self._held.close()
         raise error
 
 
