@@ -111,6 +111,18 @@ def scan_lines(path: Path, offset: int = 0) -> Iterator[RawLine]:
             yield RawLine(offset, content)
 
 
+def split_runs(lines: Iterator[RawLine]) -> Iterator[list[RawLine]]:
+    """Yield the lines of one run after the other; each but the first begins with its start line."""
+    current: list[RawLine] = []
+    for line in lines:
+        if current and line.content is not None and line.content["op"] == "start":
+            yield current
+            current = []
+        current.append(line)
+    if current:
+        yield current
+
+
 def _parse(raw: bytes) -> dict[str, Any] | None:
     """Return what a line says, also where it runs on from one that was not written to its end; None where it is none.
 

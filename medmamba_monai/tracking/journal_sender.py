@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from medmamba_monai.core.errors import UserError, get_first_line
 from medmamba_monai.core.files import write_json
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.tracking.entries import send_entry
-from medmamba_monai.tracking.journal_file import RawLine, read_beginning, scan_lines
+from medmamba_monai.tracking.journal_file import RawLine, scan_lines, split_runs
 from medmamba_monai.tracking.mlflow_store import (
     PARENT_TAG,
     connect,
@@ -24,6 +23,7 @@ from medmamba_monai.tracking.mlflow_store import (
     parse_sqlite_path,
 )
 from medmamba_monai.tracking.private_values import hide_credentials
+from medmamba_monai.tracking.sent_state import read_saved_state, read_state
 from medmamba_monai.tracking.store_problems import (
     ForeignServerError,
     RunGoneError,
@@ -89,7 +89,7 @@ class JournalSender:
             UserError: the folder holds no run whose store is known, or the file is damaged.
         """
         if self._state is None:
-            self._state = self._read_state()
+            self._state = self._read()
         return self._state
 
     @property
@@ -97,6 +97,9 @@ class JournalSender:
         """The id of the MLflow run; None before the store has been reached."""
         run_id: str | None = self.state["run_id"]
         return run_id
+
+    def _read(self) -> dict[str, Any]:
+        return read_state(self.folder, self.tracking_uri, self.experiment)
 
     def count_pending(self) -> int:
         """Return the number of journal lines that MLflow does not have yet."""
@@ -135,7 +138,7 @@ class JournalSender:
             return False
         try:
             with FileLock(self.folder.sending_lock).acquire(timeout=0):
-                self._state = self._read_state()  # another process may have sent something meanwhile
+                self._state = self._read()  # another process may have sent something meanwhile
                 self.save_address()
                 done = self._try_to_send(check)
             self.problem = None
@@ -187,35 +190,10 @@ class JournalSender:
         self.step_ends = time.monotonic() + 2 * STEP_SECONDS  # the tables of a new store take long
         return connect(uri)
 
-    def _read_state(self) -> dict[str, Any]:
-        path = self.folder.mlflow_state
-        saved = read_saved_state(path)
-        uri = self.tracking_uri or saved.get("tracking_uri")
-        if not uri:
-            raise UserError(f"{self.directory} holds no tracked run (no {path.name})")
-        experiment = self.experiment or saved["experiment"]
-        same = (saved.get("tracking_uri"), saved.get("experiment")) == (uri, experiment)
-        kept = saved if same else {}
-        began, sent = read_beginning(self.folder.journal), kept.get("journal_began")
-        if None not in (began, sent) and began != sent:
-            logger.warning(f"{self.folder.journal} is another journal than the one that was sent; it becomes a new run")
-            kept = {}
-        return {
-            "tracking_uri": uri,
-            "experiment": experiment,
-            "experiment_id": kept.get("experiment_id"),
-            "run_id": kept.get("run_id"),
-            "parent": kept.get("parent"),
-            "parent_id": kept.get("parent_id"),
-            "journal_began": began,
-            "sent_bytes": kept.get("sent_bytes", 0),
-            "skipped": kept.get("skipped", 0),
-        }
-
     def _send_segments(self, client: MlflowClient) -> bool:
         """Send the journal run by run: one that was begun afresh does not wait for one that is gone."""
         self._adopt(client)
-        segments = list(_split_runs(scan_lines(self.folder.journal, self.state["sent_bytes"])))
+        segments = list(split_runs(scan_lines(self.folder.journal, self.state["sent_bytes"])))
         for number, lines in enumerate(segments):
             try:
                 if not self._send_segment(client, lines):
@@ -327,40 +305,8 @@ class JournalSender:
         parent_id = self._find_parent_id(self.state["parent"])
         if self.run_id is None or parent_id is None or parent_id == self.state["parent_id"]:
             return
-        find_run(client, self.run_id)
-        ask(client.set_tag, self.run_id, PARENT_TAG, parent_id)
-        self.state["parent_id"] = parent_id
-        self.save_address()
-
-
-def read_saved_state(path: Path) -> dict[str, Any]:
-    """Read an ``mlflow.json``; empty where there is none.
-
-    Raises:
-        UserError: it is damaged.
-    """
-    if not path.is_file():
-        return {}
-    try:
-        saved = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(saved, dict):
-            raise ValueError(f"it holds a {type(saved).__name__}")
-    except (ValueError, OSError) as error:
-        raise UserError(
-            f"{path} is damaged, so that nobody knows which MLflow run this is ({get_first_line(error)}): put it back "
-            "from a backup, or delete it; then the same command, or medmamba-monai send with --tracking_uri, sends "
-            "everything to a new run"
-        ) from error
-    return saved
-
-
-def _split_runs(lines: Iterator[RawLine]) -> Iterator[list[RawLine]]:
-    """Yield the lines of one run after the other; each but the first begins with its start line."""
-    current: list[RawLine] = []
-    for line in lines:
-        if current and line.content is not None and line.content["op"] == "start":
-            yield current
-            current = []
-        current.append(line)
-    if current:
-        yield current
+        with contextlib.suppress(RunGoneError):  # said where something is to be sent to it
+            find_run(client, self.run_id)
+            ask(client.set_tag, self.run_id, PARENT_TAG, parent_id)
+            self.state["parent_id"] = parent_id
+            self.save_address()

@@ -13,9 +13,10 @@ from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.tracking.background_sender import BackgroundSender
 from medmamba_monai.tracking.dataset import RunDataset
 from medmamba_monai.tracking.journal import Journal
-from medmamba_monai.tracking.journal_sender import JournalSender, read_saved_state
+from medmamba_monai.tracking.journal_sender import JournalSender
 from medmamba_monai.tracking.mlflow_store import check_tracking_uri, format_experiment_page
 from medmamba_monai.tracking.private_values import hide_credentials
+from medmamba_monai.tracking.sent_state import read_saved_state
 from medmamba_monai.tracking.system_metrics import SystemMetrics
 
 START_SECONDS = 10.0

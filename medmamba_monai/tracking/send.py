@@ -9,8 +9,9 @@ from pathlib import Path
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.tracking.journal import Journal
-from medmamba_monai.tracking.journal_sender import JournalSender, read_saved_state
+from medmamba_monai.tracking.journal_sender import JournalSender
 from medmamba_monai.tracking.mlflow_store import check_tracking_uri
+from medmamba_monai.tracking.sent_state import read_saved_state
 from medmamba_monai.tracking.store_problems import RunGoneError
 
 logger = logging.getLogger("medmamba_monai.tracking")

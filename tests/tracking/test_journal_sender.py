@@ -295,7 +295,7 @@ def test_a_damaged_line_is_skipped_and_the_rest_arrives(database, tmp_path):
     assert sender.state["skipped"] == 1
 
 
-@pytest.mark.parametrize("content", ["", '{"run_id": "4', "[]"])
+@pytest.mark.parametrize("content", ["", '{"run_id": "4', "[]", '{"tracking_uri": "sqlite:///x.db"}'])
 def test_a_damaged_state_says_what_to_do(tmp_path, content):
     a_run(tmp_path / "run")
     (tmp_path / "run" / "mlflow.json").write_text(content)
