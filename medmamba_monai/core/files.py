@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import glob
+import importlib
 import json
 import os
 import re
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from medmamba_monai.core.errors import UserError
 
-fcntl: ModuleType | None
-try:
-    import fcntl
-except ImportError:  # on Windows a file that is open cannot be removed anyway
-    fcntl = None
+# on Windows a file that is open cannot be removed anyway
+fcntl = importlib.import_module("fcntl") if sys.platform != "win32" else None
 
 _TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}(?P<ending>\.[^.]*|)")
 

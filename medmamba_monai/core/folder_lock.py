@@ -26,7 +26,7 @@ def lock_folder(directory: str | Path, what: str = "run") -> AcquireReturnProxy:
         UserError: it is in use, or cannot be written.
     """
     try:
-        return FileLock(RunFolder(directory).lock, is_singleton=True).acquire(timeout=0)
+        return FileLock(RunFolder(Path(directory).resolve()).lock, is_singleton=True).acquire(timeout=0)
     except Timeout:
         raise UserError(f"{directory} is in use: this {what} is running already") from None
     except OSError as error:

@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
+from typing import Any
 
 Handler = Callable[[int, FrameType | None], object]
 
@@ -26,7 +27,7 @@ def catch_signals(numbers: tuple[signal.Signals, ...], handler: Handler, only_de
         handler: what to call.
         only_default: leave alone also those that something else handles already.
     """
-    before = {}
+    before: dict[signal.Signals, Any] = {}
     if threading.current_thread() is threading.main_thread():
         found = {number: signal.getsignal(number) for number in numbers}
         spared = (signal.SIG_IGN, None)
