@@ -290,8 +290,11 @@ def test_a_training_that_may_not_go_on_leaves_the_run_as_it_was(tmp_path, uri):
     TrackTraining(TrackedRun(folder, uri, "phantom", "small"), {}, {}, first.evaluator).attach(first.trainer)
     first.run()
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    other = SmallTraining(tmp_path / "other", epochs=1)
+    run = TrackedRun(folder, uri, "phantom", "small", resume=False)
+    TrackTraining(run, {}, {}, other.evaluator).attach(other.trainer)
     with FileLock(folder / ".lock"), pytest.raises(UserError, match="is in use: this training is running already"):
-        tracked(folder, uri, epochs=2, resume=False).run()
+        other.run()
     second = SmallTraining(folder, epochs=2, settings={"learning_rate": 0.2})
     run = TrackedRun(folder, uri, "other", "small")
     TrackTraining(run, {"epochs": 2}, {}, second.evaluator, checkpoint=second.checkpoint).attach(second.trainer)
