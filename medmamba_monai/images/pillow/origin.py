@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from PIL import ExifTags
@@ -15,7 +16,7 @@ _MAKERS = (ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.Base.Software)
 def describe_origin(image: Any) -> Origin:
     """Return the facts of a picture that Pillow has opened and loaded; what is damaged among them is left out."""
     facts: dict[str, Fact] = {"format": str(image.format), "mode": str(image.mode)}
-    for name, read in {"compression": _read_compression, "resolution": _read_resolution, "camera": _read_maker}.items():
+    for name, read in _READERS.items():
         try:
             facts[name] = read(image)
         except BAD_CONTENT:
@@ -38,3 +39,10 @@ def _read_resolution(image: Any) -> tuple[float, ...]:
 def _read_maker(image: Any) -> str:
     tags = image.getexif()
     return digest_text([str(tags.get(tag, "")).strip() for tag in _MAKERS])
+
+
+_READERS: dict[str, Callable[[Any], Fact]] = {
+    "compression": _read_compression,
+    "resolution": _read_resolution,
+    "camera": _read_maker,
+}
