@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.helpers.warm_commands import find_program, run_warm
+from tests.helpers.warm_commands import WarmProcess, find_program
 
 ROOT = Path(__file__).resolve().parents[2]
 EPOCHS = 4
@@ -70,34 +70,31 @@ class SmallBundle:
         return [sys.executable, "-W", "ignore", "-m", "monai.bundle", "run", run_id, *arguments]
 
 
-def start(command: list[str], folder: Path, **environment: str) -> subprocess.Popen[str]:
-    """Start a command in a folder, as the leader of a process group, its output in ``output.txt``."""
+Running = subprocess.Popen[str] | WarmProcess
+
+
+def start(command: list[str], folder: Path, **environment: str) -> Running:
+    """Start a command in a folder, as the leader of a process group, its output in ``output.txt``.
+
+    What Python runs finds the large packages imported.
+    """
+    variables = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    if command[0] == sys.executable and find_program(command[1:]) is not None:
+        return WarmProcess(command[1:], folder, variables)
     output = (folder / "output.txt").open("a")
     return subprocess.Popen(
-        command,
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-        text=True,
+        command, cwd=folder, env=variables, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, text=True
     )
 
 
 def run_command(command: list[str], folder: Path, **environment: str) -> tuple[int, str]:
-    """Run a command to its end; its exit code and what it printed.
-
-    Modules run in a process that has the large packages already.
-    """
+    """Run a command to its end; its exit code and what it printed."""
     (folder / "output.txt").unlink(missing_ok=True)
-    if command[0] == sys.executable and find_program(command[1:]) is not None:
-        code = run_warm(command[1:], folder, {**os.environ, "OMP_NUM_THREADS": "1", **environment})
-    else:
-        code = start(command, folder, **environment).wait()
+    code = start(command, folder, **environment).wait()
     return code, (folder / "output.txt").read_text()
 
 
-def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 240) -> None:
+def wait_until(happened: Callable[[], bool], process: Running, seconds: float = 240) -> None:
     """Wait for something that a process does."""
     deadline = time.monotonic() + seconds
     while not happened():
@@ -106,7 +103,7 @@ def wait_until(happened: Callable[[], bool], process: subprocess.Popen[str], sec
         time.sleep(0.01)
 
 
-def end_group(process: subprocess.Popen[str], with_signal: signal.Signals = signal.SIGTERM) -> None:
+def end_group(process: Running, with_signal: signal.Signals = signal.SIGTERM) -> None:
     """End a process and all that it started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, with_signal)

@@ -1,7 +1,7 @@
 """Commands in processes that find the large packages imported: forked from one that did nothing else.
 
 Importing torch, MONAI and MLflow takes longer than most of what the tests run. What a fresh interpreter does is tested
-where it matters, by `tests.helpers.small_bundle.start`.
+by the folds of every cross-validation, which its own processes train, and by tests/test_imports.py.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import atexit
 import multiprocessing
 import os
 import runpy
+import subprocess
 import sys
 from collections.abc import Callable
 from multiprocessing.context import ForkServerContext
@@ -29,13 +30,35 @@ def warm_context() -> ForkServerContext:
     return context
 
 
-def run_warm(arguments: list[str], folder: Path, environment: dict[str, str]) -> int:
-    """Run ``python ARGUMENTS`` in a folder to its end, what it prints added to ``output.txt``; its exit code."""
-    process = warm_context().Process(target=_run_as_program, args=(arguments, folder, environment))
-    process.start()
-    process.join()
-    assert process.exitcode is not None
-    return process.exitcode
+class WarmProcess:
+    """``python ARGUMENTS`` in a folder, with a process group of its own; what it prints is added to ``output.txt``.
+
+    It is used as a ``subprocess.Popen`` is.
+    """
+
+    def __init__(self, arguments: list[str], folder: Path, environment: dict[str, str]) -> None:
+        self._process = warm_context().Process(target=_run_as_program, args=(arguments, folder, environment))
+        self._process.start()
+        self.pid = self._process.pid or 0
+
+    def poll(self) -> int | None:
+        """Return the exit code, negative for a signal; None while it runs."""
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end."""
+        self._process.join(timeout)
+        if self._process.exitcode is None:
+            raise subprocess.TimeoutExpired("a warm process", timeout or 0)
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the process alone."""
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kill the process alone."""
+        self._process.kill()
 
 
 def run_processes(function: Callable[..., None], *arguments: object, number: int) -> None:
