@@ -16,12 +16,18 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 
+from medmamba_monai.bundle.commands import COMMANDS
 from medmamba_monai.core.config_text import check_config_text
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.options import takes_text, to_text
 from medmamba_monai.core.suggestions import suggest_name
 
+TEXTS = {name for command in COMMANDS.values() for name, row in command.rows.items() if takes_text(row)}
+"""Options that take any text."""
+_FLAG = re.compile(r"--|-[A-Za-z]")
 OF_MONAI = {
     "_meta_",
     "args_file",
@@ -63,8 +69,23 @@ def _check_option(option: str, value: str | None, known: set[str]) -> None:
         raise UserError(f"--network {value}: a network is chosen by its name: --network_name {value}")
     if name not in known | OF_MONAI and not switched_off:
         raise UserError(f"--{name}: is no value of the config; {suggest_name(name, known, '--')}")
+    if name in TEXTS and name == option:
+        _check_text(name, value)
     if value is not None and name not in OF_MONAI and not value.startswith(("$", "@", "%", "{")):
         _check_value(name, value)
+
+
+def _check_text(name: str, value: str | None) -> None:
+    """Refuse what Fire makes something else of than is written: 2024.10 becomes 2024.1, and an option alone True."""
+    if value is None:
+        raise UserError(f"--{name}: needs a value behind it")
+    read = DefaultParseValue(value)
+    quoted = isinstance(read, str) and value[:1] in ("'", '"')
+    if value and not quoted and to_text(read) != value:
+        raise UserError(
+            f"--{name} {value}: MONAI's command line reads it as {read!r}; put quotes around it twice, "
+            f"as in --{name} \"'2024.10'\""
+        )
 
 
 def _check_value(name: str, value: str) -> None:
@@ -133,7 +154,7 @@ def _read_options(arguments: Sequence[str]) -> dict[str, str | None]:
         if not (match := re.fullmatch(r"--?([A-Za-z_][^=]*)(=.*)?", argument, re.DOTALL)):
             continue
         following = own[position + 1 : position + 2]
-        value = match[2][1:] if match[2] else next((text for text in following if not text.startswith("--")), None)
+        value = match[2][1:] if match[2] else next((text for text in following if not _FLAG.match(text)), None)
         options[match[1].replace("-", "_")] = value
     return options
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -13,9 +12,9 @@ from pydantic.fields import FieldInfo
 
 from medmamba_monai.bundle.commands import Command
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.options import expected
+from medmamba_monai.core.options import expected, find_types
 
-_METAVARS = {"dict": "JSON", "str": "TEXT", "float": "NUMBER", "int": "INTEGER"}
+_METAVARS = {dict: "JSON", str: "TEXT", float: "NUMBER", int: "INTEGER"}
 
 BundleArgument = Annotated[str, typer.Argument(metavar="BUNDLE", help="Folder of a bundle, or name of a dataset.")]
 
@@ -52,27 +51,40 @@ def take_options(table: Command) -> Callable[[Callable[..., None]], Callable[...
 def read_value(name: str, row: FieldInfo, value: Any) -> Any:
     """Return what was typed as the table takes it: lists and dictionaries are no text.
 
+    A list is the values that follow its option, each taken as it is written, or one list in JSON.
+
+    Args:
+        name: of the option.
+        row: of the option in its table.
+        value: a text, a list of texts or a switch.
+
     Raises:
-        UserError: a dictionary is not written as JSON.
+        UserError: a dictionary, or what begins like a list in JSON, is none.
     """
     if isinstance(value, list):
-        texts = [text for text in re.split(r"[\s,\[\]]+", " ".join(value)) if text]
-        return texts if len(texts) > 1 or "list" in str(row.annotation) else texts[0]
-    if "dict" in str(row.annotation):
-        try:
-            return json.loads(value)
-        except json.JSONDecodeError as error:
-            raise UserError(f"--{name} {value}: is no JSON ({error}); write it as '{{\"key\": 1}}'") from error
-    return value
+        return _read_json(name, " ".join(value), list, "[1, 2]") if value[0].startswith("[") else value
+    return _read_json(name, value, dict, '{"key": 1}') if dict in find_types(row.annotation) else value
+
+
+def _read_json(name: str, text: str, kind: type, example: str) -> Any:
+    """Read JSON; numbers in a list stay texts, for the table to read as it reads others."""
+    reading = {"parse_int": str, "parse_float": str} if kind is list else {}
+    try:
+        if isinstance(found := json.loads(text, **reading), kind):
+            return found
+        reason = f"but {type(found).__name__}"
+    except (ValueError, RecursionError) as error:
+        reason = str(error) or "nested too deeply"
+    raise UserError(f"--{name} {text}: is no JSON {kind.__name__} ({reason}); write it as '{example}'")
 
 
 def _make_parameter(name: str, row: FieldInfo) -> inspect.Parameter:
-    flag, accepted = f"--{name.replace('_', '-')}", str(row.annotation)
-    metavar: str | None = next((word for kind, word in _METAVARS.items() if kind in accepted), "TEXT")
+    flag, accepted = f"--{name.replace('_', '-')}", find_types(row.annotation)
+    metavar: str | None = next((word for known, word in _METAVARS.items() if known in accepted), "TEXT")
     kind: Any = str
-    if "bool" in accepted:
+    if bool in accepted:
         kind, flag, metavar = bool, f"{flag}/--no-{flag[2:]}", None
-    elif "list" in accepted:
+    elif list in accepted:
         kind, metavar = list[str], f"{metavar}..."
     option = typer.Option(flag, metavar=metavar, help=_describe(row, metavar))
     return inspect.Parameter(

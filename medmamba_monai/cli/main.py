@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import Annotated
 
 import typer
 
+from medmamba_monai import __version__
 from medmamba_monai.cli.bundle import bundle
 from medmamba_monai.cli.command import Command
 from medmamba_monai.cli.compare import compare
@@ -39,6 +41,12 @@ COMMANDS = (
 )
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"{PROGRAM} {__version__}")
+        raise typer.Exit
+
+
 def build_app() -> typer.Typer:
     """Return the application with all commands."""
     app = typer.Typer(
@@ -48,9 +56,18 @@ def build_app() -> typer.Typer:
         rich_markup_mode=None,
         context_settings={"token_normalize_func": lambda name: name.replace("_", "-")},
     )
+    app.callback()(_take_version)
     for command in COMMANDS:
         app.command(cls=Command)(command)
     return app
+
+
+def _take_version(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version.")
+    ] = False,
+) -> None:
+    """Take what stands before a command."""
 
 
 @ends_with_user_errors

@@ -8,6 +8,7 @@ text of a lower-case ``false``: both become what the row declares.
 from __future__ import annotations
 
 import enum
+import types
 import typing
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -45,8 +46,8 @@ def _not_a_switch(value: Any) -> Any:
     return value
 
 
-def _to_text(value: Any) -> Any:
-    """Undo what Fire makes of texts: a number of ``2024``, a list of ``a,b``."""
+def to_text(value: Any) -> Any:
+    """Return the text that Fire made a number (``2024``) or a list (``a,b``) of; anything else stays."""
     if isinstance(value, (list, tuple)):
         return ",".join(map(str, value))
     return str(value) if isinstance(value, (bool, int, float, PurePath)) else value
@@ -62,7 +63,7 @@ NumberFrom0 = Annotated[
 Fraction = Annotated[float, BeforeValidator(_not_a_switch), Field(ge=0, le=1), Expects("a number from 0 to 1")]
 WholeNumbers = Annotated[list[int], Expects("a list of whole numbers, such as [2,2,4,2]")]
 Switch = Annotated[bool, Expects("True or False")]
-Text = Annotated[str, BeforeValidator(_to_text), Expects("a text")]
+Text = Annotated[str, BeforeValidator(to_text), Expects("a text")]
 
 
 class Options(BaseModel):
@@ -132,6 +133,35 @@ def expected(row: FieldInfo) -> str:
     """Return in words what a row accepts."""
     found = list(dict.fromkeys([entry.text for entry in row.metadata if isinstance(entry, Expects)]))
     return " or ".join(found or dict.fromkeys(_expectations(row.annotation)))
+
+
+def find_types(annotation: Any) -> set[Any]:
+    """Return the types that an annotation accepts, and those inside of lists and dictionaries, without None.
+
+    Example:
+        >>> find_types(Text | WholeNumbers | None) == {str, list, int}
+        True
+    """
+    origin, members = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return find_types(members[0])
+    own = set() if origin in (typing.Union, types.UnionType) or annotation is types.NoneType else {origin or annotation}
+    return own.union(*map(find_types, members))
+
+
+def takes_text(row: FieldInfo) -> bool:
+    """Say whether a row takes any text, so that a number or a list that is given stands for the text it is made of."""
+    return to_text in _find_readers(row.annotation) | {entry.func for entry in row.metadata if _reads(entry)}
+
+
+def _find_readers(annotation: Any) -> set[Any]:
+    """Return the functions that read a value first, of each member of an annotation."""
+    own = {entry.func for entry in getattr(annotation, "__metadata__", ()) if _reads(entry)}
+    return own.union(*map(_find_readers, typing.get_args(annotation)))
+
+
+def _reads(entry: Any) -> bool:
+    return isinstance(entry, BeforeValidator)
 
 
 def _expectations(annotation: Any) -> Iterator[str]:

@@ -12,13 +12,14 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from medmamba_monai.core.choices import check_choice
 from medmamba_monai.core.errors import UserError, get_first_line
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.cross_validation.shortcuts import FACTS_AUC
 from medmamba_monai.evaluation import CrossValidationResult, read_predictions
-from medmamba_monai.evaluation.predictions import check_combination
+from medmamba_monai.evaluation.predictions import COMBINATIONS
 from medmamba_monai.evaluation.results.comparison import FactsAuc
-from medmamba_monai.evaluation.scores import check_task
+from medmamba_monai.evaluation.scores import TASKS
 from medmamba_monai.evaluation.statistics.resampling import Interval
 from medmamba_monai.tracking.mlflow_store import (
     PARENT_TAG,
@@ -137,12 +138,14 @@ def read_finished_run(client: MlflowClient, name_or_id: str) -> FinishedRun:
 def _read_result(client: MlflowClient, parent: Run, children: Mapping[int, Run], folder: Path) -> CrossValidationResult:
     files = RunFolder(folder)
     saved = json.loads(_download(client, parent, files.review.name, folder).read_text(encoding="utf-8"))
-    task, class_names = check_task(saved["task"]), tuple(saved["class_names"])
+    task, class_names = check_choice(saved["task"], TASKS, "task"), tuple(saved["class_names"])
     folds = {
         fold: read_predictions(_download(client, child, files.predictions.name, folder), task, class_names)
         for fold, child in sorted(children.items())
     }
-    return CrossValidationResult(task, class_names, check_combination(saved["combination"]), len(folds), folds)
+    return CrossValidationResult(
+        task, class_names, check_choice(saved["combination"], COMBINATIONS, "combination"), len(folds), folds
+    )
 
 
 def _read_facts(parent: Run) -> FactsAuc | None:

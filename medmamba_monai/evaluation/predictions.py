@@ -17,6 +17,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from medmamba_monai.core.choices import check_choice
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_text
 from medmamba_monai.evaluation.csv_text import format_csv, parse_csv
@@ -198,19 +199,7 @@ def combine(members: Sequence[Predictions], combination: str) -> Predictions:
     Raises:
         UserError: an unknown combination, or members that do not fit each other.
     """
-    return ensemble(members) if check_combination(combination) == "ensemble" else pool(members)
-
-
-def check_combination(combination: str) -> Combination:
-    """Return the combination, if it is one.
-
-    Raises:
-        UserError: it is none.
-    """
-    for known in COMBINATIONS:
-        if combination == known:
-            return known
-    raise UserError(f"unknown combination {combination!r}: choose one of {', '.join(COMBINATIONS)}")
+    return ensemble(members) if check_choice(combination, COMBINATIONS, "combination") == "ensemble" else pool(members)
 
 
 def _join_groups(members: Sequence[Predictions]) -> tuple[str, ...] | None:

@@ -23,6 +23,7 @@ from typing import Any, Literal, TypeVar, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from medmamba_monai.core.choices import check_choice
 from medmamba_monai.core.errors import UserError
 
 Task = Literal["binary", "multi-class", "ordinal", "multi-label"]
@@ -148,25 +149,13 @@ def predict_labels(probabilities: ArrayLike, task: Task) -> IntArray:
     return _predict(check_probabilities(probabilities, task), task)
 
 
-def check_task(task: str) -> Task:
-    """Return the task, if it is one.
-
-    Raises:
-        UserError: it is none.
-    """
-    for known in TASKS:
-        if task == known:
-            return known
-    raise UserError(f"unknown task {task!r}: choose one of {', '.join(TASKS)}")
-
-
 def check_probabilities(probabilities: ArrayLike, task: str) -> FloatArray:
     """Check probabilities against the module's table and return them as float64 (B, C).
 
     Raises:
         UserError: naming what does not fit, the value found and what is expected.
     """
-    check_task(task)
+    check_choice(task, TASKS, "task")
     scores = np.asarray(probabilities).astype(np.float64)
     if task == "binary" and (scores.ndim == 1 or scores.shape[1:] == (1,)):
         scores = np.stack([1 - scores.reshape(-1), scores.reshape(-1)], axis=1)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from medmamba_monai.bundle.command_line import check_command_line, make_evaluation_command, print_next_step
@@ -55,6 +57,25 @@ def test_spellings_that_fire_takes_are_known():
     for spelled in ([f"--config_file={config}"], ["--config-file", config]):
         with pytest.raises(UserError, match="did you mean --epochs"):
             check_command_line(["run", "training", *spelled, "--epoch", "5"])
+
+
+@pytest.mark.parametrize("text", ["2024.10", "1e5", "0x10", "1_000", "(a)", "a, b", "None", "[a, b]", "True, 1"])
+def test_a_text_that_fire_would_change_is_refused(text):
+    with pytest.raises(UserError, match=rf"--dataset_dir {re.escape(text)}: MONAI's command line reads it as"):
+        run("--dataset_dir", text)
+
+
+@pytest.mark.parametrize(
+    "text", ["2024", "a,b", "my data", "C:\\data", "/data/x.y-z_1", "'2024.10'", "-1", "", " a", "True"]
+)
+def test_a_text_that_arrives_as_it_is_written_is_taken(text):
+    run("--dataset_dir", text)
+
+
+@pytest.mark.parametrize("options", [["--dataset_dir"], ["--dataset_dir", "--epochs", "5"], ["--dataset_dir", "-x"]])
+def test_a_text_option_without_a_value_is_no_folder_named_true(options):
+    with pytest.raises(UserError, match="--dataset_dir: needs a value"):
+        run(*options)
 
 
 def test_a_path_with_a_hash_is_refused():

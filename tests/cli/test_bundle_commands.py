@@ -98,6 +98,7 @@ def test_weights_that_are_not_there_are_one_line(small_bundle, folder, capsys):
         ("depths", ["1", "2"], ["1", "2"]),
         ("depths", ["[1,2]"], ["1", "2"]),
         ("depths", ["[1, 2]"], ["1", "2"]),
+        ("depths", ["[1,", "2]"], ["1", "2"]),
         ("depths", ["3"], ["3"]),
         ("epochs", "3", "3"),
     ],
@@ -106,11 +107,31 @@ def test_lists_are_read_as_a_shell_or_python_writes_them(name, typed, value):
     assert read_value(name, TRAIN.rows[name], typed) == value
 
 
+@pytest.mark.parametrize(
+    ("typed", "value"),
+    [
+        (["configs/my change.json"], ["configs/my change.json"]),
+        (["a,b.json", "c.json"], ["a,b.json", "c.json"]),
+        (['["my change.json", "[1].json"]'], ["my change.json", "[1].json"]),
+        (["[]"], []),
+    ],
+)
+def test_a_blank_or_a_comma_in_a_name_makes_no_second_value(typed, value):
+    assert read_value("config_files", CROSS_VALIDATE.rows["config_files"], typed) == value
+
+
+@pytest.mark.parametrize("typed", [["[1"], ["[a]"], ["[1]", "2"], ["[1, {}"]])
+def test_what_begins_like_json_and_is_none_is_named(typed):
+    with pytest.raises(UserError, match=r"--depths \[1?.* is no JSON list"):
+        read_value("depths", TRAIN.rows["depths"], typed)
+
+
 def test_a_dictionary_is_json():
     row = CROSS_VALIDATE.rows["overrides"]
     assert read_value("overrides", row, '{"train#trainer#amp": true}') == {"train#trainer#amp": True}
-    with pytest.raises(UserError, match="is no JSON"):
-        read_value("overrides", row, "train#trainer#amp")
+    for typed in ("train#trainer#amp", "[1]", "3", "{" * 9000):
+        with pytest.raises(UserError, match="is no JSON dict"):
+            read_value("overrides", row, typed)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import shutil
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
 from pathlib import Path
 
 import pytest
@@ -73,6 +73,11 @@ def test_a_review_or_comparison_that_cannot_be_is_a_clear_error(tmp_path, monkey
 def test_a_wrong_command_line_shows_the_usage(arguments, capsys):
     assert main(arguments) == 2
     assert "Usage: medmamba-monai" in capsys.readouterr().err
+
+
+def test_the_version_is_that_of_the_installed_package(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"medmamba-monai {version('medmamba-monai')}\n"
 
 
 def test_the_console_script_is_this_command():

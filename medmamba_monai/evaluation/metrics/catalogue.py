@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from medmamba_monai.core.choices import check_choice
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.evaluation.metrics import calibration, confusion, ranking, weighted
 from medmamba_monai.evaluation.metrics.weighted import WeightedMetric, average_classes, average_ranked
-from medmamba_monai.evaluation.scores import TASKS, Scores, Task, check_task
+from medmamba_monai.evaluation.scores import TASKS, Scores, Task
 
 _SINGLE_LABEL: tuple[Task, ...] = ("binary", "multi-class", "ordinal")
 
@@ -186,7 +187,7 @@ def list_metrics(task: str) -> tuple[str, ...]:
     Raises:
         UserError: for an unknown task.
     """
-    known = check_task(task)
+    known = check_choice(task, TASKS, "task")
     return tuple(metric.name for metric in CATALOGUE.values() if known in metric.tasks)
 
 

@@ -9,13 +9,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from medmamba_monai.core.choices import check_choice
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.evaluation.csv_text import format_csv
-from medmamba_monai.evaluation.predictions import check_combination, read_predictions
+from medmamba_monai.evaluation.predictions import COMBINATIONS, read_predictions
 from medmamba_monai.evaluation.results.classes import name_class_aucs
 from medmamba_monai.evaluation.results.cross_validation import CrossValidationResult
-from medmamba_monai.evaluation.scores import check_task
+from medmamba_monai.evaluation.scores import TASKS
 from medmamba_monai.evaluation.statistics.bootstrap import MetricIntervals
 from medmamba_monai.evaluation.statistics.resampling import Interval, Resampling
 from medmamba_monai.evaluation.statistics.thresholds import RATES, OperatingPoint
@@ -115,13 +116,13 @@ def read_result(directory: str | os.PathLike[str]) -> CrossValidationResult:
     """
     folder = RunFolder(directory)
     saved, described = _read_json(folder.review), _read_json(folder.description)
-    task, names = check_task(saved["task"]), tuple(saved["class_names"])
+    task, names = check_choice(saved["task"], TASKS, "task"), tuple(saved["class_names"])
     folds = {int(fold): read_predictions(folder.fold(int(fold)).predictions, task, names) for fold in saved["folds"]}
     reasons = {int(fold): reason for fold, reason in described["failures"].items()}
     result = CrossValidationResult(
         task=task,
         class_names=names,
-        combination=check_combination(saved["combination"]),
+        combination=check_choice(saved["combination"], COMBINATIONS, "combination"),
         num_folds=described.get("num_folds", max([*folds, *reasons]) + 1),
         folds=folds,
         reasons=reasons,

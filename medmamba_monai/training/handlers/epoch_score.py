@@ -9,8 +9,9 @@ import torch
 from monai.handlers import IgniteMetricHandler
 from monai.metrics import CumulativeIterationMetric
 
+from medmamba_monai.core.choices import check_choice
 from medmamba_monai.evaluation.metrics.catalogue import find_metric
-from medmamba_monai.evaluation.scores import Scores, Task, check_task
+from medmamba_monai.evaluation.scores import TASKS, Scores, Task
 
 
 def probabilities_and_labels(output: Sequence[Mapping[str, Any]]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -65,4 +66,6 @@ class EpochScore(IgniteMetricHandler):
         output_transform: Callable[[Any], Any] = probabilities_and_labels,
     ) -> None:
         compute = find_metric(metric, task).compute if isinstance(metric, str) else metric
-        super().__init__(metric_fn=_GatheredScore(compute, check_task(task)), output_transform=output_transform)
+        super().__init__(
+            metric_fn=_GatheredScore(compute, check_choice(task, TASKS, "task")), output_transform=output_transform
+        )
