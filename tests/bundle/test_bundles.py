@@ -189,5 +189,6 @@ def test_batch_norms_are_in_step_before_own_handlers_run_on_several_gpus() -> No
     parser["network"] = parser["validated_network"] = "$torch.nn.BatchNorm2d(1)"
     parser["train#handlers"] = parser["train#handlers_after_validation"] = []
     parser["train#more_handlers"] = ["own"]
-    first, second, own = parser.get_parsed_content("train#trainer#train_handlers")
+    given, first, second, own = parser.get_parsed_content("train#trainer#train_handlers")
+    assert given is parser.get_parsed_content("train#given_weights")
     assert (type(first), type(second), own) == (SyncBuffers, SyncBuffers, "own")
