@@ -12,6 +12,7 @@ from monai.engines import Trainer
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.training.handlers.finite_loss import TrainingDiverged
 from medmamba_monai.training.handlers.resumable_checkpoint import ResumableCheckpoint, find_checkpoints
+from medmamba_monai.training.weights import read_description, read_state_dict
 from tests.helpers.small_training import SmallTraining
 
 
@@ -287,13 +288,14 @@ def test_of_a_checkpoint_that_is_not_whole_the_one_before_is_used(tmp_path, capl
 def test_the_best_weights_are_made_again_where_their_file_is_gone(tmp_path, caplog):
     SmallTraining(tmp_path, epochs=1).run()
     best, safe = tmp_path / "model.pt", tmp_path / "model.safetensors"
-    weights, described = torch.load(best, weights_only=True), safe.read_bytes()
+    weights, described = torch.load(best, weights_only=True), read_description(safe)
     for gone in ([best], [safe], [best, safe]):
         for path in gone:
             path.unlink()
         SmallTraining(tmp_path, epochs=1).run()
         assert same(torch.load(best, weights_only=True), weights)
-        assert safe.read_bytes() == described
+        assert same(read_state_dict(safe), weights)
+        assert read_description(safe) == described
     assert "was made again from checkpoint_epoch=0001.pt" in caplog.text
     best.unlink()
     safe.unlink()
