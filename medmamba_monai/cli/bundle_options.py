@@ -68,7 +68,7 @@ def read_value(name: str, row: FieldInfo, value: Any) -> Any:
 
 def _read_json(name: str, text: str, kind: type, example: str) -> Any:
     """Read JSON; numbers in a list stay texts, for the table to read as it reads others."""
-    reading = {"parse_int": str, "parse_float": str} if kind is list else {}
+    reading: dict[str, Any] = {"parse_int": str, "parse_float": str} if kind is list else {}
     try:
         if isinstance(found := json.loads(text, **reading), kind):
             return found

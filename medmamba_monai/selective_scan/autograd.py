@@ -52,16 +52,17 @@ class DifferentiableScan(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> tuple[Tensor, None]:
         """Return the tangent of y: the scan's gradient is linear in dL/dy, and its transpose takes tangents along."""
-        _, *tensors, delta = ctx.saved_tensors
+        _, u, projected, dt_weight, dt_bias, A, D, delta = ctx.saved_tensors
         spatial_shape, _, softplus = ctx.arguments
-        inputs = ScanInputs(*tensors, spatial_shape, delta, softplus)
+        inputs = ScanInputs(u, projected, dt_weight, dt_bias, A, D, spatial_shape, delta, softplus)
         along = (*tangents[:6], *([] if delta is None else [tangents[9]]))
         moved = tuple(
             torch.zeros_like(tensor) if tangent is None else tangent.to(tensor.dtype)
             for tensor, tangent in zip(inputs.tensors, along, strict=True)
         )
-        y, pull_back = torch.func.vjp(lambda *t: chunked_directional_scan(inputs.replace_tensors(t)), *inputs.tensors)
-        return torch.func.vjp(pull_back, torch.zeros_like(y))[1](moved)[0], None
+        vjp: Any = torch.func.vjp
+        y, pull_back = vjp(lambda *t: chunked_directional_scan(inputs.replace_tensors(t)), *inputs.tensors)
+        return vjp(pull_back, torch.zeros_like(y))[1](moved)[0], None
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> tuple[Any, Any]:
