@@ -29,6 +29,7 @@ from medmamba_monai.networks import MedMamba
 from medmamba_monai.networks.baselines import BASELINES
 from medmamba_monai.networks.registry import build_network
 from medmamba_monai.selective_scan.operator import directional_scan
+from tests.helpers.warm_commands import warm_multiprocessing
 
 # GFLOPS of torchvision's documentation, which are multiply-adds of one image of 224 pixels.
 PUBLISHED = {
@@ -92,7 +93,8 @@ def take_more_than_there_is(job: Job) -> float:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can limit the memory of a process so")
-def test_a_process_may_not_take_more_memory_than_is_available() -> None:
+def test_a_process_may_not_take_more_memory_than_is_available(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baselines, "multiprocessing", warm_multiprocessing())
     found = in_own_process(take_more_than_there_is, Job("resnet18"), threads=1)
     assert "does not fit in memory" in str(found)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import loading
+from benchmarks import loading, memory
 from benchmarks.loading import (
     BASELINE,
     FIRST_EPOCH,
@@ -22,6 +22,7 @@ from benchmarks.loading import (
     main,
 )
 from benchmarks.timing import Times
+from tests.helpers.warm_commands import warm_multiprocessing
 
 
 @pytest.fixture
@@ -60,6 +61,7 @@ def test_speeds_are_compared_in_each_round(source: Source) -> None:
 def small_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Arguments of a run on a few small images."""
     monkeypatch.delenv("MEDMAMBA_DATA_DIR", raising=False)
+    monkeypatch.setattr(memory, "multiprocessing", warm_multiprocessing())
     options = ["--images", "2", "--image-size", "32", "--workers", "0", "--threads", "1"]
     return ["--quick", *options, "--json", str(tmp_path / "loading.json")]
 

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -28,6 +29,12 @@ def warm_context() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))
     return context
+
+
+def warm_multiprocessing() -> SimpleNamespace:
+    """Return what stands for ``multiprocessing`` in a module whose fresh processes may be warm."""
+    context = warm_context()
+    return SimpleNamespace(get_context=lambda method: context)
 
 
 class WarmProcess:
