@@ -63,16 +63,19 @@ def check_command_line(arguments: Sequence[str] | None = None) -> None:
 
 
 def _check_option(option: str, value: str | None, known: set[str]) -> None:
+    """Check a name, and a value unless it is an expression, a reference or a dict, which are MONAI's to read."""
     name = re.split("[#:]", option)[0]
     switched_off = value is None and name.startswith("no") and name[2:] in known
     if option == "network":
         raise UserError(f"--network {value}: a network is chosen by its name: --network_name {value}")
     if name not in known | OF_MONAI and not switched_off:
         raise UserError(f"--{name}: is no value of the config; {suggest_name(name, known, '--')}")
+    if value is not None and value.startswith(("$", "@", "%", "{")):
+        return
+    if value is not None and name not in OF_MONAI:
+        _check_value(name, value)
     if name in TEXTS and name == option:
         _check_text(name, value)
-    if value is not None and name not in OF_MONAI and not value.startswith(("$", "@", "%", "{")):
-        _check_value(name, value)
 
 
 def _check_text(name: str, value: str | None) -> None:
@@ -89,7 +92,7 @@ def _check_text(name: str, value: str | None) -> None:
 
 
 def _check_value(name: str, value: str) -> None:
-    """Refuse what MONAI would take for something else; expressions, references and dicts are left to it."""
+    """Refuse what MONAI would take for something else."""
     if "#" in value and name.endswith(("_dir", "_root", "_path", "_list")):
         raise UserError(f"--{name} {value}: a path with # cannot be used, as MONAI reads it as ::; rename it")
     try:
