@@ -7,7 +7,7 @@ INSTALL := $(PIP) install --quiet --constraint constraints.txt
 .PHONY: help demo test fuzz lint docs examples bundles benchmarks recipes clean-demo
 
 help:
-	@echo "make demo        set up, then five-fold MedMamba on chest X-rays, tracked in MLflow (5 minutes on two cores)"
+	@echo "make demo        set up, then five-fold MedMamba on chest X-rays, tracked in MLflow (5 to 10 minutes on two cores)"
 	@echo "make test        set up, then all tests"
 	@echo "make fuzz        the tests that make up their inputs, with a thousand inputs each (EXAMPLES=10000 for more)"
 	@echo "make lint        ruff and mypy"
