@@ -93,11 +93,12 @@ def explain_store_errors(tracking_uri: str) -> Iterator[None]:
     Raises:
         UserError: the store is away, locked or damaged, or something else answers.
     """
+    problems: tuple[type[Exception], ...] = (StoreProblem, *list_store_errors())
     try:
         yield
     except UserError:
         raise
-    except (StoreProblem, *list_store_errors()) as error:
+    except problems as error:
         raise UserError(
             f"--tracking_uri {hide_credentials(tracking_uri)}: cannot be read "
             f"({describe_store_error(error)}); is it running, and is nobody else using it?"

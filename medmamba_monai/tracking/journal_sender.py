@@ -156,10 +156,11 @@ class JournalSender:
         """Tell the store alone how the run ended, where its journal cannot be written."""
         if self.run_id is None:
             return
+        problems: tuple[type[Exception], ...] = (StoreProblem, *list_store_errors())
         try:
             client = self._client or self._connect()
             ask(client.set_terminated, self.run_id, status)
-        except (StoreProblem, *list_store_errors()) as error:
+        except problems as error:
             logger.warning(f"MLflow could not be told that the run is {status}: {describe_store_error(error)}")
 
     def _try_to_send(self, check: bool) -> bool:

@@ -112,7 +112,8 @@ def transformed_dataset(data: Sequence[Item], reading: Transform, transform: Tra
         transform: what follows whenever an item is taken.
         keeping: the other arguments of `cached_dataset`.
     """
-    return Dataset(cached_dataset(data, reading, **keeping), transform)
+    kept: Any = cached_dataset(data, reading, **keeping)  # a Dataset, which MONAI's types do not take for a sequence
+    return Dataset(kept, transform)
 
 
 @dataclass(frozen=True)

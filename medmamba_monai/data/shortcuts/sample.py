@@ -24,7 +24,8 @@ def choose_audited(samples: Sequence[Sample], limit: int = MAX_IMAGES) -> frozen
     shuffled = sorted(samples, key=lambda sample: hashlib.blake2b(sample.id.encode(), digest_size=16).digest())
     labels = {label for sample in samples for label in list_labels(sample.label)}
     quota, counts = limit // (2 * max(1, len(labels))), Counter[int]()
-    first, rest = [], []
+    first: list[str] = []
+    rest: list[str] = []
     for sample in shuffled:
         own = list_labels(sample.label)
         wanted = any(counts[label] < quota for label in own)

@@ -30,6 +30,8 @@ _NUMBERS = {
 }
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 
+_UNREADABLE: tuple[type[Exception], ...] = (BrokenAttributeError, *BAD_CONTENT)
+
 ORIGIN_TAGS = [*_TEXTS.values(), *_NUMBERS.values(), *_SPACINGS]
 """The tags that are read; none is of the patient."""
 
@@ -53,7 +55,7 @@ def describe_origin(header: Dataset, index: int) -> Origin:
 def _find_measures(header: Dataset, index: int) -> Dataset:
     try:
         return get_functional_group(header, index, "PixelMeasuresSequence") or header
-    except (BrokenAttributeError, *BAD_CONTENT):
+    except _UNREADABLE:
         return header
 
 
