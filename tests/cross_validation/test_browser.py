@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+    StaleElementReferenceException,
+)
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -17,6 +21,7 @@ from medmamba_monai.tracking.mlflow_store import format_experiment_page
 from tests.helpers.small_bundle import free_port, mlflow_service
 from tests.helpers.tracked_runs import TrackedRuns
 
+NOT_READY = [StaleElementReferenceException, ElementNotInteractableException, ElementClickInterceptedException]
 CHROMIUM, DRIVER = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
 
 pytestmark = [
@@ -58,13 +63,17 @@ def body(browser: webdriver.Chrome) -> str:
 
 
 def wait(browser: webdriver.Chrome, happened: Callable[[], Any]) -> None:
-    WebDriverWait(browser, 120, ignored_exceptions=[StaleElementReferenceException]).until(lambda _: happened())
+    WebDriverWait(browser, 120, ignored_exceptions=NOT_READY).until(lambda _: happened())
 
 
 def click(browser: webdriver.Chrome, path: str) -> None:
-    """Click what an XPath names, once it is there."""
-    wait(browser, lambda: browser.find_elements(By.XPATH, path))
+    """Click on an element as soon as it is there and can be clicked on; MLflow draws it anew while it loads."""
+    WebDriverWait(browser, 120, ignored_exceptions=NOT_READY).until(lambda page: _is_clicked(page, path))
+
+
+def _is_clicked(browser: webdriver.Chrome, path: str) -> bool:
     browser.find_element(By.XPATH, path).click()
+    return True
 
 
 @pytest.fixture(scope="module")
