@@ -22,7 +22,7 @@ def resolve_device(device: str | torch.device = "auto", amp: bool = False) -> to
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         resolved = torch.device(device)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:  # TypeError: it is no text, as True and lists are
         raise UserError(f"--device {device!r} is not a device; use auto, cpu, cuda or cuda:0") from error
     if resolved.type == "cuda":
         count = torch.cuda.device_count()

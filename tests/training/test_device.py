@@ -14,6 +14,12 @@ def test_a_gpu_that_is_not_there_is_a_clear_error(device):
         resolve_device(device)
 
 
+@pytest.mark.parametrize("device", [True, (1, 2), None])
+def test_what_is_no_text_is_no_device(device):
+    with pytest.raises(UserError, match="is not a device; use auto, cpu"):
+        resolve_device(device)
+
+
 def test_a_device_that_does_not_exist_is_a_clear_error():
     with pytest.raises(UserError, match="'gpu' is not a device; use auto, cpu"):
         resolve_device("gpu")
