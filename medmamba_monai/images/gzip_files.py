@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from medmamba_monai.images.raw_image import Limits
 
@@ -27,9 +28,8 @@ def unpack_head(head: bytes) -> bytes:
 def read_head(path: Path) -> tuple[bytes, bool]:
     """Return the first bytes of a file, unpacked, and whether it is gzip."""
     with path.open("rb") as file:
-        packed = file.read(2) == _GZIP
-        file.seek(0)
-        return (gzip.GzipFile(fileobj=file) if packed else file).read(HEAD_BYTES), packed
+        stream, packed = _unpack(file)
+        return stream.read(HEAD_BYTES), packed
 
 
 def read_content(path: Path, told: int, limits: Limits, name: str) -> bytes:
@@ -46,9 +46,14 @@ def read_content(path: Path, told: int, limits: Limits, name: str) -> bytes:
     """
     bound = limits.bound(told)
     with path.open("rb") as file:
-        packed = file.read(2) == _GZIP
-        file.seek(0)
-        content = (gzip.GzipFile(fileobj=file) if packed else file).read(bound + 1)
+        content = _unpack(file)[0].read(bound + 1)
     if len(content) > bound:
         raise limits.explain_excess(name, bound)
     return content
+
+
+def _unpack(file: BinaryIO) -> tuple[BinaryIO, bool]:
+    """Return what reads an open file unpacked, and whether it is gzip."""
+    packed = file.read(2) == _GZIP
+    file.seek(0)
+    return cast("BinaryIO", gzip.GzipFile(fileobj=file)) if packed else file, packed

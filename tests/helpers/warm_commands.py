@@ -70,7 +70,9 @@ class WarmProcess:
 
 def run_processes(function: Callable[..., None], *arguments: object, number: int) -> None:
     """Call ``function(rank, *arguments)`` in as many processes at once, as a distributed training has them."""
-    torch.multiprocessing.start_processes(function, arguments, nprocs=number, start_method=warm_context()._name)
+    torch.multiprocessing.start_processes(
+        function, arguments, nprocs=number, start_method=warm_context().get_start_method()
+    )
 
 
 def find_program(arguments: list[str]) -> int | None:
@@ -88,7 +90,8 @@ def _run_as_program(arguments: list[str], folder: Path, environment: dict[str, s
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
-    sys.path[:0] = environment.get("PYTHONPATH", "").split(os.pathsep) if "PYTHONPATH" in environment else []
+    if paths := environment.get("PYTHONPATH"):
+        sys.path[:0] = paths.split(os.pathsep)
     output = os.open(folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(output, stream)
