@@ -104,14 +104,20 @@ def installed_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def cross_validated(small_bundle: SmallBundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a finished cross-validation: ``output``, ``mlruns.db`` and what it printed in ``output.txt``."""
+def cross_validated(small_bundle: SmallBundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Folder of a finished cross-validation: ``output``, ``mlruns.db`` and what it printed in ``output.txt``.
+
+    All tests read it at the same time; what changes one works on a copy.
+    """
     with shared_by_workers(tmp_path_factory, "cross_validated") as (folder, to_make):
         if to_make:
             command = small_bundle.command("cross_validation", ["cross_validation"], folder)
             code, printed = run_command(command, folder)
             assert code == 0, printed
-    return folder
+            shutil.copy(folder / "output" / "tracking.jsonl", folder / "journal_when_made.jsonl")
+    yield folder
+    journals = [folder / "output" / "tracking.jsonl", folder / "journal_when_made.jsonl"]
+    assert len({path.read_bytes() for path in journals}) == 1, "a test changed what all tests share"
 
 
 @pytest.fixture

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +25,7 @@ from medmamba_monai.cross_validation.report import ReportRecord
 from medmamba_monai.cross_validation.review import check_review_options, explain_images_left_out
 from medmamba_monai.data import prepare_dataset
 from medmamba_monai.evaluation import METRICS, Predictions, compute_metrics, write_predictions
-from tests.helpers.small_bundle import SmallBundle
+from tests.helpers.small_bundle import SmallBundle, copy_cross_validation
 from tests.helpers.small_data import folder_card, npz_content, small_card, write_npz
 from tests.helpers.tracked_runs import TrackedRuns
 
@@ -144,22 +141,10 @@ def test_nothing_that_is_sent_names_a_folder_of_this_machine(cross_validated, sm
     assert not any(name.encode() in path.read_bytes() for path in sent for name in private)
 
 
-def copy(finished: Path, folder: Path) -> Path:
-    """A finished cross-validation with a store of its own; the folder of the copy."""
-    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns(".*", "mlruns.db*"))
-    with closing(sqlite3.connect(finished / "mlruns.db")) as old, closing(sqlite3.connect(folder / "mlruns.db")) as new:
-        old.backup(new)
-        new.execute("update runs set artifact_uri = replace(artifact_uri, ?, ?)", (str(finished), str(folder)))
-        new.commit()
-    for state in folder.rglob("mlflow.json"):
-        state.write_text(state.read_text().replace(str(finished), str(folder)))
-    return folder / "output"
-
-
 @pytest.fixture(scope="module")
 def again(cross_validated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy that was reviewed again, with other resamples."""
-    output = copy(cross_validated, tmp_path_factory.mktemp("again") / "copy")
+    output = copy_cross_validation(cross_validated, tmp_path_factory.mktemp("again") / "copy")
     assert review_again(output, resamples=400, seed=1) == output / "report.html"
     return output
 
@@ -193,7 +178,7 @@ def test_a_report_made_again_lacks_nothing(again, html):
 @pytest.fixture(scope="module")
 def incomplete(cross_validated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy without fold 1 whose images are gone, reviewed by the command without images."""
-    output = copy(cross_validated, tmp_path_factory.mktemp("incomplete") / "copy")
+    output = copy_cross_validation(cross_validated, tmp_path_factory.mktemp("incomplete") / "copy")
     (output / "fold_1" / "result.json").unlink()
     description = read(output / "description.json")
     changes = {"dataset_dir": str(output / "gone"), "failures": {"1": "exit code 1"}}

@@ -17,7 +17,16 @@ import torch
 from medmamba_monai.core.errors import find_user_error
 from medmamba_monai.data import describe_shortcuts, read_fold_list
 from medmamba_monai.evaluation import METRICS
-from tests.helpers.small_bundle import EPOCHS, ROOT, SmallBundle, end_group, run_command, start, wait_until
+from tests.helpers.small_bundle import (
+    EPOCHS,
+    ROOT,
+    SmallBundle,
+    copy_cross_validation,
+    end_group,
+    run_command,
+    start,
+    wait_until,
+)
 from tests.helpers.tracked_runs import TrackedRuns
 
 pytestmark = pytest.mark.slow
@@ -158,15 +167,16 @@ def test_no_folder_of_this_machine_reaches_the_store(store, small_bundle, cross_
         assert [name for name in private if any(name in text for text in texts)] == []
 
 
-def test_a_second_start_skips_the_finished_folds(cross_validated, small_bundle, own_process, capfd):
-    before = weights(cross_validated, 0)
-    run_in_process(small_bundle, cross_validated)
+def test_a_second_start_skips_the_finished_folds(cross_validated, small_bundle, own_process, capfd, tmp_path):
+    folder = copy_cross_validation(cross_validated, tmp_path / "copy").parent
+    run_in_process(small_bundle, folder)
     printed = capfd.readouterr().out
     assert "fold 0 is finished" in printed
     assert "fold 1 is finished" in printed
     assert "epoch 1/" not in printed
-    assert all(torch.equal(tensor, before[name]) for name, tensor in weights(cross_validated, 0).items())
-    assert TrackedRuns(cross_validated / "mlruns.db").statuses() == ALL_FINISHED
+    before = weights(cross_validated, 0)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in weights(folder, 0).items())
+    assert TrackedRuns(folder / "mlruns.db").statuses() == ALL_FINISHED
 
 
 def test_other_settings_under_the_same_name_are_refused(cross_validated, small_bundle, own_process):

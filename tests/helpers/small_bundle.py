@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,6 +95,18 @@ def run_command(command: list[str], folder: Path, **environment: str) -> tuple[i
     (folder / "output.txt").unlink(missing_ok=True)
     code = start(command, folder, **environment).wait()
     return code, (folder / "output.txt").read_text()
+
+
+def copy_cross_validation(finished: Path, folder: Path) -> Path:
+    """Copy a finished cross-validation with a store of its own; returns its ``output``."""
+    shutil.copytree(finished, folder, ignore=shutil.ignore_patterns(".*", "mlruns.db*"))
+    with closing(sqlite3.connect(finished / "mlruns.db")) as old, closing(sqlite3.connect(folder / "mlruns.db")) as new:
+        old.backup(new)
+        new.execute("update runs set artifact_uri = replace(artifact_uri, ?, ?)", (str(finished), str(folder)))
+        new.commit()
+    for state in folder.rglob("mlflow.json"):
+        state.write_text(state.read_text().replace(str(finished), str(folder)))
+    return folder / "output"
 
 
 def wait_until(happened: Callable[[], bool], process: Running, seconds: float = 240) -> None:
