@@ -17,6 +17,7 @@ from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 from tests.helpers.small_bundle import ROOT, SmallBundle, run_command
+from tests.helpers.warm_commands import launch_fold_server
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # each worker has one core; more threads would wait for one another
@@ -124,10 +125,14 @@ def cross_validated(small_bundle: SmallBundle, tmp_path_factory: pytest.TempPath
 def own_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Undo what ``monai.bundle.run`` changes in its process: the root logger and the hook for uncaught errors.
 
-    It computes with one thread meanwhile, as the commands of the tests do: the networks are too small for more.
+    It computes with one thread meanwhile, as the commands of the tests do: the networks are too small for more. Folds
+    that it starts find the large packages imported.
     """
     import torch
 
+    from medmamba_monai.cross_validation.fold_server import FoldServer
+
+    monkeypatch.setattr(FoldServer, "_launch", launch_fold_server)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     root, hook, threads = logging.getLogger(), sys.excepthook, torch.get_num_threads()
     handlers, level = list(root.handlers), root.level

@@ -17,8 +17,11 @@ import torch
 from medmamba_monai.core.files import write_json
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.cross_validation.fold_process import EXIT_USER_ERROR
+from medmamba_monai.cross_validation.fold_server import FoldServer, ForkedFold
 
 logger = logging.getLogger("medmamba_monai.training")
+
+FoldProcess = subprocess.Popen[bytes] | ForkedFold
 
 
 @dataclass
@@ -48,13 +51,14 @@ def run_jobs(waiting: list[FoldJob], slots: int, on_end: Callable[[FoldJob, int]
         KeyboardInterrupt: stopped; the processes have been ended, and `on_end` was told.
     """
     queue = list(waiting)
-    running: dict[int, tuple[FoldJob, subprocess.Popen[bytes]]] = {}
+    running: dict[int, tuple[FoldJob, FoldProcess]] = {}
+    server = FoldServer() if queue and FoldServer.can_run() else None
     try:
         while queue or running:
             for slot in range(slots):
                 if queue and slot not in running:
                     job = queue.pop(0)
-                    running[slot] = (job, _start(job, slot, slots))
+                    running[slot] = (job, _start(job, slot, slots, server))
             time.sleep(0.2)
             for slot, (job, process) in list(running.items()):
                 code = process.poll()
@@ -69,13 +73,19 @@ def run_jobs(waiting: list[FoldJob], slots: int, on_end: Callable[[FoldJob, int]
         for job, process in running.values():
             on_end(job, _wait(process))
         raise
+    finally:
+        if server is not None:
+            server.close()
 
 
-def _start(job: FoldJob, slot: int, slots: int) -> subprocess.Popen[bytes]:
+def _start(job: FoldJob, slot: int, slots: int, server: FoldServer | None) -> FoldProcess:
     job_file = RunFolder(job.directory).job
-    write_json(job_file, {**job.content, "parent_pid": os.getpid()})
+    write_json(job_file, {**job.content, "parent_pid": os.getpid() if server is None else server.pid})
+    environment = _share_machine(slot, slots)
+    if server is not None:
+        return server.start(str(job_file), environment)
     command = [sys.executable, "-m", "medmamba_monai.cross_validation", str(job_file)]
-    return subprocess.Popen(command, env={**os.environ, "PYTHONUNBUFFERED": "1", **_share_machine(slot, slots)})
+    return subprocess.Popen(command, env={**os.environ, "PYTHONUNBUFFERED": "1", **environment})
 
 
 def _share_machine(slot: int, slots: int) -> dict[str, str]:
@@ -89,10 +99,10 @@ def _share_machine(slot: int, slots: int) -> dict[str, str]:
     return {"OMP_NUM_THREADS": str(max((os.cpu_count() or 1) // slots, 1))}
 
 
-def _wait(process: subprocess.Popen[bytes], patience: float = 60.0) -> int:
+def _wait(process: FoldProcess, patience: float = 60.0) -> int:
     """Wait until a process that was told to stop has recorded it; the end of its run waits for a slow store."""
     try:
         return process.wait(timeout=patience)
     except subprocess.TimeoutExpired:
         process.kill()
-        return process.wait()
+        return process.wait(timeout=patience)

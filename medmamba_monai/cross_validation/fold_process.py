@@ -1,12 +1,11 @@
 """The process of one fold: it trains, evaluates the best weights and leaves a result.
 
-Started by the cross-validation as ``python -m medmamba_monai.cross_validation job.json``, one process a fold, so
-that no cache, thread pool or random state of one fold reaches another.
+There is one process a fold, so that no cache, thread pool or random state of one fold reaches another. It is forked by
+a `FoldServer`, or begins as ``python -m medmamba_monai.cross_validation job.json``.
 """
 
 from __future__ import annotations
 
-import _thread
 import gc
 import json
 import logging
@@ -176,6 +175,6 @@ def _end_with_parent(parent: int) -> None:
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(1)
-        _thread.interrupt_main()
+        os.kill(os.getpid(), signal.SIGINT)  # a real signal: it also ends a call that waits
 
     threading.Thread(target=watch, daemon=True, name="parent-watch").start()

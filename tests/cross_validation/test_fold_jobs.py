@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from medmamba_monai.core.errors import find_user_error
 from medmamba_monai.cross_validation.fold_jobs import FoldJob, _share_machine, run_jobs
+from medmamba_monai.cross_validation.fold_server import FoldServer
 from medmamba_monai.tracking import send_pending
 from medmamba_monai.tracking.journal_file import read_lines
 from tests.helpers.small_bundle import EPOCHS, SmallBundle, free_port, mlflow_service, run_command
@@ -37,7 +38,7 @@ def troubled(small_bundle: SmallBundle, tmp_path_factory: pytest.TempPathFactory
         config_files=["configs/train.json", str(overlay)],
         jobs=2,
     )
-    code, printed = run_command(command, folder)
+    code, printed = run_command(command, folder, warm_folds=False)
     return SimpleNamespace(folder=folder, code=code, printed=printed, port=port)
 
 
@@ -84,7 +85,9 @@ def test_everything_is_sent_once_the_server_is_there(troubled, small_bundle, tmp
         assert finished.data.tags["mlflow.parentRunId"] == runs.parents[0].info.run_id
 
 
-def test_after_an_error_that_the_user_must_fix_no_other_fold_starts(tmp_path):
+@pytest.mark.parametrize("forked", [True, False])
+def test_after_an_error_that_the_user_must_fix_no_other_fold_starts(tmp_path, own_process, monkeypatch, forked):
+    monkeypatch.setattr(FoldServer, "can_run", lambda: forked)
     ended = []
     jobs = [FoldJob(fold, tmp_path / str(fold), {"overrides": {"output_dir": str(tmp_path / "0")}}) for fold in (0, 1)]
     with FileLock(tmp_path / "0" / ".lock"):  # in use by another process

@@ -76,24 +76,24 @@ class SmallBundle:
 Running = subprocess.Popen[str] | WarmProcess
 
 
-def start(command: list[str], folder: Path, **environment: str) -> Running:
+def start(command: list[str], folder: Path, warm_folds: bool = True, **environment: str) -> Running:
     """Start a command in a folder, as the leader of a process group, its output in ``output.txt``.
 
-    What Python runs finds the large packages imported.
+    What Python runs finds the large packages imported, and so do its folds unless ``warm_folds`` is False.
     """
     variables = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
     if command[0] == sys.executable and find_program(command[1:]) is not None:
-        return WarmProcess(command[1:], folder, variables)
+        return WarmProcess(command[1:], folder, variables, warm_folds)
     output = (folder / "output.txt").open("a")
     return subprocess.Popen(
         command, cwd=folder, env=variables, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, text=True
     )
 
 
-def run_command(command: list[str], folder: Path, **environment: str) -> tuple[int, str]:
+def run_command(command: list[str], folder: Path, warm_folds: bool = True, **environment: str) -> tuple[int, str]:
     """Run a command to its end; its exit code and what it printed."""
     (folder / "output.txt").unlink(missing_ok=True)
-    code = start(command, folder, **environment).wait()
+    code = start(command, folder, warm_folds, **environment).wait()
     return code, (folder / "output.txt").read_text()
 
 

@@ -1,7 +1,7 @@
 """Commands in processes that find the large packages imported: forked from one that did nothing else.
 
 Importing torch, MONAI and MLflow takes longer than most of what the tests run. What a fresh interpreter does is tested
-by the folds of every cross-validation, which its own processes train, and by tests/test_imports.py.
+by tests/test_imports.py, and of the server that forks folds by tests/cross_validation/test_fold_jobs.py.
 """
 
 from __future__ import annotations
@@ -10,18 +10,28 @@ import atexit
 import multiprocessing
 import os
 import runpy
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
+from multiprocessing.reduction import DupFd
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import torch
 
+if TYPE_CHECKING:
+    from medmamba_monai.cross_validation.fold_server import FoldServer
+
 # No module of the package: a command may be that of an installed wheel.
-PRELOADED = ("torch", "monai.bundle", "mlflow", "ignite.handlers", "matplotlib.pyplot", "sklearn.metrics", "typer")
+PRELOADED = (
+    *("torch", "monai.bundle", "ignite.handlers", "matplotlib.pyplot", "sklearn.metrics", "typer", "fire", "numba"),
+    *("mlflow.store.tracking.sqlalchemy_store", "sqlalchemy.dialects.sqlite"),
+)
 
 
 def warm_context() -> ForkServerContext:
@@ -41,10 +51,19 @@ class WarmProcess:
     """``python ARGUMENTS`` in a folder, with a process group of its own; what it prints is added to ``output.txt``.
 
     It is used as a ``subprocess.Popen`` is.
+
+    Args:
+        arguments: of Python.
+        folder: where it works.
+        environment: its variables.
+        warm_folds: whether the server that forks its folds, if it runs any, is warm too.
     """
 
-    def __init__(self, arguments: list[str], folder: Path, environment: dict[str, str]) -> None:
-        self._process = warm_context().Process(target=_run_as_program, args=(arguments, folder, environment))
+    def __init__(
+        self, arguments: list[str], folder: Path, environment: dict[str, str], warm_folds: bool = True
+    ) -> None:
+        told = arguments, folder, environment, warm_folds
+        self._process = warm_context().Process(target=_run_as_program, args=told)
         self._process.start()
         self.pid = self._process.pid or 0
 
@@ -68,6 +87,52 @@ class WarmProcess:
         self._process.kill()
 
 
+def launch_fold_server(server: FoldServer) -> WarmFoldServer:
+    """Stand for ``FoldServer._launch`` in the process of the tests."""
+    streams = [DupFd(1), DupFd(2)]
+    process = warm_context().Process(target=_serve_folds, args=(server._other_end, streams, dict(os.environ)))
+    process.start()
+    server._other_end.close()
+    return WarmFoldServer(process.pid or 0, process.join)
+
+
+class WarmFoldServer(NamedTuple):
+    """The process of a fold server, used as a ``subprocess.Popen`` is."""
+
+    pid: int
+    wait: Callable[[], Any]
+
+    def kill(self) -> None:
+        """Kill it."""
+        os.kill(self.pid, signal.SIGKILL)
+
+
+def _serve_folds(connection: Connection, streams: list[Any], environment: dict[str, str]) -> None:
+    from medmamba_monai.cross_validation.fold_server import serve
+
+    os.environ.clear()
+    os.environ.update(environment)
+    for number, stream in enumerate(streams, 1):
+        os.dup2(stream.detach(), number)
+    _end(_find_exit_code(lambda: sys.exit(serve(connection))))
+
+
+def _fork_fold_server() -> None:
+    """Fork what a cross-validation takes for the server of its folds, before anything in this process computes."""
+    mine, of_server = Pipe()
+    if (pid := os.fork()) == 0:
+        mine.close()
+        _serve_folds(of_server, [], dict(os.environ))
+    of_server.close()
+    from medmamba_monai.cross_validation.fold_server import FoldServer
+
+    def launch(server: FoldServer) -> WarmFoldServer:
+        server._pipe, server._other_end = mine, mine
+        return WarmFoldServer(pid, lambda: os.waitpid(pid, 0))
+
+    FoldServer._launch = launch  # type: ignore[method-assign,assignment]
+
+
 def run_processes(function: Callable[..., None], *arguments: object, number: int) -> None:
     """Call ``function(rank, *arguments)`` in as many processes at once, as a distributed training has them."""
     torch.multiprocessing.start_processes(
@@ -85,7 +150,7 @@ def find_program(arguments: list[str]) -> int | None:
     return None
 
 
-def _run_as_program(arguments: list[str], folder: Path, environment: dict[str, str]) -> None:
+def _run_as_program(arguments: list[str], folder: Path, environment: dict[str, str], warm_folds: bool) -> None:
     os.setsid()
     os.chdir(folder)
     os.environ.clear()
@@ -95,10 +160,15 @@ def _run_as_program(arguments: list[str], folder: Path, environment: dict[str, s
     output = os.open(folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(output, stream)
+    if warm_folds and not {"cross_validation", "cross-validate"}.isdisjoint(arguments):
+        _fork_fold_server()
     at = find_program(arguments)
     assert at is not None
     sys.argv = arguments[at + (arguments[at] in ("-m", "-c")) :]
-    code = _find_exit_code(lambda: _run(arguments[at], sys.argv[0]))
+    _end(_find_exit_code(lambda: _run(arguments[at], sys.argv[0])))
+
+
+def _end(code: int) -> NoReturn:
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()
