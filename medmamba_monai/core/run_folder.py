@@ -99,6 +99,11 @@ class RunFolder:
         return self.path / "job.json"
 
     @property
+    def gpu_memory(self) -> Path:
+        """What the fold's training takes of its GPU."""
+        return self.path / "gpu_memory.json"
+
+    @property
     def log(self) -> Path:
         """Log of the fold's process."""
         return self.path / "log.txt"

@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from medmamba_monai.core.files import write_json
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.cross_validation.fold_process import EXIT_USER_ERROR
 from medmamba_monai.cross_validation.fold_server import FoldServer, ForkedFold
+from medmamba_monai.cross_validation.slots import Slots
 
 logger = logging.getLogger("medmamba_monai.training")
 
@@ -39,23 +38,25 @@ class FoldJob:
     content: dict[str, Any] = field(repr=False)
 
 
-def run_jobs(waiting: list[FoldJob], slots: int, on_end: Callable[[FoldJob, int], None]) -> None:
-    """Run all jobs, at most ``slots`` at a time; after an error that the user must fix, start no more.
+def run_jobs(waiting: list[FoldJob], slots: Slots, on_end: Callable[[FoldJob, int], None]) -> None:
+    """Run all jobs in the slots that there are; after an error that the user must fix, start no more.
 
     Args:
         waiting: the jobs, in order.
-        slots: how many processes run at once.
+        slots: how many processes run at once, and where.
         on_end: told each job that ended and its exit code (negative: the signal that killed it).
 
     Raises:
         KeyboardInterrupt: stopped; the processes have been ended, and `on_end` was told.
     """
     queue = list(waiting)
+    for job in queue:
+        RunFolder(job.directory).gpu_memory.unlink(missing_ok=True)  # of an earlier start
     running: dict[int, tuple[FoldJob, FoldProcess]] = {}
     server = FoldServer() if queue and FoldServer.can_run() else None
     try:
         while queue or running:
-            for slot in range(slots):
+            for slot in range(slots.update()):
                 if queue and slot not in running:
                     job = queue.pop(0)
                     running[slot] = (job, _start(job, slot, slots, server))
@@ -78,7 +79,7 @@ def run_jobs(waiting: list[FoldJob], slots: int, on_end: Callable[[FoldJob, int]
             server.close()
 
 
-def _start(job: FoldJob, slot: int, slots: int, server: FoldServer | None) -> FoldProcess:
+def _start(job: FoldJob, slot: int, slots: Slots, server: FoldServer | None) -> FoldProcess:
     job_file = RunFolder(job.directory).job
     write_json(job_file, {**job.content, "parent_pid": os.getpid() if server is None else server.pid})
     environment = _share_machine(slot, slots)
@@ -88,15 +89,17 @@ def _start(job: FoldJob, slot: int, slots: int, server: FoldServer | None) -> Fo
     return subprocess.Popen(command, env={**os.environ, "PYTHONUNBUFFERED": "1", **environment})
 
 
-def _share_machine(slot: int, slots: int) -> dict[str, str]:
+def _share_machine(slot: int, slots: Slots) -> dict[str, str]:
     """Return variables that give a process a GPU where there are several, or on the CPU its share of the cores."""
-    if slots == 1:
+    if slots.most == 1:
         return {}
-    if torch.cuda.is_available():
+    if slots.devices == 1:
+        return {}
+    if slots.devices:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        devices = visible.split(",") if visible else [str(index) for index in range(torch.cuda.device_count())]
+        devices = visible.split(",") if visible else [str(index) for index in range(slots.devices)]
         return {"CUDA_VISIBLE_DEVICES": devices[slot % len(devices)]}
-    return {"OMP_NUM_THREADS": str(max((os.cpu_count() or 1) // slots, 1))}
+    return {"OMP_NUM_THREADS": str(max((os.cpu_count() or 1) // slots.number, 1))}
 
 
 def _wait(process: FoldProcess, patience: float = 60.0) -> int:

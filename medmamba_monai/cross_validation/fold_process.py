@@ -18,18 +18,24 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from ignite.engine import Events
 from monai.bundle import ConfigWorkflow
+from monai.engines import Trainer
 
 from medmamba_monai.core.errors import UserError, find_user_error, format_error
 from medmamba_monai.core.files import remove_leftovers, write_json
 from medmamba_monai.core.folder_lock import lock_folder
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.core.signals import STOP_SIGNALS
+from medmamba_monai.cross_validation.slots import GpuMemory
 from medmamba_monai.tracking.failures import describe_failure
 from medmamba_monai.tracking.journal import Journal
 from medmamba_monai.tracking.private_values import hide_private_values
 from medmamba_monai.tracking.run import TrackedRun, choose_end_status
 from medmamba_monai.training.handlers.finite_loss import TrainingDiverged
+
+MEMORY_STEPS = 5
+"""Steps of a training after which it has taken the GPU memory that it takes."""
 
 EXIT_USER_ERROR = 2
 EXIT_KILLED = 130
@@ -90,7 +96,10 @@ def _train(job: dict[str, Any], folder: RunFolder, log_file: logging.Handler) ->
     logging.getLogger().addHandler(log_file)
     write_json(folder.executed_config, hide_private_values(workflow.parser.get()))
     began = time.time()
-    _run(workflow)
+    workflow.initialize()
+    _note_gpu_memory(workflow.parser.get_parsed_content("train#trainer", instantiate=True), folder)
+    workflow.run()
+    workflow.finalize()
     trainer = workflow.parser.get_parsed_content("train#trainer", instantiate=True)
     evaluator = workflow.parser.get_parsed_content("validate#evaluator", instantiate=True)
     summary = {
@@ -99,6 +108,13 @@ def _train(job: dict[str, Any], folder: RunFolder, log_file: logging.Handler) ->
         "seconds": time.time() - began,
     }
     write_json(folder.training, summary)
+
+
+def _note_gpu_memory(trainer: Trainer, folder: RunFolder) -> None:
+    """Let a training on a GPU write down, after its first steps, what it takes there."""
+    if trainer.state.device.type == "cuda":
+        steps = Events.ITERATION_COMPLETED(once=MEMORY_STEPS)
+        trainer.add_event_handler(steps, lambda: GpuMemory.measure(trainer.state.device).write(folder.gpu_memory))
 
 
 def _evaluate(job: dict[str, Any], folder: RunFolder) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, PlainValidator, model_validator
 
 from medmamba_monai.core.options import Expects, Flag, Options, Switch, Text, Whole
 from medmamba_monai.cross_validation.review import check_review_options
+from medmamba_monai.cross_validation.slots import check_jobs
 
 Folds = Annotated[list[int], Expects("numbers of folds, such as [0,1]")]
+Jobs = Annotated[int | str, PlainValidator(check_jobs), Expects("auto or a whole number from 1")]
 Names = Annotated[list[str], Expects("a list of config files")]
 
 
@@ -19,7 +21,7 @@ class CrossValidationOptions(Options):
     run_name: Text = Field(description="name of the run and of its folder")
     output_dir: Annotated[Text, Flag.PRIVATE] = Field(description="folder of the cross-validation")
     folds: Folds | Whole | None = Field(description="folds to run; None: all")
-    jobs: Whole = Field(description="folds that run at a time")
+    jobs: Jobs = Field(description="folds that run at a time; auto: one on a CPU, as many as fit on a GPU")
     recipe: Text = Field(description="recipe of the training, or several with commas")
     config_files: Names = Field(description="training configs, relative to the bundle")
     evaluate_files: Names = Field(description="evaluation overlays, relative to the bundle")

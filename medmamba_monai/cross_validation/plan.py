@@ -86,8 +86,6 @@ def make_plan(bundle_root: str | Path, options: CrossValidationOptions, training
         UserError: a file is missing, or an option does not fit.
     """
     root = Path(bundle_root).resolve()
-    if options.jobs < 1:
-        raise UserError(f"--jobs {options.jobs}: at least one fold must run at a time")
     configs = [*options.config_files, *find_recipe_files(options.recipe, root)]
     config_files = tuple(str(_find_config(root, name)) for name in configs)
     card_path = root / "configs" / "card.json"

@@ -24,6 +24,7 @@ from medmamba_monai.cross_validation.plan import Plan, make_plan
 from medmamba_monai.cross_validation.record import read_record
 from medmamba_monai.cross_validation.review import review_folds
 from medmamba_monai.cross_validation.shortcuts import name_audit_values
+from medmamba_monai.cross_validation.slots import Slots
 from medmamba_monai.data import describe_shortcuts, read_audit
 from medmamba_monai.evaluation import CrossValidationResult
 from medmamba_monai.networks import NETWORKS
@@ -163,8 +164,13 @@ class _Running:
         for fold in self.plan.folds:
             if fold not in unfinished:
                 print(f"fold {fold} is finished: {self.folder.fold(fold).result}", flush=True)
-        jobs = [self._job(fold, len(unfinished) - number - 1) for number, fold in enumerate(unfinished)]
-        run_jobs(jobs, self.plan.options.jobs, self._fold_ended)
+        if not unfinished:
+            return
+        notes = [self.folder.fold(fold).gpu_memory for fold in unfinished]
+        slots = Slots(self.plan.options.jobs, len(unfinished), self.plan.training.device, notes)
+        say(slots.describe())
+        jobs = [self._job(fold, len(unfinished) - number - 1, slots) for number, fold in enumerate(unfinished)]
+        run_jobs(jobs, slots, self._fold_ended)
 
     def _fold_ended(self, job: FoldJob, code: int) -> None:
         if code == 0:
@@ -199,7 +205,7 @@ class _Running:
         self.tracked_run.finish("FAILED", reason)
         raise UserError(f"{reason}. Start the same command again to go on with them.")
 
-    def _job(self, fold: int, jobs_after: int) -> FoldJob:
+    def _job(self, fold: int, jobs_after: int, slots: Slots) -> FoldJob:
         plan, directory = self.plan, self.folder.fold(fold).path
         overrides = {
             **plan.parameters(),
@@ -210,8 +216,8 @@ class _Running:
             "ckpt_dir": str(directory),
             "parent_dir": str(plan.output_dir),
             "finish_run": False,
-            "trainings_after": -(-jobs_after // plan.options.jobs),
-            "memory_share": MEMORY_SHARE / plan.options.jobs,
+            "trainings_after": -(-jobs_after // slots.number),
+            "memory_share": MEMORY_SHARE / slots.most,
             **plan.options.overrides,
         }
         content = {

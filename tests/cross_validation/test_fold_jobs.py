@@ -16,11 +16,13 @@ from filelock import FileLock
 from medmamba_monai.core.errors import find_user_error
 from medmamba_monai.cross_validation.fold_jobs import FoldJob, _share_machine, run_jobs
 from medmamba_monai.cross_validation.fold_server import FoldServer
+from medmamba_monai.cross_validation.slots import Slots
 from medmamba_monai.tracking import send_pending
 from medmamba_monai.tracking.journal_file import read_lines
 from tests.helpers.small_bundle import EPOCHS, SmallBundle, free_port, mlflow_service, run_command
 from tests.helpers.tracked_runs import TrackedRuns
 
+CPU = torch.device("cpu")
 FAILS_IN_FOLD_0 = "$lambda output, target: torch.nn.functional.cross_entropy(output, target) / (0 if @fold == 0 else 1)"
 
 
@@ -91,7 +93,7 @@ def test_after_an_error_that_the_user_must_fix_no_other_fold_starts(tmp_path, ow
     ended = []
     jobs = [FoldJob(fold, tmp_path / str(fold), {"overrides": {"output_dir": str(tmp_path / "0")}}) for fold in (0, 1)]
     with FileLock(tmp_path / "0" / ".lock"):  # in use by another process
-        run_jobs(jobs, 1, lambda job, code: ended.append((job.fold, code)))
+        run_jobs(jobs, Slots(1, 2, CPU), lambda job, code: ended.append((job.fold, code)))
     assert ended == [(0, 2)]
 
 
@@ -109,8 +111,16 @@ def test_a_fold_whose_process_is_killed_is_recorded_as_killed(small_bundle, tmp_
     assert statuses(tmp_path, "fold_1") == ["RUNNING", "KILLED"]
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="shares cores where there is no GPU; here is one")
 def test_folds_that_run_at_once_share_the_cores(monkeypatch):
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
-    assert _share_machine(slot=1, slots=3) == {"OMP_NUM_THREADS": "2"}
-    assert _share_machine(slot=0, slots=1) == {}
+    assert _share_machine(1, Slots(3, 5, CPU)) == {"OMP_NUM_THREADS": "2"}
+    assert _share_machine(0, Slots(1, 5, CPU)) == {}
+    assert _share_machine(0, Slots("auto", 5, CPU)) == {}
+
+
+def test_folds_that_run_at_once_have_a_gpu_each(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,7")
+    slots = Slots(3, 5, torch.device("cuda"), gpus=2)
+    assert [_share_machine(slot, slots)["CUDA_VISIBLE_DEVICES"] for slot in range(3)] == ["4", "7", "4"]
+    assert _share_machine(1, Slots(2, 5, torch.device("cuda"), gpus=1)) == {}
+    assert _share_machine(1, Slots(2, 5, torch.device("cuda:1"), gpus=2)) == {}
