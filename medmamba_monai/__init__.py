@@ -1,6 +1,5 @@
 """MedMamba for MONAI; importing it registers the network with MONAI and loads nothing optional."""
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import medmamba_monai.core.telemetry  # noqa: F401 - before MONAI, which imports MLflow
@@ -8,7 +7,7 @@ from medmamba_monai.networks import MedMamba, medmamba_base, medmamba_small, med
 from medmamba_monai.networks.monai import register_with_monai
 
 __all__ = ["Bundle", "MedMamba", "medmamba_base", "medmamba_small", "medmamba_tiny"]
-__version__ = version("medmamba-monai")
+__version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from medmamba_monai.bundle.face import Bundle
