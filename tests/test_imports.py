@@ -45,6 +45,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "prepare": {"samples", "counts", "find", "folds", "shortcuts"},
         "propose": {"samples", "counts", "find", "folds", "prepare"},
         "cache": set(),
+        "batches": {"cache"},
     },
     # From scores to numbers, from numbers to results, from results to figures and reports.
     "evaluation": {

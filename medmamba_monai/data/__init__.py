@@ -1,7 +1,9 @@
 """Datasets: where their images are, who is in which fold, and what is kept between epochs."""
 
 from medmamba_monai.cards.card import load_card
-from medmamba_monai.data.cache.dataset import cached_dataset, check_cache, transformed_dataset
+from medmamba_monai.data.batches.dataset import TransformedDataset, transformed_dataset
+from medmamba_monai.data.batches.loader import BatchLoader
+from medmamba_monai.data.cache.dataset import cached_dataset, check_cache
 from medmamba_monai.data.find.download import DownloadError, compute_md5, download
 from medmamba_monai.data.find.locations import default_dataset_dir, default_fold_list, list_images
 from medmamba_monai.data.folds.fold_list import FoldList
@@ -17,6 +19,7 @@ from medmamba_monai.data.statistics import ReadForStatistics
 
 __all__ = [
     "PREPARE_COMMAND",
+    "BatchLoader",
     "DownloadError",
     "FoldList",
     "Folds",
@@ -24,6 +27,7 @@ __all__ = [
     "ReadForStatistics",
     "Sample",
     "ShortcutAudit",
+    "TransformedDataset",
     "cached_dataset",
     "check_cache",
     "compute_md5",

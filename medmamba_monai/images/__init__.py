@@ -3,6 +3,8 @@
 Read are PNG, JPEG, TIFF, BMP, GIF, WebP, DICOM, NIfTI, MGH, NRRD, MetaImage and npz.
 """
 
+from medmamba_monai.images.augment.geometry import RandomAffined, RandomFlipd, RandomRotate90d
+from medmamba_monai.images.augment.intensity import RandomAdjustContrastd, RandomScaleIntensityd, RandomShiftIntensityd
 from medmamba_monai.images.convert import ConvertImage
 from medmamba_monai.images.formats import READABLE_SUFFIXES
 from medmamba_monai.images.raw_image import ImageFacts
@@ -15,6 +17,12 @@ __all__ = [
     "ConvertImage",
     "ConvertImaged",
     "ImageFacts",
+    "RandomAdjustContrastd",
+    "RandomAffined",
+    "RandomFlipd",
+    "RandomRotate90d",
+    "RandomScaleIntensityd",
+    "RandomShiftIntensityd",
     "ReadImage",
     "ReadImaged",
     "ResizeImage",

@@ -38,10 +38,24 @@ class ConvertImage(Transform):
         Raises:
             UserError: the image is of another type, or the number of channels is no multiple of C.
         """
-        if image.dtype not in (torch.uint8, torch.float32) or self.channels % len(image):
+        return self.repeat_channels(self.scale(image[None]))[0]
+
+    def scale(self, images: torch.Tensor) -> torch.Tensor:
+        """Return images (B, C, *spatial) on any device as float32 from -1 to 1, with their own channels.
+
+        Raises:
+            UserError: see `__call__`.
+        """
+        if images.dtype not in (torch.uint8, torch.float32) or self.channels % images.shape[1]:
             raise UserError(
-                f"an image of shape {tuple(image.shape)} and type {image.dtype} cannot be converted to "
+                f"an image of shape {tuple(images.shape[1:])} and type {images.dtype} cannot be converted to "
                 f"{self.channels} channels: it must be uint8 or float32, and its channels a divisor of that"
             )
-        values = image.to(torch.float32, copy=True).div_(255).mul_(2).sub_(1)
-        return values.repeat_interleave(self.channels // len(image), 0) if len(image) < self.channels else values
+        # By a tensor: a GPU multiplies by the rounded reciprocal of a Python number.
+        top = torch.full((), 255.0, device=images.device)
+        return images.to(torch.float32, copy=True).div_(top).mul_(2).sub_(1)
+
+    def repeat_channels(self, images: torch.Tensor) -> torch.Tensor:
+        """Return images (B, C, *spatial) with each channel repeated, as (B, channels, *spatial)."""
+        count = images.shape[1]
+        return images.repeat_interleave(self.channels // count, 1) if count < self.channels else images

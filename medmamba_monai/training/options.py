@@ -54,7 +54,7 @@ Device = Annotated[
 ]
 NetworkName = Annotated[str, PlainValidator(_check_network), Expects("the name of a network")]
 Cache = Annotated[
-    str | float, PlainValidator(_check_cache), Expects("auto, memory, disk, none or a number from 0 to 1")
+    str | float, PlainValidator(_check_cache), Expects("auto, gpu, memory, disk, none or a number from 0 to 1")
 ]
 
 

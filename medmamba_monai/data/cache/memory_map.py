@@ -218,8 +218,19 @@ class MemoryMappedDataset(Dataset):
         _ = self.store
         return self
 
+    def gather(self, indices: Sequence[int]) -> torch.Tensor:
+        """Read or decode images (B, C, *spatial), the caller's own."""
+        return torch.from_numpy(np.stack([self._read(index) for index in indices]))
+
+    def list_fields(self) -> list[dict[str, Any]]:
+        """Return what every item holds beside its image."""
+        return [{name: value for name, value in item.items() if name != self.key} for item in self.data]
+
     def _transform(self, index: int) -> dict[str, Any]:
         """Read or decode one item; the dataset's own ``[]`` takes slices too."""
+        return {**self.data[index], self.key: torch.from_numpy(self._read(index))}
+
+    def _read(self, index: int) -> np.ndarray:
         item, row = self.data[index], _get_row(self.data, index)
         seed = zlib.crc32(str(item.get("id", item[self.key])).encode())
         pixels = self.store.read(row, seed)
@@ -232,7 +243,7 @@ class MemoryMappedDataset(Dataset):
                     f"{self.store.shape}; resize all to one size, or do not cache on disk"
                 )
             self.store.write(row, pixels, seed)
-        return {**item, self.key: torch.from_numpy(pixels)}
+        return pixels
 
     def _decode(self, index: int) -> np.ndarray:
         item = self.data[index]

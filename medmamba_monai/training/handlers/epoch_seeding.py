@@ -6,7 +6,7 @@ import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from monai.data.utils import set_rnd
 
-from medmamba_monai.training.seeding import seed_everything
+from medmamba_monai.training.seeding import derive_seed, seed_everything
 
 
 class EpochSeeding:
@@ -29,9 +29,14 @@ class EpochSeeding:
         engine.add_event_handler(Events.EPOCH_STARTED, self)
 
     def __call__(self, engine: Engine) -> None:
-        """Reseed for the epoch that starts."""
+        """Reseed for the epoch that starts.
+
+        What transforms of batches draw is the same for all processes of a distributed training: it belongs to images.
+        """
         derived = seed_everything(self.seed, self.fold, engine.state.epoch, idist.get_rank())
         dataset = getattr(getattr(engine, "data_loader", None), "dataset", None)
+        if hasattr(dataset, "reseed"):
+            dataset.reseed(derive_seed(self.seed, self.fold, engine.state.epoch))
         transform = getattr(dataset, "transform", None)
         if transform is not None:
             set_rnd(transform, derived)

@@ -128,7 +128,7 @@ def test_nothing_to_keep_is_no_error() -> None:
         (0.6, {"identity": ""}, "cache 0.6: .*; choose 'auto', 'none' or a number up to 0.5$"),
         ("disk", {"identity": ""}, "cache 'disk': .*, but no identity says which images they are; choose 'auto'"),
         ("disk", {"num_rows": 2**50}, "cache 'disk': .*, but all 1,125,899,906,842,624 need .* GiB in .*stores, where"),
-        ("disc", {}, "--cache 'disc': give auto, memory, disk, none or a number from 0 to 1"),
+        ("disc", {}, "--cache 'disc': give auto, gpu, memory, disk, none or a number from 0 to 1"),
         (1.5, {}, "--cache 1.5: give"),
         (True, {}, "--cache True: give"),
         ("auto", {"memory_share": 0}, "memory_share: must be above 0 and at most 1, found 0"),

@@ -1,0 +1,1 @@
+"""Random transforms of training images, a batch at a time."""
