@@ -54,6 +54,7 @@ class Job(NamedTuple):
         bfloat16: whether it runs under bfloat16 autocast.
         device: where.
         recording: whether a forward pass records what a backward pass would need, instead of running in inference mode.
+        compiled: whether ``torch.compile`` compiles the network.
     """
 
     network: str
@@ -63,11 +64,19 @@ class Job(NamedTuple):
     bfloat16: bool = False
     device: str = "cpu"
     recording: bool = False
+    compiled: bool = False
 
     @property
     def title(self) -> str:
         """Name for tables."""
-        return title_of(self.network) + (", bfloat16" if self.bfloat16 else "")
+        return f"{title_of(self.network)}{', compiled' * self.compiled}{', bfloat16' * self.bfloat16}"
+
+    @property
+    def task(self) -> str:
+        """What is done, whatever the network: ``training, batch 64, bfloat16``."""
+        kind = "training" if self.training else "inference"
+        compiled = ", compiled" if self.compiled else ""
+        return f"{kind}, batch {self.batch}, {'bfloat16' if self.bfloat16 else 'float32'}{compiled}"
 
 
 def title_of(name: str) -> str:
@@ -150,6 +159,8 @@ def step_of(network: nn.Module, job: Job) -> Callable[[], None]:
     if job.network == "resnet50":
         images = images.contiguous(memory_format=torch.channels_last)
     network.train(job.training)
+    if job.compiled:
+        network.compile()
     kind = torch.device(job.device).type
     cast = (lambda: torch.autocast(kind, torch.bfloat16)) if job.bfloat16 else nullcontext
 

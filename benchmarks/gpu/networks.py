@@ -13,12 +13,15 @@ from torch.nn import functional
 
 from benchmarks.memory import peak_cuda_memory
 from benchmarks.networks import NUM_CLASSES, Job, build_network, build_step
+from benchmarks.report import megabytes, milliseconds, text_table
 from benchmarks.timing import interleave, time_entries
 from medmamba_monai.core.errors import get_first_line
 
 
-def measure_networks(jobs: Sequence[Job], rounds: int, baseline: str, task: str) -> list[dict[str, Any]]:
+def measure_networks(jobs: Sequence[Job], rounds: int, baseline: str = "resnet50") -> list[dict[str, Any]]:
     """Measure the jobs of one task in turns: seconds, images per second and peak memory.
+
+    Ratios are to the network ``baseline`` at the same task.
 
     A job that fails, for lack of memory in most cases, has an entry with ``failed`` instead of figures.
 
@@ -26,6 +29,7 @@ def measure_networks(jobs: Sequence[Job], rounds: int, baseline: str, task: str)
         RuntimeError: all of them failed.
     """
     entries, steps, peaks = [], {}, {}
+    task, beside = jobs[0].task, jobs[0]._replace(network=baseline).title
     device = torch.device(jobs[0].device)
     for job in jobs:
         try:
@@ -41,11 +45,26 @@ def measure_networks(jobs: Sequence[Job], rounds: int, baseline: str, task: str)
         raise RuntimeError(f"no network ran: {entries[0]['failed']}")
     times = interleave(steps, rounds, warmups=2, device=device, label=task)
     times.stop_if_interrupted()
-    for entry in time_entries(times, task, baseline):
+    for entry in time_entries(times, task, beside):
         speed = jobs[0].batch / entry["median"]
         entries.append(entry | {"images_per_second": speed, "peak_bytes": peaks[entry["name"]]})
     place = {"batch": jobs[0].batch, "training": jobs[0].training, "bfloat16": jobs[0].bfloat16}
     return [entry | place for entry in entries]
+
+
+def time_networks(jobs: Sequence[Job], rounds: int) -> list[dict[str, Any]]:
+    """Measure the networks of one task and print their table."""
+    entries = measure_networks(jobs, rounds)
+    rows = []
+    for entry in entries:
+        if "failed" in entry:
+            rows.append([entry["name"], "-", "-", "-", entry["failed"][:60]])
+        else:
+            peak = "-" if entry["peak_bytes"] is None else megabytes(entry["peak_bytes"])
+            speed = f"{entry['images_per_second']:,.0f}"
+            rows.append([entry["name"], milliseconds(entry["median"]), speed, peak, f"{100 * entry['spread']:.1f} %"])
+    print(text_table([jobs[0].task, "median", "images/s", "peak memory", "spread"], rows))
+    return entries
 
 
 def release(device: torch.device) -> None:

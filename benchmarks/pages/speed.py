@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.baselines import table as baselines_table
+from benchmarks.gpu.bars import BATCH, GOALS, IMAGE_SIZE
 from benchmarks.growth_tables import exponent, largest_two, series
 from benchmarks.loading import BASELINE as UNCACHED
 from benchmarks.loading import TRAINING
 from benchmarks.model import BASELINE, FORWARD_1, FORWARD_8, LOOP, OWN, RECORDING_1, TRAINING_8
-from benchmarks.report import markdown_table, measured_on, megabytes, milliseconds
+from benchmarks.report import Bar, markdown_table, measured_on, megabytes, milliseconds
 from benchmarks.timing import Times
 
 ORDER = (OWN, "MedMamba-T, folded", LOOP, "MedMamba-T, bfloat16", BASELINE, "ResNet-50, bfloat16", "Swin-T", "ViT-S/16")
@@ -138,15 +139,40 @@ def _speed_cell(entry: dict[str, Any] | None) -> str:
 
 
 def gpu_part(result: dict[str, Any]) -> str:
-    """Write the images per second of each network on a GPU."""
-    entries = [
-        entry for name, part in result["parts"].items() if name.startswith("networks:") for entry in part["found"]
-    ]
+    """Write what is to be reached on a GPU beside what was measured, then the images per second of each network."""
+    return f"{goals_table(result['parts'])}\n\n{networks_table(result['parts'])}\n\n{measured_on(result)}"
+
+
+def goals_table(parts: dict[str, Any]) -> str:
+    """Write a row for every goal: what it asks for, the figure or that there is none, and whether it is reached."""
+    rows = []
+    for goal in GOALS:
+        figure = goal.figure(parts)
+        bar = Bar(goal.text, figure, goal.limit, goal.at_least)
+        reached = {True: "yes", False: "no", None: ""}[bar.met]
+        asked = f"{'at least' if goal.at_least else 'at most'} {goal.limit:,g} {goal.unit}".rstrip()
+        rows.append([goal.text, asked, "not measured" if figure is None else _with_unit(figure, goal.unit), reached])
+    return markdown_table([f"MedMamba-T, {IMAGE_SIZE} pixels, batch {BATCH}", "goal", "measured", "reached"], rows)
+
+
+def _with_unit(figure: float, unit: str) -> str:
+    return f"{figure:,.{0 if figure >= 1000 or figure == int(figure) else 1 if figure >= 20 else 2}f} {unit}".rstrip()
+
+
+def networks_table(parts: dict[str, Any]) -> str:
+    """Write the images per second of each network."""
+    measured = [part["found"] for name, part in parts.items() if name.startswith(("networks:", "compiled:"))]
+    entries = [entry for found in measured for entry in found]
     tasks = list(dict.fromkeys(entry["task"] for entry in entries if "images_per_second" in entry))
-    names = list(dict.fromkeys(entry["name"].removesuffix(", bfloat16") for entry in entries))
-    speed = {(entry["name"].removesuffix(", bfloat16"), entry["task"]): entry for entry in entries}
+    names = list(dict.fromkeys(_network_of(entry) for entry in entries))
+    speed = {(_network_of(entry), entry["task"]): entry for entry in entries}
     rows = []
     for task in tasks:
         found = (speed.get((name, task), {}).get("images_per_second") for name in names)
         rows.append([task, *("" if value is None else f"{value:,.0f}" for value in found)])
-    return f"{markdown_table(['images per second', *names], rows)}\n\n{measured_on(result)}"
+    return markdown_table(["images per second", *names], rows)
+
+
+def _network_of(entry: dict[str, Any]) -> str:
+    """Return the network's name without what the task says, too."""
+    return str(entry["name"].removesuffix(", bfloat16").removesuffix(", compiled"))

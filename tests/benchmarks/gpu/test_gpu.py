@@ -15,9 +15,10 @@ import torch
 from benchmarks import accuracy
 from benchmarks.accuracy import Shape
 from benchmarks.gpu import __main__ as gpu
-from benchmarks.gpu import launches as gpu_launches
+from benchmarks.gpu import catalogue, scans
+from benchmarks.gpu import kernels as gpu_launches
 from benchmarks.gpu import parts as gpu_parts
-from benchmarks.gpu.bars import OTHER, OWN, gpu_bars
+from benchmarks.gpu.budget import Budget
 from benchmarks.gpu.ceilings import Ceilings, measure_ceilings, scan_limit
 from benchmarks.gpu.networks import measure_networks, train_in_bfloat16
 from benchmarks.networks import Job
@@ -67,27 +68,27 @@ def test_the_limit_is_the_slower_of_the_two() -> None:
 
 
 def test_scans_are_held_against_the_limit(capsys) -> None:
-    found = gpu_parts.time_scans("cpu", 32, 1, 1, Ceilings(1e12, 1, 1e12, "torch"))
+    found = scans.time_scans("cpu", 32, 1, 1, Ceilings(1e12, 1, 1e12, "torch"))
     assert all(entry["of_limit"] > 0 for entry in found)
     assert "of the limit" in capsys.readouterr().out
 
 
 def test_accuracy_leaves_the_loop_out() -> None:
-    found = gpu_parts.measure_accuracy("cpu", shapes=((1, 1),))
+    found = scans.measure_accuracy("cpu", shapes=((1, 1),))
     assert "reference" not in {entry["backend"] for entry in found["errors"]}
     assert len(found["special_values"]) >= 6
 
 
 def test_a_network_that_fails_leaves_the_others() -> None:
     jobs = [Job("resnet50", 32, 2), Job("medmamba:mamba_ssm", 32, 2)]
-    failed, measured = measure_networks(jobs, 1, "ResNet-50", "inference")
+    failed, measured = measure_networks(jobs, 1)
     assert "works on cuda tensors" in failed["failed"]
     assert measured["images_per_second"] == pytest.approx(2 / measured["median"])
 
 
 def test_a_part_in_which_no_network_runs_is_not_finished() -> None:
     with pytest.raises(RuntimeError, match="no network ran"):
-        measure_networks([Job("medmamba:mamba_ssm", 32)], 1, "ResNet-50", "inference")
+        measure_networks([Job("medmamba:mamba_ssm", 32)], 1)
 
 
 def test_training_in_bfloat16_is_watched() -> None:
@@ -128,7 +129,7 @@ def test_a_failed_part_is_told_and_runs_again(tmp_path: Path, monkeypatch) -> No
     def fail(*arguments: object) -> None:
         raise RuntimeError("out of memory\nlong report")
 
-    monkeypatch.setattr(gpu_parts, "measure_ceilings", fail)
+    monkeypatch.setattr(catalogue, "measure_ceilings", fail)
     assert gpu_parts.run_parts(options(tmp_path, "--parts", "ceilings")) == 1
     result = json.loads((tmp_path / "gpu.json").read_text())
     assert result["failed"] == {"ceilings": "out of memory"}
@@ -139,11 +140,56 @@ def test_an_interrupt_keeps_finished_parts(tmp_path: Path, monkeypatch, capsys) 
     def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(gpu_parts, "time_networks", interrupt)
-    monkeypatch.setattr(gpu_parts, "measure_ceilings", lambda device: Ceilings(1, 1, 1, "torch"))
-    gpu_parts.run_parts(options(tmp_path, "--parts", "ceilings", "networks"))
-    assert list(json.loads((tmp_path / "gpu.json").read_text())["parts"]) == ["ceilings"]
+    monkeypatch.setattr(catalogue, "time_networks", interrupt)
+    monkeypatch.setattr(catalogue, "measure_accuracy", lambda *arguments: {"errors": [], "special_values": []})
+    gpu_parts.run_parts(options(tmp_path, "--parts", "accuracy", "networks"))
+    assert list(json.loads((tmp_path / "gpu.json").read_text())["parts"]) == ["accuracy"]
     assert "finished parts are kept" in capsys.readouterr().out
+
+
+def test_what_was_shortened_is_measured_again_in_full(tmp_path: Path) -> None:
+    result = {"parts": {"accuracy": {"shortened": True, "found": {}}, "scan": {"found": []}}}
+    assert "accuracy" not in gpu_parts.chosen_parts(result, options(tmp_path, "--quick"))
+    chosen = gpu_parts.chosen_parts(result, options(tmp_path))
+    assert "accuracy" in chosen
+    assert "scan" not in chosen
+
+
+def test_what_is_right_comes_before_what_is_fast(tmp_path: Path) -> None:
+    quick = list(gpu_parts.chosen_parts({"parts": {}}, options(tmp_path, "--quick")))
+    assert quick[:3] == ["checks", "accuracy", "networks: training, batch 2, bfloat16"]
+    assert "tests" not in quick
+    assert list(gpu_parts.chosen_parts({"parts": {}}, options(tmp_path)))[-1] == "tests"
+
+
+def test_no_part_begins_when_the_time_is_up(tmp_path: Path, capsys) -> None:
+    assert gpu_parts.run_parts(options(tmp_path, "--parts", "ceilings", "scan"), Budget(0)) == 0
+    assert "== scan: left out, the time is up" in capsys.readouterr().out
+
+
+def test_a_result_of_another_commit_is_measured_anew(tmp_path: Path, capsys) -> None:
+    path = tmp_path / "gpu.json"
+    for revision, parts in ((None, {}), ("0" * 40, {"scan": {}})):
+        result = gpu_parts.begin(tmp_path / "none", options(tmp_path)) | {"parts": {"scan": {}}}
+        result["machine"]["revision"] = revision or result["machine"]["revision"]
+        path.write_text(json.dumps(result))
+        assert (gpu_parts.begin(path, options(tmp_path))["parts"] == {}) == bool(parts)
+    assert "everything is measured again" in capsys.readouterr().out
+
+
+def test_an_extension_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no selective_scan_cuda"):
+        gpu.use_extension(tmp_path)
+
+
+def test_a_built_extension_is_found_by_this_process_and_those_after_it(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "selective_scan_cuda.cpython-311.so").write_text("")
+    monkeypatch.setattr(gpu.sys, "path", list(gpu.sys.path))
+    monkeypatch.setenv("PYTHONPATH", "before")
+    monkeypatch.setattr(type(catalogue.BACKENDS["mamba_ssm"]), "find_import_failure", lambda self: None)
+    gpu.use_extension(tmp_path / "selective_scan_cuda.cpython-311.so")
+    assert gpu.sys.path[0] == str(tmp_path.resolve())
+    assert gpu.os.environ["PYTHONPATH"] == f"{tmp_path.resolve()}{gpu.os.pathsep}before"
 
 
 def test_a_result_of_another_device_is_not_continued(tmp_path: Path) -> None:
@@ -156,18 +202,6 @@ def test_a_result_of_another_device_is_not_continued(tmp_path: Path) -> None:
 def test_a_part_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no part is called magic"):
         gpu_parts.run_parts(options(tmp_path, "--parts", "magic"))
-
-
-def test_bars_compare_with_mamba_ssm() -> None:
-    def entry(name: str, seconds: float, size: int) -> dict[str, Any]:
-        return {"name": name, "median": seconds, "peak_bytes": size}
-
-    pair = [entry(OWN, 1.0, 40), entry(OTHER, 2.5, 100)]
-    parts = {f"networks: {task}, batch 64, float32": {"found": pair} for task in ("training", "inference")}
-    parts["bfloat16"] = {"found": {"not_finite": 0, "parameters_finite": True, "steps": 200}}
-    bars = gpu_bars(parts)
-    assert [bar.figure for bar in bars[:3]] == [2.5, 2.5, 0.4]
-    assert [bar.met for bar in bars] == [True, False, True, None, None, None, True]
 
 
 class LaunchConfig(NamedTuple):
@@ -196,7 +230,7 @@ def launches(monkeypatch):
 
 def test_launch_configurations_are_swept_one_field_at_a_time(launches, capsys) -> None:
     original = launches.launch_config
-    found = gpu_launches.sweep_launches([SMALL], 1, "cpu", "torch", launches)
+    found = gpu_launches.sweep_kernels([SMALL], 1, "cpu", "torch", launches)
     forward = {entry["name"]: entry.get("failed") for entry in found if entry["task"].startswith("forward B")}
     assert forward["as chosen"] is forward["block x 0.5"] is None
     assert "warps x 0.5" not in forward  # one warp cannot be halved
@@ -217,5 +251,5 @@ def test_the_triton_backend_takes_a_changed_configuration() -> None:
 
 
 def test_the_recipe_names_no_folder_of_a_machine() -> None:
-    assert "mamba-ssm 2.3.2.post1" in gpu_parts.BUILD_RECIPE
-    assert "/" not in gpu_parts.BUILD_RECIPE
+    assert "mamba-ssm 2.3.2.post1" in catalogue.BUILD_RECIPE
+    assert "/" not in catalogue.BUILD_RECIPE
