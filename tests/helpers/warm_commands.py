@@ -27,9 +27,9 @@ import torch
 if TYPE_CHECKING:
     from medmamba_monai.cross_validation.fold_server import FoldServer
 
-# No module of the package: a command may be that of an installed wheel.
+# No module of the package: a command may be that of an installed wheel. Not Numba, which reads the environment once.
 PRELOADED = (
-    *("torch", "monai.bundle", "ignite.handlers", "matplotlib.pyplot", "sklearn.metrics", "typer", "fire", "numba"),
+    *("torch", "monai.bundle", "ignite.handlers", "matplotlib.pyplot", "sklearn.metrics", "typer", "fire"),
     *("mlflow.store.tracking.sqlalchemy_store", "sqlalchemy.dialects.sqlite"),
 )
 

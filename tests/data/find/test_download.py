@@ -54,8 +54,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{len(CONTENT) - 1}/{len(CONTENT)}")
         self.end_headers()
         body = CONTENT[start:][: self.server.breaks_after]
+        self.server.sent.append(len(body))  # before the client can have it all
         self.wfile.write(body)
-        self.server.sent.append(len(body))
 
     def log_message(self, format: str, *args: object) -> None:
         """Stay quiet."""
