@@ -108,6 +108,7 @@ class ReportRecord:
         texts = {
             "roc": "ROC of the combination; of several folds the band is their mean and standard deviation.",
             "precision_recall": "Precision against recall, likewise.",
+            "abstention": "Errors where the images that it is least sure of are left to a person.",
             "reliability": "How often it is true what the network is sure of, before and after temperature scaling.",
         }
         drawn = [Picture(path, texts[_find_kind(path, texts)]) for path in paths if path.suffix == ".svg"]

@@ -21,7 +21,9 @@ from medmamba_monai.evaluation.results.comparison import Comparison, Model, comp
 from medmamba_monai.evaluation.results.cross_validation import CrossValidationResult, evaluate_folds
 from medmamba_monai.evaluation.results.files import read_result
 from medmamba_monai.evaluation.scores import TASKS, Scores, Task, predict_labels
+from medmamba_monai.evaluation.statistics.abstention import trace_abstention
 from medmamba_monai.evaluation.statistics.bootstrap import bootstrap_differences, bootstrap_intervals
+from medmamba_monai.evaluation.statistics.conformal import ConformalPredictor
 from medmamba_monai.evaluation.statistics.significance import (
     corrected_resampled_t_test,
     delong,
@@ -42,6 +44,7 @@ __all__ = [
     "TASKS",
     "Combination",
     "Comparison",
+    "ConformalPredictor",
     "CrossValidationResult",
     "Metric",
     "Model",
@@ -71,6 +74,7 @@ __all__ = [
     "predict_labels",
     "read_predictions",
     "read_result",
+    "trace_abstention",
     "trace_reliability_curve",
     "write_predictions",
 ]

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from medmamba_monai.evaluation.figures.abstention import draw_abstention
 from medmamba_monai.evaluation.figures.curves import draw_precision_recall, draw_roc
 from medmamba_monai.evaluation.figures.reliability import Bins, draw_reliability
 from medmamba_monai.evaluation.figures.style import save_figure
 from medmamba_monai.evaluation.metrics.calibration import ReliabilityCurve
 from medmamba_monai.evaluation.predictions import Predictions
 from medmamba_monai.evaluation.results.cross_validation import CrossValidationResult
+from medmamba_monai.evaluation.statistics.abstention import trace_abstention
 from medmamba_monai.evaluation.statistics.resampling import Interval
 
 
@@ -50,6 +52,8 @@ def save_curves(
 def save_result_figures(result: CrossValidationResult, title: str, directory: Path) -> list[Path]:
     """Draw and save the curves of all folds and of their combination, and the reliability of the latter.
 
+    Of a task with one class an image also its errors where doubtful images are not answered.
+
     Returns:
         The paths of the PNG and SVG files.
     """
@@ -62,7 +66,13 @@ def save_result_figures(result: CrossValidationResult, title: str, directory: Pa
         ece_before=scaling.before["ece"],
         ece_after=scaling.after["ece"],
     )
-    return [*paths, *save_figure(figure, directory / f"reliability_{name}")]
+    paths += save_figure(figure, directory / f"reliability_{name}")
+    if result.abstention is not None:
+        figure = draw_abstention(
+            [trace_abstention(part) for part in result.tested.values()], result.abstention, title, name
+        )
+        paths += save_figure(figure, directory / f"abstention_{name}")
+    return paths
 
 
 def _list_bins(curve: ReliabilityCurve) -> Bins:

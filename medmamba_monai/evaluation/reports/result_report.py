@@ -10,11 +10,13 @@ from medmamba_monai.evaluation.metrics.catalogue import CATALOGUE
 from medmamba_monai.evaluation.reports.note import PROTOCOLS
 from medmamba_monai.evaluation.reports.page import KeyFigure, Picture, Report, Section
 from medmamba_monai.evaluation.reports.result_tables import (
+    make_abstention_table,
     make_calibration_table,
     make_classes_table,
     make_folds_table,
     make_metrics_table,
     make_operating_points_table,
+    make_sets_table,
 )
 from medmamba_monai.evaluation.results.cross_validation import CrossValidationResult
 from medmamba_monai.evaluation.results.formatting import format_interval, format_value
@@ -76,6 +78,7 @@ def make_report(result: CrossValidationResult, context: ReportContext) -> Report
         Section("Classes", tables=[make_classes_table(result)], pictures=context.curves),
         *_write_operating_points(result),
         Section("Calibration", [_explain_calibration(result)], tables=[make_calibration_table(result)]),
+        *_write_doubt(result),
         Section("Mistakes and doubts", [_explain_cases(context)], pictures=context.cases),
         Section("Folds and training", pictures=context.trainings),
         *([context.shortcuts] if context.shortcuts is not None else []),
@@ -114,6 +117,7 @@ def list_limits(result: CrossValidationResult) -> list[str]:
     ]
     if reasons:
         limits.append(f"No interval could be given for {'; '.join(reasons)}.")
+    limits += _list_broken_promises(result)
     if bound := [fold for fold, found in result.calibration.temperatures.items() if found.at_bound]:
         limits.append(f"The temperature of the folds {bound} ran into its bound: take their calibration with care.")
     limits.append(
@@ -121,6 +125,21 @@ def list_limits(result: CrossValidationResult) -> list[str]:
         "scanners and patients, nor of another training: the spread of the folds hints at that."
     )
     return limits
+
+
+def _list_broken_promises(result: CrossValidationResult) -> list[str]:
+    """Name the prediction sets whose coverage is below their level, beyond what chance explains."""
+    broken = []
+    for found in result.prediction_sets or ():
+        interval = found.intervals["coverage"]
+        if isinstance(interval, Interval) and interval.high < found.level:
+            broken.append(f"{found.kind}, {found.level:.0%}: {100 * found.values['coverage']:.1f} %")
+    if not broken:
+        return []
+    return [
+        f"Prediction sets hold the truth less often than stated ({'; '.join(broken)}): the test images are not like "
+        "the validation images, and the stated coverage must not be relied on for images like them."
+    ]
 
 
 def _explain_independence(result: CrossValidationResult) -> str:
@@ -187,6 +206,25 @@ def _explain_calibration(result: CrossValidationResult) -> str:
         "it is right, over 15 bins of equal width (of several labels: each label's own probability, averaged over "
         f"them). Temperatures were fitted on each fold's validation images: {values}; above 1 the network was too sure."
     )
+
+
+def _write_doubt(result: CrossValidationResult) -> list[Section]:
+    """Write what the model may leave open: sets of classes, and images that a person should look at."""
+    sets, abstention = make_sets_table(result), make_abstention_table(result)
+    if sets is None or abstention is None:
+        return []
+    how = (
+        "each test image was judged by every fold's model beside that fold's validation images (cross-conformal; the "
+        "proven bound is lower than the level, the share found stands here)"
+        if result.combination == "ensemble" and len(result.folds) > 1
+        else "each test image was judged beside the validation images of its fold (split conformal)"
+    )
+    text = (
+        "A prediction set holds the classes that cannot be ruled out at the stated level: several where the model is "
+        f"in doubt, none where the image is unlike those of every class. Here {how}. It holds for images like the "
+        "validation images; sets of each class hold the level for each class alone."
+    )
+    return [Section("When not to answer", [text], tables=[sets, abstention])]
 
 
 def _explain_cases(context: ReportContext) -> str:

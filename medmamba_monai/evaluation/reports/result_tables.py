@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from medmamba_monai.evaluation.metrics.catalogue import CATALOGUE
 from medmamba_monai.evaluation.results.cross_validation import CrossValidationResult
 from medmamba_monai.evaluation.results.formatting import format_interval, format_spread, format_value
+from medmamba_monai.evaluation.statistics.abstention import ANSWERED
+from medmamba_monai.evaluation.statistics.resampling import Interval
 from medmamba_monai.evaluation.statistics.thresholds import RATES, OperatingPoint
 from medmamba_monai.evaluation.tables import Table
 
@@ -75,6 +79,44 @@ def make_calibration_table(result: CrossValidationResult) -> Table:
         for name in scaling.before
     ]
     return Table(["test", "as trained", "after temperature scaling"], rows)
+
+
+def make_sets_table(result: CrossValidationResult) -> Table | None:
+    """Lay out how often prediction sets hold the truth, and how large they are; None of a task without them."""
+    if result.prediction_sets is None:
+        return None
+    rows = []
+    for found in result.prediction_sets:
+        limits = {name: _format_limits(name, found.intervals[name]) for name in ("coverage", "size")}
+        worst = min(value for value in found.class_coverage if not math.isnan(value))
+        rows.append(
+            [
+                f"{found.kind}, {found.level:.0%}",
+                f"{100 * found.values['coverage']:.1f}\n{limits['coverage']}",
+                f"{100 * worst:.1f}",
+                f"{found.values['size']:.2f}\n{limits['size']}",
+                f"{100 * found.values['single']:.1f}",
+                f"{100 * found.values['empty']:.1f}",
+            ]
+        )
+    header = ["sets", "hold the truth (%)", "worst class (%)", "mean size", "one class (%)", "empty (%)"]
+    return Table(header, rows, f"Test images, of {len(result.class_names)} classes, with 95 % intervals")
+
+
+def make_abstention_table(result: CrossValidationResult) -> Table | None:
+    """Lay out the errors where the most doubtful images are left to a person; None of a task without one class."""
+    curve = result.abstention
+    if curve is None:
+        return None
+    rows = [[f"{share:.0%}", f"{100 * curve.find_error(share):.2f}"] for share in ANSWERED]
+    return Table(["answered", "errors among them (%)"], rows, f"{result.combination.capitalize()}, the surest first")
+
+
+def _format_limits(name: str, interval: Interval | str) -> str:
+    if isinstance(interval, str):
+        return "–"
+    scale, digits = (100, 1) if name == "coverage" else (1, 2)
+    return f"{scale * interval.low:.{digits}f}–{scale * interval.high:.{digits}f}"
 
 
 def _format_class_value(result: CrossValidationResult, name: str, index: int) -> str:

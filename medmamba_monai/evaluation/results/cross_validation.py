@@ -16,8 +16,10 @@ from medmamba_monai.evaluation.results.classes import ClassSummary, summarize_cl
 from medmamba_monai.evaluation.results.formatting import format_spread, format_value
 from medmamba_monai.evaluation.results.summary import Summary
 from medmamba_monai.evaluation.scores import Task
+from medmamba_monai.evaluation.statistics.abstention import AbstentionCurve, trace_abstention
 from medmamba_monai.evaluation.statistics.bootstrap import MetricIntervals, bootstrap_intervals
 from medmamba_monai.evaluation.statistics.operating_points import OperatingPoints, find_operating_points
+from medmamba_monai.evaluation.statistics.prediction_sets import SetSummary, find_prediction_sets
 from medmamba_monai.evaluation.statistics.resampling import Interval
 from medmamba_monai.evaluation.statistics.temperature_scaling import TemperatureScaling, scale_folds
 
@@ -160,6 +162,16 @@ class CrossValidationResult:
     def calibration(self) -> TemperatureScaling:
         """Calibration before and after a temperature that validation chose."""
         return scale_folds(self.tested, self.validated, self.combined_predictions, self.combination)
+
+    @cached_property
+    def prediction_sets(self) -> Sequence[SetSummary] | None:
+        """Sets of classes that hold the truth in a stated share of the images; None of a multi-label task."""
+        return find_prediction_sets(self.tested, self.validated, self.combination, self.resamples, self.seed)
+
+    @cached_property
+    def abstention(self) -> AbstentionCurve | None:
+        """Errors of the combination where doubtful images are left to a person; None of a multi-label task."""
+        return None if self.task == "multi-label" else trace_abstention(self.combined_predictions)
 
     @cached_property
     def classes(self) -> ClassSummary:

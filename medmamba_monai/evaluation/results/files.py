@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -17,7 +18,9 @@ from medmamba_monai.evaluation.predictions import COMBINATIONS, read_predictions
 from medmamba_monai.evaluation.results.classes import name_class_aucs
 from medmamba_monai.evaluation.results.cross_validation import CrossValidationResult
 from medmamba_monai.evaluation.scores import TASKS
+from medmamba_monai.evaluation.statistics.abstention import ANSWERED
 from medmamba_monai.evaluation.statistics.bootstrap import MetricIntervals
+from medmamba_monai.evaluation.statistics.prediction_sets import KINDS, SetSummary
 from medmamba_monai.evaluation.statistics.resampling import Interval, Resampling
 from medmamba_monai.evaluation.statistics.thresholds import RATES, OperatingPoint
 
@@ -41,7 +44,8 @@ def name_summary_values(result: CrossValidationResult) -> dict[str, float]:
 def name_all_values(result: CrossValidationResult) -> dict[str, float]:
     """Name all metrics and intervals for MLflow: ``ensemble/kappa``, ``ensemble_interval/auc_low``, ...
 
-    Calibration after temperature scaling is ``calibrated/ece``, the folds' validation ``validation_pooled/auc``.
+    Calibration after temperature scaling is ``calibrated/ece``, the folds' validation ``validation_pooled/auc``, the
+    coverage of prediction sets ``sets/coverage_at_0.9``, the area of the abstention curve ``abstention/area``.
     Those that `name_summary_values` has too have the same name and the same value.
     """
     prefix = result.combination
@@ -50,6 +54,11 @@ def name_all_values(result: CrossValidationResult) -> dict[str, float]:
         if isinstance(interval, Interval):
             values |= {f"{prefix}_interval/{name}_low": interval.low, f"{prefix}_interval/{name}_high": interval.high}
     values |= {f"calibrated/{name}": value for name, value in result.calibration.after.items()}
+    for found in result.prediction_sets or ():
+        if found.kind == next(iter(KINDS)):
+            values |= {f"sets/{name}_at_{found.level:g}": found.values[name] for name in ("coverage", "size")}
+    if result.abstention is not None:
+        values["abstention/area"] = result.abstention.area
     if result.validation is not None:
         values |= {f"validation_pooled/{name}": value for name, value in result.validation.items()}
     return values
@@ -86,6 +95,12 @@ def describe_result(result: CrossValidationResult) -> dict[str, Any]:
             "temperatures": {str(fold): asdict(value) for fold, value in calibration.temperatures.items()},
             "before": dict(calibration.before),
             "after": dict(calibration.after),
+        },
+        "prediction_sets": result.prediction_sets and [_describe_sets(found) for found in result.prediction_sets],
+        "abstention": result.abstention
+        and {
+            "area": result.abstention.area,
+            "errors": {str(share): result.abstention.find_error(share) for share in ANSWERED},
         },
     }
 
@@ -150,6 +165,16 @@ def _describe_points(
 
 def _describe_point(point: OperatingPoint) -> dict[str, Any]:
     return {**asdict(point), **{name: getattr(point, name) for name in RATES}}
+
+
+def _describe_sets(found: SetSummary) -> dict[str, Any]:
+    classes = [None if math.isnan(value) else value for value in found.class_coverage]
+    return {
+        "kind": found.kind,
+        "level": found.level,
+        **_join_intervals(found.values, found.intervals),
+        "class_coverage": classes,
+    }
 
 
 def _join_intervals(values: Mapping[str, float], intervals: Mapping[str, Interval | str]) -> dict[str, dict[str, Any]]:
