@@ -58,6 +58,7 @@ benchmarks: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m benchmarks.model --json benchmarks/results/model.json
 	$(VENV)/bin/python -m benchmarks.baselines --json benchmarks/results/baselines.json
 	$(VENV)/bin/python -m benchmarks.loading --json benchmarks/results/loading.json
+	$(VENV)/bin/python -m benchmarks.augmentation --json benchmarks/results/augmentation.json
 	$(VENV)/bin/python -m benchmarks.growth --json benchmarks/results/growth.json --figure docs/images/growth
 	$(VENV)/bin/python -m benchmarks.pages
 

@@ -9,8 +9,8 @@ name                            what is kept between epochs
 ==============================  ====================================================================================
 ``no cache``                    nothing: every image is decoded, scaled and converted
 ``memory, float32``             what the network gets, in MONAI's CacheDataset
-``memory, uint8``               what is decoded and scaled, in MONAI's CacheDataset; converted in every epoch
-``memory, uint8, by MONAI``     the same, converted by MONAI's transforms
+``memory, uint8``               what is decoded and scaled, in MONAI's CacheDataset; each batch is converted at once
+``memory, uint8, by MONAI``     the same, converted image by image by MONAI's transforms
 ``disk, uint8``                 the same as ``memory, uint8`` in a memory-mapped store; its peak memory counts
                                 pages of the file, which the system takes back when it needs them
 ``disk, uint8, first epoch``    the same while the store is filled
@@ -43,7 +43,7 @@ from benchmarks.timing import Times, interleave, time_entries
 from medmamba_monai import MedMamba, medmamba_tiny
 from medmamba_monai.bundle.demo import SETTINGS, SMALL_MEDMAMBA
 from medmamba_monai.core.errors import ends_with_user_errors
-from medmamba_monai.data.cache.dataset import cached_dataset
+from medmamba_monai.data import BatchLoader, TransformedDataset, cached_dataset
 from medmamba_monai.images.npz import read_npz_array
 from medmamba_monai.images.transforms import ConvertImaged, ReadImaged, ResizeImaged
 
@@ -168,7 +168,11 @@ def build_dataset(source: Source, name: str, folder: Path) -> Dataset:
     options: dict[str, Any] = {"directory": folder / "stores", "identity": source.name}
     cache = "disk" if name == ON_DISK else "memory"
     kept: Any = cached_dataset(source.data, reading(source), cache, **options)
-    return Dataset(kept, Compose(conversion_by_monai(source) if name == BY_MONAI else conversion()))
+    return (
+        Dataset(kept, Compose(conversion_by_monai(source)))
+        if name == BY_MONAI
+        else TransformedDataset(kept, conversion())
+    )
 
 
 def reading(source: Source) -> list[Any]:
@@ -192,7 +196,11 @@ def conversion_by_monai(source: Source) -> list[Any]:
 
 def run_epoch(dataset: Dataset, workers: int) -> int:
     """Load every image once, with the start of the workers; returns their number."""
-    return sum(len(batch["image"]) for batch in DataLoader(dataset, batch_size=BATCH, num_workers=workers))
+    options: dict[str, Any] = {"batch_size": BATCH, "num_workers": workers}
+    loader = (
+        BatchLoader(dataset, **options) if isinstance(dataset, TransformedDataset) else DataLoader(dataset, **options)
+    )
+    return sum(len(batch["image"]) for batch in loader)
 
 
 def run_first_epoch(source: Source, workers: int, folder: Path) -> int:
@@ -201,12 +209,13 @@ def run_first_epoch(source: Source, workers: int, folder: Path) -> int:
     return run_epoch(build_dataset(source, ON_DISK, folder / "first"), workers)
 
 
-def training_step(source: Source) -> Callable[[], None]:
+def training_step(source: Source, device: str | torch.device = "cpu") -> Callable[[], None]:
     """A training step of the source's network on images that are there already."""
     torch.manual_seed(0)
     small = MedMamba(2, 3, NUM_CLASSES, **SMALL_MEDMAMBA)
     network = medmamba_tiny(num_classes=NUM_CLASSES) if source.network == "MedMamba-T" else small
-    return step_of(network, Job("medmamba", source.image_size, source.training_batch, training=True))
+    job = Job("medmamba", source.image_size, source.training_batch, training=True, device=str(device))
+    return step_of(network.to(device), job)
 
 
 def loading_entries(source: Source, task: str, times: Times) -> list[dict[str, Any]]:

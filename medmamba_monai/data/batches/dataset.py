@@ -37,7 +37,8 @@ class TransformedDataset(Dataset):
 
     def __init__(self, data: Dataset | Sequence[Item], transform: Transform, key: str = "image") -> None:
         self.split = split_transform(transform, key)
-        super().__init__(data, self.split.items)  # MONAI's types do not take a Dataset for a sequence
+        kept: Any = data  # MONAI's types do not take a Dataset for a sequence
+        super().__init__(kept, self.split.items)
         self.key = key
         self.reseed(0)
 
@@ -75,8 +76,8 @@ class TransformedDataset(Dataset):
 
     @cached_property
     def _columns(self) -> Columns:
-        fields: list[dict[str, Any]] = self.data.list_fields()
-        return Columns([self.split.fields(dict(item)) for item in fields])
+        kept: Any = self.data
+        return Columns([self.split.fields(dict(item)) for item in kept.list_fields()])
 
     def _load_item(self, index: int) -> Any:
         """Return an item, or the list that transforms make of it, with its number and all but what works on batches."""

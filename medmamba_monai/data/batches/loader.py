@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -38,7 +38,7 @@ class BatchLoader(DataLoader):
         name: str = "train",
         **options: Any,
     ) -> None:
-        self.target = torch.device(device)
+        self.source, self.target = dataset, torch.device(device)
         workers = 0 if dataset.on_device else num_workers
         copied = self.target.type == "cuda" and not dataset.on_device
         if copied or workers != num_workers:
@@ -52,14 +52,14 @@ class BatchLoader(DataLoader):
             **options,
         )
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Any:
         if self.persistent_workers and self._iterator is not None:
             # What a new iterator draws for its workers, so that the order of images is that of new workers.
             torch.empty((), dtype=torch.int64).random_(generator=self.generator)
         return map(self._finish, super().__iter__())
 
     def _finish(self, batch: dict[str, Any]) -> dict[str, Any]:
-        return self.dataset.source.finish(batch, self.target)
+        return self.source.finish(batch, self.target)
 
 
 class _Batches(Dataset):

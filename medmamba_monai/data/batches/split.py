@@ -74,9 +74,10 @@ def repeats_itself(transform: Transform) -> bool:
 def _iterate_parts(transform: Transform) -> Iterator[Any]:
     if transform is None:
         return
-    plain = type(transform) is Compose and not transform.lazy and transform.lazy is not None
-    if plain or isinstance(transform, (list, tuple)):
-        for part in transform.transforms if isinstance(transform, Compose) else transform:
+    if type(transform) is Compose and transform.lazy is False:
+        transform = transform.transforms
+    if isinstance(transform, (list, tuple)):
+        for part in transform:
             yield from _iterate_parts(part)
     else:
         yield transform

@@ -194,22 +194,18 @@ def sample(images: torch.Tensor, matrices: np.ndarray, padding_mode: Padding) ->
 def make_grid(images: torch.Tensor, matrices: np.ndarray) -> torch.Tensor:
     """Return the grid (B, *spatial, D) of `grid_sample`: for each place of a result, where in the image it looks.
 
-    It counts axes from the last, and from -1 at the outer edge of the first pixel to 1 at that of the last one.
+    It counts axes from the last, and from -1 at the outer edge of the first pixel to 1 at that of the last one. Each
+    coordinate is an array of its own in memory.
     """
     shape = images.shape[2:]
     dims = len(shape)
     scaled = (matrices[:, :dims] * (2 / np.array(shape))[:, None])[:, ::-1]
-    grid: torch.Tensor | None = None
+    parts = []
     for axis, size in enumerate(shape):
-        places = np.arange(size) - (size - 1) / 2
-        part = scaled[:, None, :, axis] * places[:, None]
-        if axis == 0:
-            part = part + scaled[:, None, :, dims]
-        view = [len(part), *(size if number == axis else 1 for number in range(dims)), dims]
-        sent = send(part, images).view(view)
-        grid = sent if grid is None else grid + sent
-    assert grid is not None
-    return grid
+        seen = scaled[:, :, axis, None] * (np.arange(size) - (size - 1) / 2)
+        seen = seen + scaled[:, :, dims, None] if axis == 0 else seen
+        parts.append(send(seen, images).view(len(seen), dims, *(size if n == axis else 1 for n in range(dims))))
+    return sum(parts[1:], start=parts[0]).movedim(1, -1)
 
 
 def _make_identities(count: int, dims: int) -> np.ndarray:

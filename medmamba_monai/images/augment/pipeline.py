@@ -13,6 +13,7 @@ from medmamba_monai.images.augment.step import RandomStep
 from medmamba_monai.images.transforms import ConvertImaged
 
 BatchStep = ConvertImaged | RandomStep
+_VALUES_AT_A_TIME = 1 << 20
 
 
 def works_on_batches(part: object, key: str) -> TypeGuard[BatchStep]:
@@ -46,6 +47,13 @@ class BatchPipeline:
         if not self.steps:
             return images
         images = images.as_subclass(torch.Tensor)
+        rows = _count_rows(images)
+        if len(images) <= rows:
+            return self._transform(images, indices)
+        parts = zip(images.split(rows), np.split(indices, range(rows, len(images), rows)), strict=True)
+        return torch.cat([self._transform(part, numbers) for part, numbers in parts])
+
+    def _transform(self, images: torch.Tensor, indices: np.ndarray) -> torch.Tensor:
         conversions = [step.convert for step in self.steps if isinstance(step, ConvertImaged)]
         for part in _join(self.steps):
             if isinstance(part, ConvertImaged):
@@ -57,6 +65,13 @@ class BatchPipeline:
         for conversion in conversions:
             images = conversion.repeat_channels(images)
         return images
+
+
+def _count_rows(images: torch.Tensor) -> int:
+    """Return how many images to transform at a time: on a CPU so few that they stay in its caches."""
+    if images.device.type != "cpu" or not images.numel():
+        return len(images)
+    return max(torch.get_num_threads(), _VALUES_AT_A_TIME // images[0].numel(), 1)
 
 
 def _join(steps: Sequence[BatchStep]) -> Iterator[BatchStep | list[RandomGeometry]]:

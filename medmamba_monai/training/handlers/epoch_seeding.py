@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import ignite.distributed as idist
 from ignite.engine import Engine, Events
 from monai.data.utils import set_rnd
@@ -34,7 +36,7 @@ class EpochSeeding:
         What transforms of batches draw is the same for all processes of a distributed training: it belongs to images.
         """
         derived = seed_everything(self.seed, self.fold, engine.state.epoch, idist.get_rank())
-        dataset = getattr(getattr(engine, "data_loader", None), "dataset", None)
+        dataset: Any = getattr(getattr(engine, "data_loader", None), "dataset", None)
         if hasattr(dataset, "reseed"):
             dataset.reseed(derive_seed(self.seed, self.fold, engine.state.epoch))
         transform = getattr(dataset, "transform", None)
