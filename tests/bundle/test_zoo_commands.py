@@ -17,9 +17,11 @@ import pytest
 import torch
 
 from medmamba_monai.core.errors import find_user_error, format_error
+from medmamba_monai.cross_validation.fold_server import FoldServer
 from medmamba_monai.data import write_phantom
 from tests.helpers.small_bundle import ROOT, SMALL, SmallBundle, run_command
 from tests.helpers.tracked_runs import TrackedRuns
+from tests.helpers.warm_commands import launch_fold_server
 
 pytestmark = pytest.mark.slow
 TRAINING = [text for name, value in {**SMALL, "epochs": 1}.items() for text in (f"--{name}", str(value))]
@@ -54,6 +56,7 @@ def run_monai(folder: Path, *arguments: str) -> tuple[str, str]:
         patch.setenv("OMP_NUM_THREADS", "1")
         patch.setattr(sys, "argv", ["monai.bundle", "run", *arguments])
         patch.setattr(sys, "excepthook", sys.excepthook)
+        patch.setattr(FoldServer, "_launch", launch_fold_server)
         torch.set_num_threads(1)
         try:
             runpy.run_module("monai.bundle", run_name="__main__", alter_sys=True)

@@ -8,7 +8,7 @@ Each fold's model judges the image beside the validation images of that fold, wh
 counts are added up (cross-conformal prediction, Vovk 2015). Of one fold that is split conformal prediction: where the
 image is exchangeable with the validation images, its set holds the true class with the stated probability at least. Of
 several folds the proven bound is lower, 1 - 2 (1 - level) less a term that vanishes with n / folds (Barber et al.
-2021), while the coverage found is usually the stated one; it is reported with its interval. Two things are not
+2021), while the coverage found is usually the stated one or more; it is reported with its interval. Two things are not
 exchangeable: validation images chose the epoch of their model, and images of one patient resemble each other.
 
 Own code, since libraries of conformal prediction take estimators that they fit, not predictions that there are.
