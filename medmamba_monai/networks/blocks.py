@@ -24,6 +24,7 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from medmamba_monai.selective_scan.chunked import chunked_directional_scan
+from medmamba_monai.selective_scan.expected import expect_scans_of
 from medmamba_monai.selective_scan.inputs import ScanInputs
 
 torch.fx.wrap("chunked_directional_scan")
@@ -69,6 +70,7 @@ class SS2D(nn.Module):
         self.out_norm = nn.LayerNorm(channels)
         self.out_proj = nn.Linear(channels, in_channels, bias=False)
         self.reset_scan_parameters()
+        expect_scans_of(self)
 
     @torch.no_grad()
     def reset_scan_parameters(self) -> None:

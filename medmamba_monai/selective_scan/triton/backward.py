@@ -27,6 +27,7 @@ import triton.language as tl
 
 from medmamba_monai.selective_scan.triton.forward import (
     LOG2_E,
+    VARYING,
     add_product,
     load_broadcast,
     load_channels,
@@ -120,7 +121,7 @@ def _sweep_back(grad_h, a_n, g, steps, x, s, e, decays, decayed, B, C, rows, CHU
     return grad_h, grad_a, s_n, e_n, grad_B
 
 
-@triton.jit
+@triton.jit(do_not_specialize=VARYING)
 def backward_kernel(
     grad_y,
     states,

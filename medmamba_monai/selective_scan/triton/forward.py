@@ -22,6 +22,8 @@ import triton
 import triton.language as tl
 
 LOG2_E = tl.constexpr(1.4426950408889634)
+VARYING = ["first", "chunks", "batch", "length"]
+"""Integers that change with the batch and the image: kernels are not compiled anew for 1 or for multiples of 16."""
 
 
 @triton.jit
@@ -102,7 +104,7 @@ def prefetch_rows(matrix, rows, stride, column, WIDTH: tl.constexpr):
         prefetch(matrix + rows * stride + tl.minimum(column + start, stride - 1))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=VARYING)
 def forward_kernel(
     u,
     projected,

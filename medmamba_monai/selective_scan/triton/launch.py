@@ -1,7 +1,7 @@
 """Launch of the Triton kernels: the layout of their arrays, and what they are compiled for.
 
-Inputs may be float32, float16 or bfloat16; all arithmetic is float32. Kernels are compiled when they are first used,
-for each combination of dtypes and of K, R and N.
+Inputs may be float32, float16 or bfloat16; all arithmetic is float32. Kernels are compiled for each dtype of ``u`` and
+each K, R and N, whatever the sizes of batch and image, and all at once when the first scan arrives (``compiling``).
 
 With TRITON_INTERPRET=1 in the environment before this module is imported, the same functions run on CPU tensors.
 """
@@ -20,6 +20,7 @@ from torch import Tensor
 from medmamba_monai.selective_scan.directions import scan_orders
 from medmamba_monai.selective_scan.inputs import ScanInputs
 from medmamba_monai.selective_scan.triton.backward import LANES, backward_kernel
+from medmamba_monai.selective_scan.triton.compiling import compile_before_first_use
 from medmamba_monai.selective_scan.triton.forward import forward_kernel
 
 LOG2_E = 1 / math.log(2)
@@ -68,14 +69,18 @@ def forward(inputs: ScanInputs, save_states: bool) -> tuple[Tensor, Tensor]:
     """
     u, directions = inputs.u, inputs.directions
     batch, length, channels = u.shape
+    if u.is_cuda and not triton.knobs.runtime.interpret:
+        compile_before_first_use(inputs, save_states, forward, backward)
     states = u.new_empty(states_shape(inputs) if save_states else [0], dtype=torch.float32)
     config = launch_config()
     walk = _plan_walk(inputs)
     y = u.new_empty(batch, directions, length, channels, dtype=torch.float32)
     arrays = _lay_out(inputs)
     programs = batch * directions * -(-channels // config.forward_block)
-    with torch.cuda.device_of(u):
-        forward_kernel[(programs,)](
+    start_kernel(
+        forward_kernel,
+        programs,
+        (
             *arrays,
             walk.order,
             y,
@@ -85,10 +90,9 @@ def forward(inputs: ScanInputs, save_states: bool) -> tuple[Tensor, Tensor]:
             walk.order.shape[1],
             length,
             channels,
-            BLOCK=config.forward_block,
-            SAVE=save_states,
-            **_collect_constants(inputs, arrays, config),
-        )
+        ),
+        {"BLOCK": config.forward_block, "SAVE": save_states, **_collect_constants(inputs, arrays, config)},
+    )
     return y.sum(1), states
 
 
@@ -114,8 +118,10 @@ def backward(grad_y: Tensor, states: Tensor, inputs: ScanInputs) -> tuple[Tensor
     grad_dt_weight = states.new_zeros(batch, directions, padded_rank, channels)
     grad_dt_bias, grad_D = (states.new_empty(batch, directions, channels) for _ in range(2))
     grad_A, carry = (states.new_zeros(batch, directions, size, channels) for _ in range(2))
-    with torch.cuda.device_of(u):
-        backward_kernel[(batch * directions * blocks,)](
+    start_kernel(
+        backward_kernel,
+        batch * directions * blocks,
+        (
             grad_y.contiguous(),
             states,
             *arrays,
@@ -134,8 +140,9 @@ def backward(grad_y: Tensor, states: Tensor, inputs: ScanInputs) -> tuple[Tensor
             batch,
             length,
             channels,
-            **_collect_constants(inputs, arrays, config),
-        )
+        ),
+        _collect_constants(inputs, arrays, config),
+    )
     gradients = (
         grad_u.sum(1).to(u.dtype),
         grad_projected[..., padding:].sum(0).to(inputs.projected.dtype),
@@ -145,6 +152,16 @@ def backward(grad_y: Tensor, states: Tensor, inputs: ScanInputs) -> tuple[Tensor
         grad_D.sum(0),
     )
     return gradients if grad_delta is None else (*gradients, grad_delta)
+
+
+def start_kernel(kernel: Any, programs: int, arguments: tuple[Any, ...], constants: dict[str, Any]) -> None:
+    """Launch a kernel where its tensors are, or only compile it where they have no memory (device ``meta``)."""
+    if arguments[0].is_meta:
+        mocked = [value.dtype if isinstance(value, Tensor) else value for value in arguments]
+        kernel.warmup(*mocked, grid=(1,), **constants)
+        return
+    with torch.cuda.device_of(arguments[0]):
+        kernel[(programs,)](*arguments, **constants)
 
 
 def states_shape(inputs: ScanInputs) -> list[int]:
@@ -209,7 +226,7 @@ def _collect_constants(inputs: ScanInputs, arrays: Arrays, config: LaunchConfig)
         "CHUNK": CHUNK,
         "HAS_DELTA": inputs.delta is not None,
         "SOFTPLUS": inputs.softplus,
-        "PREFETCH": inputs.u.is_cuda and not triton.knobs.runtime.interpret,
+        "PREFETCH": not inputs.u.is_cpu and not triton.knobs.runtime.interpret,
         "num_warps": 1,
         "maxnreg": config.max_registers,
     }
