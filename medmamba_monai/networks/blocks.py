@@ -100,7 +100,8 @@ class SS2D(nn.Module):
         """Map (B, M, S) to (B, M, S)."""
         tokens = x.movedim(1, -1)
         u = functional.silu(self.conv(self.in_proj(tokens).movedim(-1, 1))).movedim(1, -1)
-        y = self.scan(u.flatten(1, -2), get_spatial_shape(u)).to(self.x_proj_weight.dtype)
+        y = self.scan(u.flatten(1, -2), get_spatial_shape(u))
+        y = y if y.dtype == u.dtype else y.to(self.x_proj_weight.dtype)
         gated = self.out_norm(y).view(u.shape) * functional.silu(self.gate_proj(tokens))
         return self.out_proj(gated).movedim(-1, 1)
 

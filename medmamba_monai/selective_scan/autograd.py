@@ -37,6 +37,7 @@ class DifferentiableScan(torch.autograd.Function):
         ctx.save_for_forward(output[1], *tensors, delta)
         ctx.mark_non_differentiable(output[1])
         ctx.save_states, ctx.arguments = save_states, (spatial_shape, backend, softplus)
+        ctx.dtype = output[0].dtype
 
     @staticmethod
     def backward(ctx: Any, grad_y: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
@@ -54,7 +55,7 @@ class DifferentiableScan(torch.autograd.Function):
         """Return the tangent of y: the scan's gradient is linear in dL/dy, and its transpose takes tangents along."""
         _, u, projected, dt_weight, dt_bias, A, D, delta = ctx.saved_tensors
         spatial_shape, _, softplus = ctx.arguments
-        inputs = ScanInputs(u, projected, dt_weight, dt_bias, A, D, spatial_shape, delta, softplus)
+        inputs = ScanInputs(u, projected, dt_weight, dt_bias, A, D, spatial_shape, delta, softplus).convert(A.dtype)
         along = (*tangents[:6], *([] if delta is None else [tangents[9]]))
         moved = tuple(
             torch.zeros_like(tensor) if tangent is None else tangent.to(tensor.dtype)
@@ -62,7 +63,7 @@ class DifferentiableScan(torch.autograd.Function):
         )
         vjp: Any = torch.func.vjp
         y, pull_back = vjp(lambda *t: chunked_directional_scan(inputs.replace_tensors(t)), *inputs.tensors)
-        return vjp(pull_back, torch.zeros_like(y))[1](moved)[0], None
+        return vjp(pull_back, torch.zeros_like(y))[1](moved)[0].to(ctx.dtype), None
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[Any, ...], *arguments: Any) -> tuple[Any, Any]:

@@ -32,6 +32,7 @@ class Backend(ABC):
         device: the device type its tensors must be on, None for any.
         float64: whether it computes in float64 when the inputs are.
         half: whether it reads float16 and bfloat16 of ``u``, ``projected`` and ``delta`` itself, to compute in float32.
+        writes_half: whether it then also rounds y to the dtype of ``u``. It is given these dtypes under autocast only.
         traceable: whether ``torch.compile`` may trace it.
         fused: whether it computes step sizes, recurrence and skip connection in one kernel of ours.
         differentiable: whether PyTorch differentiates :meth:`forward` operation by operation. Else the operator calls
@@ -45,6 +46,7 @@ class Backend(ABC):
     device: ClassVar[str | None] = None
     float64: ClassVar[bool] = False
     half: ClassVar[bool] = False
+    writes_half: ClassVar[bool] = False
     traceable: ClassVar[bool] = True
     fused: ClassVar[bool] = False
     differentiable: ClassVar[bool] = False
@@ -58,8 +60,8 @@ class Backend(ABC):
             save_states: whether :meth:`backward` will be called.
 
         Returns:
-            y (B, L, C) in the dtype of the scan, and the states for the backward pass, of the shape that
-            :meth:`states_shape` tells, or an empty tensor if they are not saved.
+            y (B, L, C) in the dtype of the scan, or of ``u`` where the backend writes that, and the states for the
+            backward pass, of the shape that :meth:`states_shape` tells, or an empty tensor if they are not saved.
         """
 
     def backward(self, grad_y: Tensor, states: Tensor, inputs: ScanInputs) -> tuple[Tensor, ...]:

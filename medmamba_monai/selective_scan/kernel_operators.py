@@ -37,7 +37,8 @@ def _forward_shapes(*arguments: Any) -> tuple[Tensor, Tensor]:
     *of_scan, backend, save_states = arguments[:9]
     inputs = ScanInputs(*of_scan, *arguments[9:])
     shape = BACKENDS[backend].states_shape(inputs) if save_states else [0]
-    return inputs.A.new_empty(inputs.u.shape), inputs.A.new_empty(shape)
+    dtype = inputs.u.dtype if BACKENDS[backend].writes_half else inputs.A.dtype
+    return inputs.A.new_empty(inputs.u.shape, dtype=dtype), inputs.A.new_empty(shape)
 
 
 @torch.library.custom_op(

@@ -37,7 +37,8 @@ def directional_scan(
     :mod:`~medmamba_monai.selective_scan.reference` over them.
     The fused backends never build the K input sequences (triton writes K outputs, then adds them up).
 
-    Autocast does not change the result: inputs of lower precision are computed in float32. The function can be
+    Inputs of lower precision are computed in float32, under autocast too; there a backend that writes what it reads
+    (numba) rounds y to the dtype of ``u``, as the other operations of autocast do. The function can be
     scripted, mapped and differentiated both ways by ``torch.func``; gradients of gradients exist with
     ``backend="reference"`` only.
 
@@ -53,7 +54,7 @@ def directional_scan(
         backend: ``auto`` or one of :data:`~medmamba_monai.selective_scan.backends.BACKENDS`.
 
     Returns:
-        (B, L, C), float32; float64 if all inputs are.
+        (B, L, C), float32; float64 if all inputs are; with numba under autocast the dtype of ``u``.
 
     Raises:
         ValueError: if shapes, dtypes or devices do not fit together.
@@ -67,30 +68,32 @@ _LIBRARY.define(f"directional_scan({INPUTS}, str backend) -> Tensor")
 
 
 @torch.library.impl(_LIBRARY, "directional_scan", "CompositeImplicitAutograd")
-def _directional_scan(*arguments: Any) -> Tensor:
+def _directional_scan(*arguments: Any, autocast: bool = False) -> Tensor:
     *of_scan, backend = arguments
     inputs = ScanInputs(*of_scan)
     inputs.check()
     dtype = choose_dtype(inputs.tensors)
-    return scan(inputs, choose_backend(backend, inputs.u.device, dtype), dtype)
+    return scan(inputs, choose_backend(backend, inputs.u.device, dtype), dtype, autocast)
 
 
 # torch.func's transforms would split the operator only when they are past the rules of DifferentiableScan.
 torch.library.impl(_LIBRARY, "directional_scan", "FuncTorchDynamicLayerFrontMode")(_directional_scan)
 
 
-def scan(inputs: ScanInputs, backend: str, dtype: torch.dtype) -> Tensor:
+def scan(inputs: ScanInputs, backend: str, dtype: torch.dtype, autocast: bool = False) -> Tensor:
     """Scan checked inputs.
 
     Args:
         inputs: of any floating dtypes.
         backend: name of a backend that runs here.
-        dtype: dtype of the scan and of the result.
+        dtype: dtype of the scan, and of the result.
+        autocast: whether the result may have the lower precision of ``u`` instead.
 
     Returns:
         y (B, L, C), differentiable.
     """
-    inputs = inputs.convert(dtype, keep_half=BACKENDS[backend].half)
+    half, writes_half = BACKENDS[backend].half, BACKENDS[backend].writes_half
+    inputs = inputs.convert(dtype, keep_half=half and (autocast or not writes_half))
     if BACKENDS[backend].differentiable:
         return BACKENDS[backend].forward(inputs, False)[0]
     save_states = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs.tensors)
@@ -103,11 +106,11 @@ def _apply(*arguments: Any) -> Tensor:
 
 
 def _make_rule_without_autocast(device_type: str) -> Callable[..., Tensor]:
-    """Make the rule that computes the scan as if autocast was off, whatever the dtypes that arrive."""
+    """Make the rule that computes the scan as if autocast was off, but for the dtype of what it returns."""
 
     def rule(*arguments: Any) -> Tensor:
         with torch.autocast(device_type, enabled=False):
-            return torch.ops.medmamba_monai.directional_scan(*arguments)
+            return _directional_scan(*arguments, autocast=True)
 
     return rule
 

@@ -11,3 +11,4 @@ class NumbaBackend(KernelBackend):
     name, speed = "numba", 2
     modules, install = ("numba",), "pip install numba"
     device = "cpu"
+    half = writes_half = True

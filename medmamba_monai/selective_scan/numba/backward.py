@@ -32,13 +32,24 @@ from medmamba_monai.selective_scan.numba.forward import (
     Scan,
     cached_kernel,
     fill,
+    find_fastest,
     inner,
     load_tile,
     sizes,
     step_size,
     store_tile,
 )
-from medmamba_monai.selective_scan.numba.math import add_sums, exp2, flush_denormals, restore_denormals
+from medmamba_monai.selective_scan.numba.math import (
+    WHOLE_LIMIT,
+    absolute,
+    add_sums,
+    all_less,
+    exp2,
+    exp2_within,
+    flush_denormals,
+    maximum,
+    restore_denormals,
+)
 from medmamba_monai.selective_scan.numba.vector import LANES, aligned, broadcast, load, splat, store
 
 LN_2 = 0.6931471805599453
@@ -87,8 +98,8 @@ def _accumulate(array: Any, row: int, value: Any) -> None:
 
 @inner
 def _begin_block(scan: Scan, image: int, k: int, steps: Any, block: int, grad_y: Any, tokens: Any) -> Any:
-    """Compute what all states of a block need; return the gradient of the skip connection."""
-    grad_skip = splat(0.0)
+    """Compute what all states of a block need; return the gradient of the skip connection, and the largest step."""
+    grad_skip, largest = splat(0.0), splat(0.0)
     for i in range(len(steps)):
         delta, slope = step_size(scan, image, k, steps[i], block)
         u, g_y = load(scan.u, (image, steps[i], block)), load(grad_y, (image, steps[i], block))
@@ -98,20 +109,20 @@ def _begin_block(scan: Scan, image: int, k: int, steps: Any, block: int, grad_y:
         store(tokens, (i, GRAD_Y), g_y)
         store(tokens, (i, GRAD_WEIGHTED), splat(0.0))
         store(tokens, (i, GRAD_EXPONENT), splat(0.0))
-        grad_skip = grad_skip + g_y * u
-    return grad_skip
+        grad_skip, largest = grad_skip + g_y * u, maximum(largest, absolute(delta))
+    return grad_skip, largest
 
 
 @inner
-def _replay_tile(steps: Any, rows: Any, b: int, rates: Any, state: Any, first: int, memory: Memory) -> Any:
+def _replay_tile(steps: Any, rows: Any, b: int, rates: Any, state: Any, first: int, memory: Memory, power: Any) -> Any:
     """Repeat the forward pass of a tile over a chunk, from ``state`` (N, V) on; return the states after it."""
     rate0, rate1, rate2, rate3 = load_tile(rates, first)
     h0, h1, h2, h3 = load_tile(state, first)
     for i in range(len(steps)):
         row = rows[steps[i]]
         delta, weighted = load(memory.tokens, (i, DELTA)), load(memory.tokens, (i, WEIGHTED))
-        decay0, decay1 = exp2(delta * rate0), exp2(delta * rate1)
-        decay2, decay3 = exp2(delta * rate2), exp2(delta * rate3)
+        decay0, decay1 = power(delta * rate0), power(delta * rate1)
+        decay2, decay3 = power(delta * rate2), power(delta * rate3)
         store_tile(memory.history, i * 2 * TILE, (h0, h1, h2, h3))
         store_tile(memory.history, i * 2 * TILE + TILE, (decay0, decay1, decay2, decay3))
         h0 = decay0 * h0 + weighted * broadcast(row, (b,))
@@ -263,13 +274,18 @@ def _backward_task(
             fill(memory.low_rank, 0.0)
             for block in range(first, last):
                 before, total = states[image, k, chunk, block], grad.parameters[image, k, block]
-                rates, grad_rates = scan.parameters[k, block, RATES:], total[RATES:]
+                rates, grad_rates = scan.parameters[k, block, RATES : RATES + size], total[RATES:]
                 own_carry = carry[(block - first) * size : (block - first + 1) * size]
-                _accumulate(total, SKIP, _begin_block(scan, image, k, steps, block, grad_y, memory.tokens))
+                grad_skip, largest = _begin_block(scan, image, k, steps, block, grad_y, memory.tokens)
+                _accumulate(total, SKIP, grad_skip)
+                bounded = all_less(largest * find_fastest(rates), splat(WHOLE_LIMIT))
                 # Replay a tile of states from the saved ones, then sweep back over it.
                 for n in range(0, size, TILE):
                     b, c = rank + n, rank + size + n
-                    after = _replay_tile(steps, rows, b, rates, before, n, memory)
+                    if bounded:
+                        after = _replay_tile(steps, rows, b, rates, before, n, memory, exp2_within)
+                    else:
+                        after = _replay_tile(steps, rows, b, rates, before, n, memory, exp2)
                     _sweep_tile(steps, rows, b, c, rates, after, own_carry, n, memory, grad_rates)
                 _end_block(scan, image, k, steps, block, dt_rows[k, block], memory, grad, total)
             _write_projected(memory, steps, rank, size, grad.projected[group, image, :, k])

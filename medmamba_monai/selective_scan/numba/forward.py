@@ -1,4 +1,4 @@
-"""The fused scan on the CPU, forward, as a Numba kernel: float32, SIMD over channels.
+"""The fused scan on the CPU, forward, as a Numba kernel: SIMD over channels, computed in float32.
 
 With the step size d = softplus(low rank . dt_weight + dt_bias) and a = A * log2(e), token t turns the state h, of N
 components, into
@@ -9,6 +9,7 @@ Every array is laid out so that its last axis is one vector of LANES channels, a
 block and walks along each direction, CHUNK tokens at a time: first the step sizes of the chunk's tokens, then the
 recurrence for TILE components of the hidden state after the other, which stay in registers while the tokens pass. A
 token's low-rank step size, B and C are the same for all channels: broadcasts, so nothing is summed over lanes.
+Where no decay of a chunk under- or overflows, as usual, its exponentials are computed without a look at such limits.
 
 For the backward pass the state before every chunk is saved. Tasks write to places of their own, and what a task adds
 up it adds up in a fixed order: results are the same bits from run to run.
@@ -23,7 +24,17 @@ from typing import Any, NamedTuple
 
 import numba
 
-from medmamba_monai.selective_scan.numba.math import exp2, flush_denormals, restore_denormals, softplus_and_slope
+from medmamba_monai.selective_scan.numba.math import (
+    WHOLE_LIMIT,
+    absolute,
+    all_less,
+    exp2,
+    exp2_within,
+    flush_denormals,
+    maximum,
+    restore_denormals,
+    softplus_and_slope,
+)
 from medmamba_monai.selective_scan.numba.vector import LANES, aligned, broadcast, load, splat, store
 
 logger = logging.getLogger(__name__)
@@ -35,10 +46,12 @@ DELTA, WEIGHTED, Y = range(3)
 
 
 class Scan(NamedTuple):
-    """Inputs of the kernels; V stands for LANES, every dtype but that of ``order`` is float32.
+    """Inputs of the kernels; V stands for LANES.
+
+    All are float32 but ``order``; ``u`` and ``delta`` may be bfloat16, as uint16, and so may y and its gradient.
 
     Attributes:
-        order: (K, L) int32 token numbers.
+        order: (K, L) uint32 token numbers.
         softplus: whether step sizes go through softplus.
         u: (B, L, blocks, V).
         projected: (B, L, K, R + 2 * N), N a multiple of TILE.
@@ -119,7 +132,9 @@ def store_tile(array: Any, first: int, tile: Any) -> None:
 
 
 @inner
-def _scan_tile(steps: Any, rows: Any, b: int, c: int, rates: Any, state: Any, first: int, tokens: Any) -> None:
+def _scan_tile(
+    steps: Any, rows: Any, b: int, c: int, rates: Any, state: Any, first: int, tokens: Any, power: Any
+) -> None:
     """Run the recurrence of a tile of states over a chunk of tokens.
 
     Args:
@@ -128,16 +143,17 @@ def _scan_tile(steps: Any, rows: Any, b: int, c: int, rates: Any, state: Any, fi
         rates: (N, V).
         state: (N, V), the tile begins at row ``first``; before the chunk, then after it.
         tokens: (CHUNK, 3, V): DELTA, the step size; WEIGHTED, the step size times u; Y, the output, added to.
+        power: 2**x as these tokens need it.
     """
     rate0, rate1, rate2, rate3 = load_tile(rates, first)
     h0, h1, h2, h3 = load_tile(state, first)
     for i in range(len(steps)):
         row = rows[steps[i]]
         delta, weighted, y = load(tokens, (i, DELTA)), load(tokens, (i, WEIGHTED)), load(tokens, (i, Y))
-        h0 = exp2(delta * rate0) * h0 + weighted * broadcast(row, (b,))
-        h1 = exp2(delta * rate1) * h1 + weighted * broadcast(row, (b + 1,))
-        h2 = exp2(delta * rate2) * h2 + weighted * broadcast(row, (b + 2,))
-        h3 = exp2(delta * rate3) * h3 + weighted * broadcast(row, (b + 3,))
+        h0 = power(delta * rate0) * h0 + weighted * broadcast(row, (b,))
+        h1 = power(delta * rate1) * h1 + weighted * broadcast(row, (b + 1,))
+        h2 = power(delta * rate2) * h2 + weighted * broadcast(row, (b + 2,))
+        h3 = power(delta * rate3) * h3 + weighted * broadcast(row, (b + 3,))
         y = y + h0 * broadcast(row, (c,))
         y = y + h1 * broadcast(row, (c + 1,))
         y = y + h2 * broadcast(row, (c + 2,))
@@ -147,16 +163,27 @@ def _scan_tile(steps: Any, rows: Any, b: int, c: int, rates: Any, state: Any, fi
 
 
 @inner
+def find_fastest(rates: Any) -> Any:
+    """Return the largest magnitude among rates (N, V) in every lane; what is not finite stays not finite."""
+    fastest, total = splat(0.0), splat(0.0)
+    for n in range(len(rates)):
+        rate = absolute(load(rates, (n,)))
+        fastest, total = maximum(fastest, rate), total + rate
+    return fastest + total * 0.0
+
+
+@inner
 def _forward_task(scan: Scan, image: int, block: int, y: Any, states: Any) -> None:
     """Scan the channels of one block of one image along every direction."""
     (directions, length), (rank, size) = scan.order.shape, sizes(scan)
-    tokens, state = aligned(CHUNK * 3).reshape((CHUNK, 3, LANES)), aligned(size)
+    tokens, state, total = aligned(CHUNK * 3).reshape((CHUNK, 3, LANES)), aligned(size), aligned(length)
     for k in range(directions):
         fill(state, 0.0)
         rows, skip = scan.projected[image, :, k], load(scan.parameters, (k, block, SKIP))
         rates = scan.parameters[k, block, RATES : RATES + size]
+        fastest = find_fastest(rates)
         for start in range(0, length, CHUNK):
-            steps = scan.order[k, start : start + CHUNK]
+            steps, largest = scan.order[k, start : start + CHUNK], splat(0.0)
             # Save the states that the backward pass starts this chunk from.
             if states.size:
                 for n in range(size):
@@ -165,18 +192,25 @@ def _forward_task(scan: Scan, image: int, block: int, y: Any, states: Any) -> No
             for i in range(len(steps)):
                 delta, _ = step_size(scan, image, k, steps[i], block)
                 u = load(scan.u, (image, steps[i], block))
-                y_token = skip * u
-                if k > 0:
-                    y_token = y_token + load(y, (image, steps[i], block))
+                largest = maximum(largest, absolute(delta))
                 store(tokens, (i, DELTA), delta)
                 store(tokens, (i, WEIGHTED), delta * u)
+                y_token = skip * u
+                if k > 0:
+                    y_token = y_token + load(total, (steps[i],))
                 store(tokens, (i, Y), y_token)
             # The recurrence, a tile of states after the other.
-            for n in range(0, size, TILE):
-                _scan_tile(steps, rows, rank + n, rank + size + n, rates, state, n, tokens)
-            # Outputs go back to the places of their tokens, where the next direction adds its own.
+            if all_less(largest * fastest, splat(WHOLE_LIMIT)):
+                for n in range(0, size, TILE):
+                    _scan_tile(steps, rows, rank + n, rank + size + n, rates, state, n, tokens, exp2_within)
+            else:
+                for n in range(0, size, TILE):
+                    _scan_tile(steps, rows, rank + n, rank + size + n, rates, state, n, tokens, exp2)
+            # Outputs wait at the places of their tokens, where the next direction adds its own.
             for i in range(len(steps)):
-                store(y, (image, steps[i], block), load(tokens, (i, Y)))
+                store(total, (steps[i],), load(tokens, (i, Y)))
+    for token in range(length):
+        store(y, (image, token, block), load(total, (token,)))
 
 
 @cached_kernel

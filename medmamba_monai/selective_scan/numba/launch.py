@@ -34,41 +34,43 @@ LOG2_E = 1 / math.log(2)
 
 def forward(inputs: ScanInputs, save_states: bool) -> tuple[Tensor, Tensor]:
     """Return y and the state before every chunk, as :class:`~medmamba_monai.selective_scan.backend.Backend` says."""
-    u = inputs.u
-    states = u.new_empty(states_shape(inputs) if save_states else [0] * 6)
+    u, A = inputs.u, inputs.A
+    states = A.new_empty(states_shape(inputs) if save_states else [0] * 6)
     with kernel_threads():
         scan = _lay_out(inputs)
-        y = u.new_empty(scan.u.shape)
-        forward_kernel(*scan, y.numpy(), states.numpy())
-    return _unblock(y, u.shape[2]), states if save_states else u.new_empty(0)
+        y = _read_half(u).new_empty(scan.u.shape)
+        forward_kernel(*scan, _view(y), states.numpy())
+    return _unblock(y, u.shape[2]).to(u.dtype), states if save_states else A.new_empty(0)
 
 
 def backward(grad_y: Tensor, states: Tensor, inputs: ScanInputs) -> tuple[Tensor, ...]:
     """Return the gradient of each of ``inputs.tensors``, from them and the states that :func:`forward` saved."""
-    u, rank, size = inputs.u, inputs.rank, inputs.state_size
-    batch, _, channels = u.shape
+    A, rank, size = inputs.A, inputs.rank, inputs.state_size
+    batch, _, channels = inputs.u.shape
     with kernel_threads():
         scan = _lay_out(inputs)
         grad = Gradient(
-            u=u.new_empty(scan.u.shape),
-            projected=u.new_empty(_count_groups(batch, scan.u.shape[2]), *scan.projected.shape),
-            delta=u.new_empty(scan.delta.shape),
-            parameters=u.new_zeros(batch, *scan.parameters.shape),
+            u=A.new_empty(scan.u.shape),
+            projected=A.new_empty(_count_groups(batch, scan.u.shape[2]), *scan.projected.shape),
+            delta=A.new_empty(scan.delta.shape),
+            parameters=A.new_zeros(batch, *scan.parameters.shape),
         )
         parts = (part.numpy() for part in grad)
-        backward_kernel(*scan, _lay_out_dt_weight(inputs.dt_weight), states.numpy(), _block(grad_y).numpy(), *parts)
+        backward_kernel(*scan, _lay_out_dt_weight(inputs.dt_weight), states.numpy(), _view(_block(grad_y)), *parts)
     grad_projected = grad.projected.sum(0) if len(grad.projected) > 1 else grad.projected[0]
     parameters = _unblock(grad.parameters.sum(0).transpose(1, 2), channels)
     grad_bias, grad_skip, rates, weights = parameters.split([1, 1, _pad_size(size), rank], dim=1)
     gradients = (
-        _unblock(grad.u, channels),
-        _unpad_states(grad_projected, rank, size),
+        _unblock(grad.u, channels).to(inputs.u.dtype),
+        _unpad_states(grad_projected, rank, size).to(inputs.projected.dtype),
         _copy(weights.mT),
         _copy(grad_bias[:, 0]),
         _copy(rates[:, :size].mT),
         _copy(grad_skip[:, 0]),
     )
-    return gradients if inputs.delta is None else (*gradients, _unblock(grad.delta, channels))
+    if inputs.delta is None:
+        return gradients
+    return *gradients, _unblock(grad.delta, channels).to(inputs.delta.dtype)
 
 
 def states_shape(inputs: ScanInputs) -> list[int]:
@@ -87,9 +89,9 @@ def _lay_out(inputs: ScanInputs) -> Scan:
     return Scan(
         order=_make_order(tuple(spatial_shape))[: len(dt_bias)],
         softplus=softplus,
-        u=_block(u).numpy(),
-        projected=_pad_states(projected, inputs.rank, size).numpy(),
-        delta=(u.new_empty([0] * 5) if delta is None else _block(delta)).numpy(),
+        u=_view(_block(u)),
+        projected=_pad_states(projected.float(), inputs.rank, size).numpy(),
+        delta=A.new_empty([0] * 5).numpy() if delta is None else _view(_block(delta)),
         parameters=_block(parameters).transpose(1, 2).contiguous().numpy(),
     )
 
@@ -126,14 +128,24 @@ def _lay_out_dt_weight(dt_weight: Tensor) -> np.ndarray:
 
 @lru_cache(maxsize=64)
 def _make_order(spatial_shape: tuple[int, ...]) -> np.ndarray:
-    return scan_orders(list(spatial_shape), torch.device("cpu")).int().numpy()
+    return scan_orders(list(spatial_shape), torch.device("cpu")).int().numpy().view(np.uint32)
 
 
 def _block(tensor: Tensor) -> Tensor:
-    """Cut the last axis, channels, into (blocks, V), padded with zeros, contiguous."""
-    padding = -tensor.shape[-1] % LANES
+    """Cut the last axis, channels, into (blocks, V), padded with zeros, contiguous, in a dtype of the kernels."""
+    tensor, padding = _read_half(tensor), -tensor.shape[-1] % LANES
     padded = F.pad(tensor, [0, padding]) if padding else tensor
     return padded.contiguous().unflatten(-1, [-1, LANES])
+
+
+def _read_half(tensor: Tensor) -> Tensor:
+    """Return a tensor in a dtype of the kernels: bfloat16 as it is, float16 in float32."""
+    return tensor if tensor.dtype == torch.bfloat16 else tensor.float()
+
+
+def _view(tensor: Tensor) -> np.ndarray:
+    """Return the numbers of a tensor, bfloat16 as uint16."""
+    return (tensor.view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
 def _unblock(tensor: Tensor, channels: int) -> Tensor:

@@ -123,8 +123,61 @@ def _exp2_by_shifting(x: Any) -> Any:
     return _power_series(x - (shifted - EXPONENT_SHIFT)) * power_of_two(shifted)
 
 
+@intrinsic
+def _multiply_by_power_of_two(typing_context: Any, x: Any, shifted: Any) -> Any:
+    """Return x * 2**i for a normal x and a normal result, for whole numbers i given as i + WHOLE_SHIFT.
+
+    The lowest bits of the shifted float are those of i, and are added to the exponent of x.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        x, shifted = (builder.bitcast(argument, INTS) for argument in arguments)
+        return builder.bitcast(builder.add(x, builder.shl(shifted, ir.Constant(INTS, [23] * LANES))), FLOATS)
+
+    return float_vector(float_vector, float_vector), generate
+
+
+WHOLE_SHIFT = 12582912.0
+
+
+@register_jitable
+def _exp2_by_adding(x: Any) -> Any:
+    shifted = x + WHOLE_SHIFT
+    return _multiply_by_power_of_two(_power_series(x - (shifted - WHOLE_SHIFT)), shifted)
+
+
 exp2 = _exp2_by_scaling if LANES == 16 else _exp2_by_shifting
 """2**x with a relative error below 2e-7: a whole power of two times a power series of the rest."""
+
+exp2_within = _exp2_by_scaling if LANES == 16 else _exp2_by_adding
+"""The same for x within (-WHOLE_LIMIT, WHOLE_LIMIT), where nothing over- or underflows: three instructions less."""
+
+WHOLE_LIMIT = 126.0
+
+
+@register_jitable
+def absolute(x: Any) -> Any:
+    """Return the magnitudes of x."""
+    return where_less(x, splat(0.0), 0.0 - x, x)
+
+
+@register_jitable
+def maximum(x: Any, y: Any) -> Any:
+    """Return the larger of each two numbers; y where one is NaN."""
+    return where_greater(x, y, x, y)
+
+
+@intrinsic
+def all_less(typing_context: Any, left: Any, right: Any) -> Any:
+    """Return whether left < right in every lane; a NaN is not less than anything."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        mask = ir.IntType(LANES)
+        return builder.icmp_unsigned(
+            "==", builder.bitcast(builder.fcmp_ordered("<", *arguments), mask), ir.Constant(mask, -1)
+        )
+
+    return types.boolean(float_vector, float_vector), generate
 
 
 @register_jitable

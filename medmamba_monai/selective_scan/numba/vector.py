@@ -5,6 +5,9 @@ Here the vector is explicit: ``FloatVector`` is LLVM's ``<LANES x float>``, ``lo
 the last axis of an array, and the operators ``+ - * /`` work on it (with a number on the other side, too). A product
 that is added to something may be fused with the sum, one rounding instead of two; nothing is reordered.
 
+An array of uint16 holds bfloat16, which NumPy does not know: ``load`` widens it, ``store`` rounds to the nearest, to
+even where two are as near.
+
 Numba's cache on disk notices changes in the file of a kernel only. After editing this file, ``math.py`` or
 ``forward.py``, touch ``forward.py`` and ``backward.py``, whose kernels are made of them.
 """
@@ -38,6 +41,8 @@ def _count_lanes() -> int:
 LANES = _count_lanes()
 FLOAT, INT = ir.FloatType(), ir.IntType(32)
 FLOATS, INTS = ir.VectorType(FLOAT, LANES), ir.VectorType(INT, LANES)
+HALVES = ir.VectorType(ir.IntType(16), LANES)
+QUIET_NAN = 0x7FC0  # in bfloat16
 
 
 class FloatVector(types.Type):
@@ -73,12 +78,32 @@ def _splat(builder: Any, scalar: Any) -> Any:
     return builder.shuffle_vector(first, undefined, ir.Constant(INTS, [0] * LANES))
 
 
+def _holds_halves(array_type: Any) -> bool:
+    return array_type.dtype == types.uint16
+
+
+def _constant(number: int) -> Any:
+    return ir.Constant(INTS, [number] * LANES)
+
+
+def _round_to_half(builder: Any, vector: Any) -> Any:
+    """Round to bfloat16, the upper half of a float32: add half of what is cut off, less one where the rest is even."""
+    bits = builder.bitcast(vector, INTS)
+    odd = builder.and_(builder.lshr(bits, _constant(16)), _constant(1))
+    rounded = builder.lshr(builder.add(bits, builder.add(odd, _constant(0x7FFF))), _constant(16))
+    is_nan = builder.fcmp_unordered("uno", vector, vector)
+    return builder.trunc(builder.select(is_nan, _constant(QUIET_NAN), rounded), HALVES)
+
+
 @intrinsic
 def load(typing_context: Any, array: Any, index: Any) -> Any:
     """Return the vector array[i, j, :] for the index (i, j). The array is C-contiguous, its last axis LANES long."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         address = element_address(context, builder, signature, arguments, whole_index=False)
+        if _holds_halves(signature.args[0]):
+            halves = builder.load(builder.bitcast(address, HALVES.as_pointer()), align=2)
+            return builder.bitcast(builder.shl(builder.zext(halves, INTS), _constant(16)), FLOATS)
         return builder.load(builder.bitcast(address, FLOATS.as_pointer()), align=4)
 
     return float_vector(array, index), generate
@@ -90,7 +115,11 @@ def store(typing_context: Any, array: Any, index: Any, vector: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         address = element_address(context, builder, signature, arguments, whole_index=False)
-        builder.store(arguments[2], builder.bitcast(address, FLOATS.as_pointer()), align=4)
+        if _holds_halves(signature.args[0]):
+            halves = _round_to_half(builder, arguments[2])
+            builder.store(halves, builder.bitcast(address, HALVES.as_pointer()), align=2)
+        else:
+            builder.store(arguments[2], builder.bitcast(address, FLOATS.as_pointer()), align=4)
         return context.get_dummy_value()
 
     return types.void(array, index, float_vector), generate

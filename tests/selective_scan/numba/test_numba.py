@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from medmamba_monai.selective_scan import directional_scan
 from tests.helpers.scan_inputs import NAMES, gradients, in_float64, make_inputs, relative_error
@@ -49,6 +50,76 @@ def test_errors_against_float64_stay_within_the_rounding_of_float32(
     errors = dict(zip(NAMES, map(relative_error, found, gradients(truth, doubles)), strict=True))
     assert relative_error(y, truth) <= 5e-7
     assert {name: error for name, error in errors.items() if error > 2e-6} == {}
+
+
+def make_halves(dtype: torch.dtype, **sizes: int) -> list[Tensor]:
+    """Draw inputs as autocast hands them over: tokens and what is projected of them are rounded."""
+    u, projected, *parameters = (tensor.detach() for tensor in make_inputs((9, 10), **sizes))
+    return [tensor.requires_grad_() for tensor in (u.to(dtype), projected.to(dtype), *parameters)]
+
+
+def scan_under_autocast(inputs: list[Tensor], dtype: torch.dtype) -> Tensor:
+    with torch.autocast("cpu", dtype):
+        return directional_scan(*inputs, [9, 10], backend="numba")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("batch", [1, 2])
+def test_under_autocast_results_are_those_of_float32_rounded(dtype: torch.dtype, batch: int) -> None:
+    halves = make_halves(dtype, batch=batch, channels=21)
+    singles = [tensor.detach().float().requires_grad_() for tensor in halves]
+    y, expected = scan_under_autocast(halves, dtype), directional_scan(*singles, [9, 10], backend="numba")
+    weight = torch.randn(y.shape, generator=torch.Generator().manual_seed(1)).to(dtype)
+    found, truth = torch.autograd.grad(y, halves, weight), torch.autograd.grad(expected, singles, weight.float())
+    assert y.dtype == dtype
+    assert y.equal(expected.to(dtype))
+    assert [gradient.dtype for gradient in found] == [tensor.dtype for tensor in halves]
+    for name, gradient, of_singles in zip(NAMES, found, truth, strict=True):
+        assert gradient.equal(of_singles.to(gradient.dtype)), name
+
+
+def test_bfloat16_is_rounded_as_torch_rounds_it() -> None:
+    inputs = make_halves(torch.bfloat16, channels=70)
+    special = torch.tensor([float("nan"), float("inf"), -float("inf"), 0.0, -0.0, 3.3895e38, 1e-40])
+    with torch.no_grad():
+        inputs[0][0, 0, :7], inputs[5][0, :7] = special, 1.00390625  # half between two of bfloat16
+        y = scan_under_autocast(inputs, torch.bfloat16)
+        expected = directional_scan(*(tensor.float() for tensor in inputs), [9, 10], backend="numba")
+    torch.testing.assert_close(y, expected.bfloat16(), rtol=0, atol=0, equal_nan=True)
+
+
+def test_opcheck_passes_for_bfloat16() -> None:
+    inputs = [tensor.detach() for tensor in make_halves(torch.bfloat16)]
+    operators = torch.ops.medmamba_monai
+    torch.library.opcheck(operators.directional_scan_forward.default, (*inputs, [9, 10], "numba", True))
+    y, states = operators.directional_scan_forward(*inputs, [9, 10], "numba", True)
+    torch.library.opcheck(operators.directional_scan_backward.default, (y, states, *inputs, [9, 10], "numba"))
+
+
+def test_tangents_have_the_dtype_of_the_result() -> None:
+    halves = make_halves(torch.bfloat16)
+    singles = [tensor.detach().float() for tensor in halves]
+    tangents = [torch.randn_like(tensor) for tensor in singles]
+    _, of_singles = torch.func.jvp(lambda *t: directional_scan(*t, [9, 10]), tuple(singles), tuple(tangents))
+    with forward_ad.dual_level():
+        moved = zip(halves, tangents, strict=True)
+        duals = [forward_ad.make_dual(half.detach(), tangent.to(half.dtype)) for half, tangent in moved]
+        tangent = forward_ad.unpack_dual(scan_under_autocast(duals, torch.bfloat16)).tangent
+    assert tangent.dtype == torch.bfloat16
+    torch.testing.assert_close(tangent.float(), of_singles, rtol=0.02, atol=0.02 * of_singles.abs().max().item())
+
+
+def test_one_channel_with_huge_steps_leaves_its_neighbors_their_bits() -> None:
+    inputs = [tensor.detach().requires_grad_() for tensor in make_inputs((9, 10), channels=8, state_size=4)]
+    usual = scan_with_gradients(inputs, (9, 10))
+    with torch.no_grad():
+        inputs[3][:, 5] = 1000.0  # dt_bias
+    y, grad_u, *_ = scan_with_gradients(inputs, (9, 10))
+    others = [channel for channel in range(8) if channel != 5]
+    assert y[..., others].equal(usual[0][..., others])
+    assert grad_u[..., others].equal(usual[1][..., others])
+    assert y.isfinite().all()
+    assert not y[..., 5].equal(usual[0][..., 5])
 
 
 @pytest.mark.parametrize("batch", [1, 3])
