@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from medmamba_monai.networks.fused.block import can_fuse, fused_block
 from medmamba_monai.selective_scan.chunked import chunked_directional_scan
 from medmamba_monai.selective_scan.expected import expect_scans_of
 from medmamba_monai.selective_scan.inputs import ScanInputs
@@ -167,6 +168,9 @@ class SSConvSSM(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, M, S) to (B, M, S)."""
+        if not torch.jit.is_scripting():  # noqa: SIM102 (TorchScript reads conditions that are joined to this one)
+            if can_fuse(self, x):
+                return fused_block(self, x)
         tokens = x.movedim(1, -1)
         near, far = tokens.chunk(2, dim=-1)
         near, far = self.conv_branch(near.contiguous().movedim(-1, 1)), far.movedim(-1, 1)
@@ -222,9 +226,19 @@ class TokenMerging(nn.Module):
         """Map (B, M, S) to (B, out_channels, S // 2)."""
         x = x.movedim(1, -1)
         for axis in range(self.spatial_dims, 0, -1):
-            half = x.shape[axis] // 2
-            x = x.narrow(axis, 0, 2 * half).unflatten(axis, [half, 2])
+            x = crop_to_even(x, axis).unflatten(axis, [x.shape[axis] // 2, 2])
         return self.reduction(self.norm(x.permute(self.order).flatten(self.spatial_dims + 1))).movedim(-1, 1)
+
+
+@torch.fx.wrap
+def crop_to_even(x: Tensor, axis: int) -> Tensor:
+    """Crop an axis of odd size by one; what is even is returned as it is, since cropping has a gradient to compute."""
+    size = x.shape[axis] // 2 * 2
+    if not torch.jit.is_scripting():
+        traced = torch.jit.is_tracing() or torch.compiler.is_compiling()  # the size may be another one later
+        if not traced and size == x.shape[axis]:
+            return x
+    return x.narrow(axis, 0, size)
 
 
 class MedMambaStage(nn.Module):

@@ -36,6 +36,7 @@ class DifferentiableScan(torch.autograd.Function):
         ctx.save_for_backward(output[1], *tensors, delta)
         ctx.save_for_forward(output[1], *tensors, delta)
         ctx.mark_non_differentiable(output[1])
+        ctx.set_materialize_grads(False)  # a gradient of the states would be zeros of their size
         ctx.save_states, ctx.arguments = save_states, (spatial_shape, backend, softplus)
         ctx.dtype = output[0].dtype
 

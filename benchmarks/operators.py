@@ -1,0 +1,212 @@
+"""How many operators of a step reach a kernel: ``python -m benchmarks.operators``. It needs no GPU.
+
+PyTorch starts at least one kernel on a GPU for each operator that is no view and does not only reserve memory, and at
+small batches the step waits for these starts. A dispatch mode on the CPU sees each such operator of an eager step of
+MedMamba-T: forward, backward, an optimizer that treats all parameters at once (``foreach``, PyTorch's default on a
+GPU), and inference; under bfloat16 autocast too. The counts do not depend on the size of images or batch.
+
+An operator of ours counts once, as a custom operator is called once. What runs inside is counted beside it: of a scan,
+what the Triton backend does, its kernels and the operators around them; of the others, the operations of PyTorch that
+stand for them where Triton is missing. A GPU starts more kernels than there are operators, since some take several
+(batch norms, gradients of convolutions and layer norms, sums, ``foreach`` with many tensors), and autocast has other
+lists of operators there than on a CPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from benchmarks.report import Bar, add_common_options, bar_table, new_result, save_result, text_table
+from medmamba_monai.core.errors import ends_with_user_errors
+from medmamba_monai.networks import medmamba_tiny
+from medmamba_monai.networks.fused import operators as fused
+from medmamba_monai.selective_scan.inputs import ScanInputs
+
+BARS = {"float32": 450, "bfloat16": 550}
+"""Most operators of a training step, by the dtype of autocast."""
+SIZE, SMALL = 64, 32
+NO_KERNEL = ("empty", "new_empty", "detach", "alias", "lift_fresh", "_unsafe_view", "_reshape_alias", "_local_scalar")
+SCAN_LAUNCH = "medmamba_monai.selective_scan.triton.launch"
+
+
+class CountOperators(TorchDispatchMode):
+    """Counts the operators that reach a kernel while it is entered.
+
+    Attributes:
+        found: how often each operator was called, by its name.
+        inside: how many operators and kernels ran inside those of ours.
+        casts: how many of ``found`` only change a dtype.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: Counter[str] = Counter()
+        self.inside = self.casts = 0
+
+    def __torch_dispatch__(self, operator: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call an operator and count it."""
+        if reaches_kernel(operator):
+            self.found[operator.name()] += 1
+            self.casts += changes_dtype(operator, args, kwargs or {})
+            self.inside += count_inside(operator, args)
+        return operator(*args, **(kwargs or {}))
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """The counts as JSON."""
+        ordered = dict(sorted(self.found.items(), key=lambda item: (-item[1], item[0])))
+        return {"operators": self.found.total(), "casts": self.casts, "inside": self.inside, "by_name": ordered}
+
+
+def reaches_kernel(operator: Any) -> bool:
+    """Say whether an operator is more than a view of memory, or a claim to it."""
+    namespace, name = operator.name().split("::")
+    return not operator.is_view and namespace != "profiler" and not name.startswith(NO_KERNEL)
+
+
+def changes_dtype(operator: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
+    """Say whether an operator copies into another dtype."""
+    name = operator.name().split("::")[1].split(".")[0]
+    if name == "_to_copy":
+        return kwargs.get("dtype", args[0].dtype) != args[0].dtype
+    if name == "copy_":
+        return args[0].dtype != args[1].dtype
+    return name == "_foreach_copy_" and any(to.dtype != of.dtype for to, of in zip(args[0], args[1], strict=True))
+
+
+def count_inside(operator: Any, args: Sequence[Any]) -> int:
+    """Count what runs inside an operator of ours, 0 for any other."""
+    namespace, name = operator.name().split("::")
+    if namespace != "medmamba_monai":
+        return 0
+    with CountOperators() as counter:
+        if name.startswith("directional_scan_"):
+            return _count_scan(counter, name, args)
+        getattr(fused, name)(*(copy_if_tensor(argument) for argument in args))
+    return counter.found.total()
+
+
+def copy_if_tensor(value: Any) -> Any:
+    """Copy a tensor, so that a second run does not change it; return anything else as it is."""
+    return value.clone() if isinstance(value, Tensor) else value
+
+
+def _count_scan(counter: CountOperators, name: str, args: Sequence[Any]) -> int:
+    """Count the operators around the Triton kernels, which are replaced by a count themselves."""
+    with counted_kernels() as kernels:
+        if name == "directional_scan_forward":
+            inputs, save_states = ScanInputs(*args[:7], *args[9:]), args[8]
+            kernels.module.forward(inputs, save_states)
+        else:
+            inputs = ScanInputs(*args[2:9], *args[10:])
+            grad_y = args[0]
+            states = grad_y.new_empty(kernels.module.states_shape(inputs))
+            kernels.module.backward(grad_y, states, inputs)
+    return counter.found.total() + kernels.started
+
+
+class CountedKernels:
+    """The module that launches the scan's kernels, and how many it has started."""
+
+    def __init__(self) -> None:
+        self.module, self.started = importlib.import_module(SCAN_LAUNCH), 0
+
+    def __getitem__(self, grid: Any) -> Callable[..., None]:
+        """Stand for a kernel on a grid."""
+        self.started += 1
+        return lambda *args, **kwargs: None
+
+
+@contextmanager
+def counted_kernels() -> Iterator[CountedKernels]:
+    """Have the Triton backend count its kernels instead of starting them."""
+    from triton.runtime import KernelInterface
+
+    counted = CountedKernels()
+    originals = {name: value for name, value in vars(counted.module).items() if isinstance(value, KernelInterface)}
+    try:
+        vars(counted.module).update(dict.fromkeys(originals, counted))
+        yield counted
+    finally:
+        vars(counted.module).update(originals)
+
+
+def count_step(dtype: str, size: int = SIZE, build: Callable[[], nn.Module] | None = None) -> dict[str, Any]:
+    """Count the operators of a training step, part by part, and of an inference.
+
+    Args:
+        dtype: a key of :data:`BARS`; other than float32 it is that of autocast.
+        size: edge of the images, pixels.
+        build: makes the network, by default MedMamba-T.
+    """
+    torch.manual_seed(0)
+    network = build() if build else medmamba_tiny(num_classes=6)
+    optimizer = torch.optim.Adam(network.parameters(), foreach=True)
+    images, labels = torch.randn(2, 3, size, size), torch.tensor([0, 1])
+    autocast = torch.autocast("cpu", getattr(torch, dtype), enabled=dtype != "float32")
+
+    def step(counters: Sequence[CountOperators]) -> None:
+        with counters[0], autocast:
+            loss = functional.cross_entropy(network(images), labels)
+        with counters[1]:
+            loss.backward()
+        with counters[2]:
+            optimizer.step()
+            optimizer.zero_grad()
+
+    for _ in range(2):  # the first step makes the state of the optimizer
+        counters = [CountOperators() for _ in range(3)]
+        step(counters)
+    network.eval()
+    with (
+        torch.no_grad(),
+        CountOperators() as inference,
+        autocast,
+    ):  # inference mode would hide what operators are made of
+        network(images)
+    parts = dict(zip(("forward", "backward", "optimizer"), (counter.entry for counter in counters), strict=True))
+    total = {key: sum(part[key] for part in parts.values()) for key in ("operators", "casts", "inside")}
+    return {**parts, "training": total, "inference": inference.entry}
+
+
+@ends_with_user_errors
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Count, print and write the result; 1 if there are more operators than the bars allow."""
+    parser = argparse.ArgumentParser("python -m benchmarks.operators", description=__doc__)
+    add_common_options(parser)
+    options = parser.parse_args(arguments)
+    result = new_result("operators", {"size": SIZE, "network": "medmamba_tiny"})
+    result["counts"] = {dtype: count_step(dtype, SMALL if options.quick else SIZE) for dtype in BARS}
+    bars = [
+        Bar(f"operators of a training step, {dtype}", counts["training"]["operators"], BARS[dtype])
+        for dtype, counts in result["counts"].items()
+    ]
+    result["bars"] = [bar.entry() for bar in bars]
+    print(count_table(result["counts"]), bar_table(result["bars"]), sep="\n\n")
+    save_result(result, options.json)
+    return 0 if all(bar.met for bar in bars) else 1
+
+
+def count_table(counts: dict[str, dict[str, Any]]) -> str:
+    """Write the counts of each part."""
+    rows = [
+        [f"{part}, {dtype}", *(str(found[key]) for key in ("operators", "casts", "inside"))]
+        for dtype, parts in counts.items()
+        for part, found in parts.items()
+    ]
+    return text_table(["part", "operators", "of them casts", "inside ours"], rows)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

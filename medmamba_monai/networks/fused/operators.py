@@ -1,0 +1,235 @@
+"""What a block repeats, as operators: each is one call in place of several, forwards and backwards.
+
+They stand in ``torch.ops.medmamba_monai``. On a GPU that Triton compiles for, kernels of ours compute them, reading and
+writing each number once; everywhere else PyTorch's own operations do, as a block without them would call them, and
+with the same result bit for bit. None has a rule of differentiation:
+:mod:`~medmamba_monai.networks.fused.functions` is the one place for these.
+
+Letters are those of :mod:`~medmamba_monai.networks.blocks`; H = M / 2 are the channels of a branch. Tokens have their
+channels last, (B, S, H).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+HALVES = (torch.float16, torch.bfloat16)
+KERNELS = "medmamba_monai.networks.fused.triton.launch"
+_LIBRARY = torch.library.Library("medmamba_monai", "FRAGMENT")
+
+
+def _define(schema: str) -> Callable[[Callable], Callable]:
+    """Define an operator by its schema and the function that computes it with PyTorch's own operations.
+
+    On CUDA a function of the same name in the module of the kernels is called, where that can be imported and none of
+    the tensors is float64.
+    """
+
+    def register(function: Callable) -> Callable:
+        name = schema.partition("(")[0]
+        _LIBRARY.define(schema)
+        _LIBRARY.impl(name, function, "CompositeExplicitAutograd")
+
+        def on_cuda(*arguments: Any) -> Any:
+            wide = any(isinstance(found, Tensor) and found.dtype == torch.float64 for found in arguments)
+            kernels = None if wide else import_kernels()
+            return (function if kernels is None else getattr(kernels, name))(*arguments)
+
+        _LIBRARY.impl(name, on_cuda, "CUDA")
+        return function
+
+    return register
+
+
+@cache
+def import_kernels() -> Any:
+    """Import the module of the kernels, None where Triton does not run."""
+    if torch.version.hip is not None or (torch.cuda.is_available() and torch.cuda.get_device_capability()[0] < 8):
+        return None
+    try:
+        return importlib.import_module(KERNELS)
+    except (ImportError, OSError, RuntimeError):
+        return None
+
+
+@_define("negative_exp(Tensor x) -> Tensor")
+def negative_exp(x: Tensor) -> Tensor:
+    """Return -exp(x)."""
+    return x.exp().neg_()
+
+
+@_define(
+    "split_norm(Tensor tokens, Tensor weight, Tensor bias, float eps, ScalarType dtype) "
+    "-> (Tensor, Tensor, Tensor, Tensor)"
+)
+def split_norm(
+    tokens: Tensor, weight: Tensor, bias: Tensor, eps: float, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Split tokens (B, S, M) into both branches, and normalize what goes to the scan over its channels.
+
+    Returns:
+        Both halves (B, S, H) of ``dtype``, the second one normalized, and mean and reciprocal deviation (B, S, 1).
+    """
+    near, far = tokens.chunk(2, dim=-1)
+    normed, mean, deviation = torch.native_layer_norm(far, weight.shape, weight, bias, eps)
+    near = near.clone(memory_format=torch.contiguous_format).to(dtype)
+    return near, normed.to(dtype), mean, deviation
+
+
+@_define(
+    "split_norm_backward(Tensor grad_near, Tensor grad_far, Tensor grad_gate, Tensor grad_tokens, Tensor tokens, "
+    "Tensor mean, Tensor deviation, Tensor weight, Tensor bias) -> (Tensor, Tensor)"
+)
+def split_norm_backward(
+    grad_near: Tensor,
+    grad_far: Tensor,
+    grad_gate: Tensor,
+    grad_tokens: Tensor,
+    tokens: Tensor,
+    mean: Tensor,
+    deviation: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Return the gradients of the tokens, and of weight and bias (2, H).
+
+    What arrives for the two uses of the normalized half, by the scan and by its gate, is added up, and so is what
+    arrives through the residual connection.
+    """
+    far = tokens.chunk(2, dim=-1)[1]
+    grad_far, *of_parameters = torch.ops.aten.native_layer_norm_backward(
+        (grad_far + grad_gate).to(tokens.dtype), far, weight.shape, mean, deviation, weight, bias, [True, True, True]
+    )
+    return torch.cat([grad_near, grad_far], dim=-1).add_(grad_tokens), torch.stack(of_parameters)
+
+
+@_define("silu_backward_of_sum(Tensor grad, Tensor other, Tensor x) -> Tensor")
+def silu_backward_of_sum(grad: Tensor, other: Tensor, x: Tensor) -> Tensor:
+    """Return the gradient of x, where SiLU of it was used twice."""
+    return torch.ops.aten.silu_backward(grad + other, x)
+
+
+@_define(
+    "norm_gate(Tensor y, Tensor gate, Tensor weight, Tensor bias, float eps, ScalarType dtype) "
+    "-> (Tensor, Tensor, Tensor)"
+)
+def norm_gate(
+    y: Tensor, gate: Tensor, weight: Tensor, bias: Tensor, eps: float, dtype: torch.dtype
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalize what the scan returns (B, L, C) over its channels and multiply it by SiLU of the gate (B, L, C).
+
+    Returns:
+        The product in ``dtype``, mean and reciprocal deviation (B, L, 1).
+    """
+    normed, mean, deviation = torch.native_layer_norm(y, weight.shape, weight, bias, eps)
+    return (normed * torch.nn.functional.silu(gate)).to(dtype), mean, deviation
+
+
+@_define(
+    "norm_gate_backward(Tensor grad, Tensor y, Tensor gate, Tensor mean, Tensor deviation, Tensor weight, Tensor bias, "
+    "float eps) -> (Tensor, Tensor, Tensor)"
+)
+def norm_gate_backward(
+    grad: Tensor, y: Tensor, gate: Tensor, mean: Tensor, deviation: Tensor, weight: Tensor, bias: Tensor, eps: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients of y and gate, and of weight and bias (2, C)."""
+    grad = grad.to(y.dtype)
+    normed = torch.native_layer_norm(y, weight.shape, weight, bias, eps)[0]
+    grad_gate = torch.ops.aten.silu_backward(normed.mul_(grad).to(gate.dtype), gate)
+    grad_y, *of_parameters = torch.ops.aten.native_layer_norm_backward(
+        torch.nn.functional.silu(gate).to(y.dtype).mul_(grad),
+        y,
+        weight.shape,
+        mean,
+        deviation,
+        weight,
+        bias,
+        [True, True, True],
+    )
+    return grad_y, grad_gate, torch.stack(of_parameters)
+
+
+@_define(
+    "batch_norm_relu(Tensor x, Tensor weight, Tensor bias, Tensor(a!) running_mean, Tensor(b!) running_var, "
+    "Tensor(c!) batches, bool training, float momentum, float eps, bool relu) -> (Tensor, Tensor, Tensor)"
+)
+def batch_norm_relu(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+    batches: Tensor,
+    training: bool,
+    momentum: float,
+    eps: float,
+    relu: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalize a map (B, H, S) over its batch, count the batch, and apply ReLU where it is asked for.
+
+    Returns:
+        The map, mean and reciprocal deviation of each channel; the latter are empty in evaluation.
+    """
+    out, mean, deviation = torch.native_batch_norm(x, weight, bias, running_mean, running_var, training, momentum, eps)
+    if training:
+        batches.add_(1)
+    return (out.relu_() if relu else out), mean, deviation
+
+
+@_define(
+    "batch_norm_relu_backward(Tensor grad, Tensor x, Tensor out, Tensor weight, Tensor running_mean, "
+    "Tensor running_var, Tensor mean, Tensor deviation, bool training, float eps, bool relu) "
+    "-> (Tensor, Tensor, Tensor)"
+)
+def batch_norm_relu_backward(
+    grad: Tensor,
+    x: Tensor,
+    out: Tensor,
+    weight: Tensor,
+    running_mean: Tensor,
+    running_var: Tensor,
+    mean: Tensor,
+    deviation: Tensor,
+    training: bool,
+    eps: float,
+    relu: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients of the map, of weight and of bias."""
+    if relu:
+        grad = torch.ops.aten.threshold_backward(grad, out, 0)
+    return torch.ops.aten.native_batch_norm_backward(
+        grad, x, weight, running_mean, running_var, mean, deviation, training, eps, [True, True, True]
+    )
+
+
+@_define("merge_branches(Tensor tokens, Tensor near, Tensor far, Tensor? kept, float keep) -> Tensor")
+def merge_branches(tokens: Tensor, near: Tensor, far: Tensor, kept: Tensor | None, keep: float) -> Tensor:
+    """Interleave ReLU of the convolution branch with the scan branch, and add both to the tokens (B, S, M).
+
+    Args:
+        tokens: input of the block.
+        near: (B, S, H) of the convolution branch, before its last ReLU.
+        far: (B, S, H) of the scan branch.
+        kept: (B, 1, ...) with 1 for an image that keeps its scan branch and 0 for others; None for all.
+        keep: probability of keeping it, by which the kept ones are divided; 0 for no division.
+    """
+    branches = near.relu(), far * _scale(kept, keep) if kept is not None else far
+    return tokens + torch.stack(branches, dim=-1).flatten(-2)
+
+
+@_define("merge_branches_backward(Tensor grad, Tensor near, Tensor? kept, float keep) -> (Tensor, Tensor)")
+def merge_branches_backward(grad: Tensor, near: Tensor, kept: Tensor | None, keep: float) -> tuple[Tensor, Tensor]:
+    """Return the gradients of both branches; that of the tokens is ``grad`` itself."""
+    of_near, of_far = grad.to(near.dtype).unflatten(-1, [-1, 2]).unbind(-1)
+    grad_near = torch.ops.aten.threshold_backward(of_near, near, 0)
+    return grad_near, of_far.contiguous() if kept is None else of_far * _scale(kept, keep)
+
+
+def _scale(kept: Tensor, keep: float) -> Tensor:
+    return kept / keep if keep else kept
