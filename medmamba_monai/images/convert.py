@@ -41,7 +41,7 @@ class ConvertImage(Transform):
         return self.repeat_channels(self.scale(image[None]))[0]
 
     def scale(self, images: torch.Tensor) -> torch.Tensor:
-        """Return images (B, C, *spatial) on any device as float32 from -1 to 1, with their own channels.
+        """Return images ``(B, C, *spatial)`` on any device as float32 from -1 to 1, with their own channels.
 
         Raises:
             UserError: see `__call__`.
@@ -56,6 +56,6 @@ class ConvertImage(Transform):
         return images.to(torch.float32, copy=True).div_(top).mul_(2).sub_(1)
 
     def repeat_channels(self, images: torch.Tensor) -> torch.Tensor:
-        """Return images (B, C, *spatial) with each channel repeated, as (B, channels, *spatial)."""
+        """Return images ``(B, C, *spatial)`` with each channel repeated, as ``(B, channels, *spatial)``."""
         count = images.shape[1]
         return images.repeat_interleave(self.channels // count, 1) if count < self.channels else images

@@ -49,7 +49,7 @@ class WholeCacheDataset(CopyingCacheDataset):
         super().__init__(data, transform, **options)
 
     def gather(self, indices: Sequence[int]) -> torch.Tensor:
-        """Return images (B, C, *spatial), the caller's own."""
+        """Return images ``(B, C, *spatial)``, the caller's own."""
         images: torch.Tensor = list_data_collate([{self.key: self._cache[index][self.key]} for index in indices])[
             self.key
         ]

@@ -20,7 +20,7 @@ class Gathers(Protocol):
     """A dataset that gives the images of a batch at once, and what else its items hold."""
 
     def gather(self, indices: Sequence[int]) -> torch.Tensor:
-        """Return images (B, C, *spatial), the caller's own."""
+        """Return images ``(B, C, *spatial)``, the caller's own."""
 
     def list_fields(self) -> list[dict[str, Any]]:
         """Return what every item holds beside its image."""
@@ -80,7 +80,7 @@ class DeviceCacheDataset(Dataset):
         return {**self._fields[index], self.key: self.images[index].to("cpu", copy=True)}
 
     def gather(self, indices: Sequence[int]) -> torch.Tensor:
-        """Return images (B, C, *spatial) on the device, the caller's own."""
+        """Return images ``(B, C, *spatial)`` on the device, the caller's own."""
         rows = torch.tensor(list(indices))
         if self.images.is_cuda:  # from pinned memory, so that nothing waits for the GPU
             rows = rows.pin_memory()

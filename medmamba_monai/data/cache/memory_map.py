@@ -219,7 +219,7 @@ class MemoryMappedDataset(Dataset):
         return self
 
     def gather(self, indices: Sequence[int]) -> torch.Tensor:
-        """Read or decode images (B, C, *spatial), the caller's own."""
+        """Read or decode images ``(B, C, *spatial)``, the caller's own."""
         return torch.from_numpy(np.stack([self._read(index) for index in indices]))
 
     def list_fields(self) -> list[dict[str, Any]]:

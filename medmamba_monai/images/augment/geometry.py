@@ -38,7 +38,7 @@ class RandomGeometry(RandomStep):
         """Return homogeneous matrices of some images, float64 (B, D + 1, D + 1) for D axes."""
 
     def apply(self, images: torch.Tensor, indices: np.ndarray) -> torch.Tensor:
-        """Change a batch (B, C, *spatial); returns a new one."""
+        """Change a batch ``(B, C, *spatial)``; returns a new one."""
         return sample(images, self.make_matrices(indices, images.shape[2:]), self.padding_mode or "border")
 
 
@@ -184,7 +184,7 @@ def sample(images: torch.Tensor, matrices: np.ndarray, padding_mode: Padding) ->
     """Return images as seen through matrices, linearly interpolated.
 
     Args:
-        images: float32 tensor (B, C, *spatial).
+        images: float32 tensor ``(B, C, *spatial)``.
         matrices: float64 (B, D + 1, D + 1).
         padding_mode: what is seen beyond the border.
     """
@@ -192,7 +192,7 @@ def sample(images: torch.Tensor, matrices: np.ndarray, padding_mode: Padding) ->
 
 
 def make_grid(images: torch.Tensor, matrices: np.ndarray) -> torch.Tensor:
-    """Return the grid (B, *spatial, D) of `grid_sample`: for each place of a result, where in the image it looks.
+    """Return the grid ``(B, *spatial, D)`` of `grid_sample`: for each place of a result, where in the image it looks.
 
     It counts axes from the last, and from -1 at the outer edge of the first pixel to 1 at that of the last one. Each
     coordinate is an array of its own in memory.

@@ -43,7 +43,7 @@ class RandomAdjustContrastd(_RandomValue):
             raise UserError(f"RandomAdjustContrastd: gamma must be above 0, found {gamma!r}")
 
     def apply(self, images: torch.Tensor, indices: np.ndarray) -> torch.Tensor:
-        """Change a batch (B, C, *spatial); returns a new one."""
+        """Change a batch ``(B, C, *spatial)``; returns a new one."""
         gamma = self._draw_values(images, indices)
         low, high = images.flatten(1).amin(1).view_as(gamma), images.flatten(1).amax(1).view_as(gamma)
         extent = high - low
@@ -68,7 +68,7 @@ class RandomScaleIntensityd(_RandomValue):
         self.unchanged, self.ends = 0.0, read_range("RandomScaleIntensityd: factors", factors)
 
     def apply(self, images: torch.Tensor, indices: np.ndarray) -> torch.Tensor:
-        """Change a batch (B, C, *spatial); returns a new one."""
+        """Change a batch ``(B, C, *spatial)``; returns a new one."""
         return images * (1 + self._draw_values(images, indices))
 
 
@@ -89,5 +89,5 @@ class RandomShiftIntensityd(_RandomValue):
         self.unchanged, self.ends = 0.0, read_range("RandomShiftIntensityd: offsets", offsets)
 
     def apply(self, images: torch.Tensor, indices: np.ndarray) -> torch.Tensor:
-        """Change a batch (B, C, *spatial); returns a new one."""
+        """Change a batch ``(B, C, *spatial)``; returns a new one."""
         return images + self._draw_values(images, indices)

@@ -38,7 +38,7 @@ class BatchPipeline:
         """Transform a batch.
 
         Args:
-            images: tensor (B, C, *spatial) on any device; it is not changed.
+            images: tensor ``(B, C, *spatial)`` on any device; it is not changed.
             indices: numbers of the images in their dataset (B,).
 
         Returns:

@@ -52,7 +52,7 @@ class RandomStep(Transform, RandomizableTrait, ABC):
         """Change a batch.
 
         Args:
-            images: float32 tensor (B, C, *spatial) on any device; it is not changed.
+            images: float32 tensor ``(B, C, *spatial)`` on any device; it is not changed.
             indices: numbers of the images in their dataset (B,).
         """
 
