@@ -3,7 +3,8 @@
 ==============  =================================================================================================
 block           what stands there, of the results that are in the folder, and of nothing else
 ==============  =================================================================================================
-``speed``       ``model.json``, ``baselines.json``, ``scan.json``, ``growth.json``, ``loading.json`` and ``gpu.json``
+``speed``       ``model.json``, ``baselines.json``, ``scan.json``, ``growth.json``, ``loading.json``,
+                ``augmentation.json`` and ``gpu.json``
 ``comparison``  how good networks and recipes are, and intervals: ``recipes.json`` and ``coverage.json``
 ==============  =================================================================================================
 
@@ -21,7 +22,15 @@ from typing import Any
 
 from benchmarks.coverage import coverage_part
 from benchmarks.pages.comparison import recipes_part
-from benchmarks.pages.speed import baselines_part, gpu_part, growth_part, loading_part, model_part, scan_part
+from benchmarks.pages.speed import (
+    augmentation_part,
+    baselines_part,
+    gpu_part,
+    growth_part,
+    loading_part,
+    model_part,
+    scan_part,
+)
 from benchmarks.report import RESULTS, load_result
 from medmamba_monai.core.errors import UserError, ends_with_user_errors
 from medmamba_monai.core.files import write_text
@@ -35,6 +44,7 @@ BLOCKS: dict[str, dict[str, Callable[[dict[str, Any]], str]]] = {
         "scan": scan_part,
         "growth": growth_part,
         "loading": loading_part,
+        "augmentation": augmentation_part,
         "gpu": gpu_part,
     },
     "comparison": {"recipes": recipes_part, "coverage": coverage_part},

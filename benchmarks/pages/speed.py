@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from benchmarks.augmentation import TRAINING as AUGMENTED_TRAINING
 from benchmarks.baselines import table as baselines_table
 from benchmarks.gpu.bars import BATCH, GOALS, IMAGE_SIZE
 from benchmarks.growth_tables import exponent, largest_two, series
@@ -129,6 +130,27 @@ def loading_part(result: dict[str, Any]) -> str:
         f"there, which the system takes back when it needs them. {measured_on(result)}"
     )
     return f"{markdown_table(['images per second', *tasks], rows)}\n\n{note}"
+
+
+def augmentation_part(result: dict[str, Any]) -> str:
+    """Write what conversion and augmentation take, beside MONAI's transforms and a training step of the same rounds."""
+    tasks = list(dict.fromkeys(entry["task"] for entry in result["times"]))
+    found = {(entry["name"], entry["task"]): entry for entry in result["times"]}
+    names = [name for name in dict.fromkeys(name for name, _ in found) if name != AUGMENTED_TRAINING]
+    rows = [[name, *(_part_cell(found.get((name, task))) for task in tasks)] for name in names]
+    note = (
+        "Part of a training step's time that an image takes before it, and in brackets how many times as fast that is "
+        "as MONAI's transforms image by image, both within each round: MedMamba-T on the generated PNG files, the demo's "
+        f"network on PneumoniaMNIST, on the {result['options']['device'].upper()}; images are kept decoded in memory, or "
+        f"there as one tensor. {measured_on(result)}"
+    )
+    return f"{markdown_table(['of a training step', *tasks], rows)}\n\n{note}"
+
+
+def _part_cell(entry: dict[str, Any] | None) -> str:
+    if entry is None:
+        return ""
+    return f"{100 * entry['of_training']:.2g} % ({1 / entry['ratio']['median']:.3g})"
 
 
 def _speed_cell(entry: dict[str, Any] | None) -> str:
