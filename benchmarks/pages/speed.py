@@ -140,9 +140,9 @@ def augmentation_part(result: dict[str, Any]) -> str:
     rows = [[name, *(_part_cell(found.get((name, task))) for task in tasks)] for name in names]
     note = (
         "Part of a training step's time that an image takes before it, and in brackets how many times as fast that is "
-        "as MONAI's transforms image by image, both within each round: MedMamba-T on the generated PNG files, the demo's "
-        f"network on PneumoniaMNIST, on the {result['options']['device'].upper()}; images are kept decoded in memory, or "
-        f"there as one tensor. {measured_on(result)}"
+        "as MONAI's transforms image by image, both within each round: MedMamba-T on the generated PNG files, the "
+        "demo's network on PneumoniaMNIST; images are kept decoded in memory, or there as one tensor. "
+        f"{measured_on(result)}"
     )
     return f"{markdown_table(['of a training step', *tasks], rows)}\n\n{note}"
 
