@@ -1,7 +1,8 @@
 """Compiles Triton kernels for GPUs that need not be there, and says what their machine code uses.
 
 Run as a program it does so for the scan: each argument is ``kernel:architecture:rank:dtype``, for example
-``backward:90:4:bf16``, and the answers come as JSON. Rank 0 is a sequence with step sizes of its own, without softplus
+``backward:90:4:bf16``, and the answers come as JSON. ``parts`` and ``images`` are
+the sums after it. Rank 0 is a sequence with step sizes of its own, without softplus
 and without saved states. It must run without TRITON_INTERPRET.
 """
 
@@ -72,7 +73,7 @@ def compile_scan(name: str, architecture: int, rank: int, dtype: str) -> Compile
 
     config = launch_config()
     kernel, extra = {
-        "forward": (forward_kernel, {"SAVE": rank > 0, "BLOCK": config.forward_block}),
+        "forward": (forward_kernel, {"SAVE": rank > 0, "BLOCK": config.forward_block, "AHEAD": config.forward_ahead}),
         "backward": (backward_kernel, {}),
     }[name]
     constants = {"DIRECTIONS": 4 if rank else 1, "RANK": rank, "STATE_SIZE": 16, "CHUNK": CHUNK}
@@ -89,9 +90,25 @@ def compile_scan(name: str, architecture: int, rank: int, dtype: str) -> Compile
     )
 
 
+def compile_sum(name: str, architecture: int, rank: int, dtype: str) -> CompiledKernel:
+    """Compile the kernel that adds up ``parts`` or ``images``, of a rank that was padded to a multiple of 4."""
+    from medmamba_monai.selective_scan.triton import finish
+
+    padding = -rank % 4
+    if name == "parts":
+        integers = dict.fromkeys(("count", "parts", "size", "columns"), "i32")
+        constants = {"PADDING": padding, "ELEMENTS": finish.ELEMENTS.value}
+        return compile_kernel(finish.add_parts_kernel, integers | {"target": f"*{dtype}"}, constants, (), architecture)
+    constants = {"DIRECTIONS": 4, "RANK": rank + padding, "PADDING": padding, "STATE_SIZE": 16}
+    constants |= {"IMAGES": finish.IMAGES.value, "CHANNELS": finish.CHANNELS.value}
+    integers = dict.fromkeys(("batch", "channels"), "i32")
+    return compile_kernel(finish.add_images_kernel, integers, constants, ("channels",), architecture)
+
+
 if __name__ == "__main__":
     answers = {}
     for argument in sys.argv[1:]:
         name, architecture, rank, dtype = argument.split(":")
-        answers[argument] = resources(compile_scan(name, int(architecture), int(rank), dtype))
+        compile_one = compile_scan if name in ("forward", "backward") else compile_sum
+        answers[argument] = resources(compile_one(name, int(architecture), int(rank), dtype))
     print(json.dumps(answers))

@@ -136,11 +136,7 @@ def backward_kernel(
     grad_u,
     grad_projected,
     grad_delta,
-    grad_dt_weight,
-    grad_dt_bias,
-    grad_A,
-    grad_D,
-    carry,
+    grad_parameters,
     first,
     chunks,
     order_stride,
@@ -163,14 +159,13 @@ def backward_kernel(
         grad_u: (B, K, L, C) receives a part for each direction.
         grad_projected: (blocks, B, L, K, R + 2 * N) receives a part for each block of channels.
         grad_delta: (B, L, K, C), in the dtype of ``delta``.
-        grad_dt_weight: (B, K, R, C), zeros; the program adds to it.
-        grad_dt_bias: (B, K, C).
-        grad_A: (B, K, N, C), zeros; the program adds to it.
-        grad_D: (B, K, C).
-        carry: (B, K, N, C), zeros; holds p of the first step of the chunk behind, times its decay.
+        grad_parameters: (B, K, R + N + 2 + N, C), zeros; the program adds to its part. R rows are the gradient of
+            ``dt_weight``, N that of A, one that of the bias and one that of D; N more hold p of the first step of the
+            chunk behind, times its decay.
     """
     # Find the image, the direction and the channels of this program.
     COLUMNS: tl.constexpr = RANK + 2 * STATE_SIZE
+    ROWS: tl.constexpr = COLUMNS + 2
     blocks = (channels + LANES - 1) // LANES
     program = tl.program_id(0)
     part = program % blocks
@@ -192,10 +187,12 @@ def backward_kernel(
     grad_delta += (image * length * DIRECTIONS + k) * channels + c
     states += ((walk + 1) * chunks - 1) * STATE_SIZE * channels  # the last chunk's; from there it goes back
     rate += k * STATE_SIZE * channels + c
-    grad_A += walk * STATE_SIZE * channels + c
-    carry += walk * STATE_SIZE * channels + c
     dt_weight += k * RANK * channels + c
-    grad_dt_weight += walk * RANK * channels + c
+    grad_dt_weight = grad_parameters + walk * ROWS * channels + c
+    grad_A = grad_dt_weight + RANK * channels
+    grad_dt_bias = grad_A + STATE_SIZE * channels
+    grad_D = grad_dt_bias + channels
+    carry = grad_D + channels
     bias = load_channels(dt_bias + k * channels + c, mask)
     D = load_channels(skip + k * channels + c, mask)
     sum_bias = tl.full([LANES], 0, tl.float32)
@@ -305,5 +302,5 @@ def backward_kernel(
                         products = products + (grad_raw[t] * weight[i + j],)
                 sums = _sum_over_channels(products, 2 * CHUNK)
                 tl.store(row_of_lane + r + i + of_second, sums, mask=stored)
-    tl.store(grad_dt_bias + walk * channels + c, sum_bias, mask=mask)
-    tl.store(grad_D + walk * channels + c, sum_D, mask=mask)
+    tl.store(grad_dt_bias, sum_bias, mask=mask)
+    tl.store(grad_D, sum_D, mask=mask)

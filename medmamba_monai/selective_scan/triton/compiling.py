@@ -55,13 +55,17 @@ def compile_before_first_use(inputs: ScanInputs, training: bool, forward: Forwar
     began = time.perf_counter()
     with ThreadPoolExecutor(threads) as pool, torch.cuda.device_of(inputs.u), _compile_in(pool):
         started = start_all(scans, inputs.u.dtype, training, forward, backward)
-    logger.info("%d kernels are ready after %.1f s", started, time.perf_counter() - began)
+    logger.info(
+        "%d kernels of the scan, and the small ones beside them, are ready after %.1f s",
+        started,
+        time.perf_counter() - began,
+    )
 
 
 def start_all(
     scans: Iterable[ScanSizes], dtype: torch.dtype, training: bool, forward: Forward, backward: Backward
 ) -> int:
-    """Call ``forward`` and ``backward`` for scans without memory; returns how many kernels that started.
+    """Call ``forward`` and ``backward`` for scans without memory; returns how many kernels walk the tokens.
 
     The slowest to compile come first.
     """

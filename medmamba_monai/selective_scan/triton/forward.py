@@ -6,7 +6,8 @@ size d, x = d * u and a = A * log2(e), token t turns the state h, of N component
     h_n(t) = 2^(d(t) a_n) h_n(t-1) + x(t) B_n(t)        y(t) = sum over n of C_n(t) h_n(t) + D u(t)
 
 A thread holds the N states of its channel in registers. While it updates them with one token, it loads what the next
-two need and computes the next step size: nothing waits for memory, or for the exponential of a single number.
+two need (B and C of the next AHEAD, one or two) and computes the next step size: nothing waits for memory, or for the
+exponential of a single number.
 
 Everything is float32 in registers. Sequences are walked in chunks of CHUNK steps. The walk is padded in front to whole
 chunks, so that only its first chunk is shorter; the order of the tokens is padded behind, so that loads may run ahead.
@@ -126,6 +127,7 @@ def forward_kernel(
     STATE_SIZE: tl.constexpr,
     CHUNK: tl.constexpr,
     BLOCK: tl.constexpr,
+    AHEAD: tl.constexpr,
     HAS_DELTA: tl.constexpr,
     SOFTPLUS: tl.constexpr,
     SAVE: tl.constexpr,
@@ -186,6 +188,8 @@ def forward_kernel(
     low_rank = load_broadcast(projected + token * (DIRECTIONS * COLUMNS), RANK, BLOCK)
     low_rank1 = load_broadcast(projected + token1 * (DIRECTIONS * COLUMNS), RANK, BLOCK)
     BC = load_broadcast(projected + token * (DIRECTIONS * COLUMNS) + RANK, 2 * STATE_SIZE, BLOCK)
+    if AHEAD == 2:
+        BC1 = load_broadcast(projected + token1 * (DIRECTIONS * COLUMNS) + RANK, 2 * STATE_SIZE, BLOCK)
     step = step_size(add_product(raw, low_rank, weight, RANK), SOFTPLUS)
     h = ()
     for _ in tl.static_range(STATE_SIZE):
@@ -207,7 +211,8 @@ def forward_kernel(
             if HAS_DELTA:
                 raw2 += load_channels(delta + token2 * DIRECTIONS * channels, mask)
             low_rank2 = load_broadcast(projected + token2 * (DIRECTIONS * COLUMNS), RANK, BLOCK)
-            BC1 = load_broadcast(projected + token1 * (DIRECTIONS * COLUMNS) + RANK, 2 * STATE_SIZE, BLOCK)
+            coming_token = token2 if AHEAD == 2 else token1
+            loaded = load_broadcast(projected + coming_token * (DIRECTIONS * COLUMNS) + RANK, 2 * STATE_SIZE, BLOCK)
             step1 = step_size(add_product(raw1, low_rank1, weight, RANK), SOFTPLUS)
             x = step * u0
             y_t = D * u0
@@ -219,4 +224,8 @@ def forward_kernel(
             tl.store(y + token * channels, y_t, mask=mask)
             token, token1, token2 = token1, token2, token3
             u0, u1, raw1, low_rank1 = u1, u2, raw2, low_rank2
-            step, BC, h = step1, BC1, h1
+            step, h = step1, h1
+            if AHEAD == 2:
+                BC, BC1 = BC1, loaded
+            else:
+                BC = loaded

@@ -21,6 +21,13 @@ from medmamba_monai.selective_scan.directions import scan_orders
 from medmamba_monai.selective_scan.inputs import ScanInputs
 from medmamba_monai.selective_scan.triton.backward import LANES, backward_kernel
 from medmamba_monai.selective_scan.triton.compiling import compile_before_first_use
+from medmamba_monai.selective_scan.triton.finish import (
+    CHANNELS,
+    ELEMENTS,
+    IMAGES,
+    add_images_kernel,
+    add_parts_kernel,
+)
 from medmamba_monai.selective_scan.triton.forward import forward_kernel
 
 LOG2_E = 1 / math.log(2)
@@ -29,25 +36,32 @@ CHUNK = 16
 
 
 class LaunchConfig(NamedTuple):
-    """How the kernels are launched.
+    """How the kernels are launched: all that may be tuned, which ``python -m benchmarks.gpu --parts kernels`` does.
 
     Attributes:
         forward_block: channels of a program of the forward kernel, 32 or a power of two above. One of the backward
             kernel has 32, one for each thread of a warp.
+        forward_ahead: tokens by which the forward kernel loads B and C ahead of their use, 1 or 2.
         max_registers: registers that a thread may use; the compiler's own limit is lower, and it would spill.
     """
 
     forward_block: int = 32
+    forward_ahead: int = 1
     max_registers: int = 255
 
 
 def launch_config() -> LaunchConfig:
     """Choose the launch: one warp a program, one channel a thread, whatever the shape.
 
-    The choice follows from the machine code, nothing was measured on a GPU yet. The first stage of MedMamba-T gives 768
-    such programs at batch size 64, 1.5 for each warp scheduler of an H100, so larger programs would leave schedulers
-    idle. Nor would they save much: the forward kernel is limited by its exponentials, and in the backward kernel the
-    states of two channels do not fit into a thread's registers.
+    The first stage of MedMamba-T gives 768 such programs at batch size 64, 1.5 for each warp scheduler of an H100, so
+    larger programs leave schedulers idle, and in the backward kernel the states of two channels do not fit into a
+    thread's registers.
+
+    What an H200 took speaks for larger ones all the same: a token of the forward kernel about 650 cycles in the first
+    stage (6 warps a multiprocessor) and 1,080 in the second (12). Waiting for memory would take the same in both; some
+    90 to 110 cycles a warp are rather those of the nine loads that give four numbers to every lane, which two channels
+    a thread would share. ``forward_ahead=2`` has the same instructions and 206 registers instead of 168, so that the
+    second stage's programs no longer fit at once. Neither was measured yet, so neither is chosen.
 
     To compare others, replace this function: it is looked up at each call.
     """
@@ -91,9 +105,14 @@ def forward(inputs: ScanInputs, save_states: bool) -> tuple[Tensor, Tensor]:
             length,
             channels,
         ),
-        {"BLOCK": config.forward_block, "SAVE": save_states, **_collect_constants(inputs, arrays, config)},
+        {
+            "BLOCK": config.forward_block,
+            "AHEAD": config.forward_ahead,
+            "SAVE": save_states,
+            **_collect_constants(inputs, arrays, config),
+        },
     )
-    return y.sum(1), states
+    return add_parts(y, torch.float32), states
 
 
 def backward(grad_y: Tensor, states: Tensor, inputs: ScanInputs) -> tuple[Tensor, ...]:
@@ -115,9 +134,7 @@ def backward(grad_y: Tensor, states: Tensor, inputs: ScanInputs) -> tuple[Tensor
     grad_u = states.new_empty(batch, directions, length, channels)
     grad_projected = states.new_empty(blocks, *arrays.projected.shape)
     grad_delta = None if delta is None else torch.empty_like(delta, memory_format=torch.contiguous_format)
-    grad_dt_weight = states.new_zeros(batch, directions, padded_rank, channels)
-    grad_dt_bias, grad_D = (states.new_empty(batch, directions, channels) for _ in range(2))
-    grad_A, carry = (states.new_zeros(batch, directions, size, channels) for _ in range(2))
+    sums = states.new_zeros(batch, directions, padded_rank + 2 * size + 2, channels)
     start_kernel(
         backward_kernel,
         batch * directions * blocks,
@@ -129,11 +146,7 @@ def backward(grad_y: Tensor, states: Tensor, inputs: ScanInputs) -> tuple[Tensor
             grad_u,
             grad_projected,
             grad_u if grad_delta is None else grad_delta,
-            grad_dt_weight,
-            grad_dt_bias,
-            grad_A,
-            grad_D,
-            carry,
+            sums,
             walk.first,
             walk.chunks,
             walk.order.shape[1],
@@ -144,14 +157,42 @@ def backward(grad_y: Tensor, states: Tensor, inputs: ScanInputs) -> tuple[Tensor
         _collect_constants(inputs, arrays, config),
     )
     gradients = (
-        grad_u.sum(1).to(u.dtype),
-        grad_projected[..., padding:].sum(0).to(inputs.projected.dtype),
-        grad_dt_weight[:, :, padding:].sum(0).mT.contiguous(),
-        grad_dt_bias.sum(0),
-        grad_A.sum(0).mT.contiguous(),
-        grad_D.sum(0),
+        add_parts(grad_u, u.dtype),
+        add_parts(grad_projected[None], inputs.projected.dtype, padding)[0],
+        *add_images(sums, inputs, padding),
     )
     return gradients if grad_delta is None else (*gradients, grad_delta)
+
+
+def add_parts(parts: Tensor, dtype: torch.dtype, padding: int = 0) -> Tensor:
+    """Add up the second axis of a float32 tensor.
+
+    Args:
+        parts: (outer, parts, ...), contiguous.
+        dtype: of the result.
+        padding: numbers in front of the last axis that are left out.
+    """
+    outer, number, *shape = parts.shape
+    shape[-1] -= padding
+    total = parts.new_empty(outer, *shape, dtype=dtype)
+    if total.numel():
+        size, elements = math.prod(shape), ELEMENTS.value
+        arguments = (parts, total, total.numel(), number, size, shape[-1])
+        programs = -(-total.numel() // elements)
+        start_kernel(add_parts_kernel, programs, arguments, {"PADDING": padding, "ELEMENTS": elements})
+    return total
+
+
+def add_images(sums: Tensor, inputs: ScanInputs, padding: int) -> tuple[Tensor, ...]:
+    """Add up the gradients of ``dt_weight``, ``dt_bias``, A and D over the images, without padded ranks."""
+    batch, directions, rows, channels = sums.shape
+    size = inputs.state_size
+    gradients = tuple(sums.new_empty(tensor.shape) for tensor in inputs[2:6])
+    constants = {"DIRECTIONS": directions, "RANK": rows - 2 * size - 2, "PADDING": padding, "STATE_SIZE": size}
+    constants |= {"IMAGES": IMAGES.value, "CHANNELS": CHANNELS.value}
+    programs = directions * (inputs.rank + size + 2) * -(-channels // CHANNELS.value)
+    start_kernel(add_images_kernel, programs, (sums, *gradients, batch, channels), constants)
+    return gradients
 
 
 def start_kernel(kernel: Any, programs: int, arguments: tuple[Any, ...], constants: dict[str, Any]) -> None:
@@ -201,9 +242,9 @@ def _lay_out(inputs: ScanInputs) -> Arrays:
         u,
         projected.contiguous(),
         u if delta is None else delta.contiguous(),
-        F.pad(dt_weight, [padding, 0]).mT.contiguous(),
+        F.pad(dt_weight.mT, [0, 0, padding, 0]).contiguous(),
         dt_bias.contiguous(),
-        (A * LOG2_E).mT.contiguous(),
+        torch.mul(A.mT, LOG2_E, out=A.new_empty(A.mT.shape)),
         D.contiguous(),
     )
 

@@ -22,6 +22,8 @@ LIMITS = {
     "backward:90:4:bf16": (255, 0),
     "backward:80:24:fp32": (255, 128),
     "backward:100:0:fp16": (255, 0),
+    "parts:90:3:bf16": (64, 0),
+    "images:80:3:fp32": (96, 0),
 }
 
 pytestmark = [
