@@ -33,6 +33,7 @@ from medmamba_monai.tracking.environment import describe_environment
 from medmamba_monai.tracking.failures import describe_failure
 from medmamba_monai.tracking.journal import Journal
 from medmamba_monai.tracking.run import TrackedRun, choose_end_status
+from medmamba_monai.training.execution import choose_execution
 from medmamba_monai.training.handlers.epoch_progress import format_seconds
 from medmamba_monai.training.options import TrainingOptions
 
@@ -168,6 +169,7 @@ class _Running:
             return
         notes = [self.folder.fold(fold).gpu_memory for fold in unfinished]
         slots = Slots(self.plan.options.jobs, len(unfinished), self.plan.training.device, notes)
+        choose_execution(self.plan.training).announce()
         say(slots.describe())
         jobs = [self._job(fold, len(unfinished) - number - 1, slots) for number, fold in enumerate(unfinished)]
         run_jobs(jobs, slots, self._fold_ended)

@@ -90,6 +90,11 @@ def build_network(
     return network
 
 
+def uses_scan(name: str) -> bool:
+    """Say whether a network of :data:`NETWORKS` has a selective scan."""
+    return name in _MEDMAMBAS
+
+
 def _check_size(name: str, network: MedMamba, image_size: int) -> None:
     if image_size < network.smallest_size:
         raise UserError(

@@ -5,6 +5,7 @@ from medmamba_monai.core.names import make_file_name
 from medmamba_monai.training.device import resolve_device
 from medmamba_monai.training.distributed import find_local_device, start_distributed
 from medmamba_monai.training.ensemble import copy_networks, list_fold_weights, select_ensemble_items
+from medmamba_monai.training.execution import Execution, choose_execution
 from medmamba_monai.training.handlers.early_stop import EarlyStop
 from medmamba_monai.training.handlers.ensemble_loader import EnsembleLoader
 from medmamba_monai.training.handlers.epoch_progress import EpochProgress
@@ -20,7 +21,7 @@ from medmamba_monai.training.handlers.sync_buffers import SyncBuffers
 from medmamba_monai.training.handlers.track_training import TrackTraining
 from medmamba_monai.training.handlers.weight_average import WeightAverage
 from medmamba_monai.training.handlers.weights_checkpoint_loader import WeightsCheckpointLoader
-from medmamba_monai.training.inferers import AverageViews, choose_inferer
+from medmamba_monai.training.inferers import AverageViews, NetworkInferer, choose_inferer
 from medmamba_monai.training.losses import (
     FocalLoss,
     MultiLabelFocalLoss,
@@ -52,6 +53,7 @@ __all__ = [
     "EpochSeeding",
     "EvaluationOptions",
     "EvaluationReport",
+    "Execution",
     "FiniteLoss",
     "FocalLoss",
     "GivenWeights",
@@ -59,6 +61,7 @@ __all__ = [
     "InferenceWriter",
     "IterationSchedule",
     "MultiLabelFocalLoss",
+    "NetworkInferer",
     "ResumableCheckpoint",
     "SyncBuffers",
     "TrackTraining",
@@ -66,6 +69,7 @@ __all__ = [
     "TrainingOptions",
     "WeightAverage",
     "WeightsCheckpointLoader",
+    "choose_execution",
     "choose_inferer",
     "collect_parameters",
     "collect_settings",

@@ -7,16 +7,15 @@ import torch
 from medmamba_monai.core.errors import UserError
 
 
-def resolve_device(device: str | torch.device = "auto", amp: bool = False) -> torch.device:
+def resolve_device(device: str | torch.device = "auto") -> torch.device:
     """Return the device to run on.
 
     Args:
         device: ``auto`` (the current CUDA device, else the CPU) or anything that `torch.device` reads. In a
             distributed run started by torchrun, ``auto`` and ``cuda`` are the GPU of the local rank.
-        amp: whether mixed precision is asked for, which MONAI's engines leave out without a GPU.
 
     Raises:
-        UserError: it names no device, or one that is not there, or cannot do what is asked for.
+        UserError: it names no device, or one that is not there.
     """
     if str(device) == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -31,6 +30,4 @@ def resolve_device(device: str | torch.device = "auto", amp: bool = False) -> to
                 f"--device {device} was asked for, but torch {torch.__version__} sees "
                 f"{count} CUDA devices here; use --device cpu, or install a CUDA build of torch"
             )
-    if amp and resolved.type != "cuda":
-        raise UserError(f"--amp True needs a GPU, the device is {resolved}; use --amp False")
     return resolved

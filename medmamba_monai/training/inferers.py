@@ -1,4 +1,4 @@
-"""Test-time augmentation: one answer from several views of an image."""
+"""Inferers: networks run as an `Execution` says, and one answer from several views of an image."""
 
 from __future__ import annotations
 
@@ -8,10 +8,54 @@ from typing import Any, Literal
 import torch
 from monai.inferers import Inferer, SimpleInferer
 from monai.utils import convert_to_tensor
+from torch import nn
 
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.training.execution import Execution
+from medmamba_monai.training.network_runner import NetworkRunner
 
 Activation = Literal["softmax", "sigmoid"]
+
+
+class NetworkInferer(Inferer):
+    """Run networks in a chosen precision, in inference mode where no gradient is asked for, and as fast as chosen.
+
+    MONAI's engines know autocast on CUDA alone and always scale the loss with it, and they know no CUDA graphs.
+
+    Args:
+        execution: how the networks compute; by default in float32, as they are.
+        inferer: what calls them, by default MONAI's `SimpleInferer`.
+    """
+
+    def __init__(self, execution: Execution | None = None, inferer: Inferer | None = None) -> None:
+        self.execution = Execution() if execution is None else execution
+        self.inferer = SimpleInferer() if inferer is None else inferer
+        self._runners: dict[tuple[nn.Module, bool], NetworkRunner] = {}
+
+    def __call__(
+        self, inputs: torch.Tensor, network: Callable[..., torch.Tensor], *args: Any, **kwargs: Any
+    ) -> torch.Tensor:
+        """Infer.
+
+        Args:
+            inputs: images (B, C, *spatial).
+            network: gives logits (B, classes).
+            args: further arguments of the network.
+            kwargs: further arguments of the network.
+
+        Returns:
+            What the inferer makes of the network's outputs, which are in float32.
+        """
+        output: torch.Tensor = self.inferer(inputs, self._find_runner(network), *args, **kwargs)
+        return output
+
+    def _find_runner(self, network: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+        if not isinstance(network, nn.Module):
+            return network
+        key = network, torch.is_grad_enabled()
+        if key not in self._runners:
+            self._runners[key] = NetworkRunner(network, self.execution)
+        return self._runners[key]
 
 
 class AverageViews(Inferer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import torch
-from pydantic import Field, PlainSerializer, PlainValidator, model_validator
+from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.options import (
@@ -25,6 +25,8 @@ from medmamba_monai.data import check_cache
 from medmamba_monai.networks import NETWORKS
 from medmamba_monai.tracking.private_values import hide_quoted_paths
 from medmamba_monai.training.device import resolve_device
+from medmamba_monai.training.execution import check_cuda_graphs
+from medmamba_monai.training.precision import EXPECTED, Precision, resolve_precision
 
 FREE, SAME, WEIGHTS, PER_FOLD, PRIVATE, UNLOGGED = (
     Flag.FREE,
@@ -49,6 +51,10 @@ def _check_cache(cache: Any) -> str | float:
         return check_cache(cache)
 
 
+def _resolve_precision(amp: Any, info: ValidationInfo) -> Precision:
+    return resolve_precision(amp, info.data.get("device") or resolve_device())  # what is given alone has no device yet
+
+
 Device = Annotated[
     torch.device, PlainValidator(resolve_device), PlainSerializer(str), Expects("auto, cpu, cuda or cuda:0")
 ]
@@ -56,6 +62,8 @@ NetworkName = Annotated[str, PlainValidator(_check_network), Expects("the name o
 Cache = Annotated[
     str | float, PlainValidator(_check_cache), Expects("auto, gpu, memory, disk, none or a number from 0 to 1")
 ]
+Amp = Annotated[bool | str, PlainValidator(_resolve_precision), Expects(EXPECTED)]
+CudaGraphs = Annotated[bool | str, PlainValidator(check_cuda_graphs), Expects("auto, True or False")]
 
 
 class NetworkOptions(Options):
@@ -67,15 +75,12 @@ class NetworkOptions(Options):
     image_size: Annotated[WholeFrom1, SAME, WEIGHTS] = Field(description="side in pixels that the network is given")
     scan_backend: Text = Field(description="what computes the selective scan")
     device: Annotated[Device, FREE] = Field(description="where to compute")
-    amp: Annotated[Switch, SAME] = Field(description="mixed precision, on a GPU")
+    amp: Annotated[Amp, SAME] = Field(description="mixed precision; auto: bfloat16 on a GPU that has it")
+    compile: Switch = Field(description="torch.compile the network, which takes minutes at the start")
+    cuda_graphs: Annotated[CudaGraphs, FREE] = Field(description="launch the network as one CUDA graph; auto: on a GPU")
     batch_size: Annotated[WholeFrom1, SAME] = Field(description="images in a batch")
     num_workers: Annotated[WholeFrom0, FREE] = Field(description="processes that load images")
     progress_bar: Annotated[Switch, FREE] = Field(description="a bar for each pass over the images")
-
-    @model_validator(mode="after")
-    def _check_precision(self) -> NetworkOptions:
-        resolve_device(self.device, self.amp)
-        return self
 
 
 class TrainingOptions(NetworkOptions):

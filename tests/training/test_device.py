@@ -25,11 +25,6 @@ def test_a_device_that_does_not_exist_is_a_clear_error():
         resolve_device("gpu")
 
 
-def test_mixed_precision_without_a_gpu_is_a_clear_error():
-    with pytest.raises(UserError, match="--amp True needs a GPU"):
-        resolve_device("cpu", amp=True)
-
-
 def test_auto_is_the_cpu_without_a_gpu():
     expected = "cuda" if torch.cuda.is_available() else "cpu"
     assert resolve_device("auto").type == expected

@@ -37,6 +37,8 @@ GIVEN: dict[str, Any] = {
     "drop_path_rate": None,
     "scan_backend": "auto",
     "amp": False,
+    "compile": False,
+    "cuda_graphs": "auto",
     "num_workers": 0,
     "cache": "auto",
     "val_interval": 1,
@@ -115,7 +117,7 @@ def test_flags_decide_what_must_be_the_same_and_what_is_logged():
     fixed = {"seed", "fold", "image_size", "batch_size", "learning_rate", "weight_decay", "network_name", "depths"}
     assert set(collect_settings(made, recipe=True)) == fixed | {"channels", "drop_path_rate", "amp", "recipe"}
     logged = collect_parameters(made)
-    assert set(logged) == fixed | {"channels", "drop_path_rate", "amp", "epochs", "patience", "scan_backend"}
+    assert set(logged) == fixed | {"channels", "drop_path_rate", "amp", "compile", "epochs", "patience", "scan_backend"}
     assert logged["depths"] == [1, 1]
 
 
