@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ignite.distributed as idist
 import torch
-from ignite.engine import Events
+from ignite.engine import Engine, Events
 from monai.engines import Evaluator, Trainer
 from torch import nn
 
@@ -20,7 +23,7 @@ from medmamba_monai.networks.tensor_files import read_torch_file
 from medmamba_monai.training.handlers.early_stop import EarlyStop
 from medmamba_monai.training.handlers.finite_loss import TrainingDiverged, describe_kept_checkpoint
 from medmamba_monai.training.handlers.given_weights import GivenWeights
-from medmamba_monai.training.weights import read_state_dict, save_weights, unwrap, write_torch, write_weights
+from medmamba_monai.training.weights import read_state_dict, unwrap, write_torch, write_weights
 
 FORMAT = 1
 _KEYS = frozenset(
@@ -41,6 +44,9 @@ def find_checkpoints(directory: str | Path) -> list[Path]:
 
 class ResumableCheckpoint:
     """Save everything an exact resume needs after each epoch, and the best weights; go on from there at the start.
+
+    What is saved is copied at the end of the epoch and written in a thread of its own while the next one trains; an
+    error of it ends the training at the end of that epoch. Training and process end when all is written.
 
     Together with `EpochSeeding`, a training that was stopped after any epoch and started again ends with bit-identical
     weights on the CPU. Files are replaced atomically, the last ``keep`` remain, and they are read with
@@ -93,6 +99,7 @@ class ResumableCheckpoint:
         self.logger = logging.getLogger("medmamba_monai.training")
         self._completed = False
         self._found: tuple[dict[str, Any], Path] | None = None
+        self._writing: Future[object] | None = None
 
     def attach(self, engine: Trainer) -> None:
         """Attach to a trainer."""
@@ -100,6 +107,7 @@ class ResumableCheckpoint:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
         engine.add_event_handler(Events.COMPLETED, self.ensure_best)
         engine.add_event_handler(Events.COMPLETED, self._note_completion)
+        engine.add_event_handler(Events.EXCEPTION_RAISED, self._pass_on)
 
     def check(self) -> None:
         """Read the checkpoint to go on from, if any, before anything is changed.
@@ -145,21 +153,60 @@ class ResumableCheckpoint:
             engine.terminate()
 
     def save(self, engine: Trainer) -> None:
-        """Save the best weights if this epoch's are, then the checkpoint; a crash between the two repeats the epoch."""
+        """Save the best weights if this epoch's are, then the checkpoint; a crash between the two repeats the epoch.
+
+        Raises:
+            UserError: what the last epoch left could not be written.
+            TrainingDiverged: a weight is not finite.
+        """
         if idist.get_rank() > 0:
             return
         self._check_finite(engine.state.epoch)
-        if self.evaluator.state.best_metric_epoch == engine.state.epoch:
-            self._save_best(engine)
-        write_torch(self._make_path(engine.state.epoch), self._collect(engine))
+        self.wait()
+        best = self._make_best(engine) if self.evaluator.state.best_metric_epoch == engine.state.epoch else None
+        path, content = self._make_path(engine.state.epoch), copy_to_host(self._collect(engine))
+        self._write_aside(partial(self._write, path, content, best))
+
+    def wait(self) -> None:
+        """Wait until everything is written.
+
+        Raises:
+            UserError: it could not be.
+        """
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    def settle(self) -> None:
+        """Wait until everything is written, where an error is told already: one of writing is only logged."""
+        try:
+            self.wait()
+        except UserError as error:
+            self.logger.error(str(error))
+
+    def _pass_on(self, engine: Engine, error: BaseException) -> None:
+        self.settle()
+        raise error
+
+    def _write_aside(self, work: Callable[[], object]) -> None:
+        """Begin work in a thread that ends with it; the interpreter waits for it before it exits."""
+        thread = ThreadPoolExecutor(1, "checkpoint")
+        self._writing = thread.submit(work)
+        thread.shutdown(wait=False)
+
+    def _write(self, path: Path, content: dict[str, Any], best: Callable[[], object] | None) -> None:
+        if best is not None:
+            best()
+        write_torch(path, content)
         for old in find_checkpoints(self.directory)[: -self.keep]:
             old.unlink()
 
     def ensure_best(self, engine: Trainer) -> None:
         """Keep the last weights where no validation ever chose any (``val_interval`` above ``epochs``)."""
+        self.wait()
         if idist.get_rank() == 0 and self.evaluator.state.best_metric_epoch == -1:
             self.logger.warning(f"no validation ran; {self.best_path} holds the weights of the last epoch")
-            self._save_best(engine)
+            self._make_best(engine)()
 
     def _note_completion(self, engine: Trainer) -> None:
         self._completed = True
@@ -171,13 +218,14 @@ class ResumableCheckpoint:
     def _make_path(self, epoch: int) -> Path:
         return self.directory / f"checkpoint_epoch={epoch:04d}.pt"
 
-    def _save_best(self, engine: Trainer) -> None:
+    def _make_best(self, engine: Trainer) -> Callable[[], object]:
+        """Copy the weights that are now the best, and return what writes them."""
+        state = {
+            name: tensor.contiguous() for name, tensor in copy_to_host(unwrap(self.validated).state_dict()).items()
+        }
         metric = float(self.evaluator.state.best_metric)
-        save_weights(
-            self.validated,
-            self.best_path,
-            {**self.description, "epoch": engine.state.epoch, "validation_score": metric},
-        )
+        description = {**self.description, "epoch": engine.state.epoch, "validation_score": metric}
+        return partial(write_weights, state, self.best_path, description)
 
     def _repair_best(self, content: Mapping[str, Any]) -> None:
         """Make the files of the best weights again where one is gone, from the other or from a checkpoint.
@@ -273,6 +321,17 @@ class ResumableCheckpoint:
                     f"{name} holds NaN or infinity after epoch {epoch}. {describe_kept_checkpoint(epoch)} "
                     "Lower --learning_rate and start again."
                 )
+
+
+def copy_to_host(content: Any) -> Any:
+    """Return a copy of nested values with every tensor in memory of its own on the CPU."""
+    if isinstance(content, torch.Tensor):
+        return content.detach().to("cpu", copy=True)
+    if isinstance(content, dict):
+        copied = copy.copy(content)  # keeps what a state dict carries beside its keys
+        copied.update({name: copy_to_host(value) for name, value in content.items()})
+        return copied
+    return type(content)(map(copy_to_host, content)) if isinstance(content, (list, tuple)) else content
 
 
 def _check_content(content: Any, stateful: Collection[str]) -> dict[str, Any]:

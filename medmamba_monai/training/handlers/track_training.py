@@ -114,7 +114,9 @@ class TrackTraining:
         self.run.send(force=False)
 
     def finish_run(self, engine: Trainer) -> None:
-        """Log the weights and end the run."""
+        """Log the weights and end the run, once all is written."""
+        if self.checkpoint is not None:
+            self.checkpoint.wait()
         state = self.evaluator.state
         if state.best_metric_epoch > 0:
             best = {"best/epoch": state.best_metric_epoch, f"best/{state.key_metric_name}": state.best_metric}
@@ -129,6 +131,8 @@ class TrackTraining:
     def record_exception(self, engine: Engine, error: BaseException) -> None:
         """Record that the run failed or was killed, then let the exception go on."""
         try:
+            if self.checkpoint is not None:
+                self.checkpoint.settle()
             if not (self._refused or self.run.holds_earlier_run):
                 self.run.finish(choose_end_status(error), describe_failure(error))
         finally:
