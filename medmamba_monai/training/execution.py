@@ -6,7 +6,6 @@ import importlib.util
 import os
 import shutil
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
 import psutil
 import torch
@@ -14,12 +13,8 @@ import torch
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.networks.registry import uses_scan
 from medmamba_monai.selective_scan.backends import choose_backend
+from medmamba_monai.training.options import NetworkOptions
 from medmamba_monai.training.precision import Precision
-
-if TYPE_CHECKING:
-    from medmamba_monai.training.options import NetworkOptions
-
-_SWITCHES = {"auto": "auto", "true": True, "false": False}
 
 
 @dataclass(frozen=True)
@@ -54,18 +49,6 @@ class Execution:
         """Print the choices in the first process, unless what this training is part of has done so."""
         if not within and int(os.environ.get("RANK", "0")) == 0:
             print("\n".join(self.lines), flush=True)
-
-
-def check_cuda_graphs(value: Any) -> bool | str:
-    """Return True, False or ``auto``.
-
-    Raises:
-        UserError: the value is none of them.
-    """
-    found = value if isinstance(value, bool) else _SWITCHES.get(str(value).lower())
-    if found is None:
-        raise UserError(f"--cuda_graphs {value!r}: give auto, True or False")
-    return found
 
 
 def choose_execution(options: NetworkOptions) -> Execution:

@@ -25,7 +25,6 @@ from medmamba_monai.data import check_cache
 from medmamba_monai.networks import NETWORKS
 from medmamba_monai.tracking.private_values import hide_quoted_paths
 from medmamba_monai.training.device import resolve_device
-from medmamba_monai.training.execution import check_cuda_graphs
 from medmamba_monai.training.precision import EXPECTED, Precision, resolve_precision
 
 FREE, SAME, WEIGHTS, PER_FOLD, PRIVATE, UNLOGGED = (
@@ -55,6 +54,14 @@ def _resolve_precision(amp: Any, info: ValidationInfo) -> Precision:
     return resolve_precision(amp, info.data.get("device") or resolve_device())  # what is given alone has no device yet
 
 
+def _check_cuda_graphs(value: Any) -> bool | str:
+    switches: dict[str, bool | str] = {"auto": "auto", "true": True, "false": False}
+    try:
+        return switches[str(value).lower()]
+    except KeyError as error:
+        raise UserError(f"--cuda_graphs {value!r}: give auto, True or False") from error
+
+
 Device = Annotated[
     torch.device, PlainValidator(resolve_device), PlainSerializer(str), Expects("auto, cpu, cuda or cuda:0")
 ]
@@ -63,7 +70,7 @@ Cache = Annotated[
     str | float, PlainValidator(_check_cache), Expects("auto, gpu, memory, disk, none or a number from 0 to 1")
 ]
 Amp = Annotated[bool | str, PlainValidator(_resolve_precision), Expects(EXPECTED)]
-CudaGraphs = Annotated[bool | str, PlainValidator(check_cuda_graphs), Expects("auto, True or False")]
+CudaGraphs = Annotated[bool | str, PlainValidator(_check_cuda_graphs), Expects("auto, True or False")]
 
 
 class NetworkOptions(Options):
