@@ -92,7 +92,7 @@ def time_sequences(library: Any, functions: Sequence[str], shape: Shape, rounds:
     return time_entries(times, f"B {shape.batch}, C {shape.channels}, L {shape.length}, N {shape.state_size}", OWN)
 
 
-def draw_sequences(shape: Shape) -> dict[str, Tensor]:
+def draw_sequences(shape: Shape) -> dict[str, Any]:
     """Draw what a scan of sequences takes, by the names of ``selective_scan``."""
     generator = torch.Generator().manual_seed(0)
 
