@@ -14,7 +14,7 @@ pytest.importorskip("triton", reason="triton is not installed (pip install trito
 
 @pytest.mark.parametrize("dtype", BARS)
 def test_a_training_step_keeps_to_its_bar(dtype: str) -> None:
-    counts = count_step(dtype, size=32)
+    counts = count_step(dtype)
     assert counts["training"]["operators"] <= BARS[dtype]
     assert counts["inference"]["operators"] < counts["training"]["operators"] / 2
     committed = json.loads((RESULTS / "operators.json").read_text())["counts"][dtype]

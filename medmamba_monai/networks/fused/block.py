@@ -84,7 +84,9 @@ def fused_block(block: Any, x: Tensor) -> Tensor:
     near, far, gated, tokens = SplitNorm.apply(tokens, norm.weight, norm.bias, norm.eps, dtype)
     near = _convolve(block.conv_branch, near.movedim(-1, 1), conv_weights).movedim(1, -1)
     far = _scan(block.ss2d, far, gated, scan_weights)
-    return MergeBranches.apply(tokens, near, far, *_draw_kept(block.drop_path, far)).movedim(-1, 1)
+    drop_path = block.drop_path
+    keep = 1 - drop_path.drop_prob if drop_path.training else 1.0
+    return MergeBranches.apply(tokens, near, far, keep, drop_path.scale_by_keep).movedim(-1, 1)
 
 
 def _choose_dtype(tokens: Tensor) -> torch.dtype:
@@ -132,12 +134,3 @@ def _scan(scan: Any, x: Tensor, of_gate: Tensor, weights: Sequence[Tensor]) -> T
     norm = scan.out_norm
     gated = NormGate.apply(y, gate, norm.weight, norm.bias, norm.eps, x.dtype)
     return functional.linear(gated, out_proj).view(x.shape)
-
-
-def _draw_kept(drop_path: DropPath, far: Tensor) -> tuple[Tensor | None, float]:
-    """Draw which images keep their scan branch, as the module does; None for all."""
-    if not drop_path.training or drop_path.drop_prob == 0:
-        return None, 0.0
-    keep = 1 - drop_path.drop_prob
-    kept = far.new_empty([len(far)] + [1] * (far.ndim - 1)).bernoulli_(keep)
-    return kept, keep if drop_path.scale_by_keep else 0.0

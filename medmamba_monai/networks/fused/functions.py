@@ -143,15 +143,14 @@ class MergeBranches(Function):
     """``merge_branches`` with its gradient."""
 
     @staticmethod
-    def forward(ctx: Any, tokens: Tensor, near: Tensor, far: Tensor, kept: Tensor | None, keep: float) -> Tensor:
+    def forward(ctx: Any, tokens: Tensor, near: Tensor, far: Tensor, keep: float, scaled: bool) -> Tensor:
         """Return the output of the block."""
-        ctx.save_for_backward(near, kept)
-        ctx.keep, ctx.dtype = keep, far.dtype
-        return _OPS.merge_branches(tokens, near, far, kept, keep)
+        out, factor = _OPS.merge_branches(tokens, near, far, keep, scaled)
+        ctx.save_for_backward(near, factor)
+        return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of tokens and of both branches."""
-        grad_near, grad_far = _OPS.merge_branches_backward(grad, *ctx.saved_tensors, ctx.keep)
-        return grad, grad_near, grad_far, None, None
+        return grad, *_OPS.merge_branches_backward(grad, *ctx.saved_tensors), None, None

@@ -208,28 +208,31 @@ def batch_norm_relu_backward(
     )
 
 
-@_define("merge_branches(Tensor tokens, Tensor near, Tensor far, Tensor? kept, float keep) -> Tensor")
-def merge_branches(tokens: Tensor, near: Tensor, far: Tensor, kept: Tensor | None, keep: float) -> Tensor:
+@_define("merge_branches(Tensor tokens, Tensor near, Tensor far, float keep, bool scaled) -> (Tensor, Tensor)")
+def merge_branches(tokens: Tensor, near: Tensor, far: Tensor, keep: float, scaled: bool) -> tuple[Tensor, Tensor]:
     """Interleave ReLU of the convolution branch with the scan branch, and add both to the tokens (B, S, M).
 
     Args:
         tokens: input of the block.
         near: (B, S, H) of the convolution branch, before its last ReLU.
         far: (B, S, H) of the scan branch.
-        kept: (B, 1, ...) with 1 for an image that keeps its scan branch and 0 for others; None for all.
-        keep: probability of keeping it, by which the kept ones are divided; 0 for no division.
+        keep: probability that an image keeps its scan branch; 1 for all, without a draw.
+        scaled: whether what is kept is divided by that probability.
+
+    Returns:
+        The output of the block, and what the scan branch of each image was multiplied by, (B, 1, ...); empty for all 1.
     """
-    branches = near.relu(), far * _scale(kept, keep) if kept is not None else far
-    return tokens + torch.stack(branches, dim=-1).flatten(-2)
+    factor = far.new_empty(0)
+    if keep < 1:
+        factor = far.new_empty([len(far)] + [1] * (far.ndim - 1)).bernoulli_(keep)
+        factor = factor.div_(keep) if scaled and keep > 0 else factor
+        far = far * factor
+    return tokens + torch.stack((near.relu(), far), dim=-1).flatten(-2), factor
 
 
-@_define("merge_branches_backward(Tensor grad, Tensor near, Tensor? kept, float keep) -> (Tensor, Tensor)")
-def merge_branches_backward(grad: Tensor, near: Tensor, kept: Tensor | None, keep: float) -> tuple[Tensor, Tensor]:
+@_define("merge_branches_backward(Tensor grad, Tensor near, Tensor factor) -> (Tensor, Tensor)")
+def merge_branches_backward(grad: Tensor, near: Tensor, factor: Tensor) -> tuple[Tensor, Tensor]:
     """Return the gradients of both branches; that of the tokens is ``grad`` itself."""
     of_near, of_far = grad.to(near.dtype).unflatten(-1, [-1, 2]).unbind(-1)
     grad_near = torch.ops.aten.threshold_backward(of_near, near, 0)
-    return grad_near, of_far.contiguous() if kept is None else of_far * _scale(kept, keep)
-
-
-def _scale(kept: Tensor, keep: float) -> Tensor:
-    return kept / keep if keep else kept
+    return grad_near, of_far * factor if factor.numel() else of_far.contiguous()
