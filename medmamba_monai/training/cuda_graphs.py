@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -56,10 +57,9 @@ def _run_without_gradient(step: Step, images: Tensor) -> Tensor:
 
 
 def _record_both_passes(step: nn.Module, images: Tensor) -> Step:
-    graphed: Step = torch.cuda.make_graphed_callables(
-        step, (images.clone(),), num_warmup_iters=WARM_UPS, allow_unused_input=True
-    )
-    return graphed
+    sample = (images.clone(),)
+    graphed = torch.cuda.make_graphed_callables(step, sample, num_warmup_iters=WARM_UPS, allow_unused_input=True)
+    return cast(Step, graphed)
 
 
 class InferenceGraph:

@@ -221,7 +221,7 @@ def test_an_output_folder_that_cannot_be_made(refusal, tmp_path, run_id):
         ({"epochs": 0}, "--epochs 0: give a whole number from 1"),
         ({"batch_size": 2.5}, "--batch_size 2.5: give a whole number from 1"),
         ({"learning_rate": "fast"}, "--learning_rate 'fast': give a number from 0"),
-        ({"cache": 2}, "--cache 2: give auto, memory, disk, none or a number from 0 to 1"),
+        ({"cache": 2}, "--cache 2: give auto, gpu, memory, disk, none or a number from 0 to 1"),
         ({"device": "gpu"}, "--device 'gpu' is not a device"),
         ({"device": "cpu", "amp": True}, "--amp True needs a GPU, the device is cpu"),
     ],
