@@ -1,8 +1,7 @@
 """What a block repeats, as operators: each is one call in place of several, forwards and backwards.
 
-They stand in ``torch.ops.medmamba_monai``. On a GPU that Triton compiles for, kernels of ours compute them, reading and
-writing each number once; everywhere else PyTorch's own operations do, as a block without them would call them, and
-with the same result bit for bit. None has a rule of differentiation:
+They stand in ``torch.ops.medmamba_monai``. PyTorch's own operations compute them, as a block without them would call
+them, on a CPU with the same result bit for bit. None has a rule of differentiation:
 :mod:`~medmamba_monai.networks.fused.functions` is the one place for these.
 
 Letters are those of :mod:`~medmamba_monai.networks.blocks`; H = M / 2 are the channels of a branch. Tokens have their
@@ -11,51 +10,28 @@ channels last, (B, S, H).
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
-from functools import cache
-from typing import Any
 
 import torch
 from torch import Tensor
 
-HALVES = (torch.float16, torch.bfloat16)
-KERNELS = "medmamba_monai.networks.fused.triton.launch"
 _LIBRARY = torch.library.Library("medmamba_monai", "FRAGMENT")
 
 
 def _define(schema: str) -> Callable[[Callable], Callable]:
-    """Define an operator by its schema and the function that computes it with PyTorch's own operations.
-
-    On CUDA a function of the same name in the module of the kernels is called, where that can be imported and none of
-    the tensors is float64.
-    """
+    """Define an operator by its schema and the function that computes it, on every device."""
 
     def register(function: Callable) -> Callable:
-        name = schema.partition("(")[0]
         _LIBRARY.define(schema)
-        _LIBRARY.impl(name, function, "CompositeExplicitAutograd")
-
-        def on_cuda(*arguments: Any) -> Any:
-            wide = any(isinstance(found, Tensor) and found.dtype == torch.float64 for found in arguments)
-            kernels = None if wide else import_kernels()
-            return (function if kernels is None else getattr(kernels, name))(*arguments)
-
-        _LIBRARY.impl(name, on_cuda, "CUDA")
+        _LIBRARY.impl(schema.partition("(")[0], function, "CompositeExplicitAutograd")
         return function
 
     return register
 
 
-@cache
-def import_kernels() -> Any:
-    """Import the module of the kernels, None where Triton does not run."""
-    if torch.version.hip is not None or (torch.cuda.is_available() and torch.cuda.get_device_capability()[0] < 8):
-        return None
-    try:
-        return importlib.import_module(KERNELS)
-    except (ImportError, OSError, RuntimeError):
-        return None
+def _match(x: Tensor, weight: Tensor) -> Tensor:
+    """Return what a layer norm takes: on a CPU x as it is, elsewhere in the dtype of the weights, as autocast does."""
+    return x if x.device.type == "cpu" else x.to(weight.dtype)
 
 
 @_define("negative_exp(Tensor x) -> Tensor")
@@ -77,7 +53,7 @@ def split_norm(
         Both halves (B, S, H) of ``dtype``, the second one normalized, and mean and reciprocal deviation (B, S, 1).
     """
     near, far = tokens.chunk(2, dim=-1)
-    normed, mean, deviation = torch.native_layer_norm(far, weight.shape, weight, bias, eps)
+    normed, mean, deviation = torch.native_layer_norm(_match(far, weight), weight.shape, weight, bias, eps)
     near = near.clone(memory_format=torch.contiguous_format).to(dtype)
     return near, normed.to(dtype), mean, deviation
 
@@ -102,11 +78,12 @@ def split_norm_backward(
     What arrives for the two uses of the normalized half, by the scan and by its gate, is added up, and so is what
     arrives through the residual connection.
     """
-    far = tokens.chunk(2, dim=-1)[1]
+    far = _match(tokens.chunk(2, dim=-1)[1], weight)
     grad_far, *of_parameters = torch.ops.aten.native_layer_norm_backward(
-        (grad_far + grad_gate).to(tokens.dtype), far, weight.shape, mean, deviation, weight, bias, [True, True, True]
+        (grad_far + grad_gate).to(far.dtype), far, weight.shape, mean, deviation, weight, bias, [True, True, True]
     )
-    return torch.cat([grad_near, grad_far], dim=-1).add_(grad_tokens), torch.stack(of_parameters)
+    grad = torch.cat([grad_near.to(tokens.dtype), grad_far.to(tokens.dtype)], dim=-1).add_(grad_tokens)
+    return grad, torch.stack(of_parameters)
 
 
 @_define("silu_backward_of_sum(Tensor grad, Tensor other, Tensor x) -> Tensor")
@@ -127,7 +104,7 @@ def norm_gate(
     Returns:
         The product in ``dtype``, mean and reciprocal deviation (B, L, 1).
     """
-    normed, mean, deviation = torch.native_layer_norm(y, weight.shape, weight, bias, eps)
+    normed, mean, deviation = torch.native_layer_norm(_match(y, weight), weight.shape, weight, bias, eps)
     return (normed * torch.nn.functional.silu(gate)).to(dtype), mean, deviation
 
 
@@ -139,6 +116,7 @@ def norm_gate_backward(
     grad: Tensor, y: Tensor, gate: Tensor, mean: Tensor, deviation: Tensor, weight: Tensor, bias: Tensor, eps: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients of y and gate, and of weight and bias (2, C)."""
+    y = _match(y, weight)
     grad = grad.to(y.dtype)
     normed = torch.native_layer_norm(y, weight.shape, weight, bias, eps)[0]
     grad_gate = torch.ops.aten.silu_backward(normed.mul_(grad).to(gate.dtype), gate)
