@@ -32,5 +32,6 @@ def list_expected_scans(device: torch.device) -> list[ScanSizes]:
     for layer in list(_LAYERS):
         weight, rates = layer.get_parameter("dt_weight"), layer.get_parameter("A_log")
         if weight.device == device:
-            sizes.add(ScanSizes(*weight.shape, rates.shape[2]))
+            directions, channels, rank = weight.shape
+            sizes.add(ScanSizes(directions, channels, rank, rates.shape[2]))
     return sorted(sizes)
