@@ -75,7 +75,7 @@ class CrossValidation:
         """
         plan = make_plan(self.bundle_root, self.options, self.training_options)
         with lock_folder(plan.output_dir, "cross-validation"):
-            _check_same_settings(plan)
+            check_same_settings(plan)
             remove_leftovers(plan.output_dir)
             with_images = keep_images_choice(RunFolder(plan.output_dir), self.options.report_images)
             return _Running(plan, with_images).run()
@@ -86,7 +86,7 @@ class CrossValidation:
         return f"{self.options.format_help()}\n\nOf each fold's training; None: what its configs say.\n{inherited}"
 
 
-def _check_same_settings(plan: Plan) -> None:
+def check_same_settings(plan: Plan) -> None:
     """Keep the settings in the folder, or compare them with those that are there.
 
     Raises:
@@ -97,7 +97,7 @@ def _check_same_settings(plan: Plan) -> None:
     goes_on = path.is_file() and not plan.starts_afresh
     saved = json.loads(path.read_text(encoding="utf-8")) if goes_on else settings
     for key in sorted(saved.keys() | settings.keys()):
-        if saved.get(key) != settings.get(key):
+        if (saved.get(key) or None) != (settings.get(key) or None):  # an option is off where it did not exist yet
             raise UserError(
                 f"{plan.output_dir} holds a cross-validation with {key} {saved.get(key)!r}, but "
                 f"{settings.get(key)!r} is asked for: use the same value to go on, or another --run_name"

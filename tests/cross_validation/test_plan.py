@@ -13,6 +13,7 @@ from medmamba_monai.core.errors import UserError, find_user_error
 from medmamba_monai.core.options import Flag
 from medmamba_monai.cross_validation import CrossValidation, CrossValidationOptions
 from medmamba_monai.cross_validation.plan import Plan, make_plan
+from medmamba_monai.cross_validation.workflow import check_same_settings
 from tests.helpers.small_bundle import SMALL, SmallBundle
 
 OPTIONS: dict[str, Any] = {
@@ -101,3 +102,15 @@ def test_a_cross_validation_that_is_refused_changes_nothing(small_bundle, tmp_pa
         CrossValidation(small_bundle.root, options(tmp_path), given(small_bundle, epochs=0)).run()
     assert "--epochs 0: give a whole number from 1" in str(find_user_error(caught.value))
     assert snapshot(tmp_path) == before
+
+
+def test_a_cross_validation_of_a_version_without_an_option_goes_on_where_it_is_off(small_bundle, tmp_path):
+    made, saved = plan(small_bundle, tmp_path), tmp_path / "output" / "settings.json"
+    saved.parent.mkdir()
+    settings = json.loads(json.dumps(made.settings()))
+    saved.write_text(json.dumps({name: value for name, value in settings.items() if name != "compile"}))
+    check_same_settings(made)
+    assert json.loads(saved.read_text())["compile"] is False
+    saved.write_text(json.dumps({**settings, "compile": True}))
+    with pytest.raises(UserError, match="holds a cross-validation with compile True, but False is asked for"):
+        check_same_settings(made)
