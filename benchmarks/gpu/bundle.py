@@ -81,7 +81,8 @@ def prepare_bundle(folder: Path, data: Path | None, splits: Mapping[str, tuple[i
 def write_images(folder: Path, splits: Mapping[str, tuple[int, int]], size: int = 224) -> Path:
     """Write an npz file like PneumoniaMNIST's: noise, brighter where there is pneumonia. Returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    random, arrays = np.random.default_rng(0), {}
+    random = np.random.default_rng(0)
+    arrays: dict[str, Any] = {}
     for split, counts in splits.items():
         labels = random.permutation(np.repeat(np.arange(2, dtype=np.uint8), counts))
         noise = random.integers(0, 200, (len(labels), size, size), dtype=np.uint8)
@@ -138,7 +139,7 @@ def measure_cross_validation(
     changes: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Cross-validate by the paper's recipe, or by its first epochs only."""
-    options = {"config_file": str(prepared.root / "configs" / "cross_validation.json")}
+    options: dict[str, Any] = {"config_file": str(prepared.root / "configs" / "cross_validation.json")}
     options |= options_of(prepared, folder, "cross_validation") | dict(changes or {})
     if epochs is not None:
         options["epochs"] = epochs

@@ -49,7 +49,7 @@ def all_parts(result: dict[str, Any], options: argparse.Namespace, budget: Budge
     yield "accuracy", lambda: measure_accuracy(device, accuracy.SHAPES[:QUICK_SHAPES] if quick else accuracy.SHAPES)
     batches = sorted(options.batches, key=lambda batch: batch != GOALS_BATCH)
     yield from (network_part(names, options, batch, *kind) for batch in batches[:1] for kind in KINDS)
-    trained = {"execute": bundle.run_command, "budget": budget}
+    trained: dict[str, Any] = {"execute": bundle.run_command, "budget": budget}
     yield "bundle", partial(run_with_bundle, options.data, partial(bundle.measure_bundle, **trained))
     yield "launches", lambda: count_launches(own, size, GOALS_BATCH, device)
     yield "ceilings", lambda: measure_ceilings(device)._asdict()

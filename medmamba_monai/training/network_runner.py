@@ -40,7 +40,8 @@ class ExecutedStep(nn.Module):
         Each weight is used once, so that the cache of autocast saves nothing; a captured graph must not use it.
         """
         if self.dtype is None:
-            return self.network(images, *args, **kwargs)  # type: ignore[no-any-return]
+            wide: Tensor = self.network(images, *args, **kwargs)
+            return wide
         with torch.autocast(self.device_type, dtype=self.dtype, cache_enabled=False):
             output: Tensor = self.network(images, *args, **kwargs)
         return output.float()
@@ -86,7 +87,8 @@ class NetworkRunner:
     def _run(self, images: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         fast = None if args or kwargs else self._choose(images)
         if fast is None:
-            return self.step(images, *args, **kwargs)  # type: ignore[no-any-return]
+            output: Tensor = self.step(images, *args, **kwargs)
+            return output
         if self.execution.graphs and self.execution.compiles:
             torch.compiler.cudagraph_mark_step_begin()
         return fast(images).clone() if self.execution.graphs else fast(images)

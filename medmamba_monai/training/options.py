@@ -69,7 +69,7 @@ NetworkName = Annotated[str, PlainValidator(_check_network), Expects("the name o
 Cache = Annotated[
     str | float, PlainValidator(_check_cache), Expects("auto, gpu, memory, disk, none or a number from 0 to 1")
 ]
-Amp = Annotated[bool | str, PlainValidator(_resolve_precision), Expects(EXPECTED)]
+Amp = Annotated[Precision, PlainValidator(_resolve_precision), Expects(EXPECTED)]
 CudaGraphs = Annotated[bool | str, PlainValidator(_check_cuda_graphs), Expects("auto, True or False")]
 
 
