@@ -27,8 +27,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tracking": set(),
     "training": {"selective_scan", "networks", "images", "cards", "data", "evaluation", "tracking"},
     "cross_validation": {"networks", "images", "cards", "data", "evaluation", "tracking", "training"},
+    "package": {"networks", "images", "cards", "data", "evaluation"},
     "bundle": {"networks", "images", "cards", "data", "evaluation", "tracking", "training", "cross_validation"},
-    "cli": {"images", "cards", "data", "evaluation", "tracking", "training", "cross_validation", "bundle", "networks"},
+    "cli": {"images", "cards", "data", "evaluation", "tracking", "training", "cross_validation", "bundle", "package"},
 }
 ENTRY_POINTS = {"__init__", "__main__"}
 # The order inside a room: what each part may import from the room beside itself.

@@ -17,6 +17,8 @@ from medmamba_monai.cli.demo import demo
 from medmamba_monai.cli.evaluate import evaluate
 from medmamba_monai.cli.infer import infer
 from medmamba_monai.cli.new_bundle import new_bundle
+from medmamba_monai.cli.package import package
+from medmamba_monai.cli.predict import predict
 from medmamba_monai.cli.prepare import prepare
 from medmamba_monai.cli.publish import publish
 from medmamba_monai.cli.review import review
@@ -34,6 +36,8 @@ COMMANDS = (
     evaluate,
     cross_validate,
     infer,
+    package,
+    predict,
     review,
     compare,
     send,

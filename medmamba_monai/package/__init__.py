@@ -1,0 +1,12 @@
+"""The networks of a finished cross-validation as one folder: written once, opened wherever images are to be judged.
+
+Opening a package and predicting with it needs nothing that only trains or tracks.
+"""
+
+from medmamba_monai.package.manifest import FORMAT_VERSION, Manifest
+from medmamba_monai.package.open import Package
+from medmamba_monai.package.predict_folder import predict_folder
+from medmamba_monai.package.prediction import Prediction
+from medmamba_monai.package.write import write_package
+
+__all__ = ["FORMAT_VERSION", "Manifest", "Package", "Prediction", "predict_folder", "write_package"]

@@ -1,0 +1,236 @@
+"""From the folder of a finished cross-validation to a package."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from medmamba_monai.cards import DatasetCard, load_card
+from medmamba_monai.core.choices import check_choice
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.files import write_bytes, write_json, write_text
+from medmamba_monai.core.run_folder import RunFolder
+from medmamba_monai.evaluation import ConformalPredictor, CrossValidationResult, compute_metrics, read_result
+from medmamba_monai.evaluation.results.files import describe_result
+from medmamba_monai.evaluation.statistics.conformal import Method
+from medmamba_monai.networks.tensor_files import read_safetensors_file
+from medmamba_monai.package.manifest import (
+    FORMAT_VERSION,
+    MANIFEST,
+    File,
+    Known,
+    Manifest,
+    Member,
+    NetworkDescription,
+    compute_digest,
+)
+from medmamba_monai.package.model_card import format_model_card
+from medmamba_monai.package.open import Package
+
+Folds = Literal["all", "best"]
+
+_PACKAGES = ("medmamba-monai", "torch", "monai", "numpy", "safetensors")
+_READ_OTHERWISE = ("train#reading", "train#preprocessing", "validate", "network_def", "in_channels", "reading")
+"""Parts of the configs that a package has no place for; a run that overrode them would be judged otherwise."""
+
+
+def write_package(run: str | os.PathLike[str], output: str | os.PathLike[str], folds: Folds = "all") -> Package:
+    """Write the package of a finished cross-validation, and open it to see that it works.
+
+    Args:
+        run: folder of the cross-validation, such as ``output/first``.
+        output: folder of the package; must be new or empty.
+        folds: ``all``: the ensemble; ``best``: the fold with the highest AUC on its validation part, the first among
+            equals, whose figures are then those of the package.
+
+    Raises:
+        UserError: the run has not finished, its files do not fit each other, it was read in ways that a package does
+            not know, or the folder is not empty.
+    """
+    source, target = RunFolder(run), Path(output)
+    check_choice(folds, get_args(Folds), "folds")
+    if (target.is_dir() and any(target.iterdir())) or target.is_file():
+        raise UserError(f"{target}: is not empty; name a new folder for the package")
+    result = select_folds(read_result(source), folds)
+    settings, described = _read_json(source.settings), _read_json(source.description)
+    _check_overrides(source, settings)
+    card = load_card(described["card"])
+    headers = {fold: _read_header(source.fold(fold).safetensors) for fold in result.folds}
+    for fold, header in headers.items():
+        _check_header(source.fold(fold).safetensors, header, card, described["fold_digest"])
+    target.mkdir(parents=True, exist_ok=True)
+    write_text(target / "card.json", card.model_dump_json(indent=2, exclude_defaults=True) + "\n")
+    manifest = _describe(source, target, result, card, settings, headers, folds)
+    write_text(target / "README.md", format_model_card(manifest, card, result))
+    write_json(target / MANIFEST, manifest.model_dump(mode="json"))
+    return Package.open(target)
+
+
+def select_folds(result: CrossValidationResult, folds: Folds) -> CrossValidationResult:
+    """Return the result itself, or that of the fold with the highest AUC on validation alone.
+
+    Raises:
+        UserError: all folds are asked for, and one has not finished; or none has.
+    """
+    if folds == "all":
+        if result.missing:
+            raise UserError(f"the folds {result.missing} have not finished: run the cross-validation on, or take best")
+        return result
+    if not result.folds:
+        raise UserError("no fold has finished: run the cross-validation on")
+    scores = {fold: compute_metrics(part, ["auc"])["auc"] for fold, part in result.validated.items()}
+    best = max(scores, key=lambda fold: scores[fold])
+    return CrossValidationResult(
+        result.task,
+        result.class_names,
+        "ensemble",
+        result.num_folds,
+        {best: result.folds[best]},
+        resamples=result.resamples,
+        seed=result.seed,
+        directory=result.directory,
+    )
+
+
+def _describe(
+    source: RunFolder,
+    target: Path,
+    result: CrossValidationResult,
+    card: DatasetCard,
+    settings: dict[str, Any],
+    headers: dict[int, dict[str, Any]],
+    folds: Folds,
+) -> Manifest:
+    fitted: dict[Method, ConformalPredictor] = (
+        {}
+        if result.task == "multi-label"
+        else {method: ConformalPredictor.fit(result.validated, method) for method in get_args(Method)}
+    )
+    header = next(iter(headers.values()))
+    first = next(iter(headers))
+    return Manifest(
+        format_version=FORMAT_VERSION,
+        folds=folds,
+        selection=_explain_selection(result, folds),
+        fold_digest=header["fold_digest"],
+        card=File(path="card.json", sha256=compute_digest(target / "card.json")),
+        network=_describe_network(source.fold(first), card, header),
+        reading=card.reading_arguments(),
+        class_names=card.display_names,
+        task=card.task,
+        activation=card.activation,
+        batch_size=settings["batch_size"],
+        precision=str(settings["amp"] or "float32"),
+        members=tuple(_copy_member(source, target, result, fitted, fold) for fold in result.folds),
+        figures=describe_result(result),
+        operating_points_from=_explain_thresholds(result),
+        versions=_read_versions(),
+    )
+
+
+def _copy_member(
+    source: RunFolder,
+    target: Path,
+    result: CrossValidationResult,
+    fitted: dict[Method, ConformalPredictor],
+    fold: int,
+) -> Member:
+    weights = target / f"fold_{fold}.safetensors"
+    write_bytes(weights, source.fold(fold).safetensors.read_bytes())
+    return Member(
+        fold=fold,
+        weights=File(path=weights.name, sha256=compute_digest(weights)),
+        temperature=result.calibration.temperatures[fold].value,
+        validation_images=len(result.validated[fold]),
+        conformal={method: _describe_known(predictor, fold) for method, predictor in fitted.items()},
+    )
+
+
+def _describe_known(predictor: ConformalPredictor, fold: int) -> Known:
+    strangeness = np.asarray(predictor.strangeness[fold]).tolist()
+    return Known(strangeness=tuple(strangeness), labels=tuple(np.asarray(predictor.labels[fold]).tolist()))
+
+
+def _describe_network(fold: RunFolder, card: DatasetCard, header: dict[str, Any]) -> NetworkDescription:
+    metadata = _read_json(fold.executed_config)["_meta_"]["network_data_format"]
+    return NetworkDescription(
+        name=header["network_name"],
+        spatial_dims=card.spatial_dims,
+        in_channels=metadata["inputs"]["image"]["num_channels"],
+        num_classes=card.num_classes,
+        image_size=header["image_size"],
+        depths=header["depths"],
+        channels=header["channels"],
+    )
+
+
+def _explain_selection(result: CrossValidationResult, folds: Folds) -> str:
+    if folds == "best":
+        (fold,) = result.folds
+        return f"fold {fold} of {result.num_folds}, whose AUC on its own validation part is the highest"
+    return f"all {result.num_folds} folds; the mean of their probabilities"
+
+
+def _explain_thresholds(result: CrossValidationResult) -> str:
+    if result.operating_points is None:
+        return "none: the task has no positive class"
+    if len(result.folds) == 1:
+        return "the validation part of the fold"
+    if result.combination == "ensemble":
+        return "the validation parts of all folds together, each predicted by its own fold's network"
+    return "the validation part of each fold, for that fold alone; there is none for the mean of the folds"
+
+
+def _check_overrides(source: RunFolder, settings: dict[str, Any]) -> None:
+    for name in settings.get("overrides", {}):
+        if name.startswith(_READ_OTHERWISE):
+            raise UserError(
+                f"{source.settings}: the run changed {name!r} of the configs, which a package cannot hold: its "
+                "predictions would be others; state it in the card, or train without it"
+            )
+
+
+def _check_header(path: Path, header: dict[str, Any], card: DatasetCard, fold_digest: str) -> None:
+    expected = {
+        "class_names": list(card.display_names),
+        "reading": card.reading_arguments(),
+        "fold_digest": fold_digest,
+        "dataset": card.name,
+    }
+    for key, value in expected.items():
+        if header.get(key) != value:
+            raise UserError(
+                f"{path}: was trained with {key} {header.get(key)!r}, but the run's card and folds say {value!r}: put "
+                "the card back as it was"
+            )
+
+
+def _read_header(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file; the weights of the run were moved or removed")
+    try:
+        return dict(json.loads(read_safetensors_file(path)[1]["medmamba_monai"]))
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as weights of a run: {error}") from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); give the folder of a finished cross-validation") from error
+
+
+def _read_versions() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
