@@ -43,6 +43,12 @@ def test_the_wheel_carries_nothing_that_a_user_wrote(wheel_names):
     assert not [name for name in wheel_names if name.endswith(("folds.json", "prepare_report.json"))]
 
 
+def test_every_room_is_packaged():
+    listed = set(re.findall(r'^    "(medmamba_monai[.\w]*)",$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE))
+    rooms = {".".join(path.parent.relative_to(ROOT).parts) for path in (ROOT / "medmamba_monai").rglob("__init__.py")}
+    assert listed == rooms | {"medmamba_monai.data_lists"}
+
+
 def test_the_constraints_pin_every_dependency():
     text = (ROOT / "constraints.txt").read_text()
     pinned = {line.split("==")[0].strip().lower() for line in text.splitlines() if "==" in line}
