@@ -124,7 +124,7 @@ class Package:
     def _describe(self, folds: dict[int, np.ndarray]) -> Prediction:
         members = self.manifest.members
         methods = members[0].conformal
-        conformal = {
+        conformal: dict[str, ConformalPredictor] = {
             method: ConformalPredictor(
                 method,
                 {m.fold: np.array(m.conformal[method].strangeness) for m in members},
