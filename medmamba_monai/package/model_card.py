@@ -70,7 +70,10 @@ def _list_items(texts: Iterable[str]) -> list[str]:
 def _format_metadata(card: DatasetCard, result: CrossValidationResult) -> str:
     """Return the YAML header, whose values are written as JSON, which YAML is a superset of."""
     task = {"type": "image-classification", "name": "Image classification"}
-    metrics = [{"type": name, "name": CATALOGUE[name].title, "value": result.metrics[name]} for name in METRICS]
+    metrics = [
+        {"type": name, "name": CATALOGUE[name].title.removesuffix(" (%)"), "value": result.metrics[name]}
+        for name in METRICS
+    ]
     found = {"task": task, "dataset": {"type": card.name, "name": card.title, "split": "test"}, "metrics": metrics}
     header: dict[str, Any] = {
         "license": "other",
