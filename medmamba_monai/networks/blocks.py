@@ -101,10 +101,15 @@ class SS2D(nn.Module):
         """Map (B, M, S) to (B, M, S)."""
         tokens = x.movedim(1, -1)
         u = functional.silu(self.conv(self.in_proj(tokens).movedim(-1, 1))).movedim(1, -1)
-        y = self.scan(u.flatten(1, -2), get_spatial_shape(u))
-        y = y if y.dtype == u.dtype else y.to(self.x_proj_weight.dtype)
+        y = widen(self.scan(u.flatten(1, -2), get_spatial_shape(u)), u, self.x_proj_weight)
         gated = self.out_norm(y).view(u.shape) * functional.silu(self.gate_proj(tokens))
         return self.out_proj(gated).movedim(-1, 1)
+
+
+@torch.fx.wrap  # torch.fx cannot follow a condition on a dtype, and keeps the call
+def widen(y: Tensor, u: Tensor, weight: Tensor) -> Tensor:
+    """Return what the scan made of ``u``, in the dtype of the weights unless the scan kept that of ``u``."""
+    return y if y.dtype == u.dtype else y.to(weight.dtype)
 
 
 @torch.fx.wrap

@@ -41,8 +41,10 @@ class DifferentiableScan(torch.autograd.Function):
         ctx.dtype = output[0].dtype
 
     @staticmethod
-    def backward(ctx: Any, grad_y: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        """Return the gradient of every argument."""
+    def backward(ctx: Any, grad_y: Tensor | None, _: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Return the gradient of every argument; none of any where y has none."""
+        if grad_y is None:
+            return (None,) * len(ctx.needs_input_grad)
         states, *tensors, delta = ctx.saved_tensors
         spatial_shape, backend, softplus = ctx.arguments
         if not ctx.save_states:  # under vmap nothing seems to need a gradient when the scan is called

@@ -22,6 +22,7 @@ NAMES = {
     "image_files": "files.csv",
     "metrics": "metrics.json",
     "job": "job.json",
+    "gpu_memory": "gpu_memory.json",
     "log": "log.txt",
     "executed_config": "executed_config.json",
     "training": "training.json",

@@ -308,7 +308,7 @@ def test_pooled_volumes_are_reviewed(tmp_path):
     assert {path.name for path in (tmp_path / "output" / "figures").glob("*.png")} == {
         f"{name}.png"
         for name in (
-            *("roc_pooled", "precision_recall_pooled", "reliability_pooled"),
+            *("roc_pooled", "precision_recall_pooled", "reliability_pooled", "abstention_pooled"),
             *("folds", "class_balance", "mistakes", "least_certain"),
         )
     }

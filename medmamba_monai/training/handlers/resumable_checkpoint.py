@@ -107,7 +107,7 @@ class ResumableCheckpoint:
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
         engine.add_event_handler(Events.COMPLETED, self.ensure_best)
         engine.add_event_handler(Events.COMPLETED, self._note_completion)
-        engine.add_event_handler(Events.EXCEPTION_RAISED, self._pass_on)
+        engine.add_event_handler(Events.STARTED, self._come_last)
 
     def check(self) -> None:
         """Read the checkpoint to go on from, if any, before anything is changed.
@@ -183,6 +183,11 @@ class ResumableCheckpoint:
             self.wait()
         except UserError as error:
             self.logger.error(str(error))
+
+    def _come_last(self, engine: Engine) -> None:
+        """Handle errors after all other handlers: one that raises the error again keeps it from those behind it."""
+        if not engine.has_event_handler(self._pass_on, Events.EXCEPTION_RAISED):
+            engine.add_event_handler(Events.EXCEPTION_RAISED, self._pass_on)
 
     def _pass_on(self, engine: Engine, error: BaseException) -> None:
         self.settle()

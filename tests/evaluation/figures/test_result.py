@@ -21,7 +21,8 @@ def names(*stems: str) -> list[str]:
 def test_a_result_has_curves_and_reliability(tmp_path):
     result = evaluate_folds(predicted_folds("binary", "pooled"), "pooled", resamples=200)
     paths = save_result_figures(result, "Chest, pooled, test", tmp_path)
-    assert [path.name for path in paths] == names("roc_pooled", "precision_recall_pooled", "reliability_pooled")
+    stems = ("roc_pooled", "precision_recall_pooled", "reliability_pooled", "abstention_pooled")
+    assert [path.name for path in paths] == names(*stems)
     assert all(path.stat().st_size > 1000 for path in paths)
     drawn = [SVG_TEXT.findall(path.read_text()) for path in paths if path.suffix == ".svg"]
     interval = result.intervals.metrics["auc"]
