@@ -91,7 +91,7 @@ class Package:
         return self.predict_pixels((self.read(image) for image in images), batch_size)
 
     def read(self, image: Image) -> Tensor:
-        """Read an image and scale it to the network's size: (channels, *spatial), 0 to 255.
+        """Read an image and scale it to the network's size: ``(channels, *spatial)``, 0 to 255.
 
         Raises:
             UserError: it cannot be read.
