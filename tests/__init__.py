@@ -1,0 +1,6 @@
+"""The tests of the package, in the same folders; what several of them need is in helpers/ and conftest.py."""
+
+import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # before anything imports torch, which reads it once
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # each worker has one core; more threads would wait for one another

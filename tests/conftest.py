@@ -19,9 +19,6 @@ from hypothesis import HealthCheck, settings
 from tests.helpers.small_bundle import ROOT, SmallBundle, run_command
 from tests.helpers.warm_commands import launch_fold_server
 
-if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # each worker has one core; more threads would wait for one another
-
 _ANY_SPEED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}  # workers share the cores
 settings.register_profile("suite", max_examples=25, derandomize=True, database=None, **_ANY_SPEED)
 settings.register_profile("fuzz", max_examples=int(os.environ.get("FUZZ_EXAMPLES", "1000")), **_ANY_SPEED)
@@ -122,23 +119,29 @@ def cross_validated(small_bundle: SmallBundle, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture
-def own_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Undo what ``monai.bundle.run`` changes in its process: the root logger and the hook for uncaught errors.
-
-    It computes with one thread meanwhile, as the commands of the tests do: the networks are too small for more. Folds
-    that it starts find the large packages imported.
-    """
+def one_thread() -> Iterator[None]:
+    """Compute with one thread, as the commands of the tests do: sums in other parts differ in the last bit."""
     import torch
 
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def own_process(monkeypatch: pytest.MonkeyPatch, one_thread: None) -> Iterator[None]:
+    """Undo what ``monai.bundle.run`` changes in its process: the root logger and the hook for uncaught errors.
+
+    It computes with one thread meanwhile. Folds that it starts find the large packages imported.
+    """
     from medmamba_monai.cross_validation.fold_server import FoldServer
 
     monkeypatch.setattr(FoldServer, "_launch", launch_fold_server)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    root, hook, threads = logging.getLogger(), sys.excepthook, torch.get_num_threads()
+    root, hook = logging.getLogger(), sys.excepthook
     handlers, level = list(root.handlers), root.level
-    torch.set_num_threads(1)
     yield
-    torch.set_num_threads(threads)
     root.handlers[:] = handlers
     root.setLevel(level)
     sys.excepthook = hook

@@ -77,7 +77,7 @@ class Package:
         """Judge images.
 
         On a CPU the probabilities of a fold are those of the cross-validation bit for bit where the same images come in
-        the same batches; else they differ by the rounding of float32.
+        the same batches, with as many threads; else they differ by the rounding of float32.
 
         Args:
             images: files and arrays.

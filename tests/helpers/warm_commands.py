@@ -110,8 +110,7 @@ class WarmFoldServer(NamedTuple):
 def _serve_folds(connection: Connection, streams: list[Any], environment: dict[str, str]) -> None:
     from medmamba_monai.cross_validation.fold_server import serve
 
-    os.environ.clear()
-    os.environ.update(environment)
+    _take_environment(environment)
     for number, stream in enumerate(streams, 1):
         os.dup2(stream.detach(), number)
     _end(_find_exit_code(lambda: sys.exit(serve(connection))))
@@ -153,8 +152,7 @@ def find_program(arguments: list[str]) -> int | None:
 def _run_as_program(arguments: list[str], folder: Path, environment: dict[str, str], warm_folds: bool) -> None:
     os.setsid()
     os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(environment)
+    _take_environment(environment)
     if paths := environment.get("PYTHONPATH"):
         sys.path[:0] = paths.split(os.pathsep)
     output = os.open(folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -166,6 +164,13 @@ def _run_as_program(arguments: list[str], folder: Path, environment: dict[str, s
     assert at is not None
     sys.argv = arguments[at + (arguments[at] in ("-m", "-c")) :]
     _end(_find_exit_code(lambda: _run(arguments[at], sys.argv[0])))
+
+
+def _take_environment(environment: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    if threads := environment.get("OMP_NUM_THREADS"):
+        torch.set_num_threads(int(threads))  # torch read the variable when it was imported
 
 
 def _end(code: int) -> NoReturn:

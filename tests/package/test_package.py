@@ -42,6 +42,7 @@ def copied(folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(folder, tmp_path / "copied"))
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("fold", [0, 1])
 def test_predictions_are_those_of_the_fold_bit_for_bit_in_the_same_batches(run, folder, fold_list, fold):
     expected = read_result(run).folds[fold]
