@@ -13,7 +13,10 @@ import pytest
 
 PACKAGE = "medmamba_monai"
 ROOT = Path(__file__).resolve().parents[1] / PACKAGE
-OPTIONAL = {"mamba_ssm", "matplotlib", "mlflow", "numba", "selective_scan_cuda", "triton"}
+OPTIONAL = {
+    *("mamba_ssm", "matplotlib", "mlflow", "numba", "selective_scan_cuda", "triton"),
+    *("highdicom", "onnx", "onnxruntime", "onnxscript", "openvino", "pynetdicom"),
+}
 # What each room may import from the package beside itself and the ground floor; the entry points may import everything.
 GROUND = {"core"}
 MAY_IMPORT: dict[str, set[str]] = {
@@ -28,8 +31,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": {"selective_scan", "networks", "images", "cards", "data", "evaluation", "tracking"},
     "cross_validation": {"networks", "images", "cards", "data", "evaluation", "tracking", "training"},
     "package": {"networks", "images", "cards", "data", "evaluation"},
+    "export": {"selective_scan", "networks", "images", "cards", "data", "evaluation", "package"},
+    "serving": {"images", "cards", "data", "evaluation", "tracking", "package"},
+    "hospital": {"images", "cards", "data", "evaluation", "package"},
     "bundle": {"networks", "images", "cards", "data", "evaluation", "tracking", "training", "cross_validation"},
-    "cli": {"images", "cards", "data", "evaluation", "tracking", "training", "cross_validation", "bundle", "package"},
+    "cli": {
+        *("images", "cards", "data", "evaluation", "tracking", "training", "cross_validation", "bundle"),
+        *("package", "export", "serving", "hospital"),
+    },
 }
 ENTRY_POINTS = {"__init__", "__main__"}
 # The order inside a room: what each part may import from the room beside itself.

@@ -1,0 +1,1 @@
+"""Results back into the PACS: DICOM reports and captures of predictions, and a node that answers studies."""
