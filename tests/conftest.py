@@ -118,6 +118,17 @@ def cross_validated(small_bundle: SmallBundle, tmp_path_factory: pytest.TempPath
     assert len({path.read_bytes() for path in journals}) == 1, "a test changed what all tests share"
 
 
+@pytest.fixture(scope="session")
+def packed(cross_validated: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a package of both folds of the cross-validation; what changes it works on a copy."""
+    from medmamba_monai.package import write_package
+
+    with shared_by_workers(tmp_path_factory, "packed") as (folder, to_make):
+        if to_make:
+            write_package(cross_validated / "output", folder / "package")
+    return folder / "package"
+
+
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Compute with one thread, as the commands of the tests do: sums in other parts differ in the last bit."""

@@ -1,26 +1,81 @@
-"""``medmamba-monai infer``: a folder of images through the weights of a bundle."""
+"""``medmamba-monai infer``: a folder of images through the weights of a bundle, or through a package."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from medmamba_monai.bundle.commands import INFER
-from medmamba_monai.cli.bundle_options import BundleArgument, take_options
+from medmamba_monai.cli.bundle_options import take_options
+from medmamba_monai.core.errors import UserError
 
-_RUN = "Cross-validation whose weights to use; by default those that train left."
+_TARGET = "Folder of a bundle, name of a dataset, or folder that the command package wrote."
+_OUTPUT = "Folder for predictions.csv and files.csv; a bundle has one by default."
+_FOLD = "Bundle: fold whose weights to use; by default 0."
+_RUN = "Bundle: cross-validation whose weights to use; by default those that train left."
+_LEVEL = "Package: share of sets that are to hold the true class; by default 0.9."
+_OF_BOTH = ("batch_size", "dataset_dir", "device", "output_dir")
+"""Options of the table that a package has, too."""
 
 
 @take_options(INFER)
 def infer(
-    bundle: BundleArgument,
+    target: Annotated[str, typer.Argument(metavar="TARGET", help=_TARGET)],
     options: dict[str, Any],
-    fold: Annotated[int, typer.Option(help="Fold whose weights to use.")] = 0,
-    all_folds: Annotated[bool, typer.Option("--all-folds", help="Use the mean of all folds instead.")] = False,
+    images: Annotated[Path | None, typer.Argument(metavar="IMAGES", help="Folder of images.")] = None,
+    output_dir: Annotated[Path | None, typer.Option("--output-dir", "--output", metavar="TEXT", help=_OUTPUT)] = None,
+    fold: Annotated[int | None, typer.Option(help=_FOLD)] = None,
+    all_folds: Annotated[bool, typer.Option("--all-folds", help="Bundle: use the mean of all folds.")] = False,
     run_name: Annotated[str | None, typer.Option(metavar="NAME", help=_RUN)] = None,
+    level: Annotated[float | None, typer.Option(help=_LEVEL)] = None,
 ) -> None:
-    """Classify a folder of images into a CSV file."""
+    """Classify a folder of images with a bundle or a package."""
+    if images and "dataset_dir" in options:
+        raise UserError(f"--dataset-dir {options['dataset_dir']}: IMAGES names {images} already; give one of them")
+    named = {"dataset_dir": images, "output_dir": output_dir}
+    options |= {name: str(path) for name, path in named.items() if path is not None}
+    of_bundles = {"fold": fold, "all_folds": all_folds or None, "run_name": run_name}
+    if _is_package(target):
+        own = [name for name in options if name not in _OF_BOTH]
+        _refuse([*own, *_list_given(of_bundles)], f"is an option of bundles, and {target} is a package")
+        _infer_with_package(Path(target), INFER.check(options), level)
+    else:
+        _refuse(_list_given({"level": level}), f"is an option of packages, and {target} holds no package.json")
+        _infer_with_bundle(target, options, None if all_folds else fold or 0, run_name)
+
+
+def _is_package(target: str) -> bool:
+    from medmamba_monai.package.manifest import MANIFEST
+
+    return (Path(target) / MANIFEST).is_file()
+
+
+def _list_given(options: Mapping[str, Any]) -> list[str]:
+    return [name for name, value in options.items() if value is not None]
+
+
+def _refuse(names: list[str], reason: str) -> None:
+    for name in names:
+        raise UserError(f"--{name.replace('_', '-')}: {reason}; leave it out")
+
+
+def _infer_with_bundle(bundle: str, options: Mapping[str, Any], fold: int | None, run_name: str | None) -> None:
     from medmamba_monai import Bundle
 
-    Bundle(bundle).infer(None if all_folds else fold, run_name, **options)
+    Bundle(bundle).infer(fold, run_name, **options)
+
+
+def _infer_with_package(folder: Path, options: Mapping[str, Any], level: float | None) -> None:
+    from medmamba_monai.package import Package, predict_folder
+
+    for name, flag in (("dataset_dir", "IMAGES"), ("output_dir", "--output")):
+        if name not in options:
+            raise UserError(f"{flag}: is missing; write medmamba-monai infer {folder} IMAGES --output FOLDER")
+    output, chosen = Path(options["output_dir"]), {} if level is None else {"level": level}
+    package = Package.open(folder, options.get("device", "auto"))
+    found = predict_folder(package, options["dataset_dir"], output, batch_size=options.get("batch_size"), **chosen)
+    print(f"{len(found.probabilities)} images classified: {output / 'predictions.csv'}")
+    print(f"It names no files. Which image is which says {output / 'files.csv'}: keep that one to yourself.")

@@ -18,7 +18,6 @@ from medmamba_monai.cli.evaluate import evaluate
 from medmamba_monai.cli.infer import infer
 from medmamba_monai.cli.new_bundle import new_bundle
 from medmamba_monai.cli.package import package
-from medmamba_monai.cli.predict import predict
 from medmamba_monai.cli.prepare import prepare
 from medmamba_monai.cli.publish import publish
 from medmamba_monai.cli.review import review
@@ -37,7 +36,6 @@ COMMANDS = (
     cross_validate,
     infer,
     package,
-    predict,
     review,
     compare,
     send,

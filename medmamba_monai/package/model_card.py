@@ -37,7 +37,7 @@ def format_model_card(manifest: Manifest, card: DatasetCard, result: CrossValida
         "Known problems of the data": _list_items(card.known_problems) or ["None is stated in the card."],
         "What was not tested": _list_items(list_limits(result)),
         "Data": [card.how_to_obtain, f"Made by {card.authors}.", *_list_items(card.references)],
-        "How to use it": ["```bash\nmedmamba-monai predict FOLDER_OF_THIS_PACKAGE IMAGES --output FOLDER\n```"],
+        "How to use it": ["```bash\nmedmamba-monai infer FOLDER_OF_THIS_PACKAGE IMAGES --output FOLDER\n```"],
     }
     text = "\n\n".join(f"## {title}\n\n" + "\n\n".join(parts) for title, parts in sections.items())
     return f"{_format_metadata(card, result)}\n\n# {card.title}, {manifest.network.name}\n\n{text}\n"

@@ -53,7 +53,7 @@ def test_from_the_folds_to_probabilities(small_bundle, folder, monkeypatch, caps
     assert main(["evaluate", "bundle", *places(small_bundle), "--tracking-uri", ""]) == 0
     metrics = json.loads((folder / "bundle" / "output" / "training" / "fold_0" / "metrics.json").read_text())
     assert set(metrics) == {"validation", "test"}
-    assert main(["infer", "bundle", "--dataset-dir", str(small_bundle.dataset_dir / "test")]) == 0
+    assert main(["infer", "bundle", str(small_bundle.dataset_dir / "test")]) == 0
     assert len((folder / "bundle" / "eval" / "predictions.csv").read_text().splitlines()) == 21
 
 

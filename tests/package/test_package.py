@@ -26,10 +26,8 @@ def run(cross_validated: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def folder(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("package") / "all"
-    write_package(run, made)
-    return made
+def folder(packed: Path) -> Path:
+    return packed
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +161,7 @@ def test_commands_pack_and_predict_and_keep_what_can_be_read(run, folder, small_
     names = sorted(path.name for path in images.iterdir())
     (images / names[1]).write_bytes(b"\x89PNG\r\n\x1a\nno image")
     output = tmp_path / "predictions"
-    assert main(["predict", str(folder), str(images), "--output", str(output), "--device", "cpu"]) == 2
+    assert main(["infer", str(folder), str(images), "--output", str(output), "--device", "cpu"]) == 2
     error = capsys.readouterr().err
     assert error.startswith(f"error: 1 of {len(names)} images cannot be read")
     assert names[1] in error
@@ -174,6 +172,32 @@ def test_commands_pack_and_predict_and_keep_what_can_be_read(run, folder, small_
     assert [row["predicted"] for row in rows] == expected.predicted_names
     assert [row["set 0.9"] for row in rows] == expected.name_sets(0.9)
     assert not any(name in (output / "predictions.csv").read_text(encoding="utf-8") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["images", "--output", "o", "--fold", "1"], "--fold: is an option of bundles, and "),
+        (["images", "--output", "o", "--all-folds"], "--all-folds: is an option of bundles, and "),
+        (["images", "--output", "o", "--no-tta"], "--tta: is an option of bundles, and "),
+        (["images", "--dataset-dir", "others", "--output", "o"], "--dataset-dir others: IMAGES names images already"),
+        (["images", "--output", "o", "--batch-size", "0"], "--batch_size '0': give a whole number from 1"),
+        (["images", "--output", "o", "--level", "0.8"], "--dataset_dir images: there is no such folder"),
+        (["images"], "--output: is missing; write medmamba-monai infer "),
+        (["--output", "o"], "IMAGES: is missing; write medmamba-monai infer "),
+    ],
+)
+def test_what_does_not_fit_a_package_is_one_line(folder, tmp_path, monkeypatch, capsys, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    assert main(["infer", str(folder), *arguments]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {said}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_option_of_packages_is_none_of_a_bundle(small_bundle, capsys):
+    assert main(["infer", str(small_bundle.root), "images", "--level", "0.8"]) == 2
+    assert "--level: is an option of packages, and " in capsys.readouterr().err
 
 
 def test_a_package_is_written_by_the_command(run, tmp_path, capsys):
