@@ -66,6 +66,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "predictions": {"csv_text", "scores"},
         "statistics": {"scores", "metrics", "predictions"},
         "results": {"csv_text", "scores", "metrics", "predictions", "statistics"},
+        "answers": {"csv_text", "scores", "predictions", "statistics"},
         "figures": {"scores", "metrics", "predictions", "statistics", "results"},
         "reports": {"csv_text", "tables", "scores", "metrics", "predictions", "statistics", "results", "figures"},
     },

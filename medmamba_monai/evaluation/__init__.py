@@ -2,7 +2,7 @@
 
 Rooms, each of which knows only those before it: `scores` and `predictions`; `metrics` (one catalogue, one row a
 metric); `statistics` (intervals, tests, thresholds); `results` (what a cross-validation or a comparison found);
-`figures`; `reports`.
+`figures`; `reports`. Beside the last three `answers`: what is said of images whose class is not known.
 """
 
 from medmamba_monai.evaluation.metrics.calibration import trace_reliability_curve

@@ -3,10 +3,10 @@
 Opening a package and predicting with it needs nothing that only trains or tracks.
 """
 
+from medmamba_monai.evaluation.answers.prediction import Prediction
 from medmamba_monai.package.manifest import FORMAT_VERSION, Manifest
 from medmamba_monai.package.open import Package
 from medmamba_monai.package.predict_folder import predict_folder
-from medmamba_monai.package.prediction import Prediction
 from medmamba_monai.package.write import write_package
 
 __all__ = ["FORMAT_VERSION", "Manifest", "Package", "Prediction", "predict_folder", "write_package"]

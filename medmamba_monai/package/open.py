@@ -13,14 +13,15 @@ from monai.transforms import Compose
 from torch import Tensor, nn
 
 from medmamba_monai.cards import DatasetCard, load_card
+from medmamba_monai.core.device import resolve_device
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.data.batches.dataset import TransformedDataset
 from medmamba_monai.evaluation import ConformalPredictor
+from medmamba_monai.evaluation.answers.prediction import Prediction
 from medmamba_monai.images import ConvertImaged, ReadImage, ResizeImage
 from medmamba_monai.networks import build_network
 from medmamba_monai.networks.tensor_files import read_safetensors_file
 from medmamba_monai.package.manifest import Manifest, find_checked, read_manifest
-from medmamba_monai.package.prediction import Prediction
 
 Image = str | os.PathLike[str] | np.ndarray | Tensor
 """A file, or an array as a file of the dataset holds it: channels last where it is RGB, gray without an axis."""
@@ -68,7 +69,7 @@ class Package:
         """
         root = Path(folder)
         manifest = read_manifest(root)
-        where = find_device(device)
+        where = resolve_device(device)
         card = load_card(find_checked(root, manifest.card))
         networks = {m.fold: _load(manifest, find_checked(root, m.weights)).to(where) for m in manifest.members}
         return cls(manifest, card, networks, where)
@@ -134,23 +135,6 @@ class Package:
         }
         temperatures = {member.fold: member.temperature for member in members}
         return Prediction(folds, self.manifest.class_names, self.manifest.task, temperatures, conformal)
-
-
-def find_device(device: str | torch.device) -> torch.device:
-    """Return a device that is there; ``auto`` is a GPU where there is one.
-
-    Raises:
-        UserError: it is not there, or names none.
-    """
-    if str(device) == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        found = torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise UserError(f"device {device!r} is none; use auto, cpu, cuda or cuda:0") from error
-    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"device {device} is not here: torch sees {torch.cuda.device_count()} GPUs; use cpu")
-    return found
 
 
 def _load(manifest: Manifest, path: Path) -> nn.Module:

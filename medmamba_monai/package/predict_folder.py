@@ -12,9 +12,9 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_bytes, write_text
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.data.find.locations import list_images
+from medmamba_monai.evaluation.answers.prediction import Prediction
 from medmamba_monai.evaluation.csv_text import format_csv
 from medmamba_monai.package.open import Package
-from medmamba_monai.package.prediction import Prediction
 
 
 def predict_folder(

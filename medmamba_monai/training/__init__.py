@@ -1,8 +1,8 @@
 """The parts of a training that MONAI lacks; what the bundles' configs name."""
 
+from medmamba_monai.core.device import resolve_device
 from medmamba_monai.core.errors import explain_user_errors
 from medmamba_monai.core.names import make_file_name
-from medmamba_monai.training.device import resolve_device
 from medmamba_monai.training.distributed import find_local_device, start_distributed
 from medmamba_monai.training.ensemble import copy_networks, list_fold_weights, select_ensemble_items
 from medmamba_monai.training.execution import Execution, choose_execution

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import torch
 from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo
 
+from medmamba_monai.core.device import resolve_device
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.options import (
     Expects,
@@ -24,7 +25,6 @@ from medmamba_monai.core.options import (
 from medmamba_monai.data import check_cache
 from medmamba_monai.networks import NETWORKS
 from medmamba_monai.tracking.private_values import hide_quoted_paths
-from medmamba_monai.training.device import resolve_device
 from medmamba_monai.training.precision import EXPECTED, Precision, resolve_precision
 
 FREE, SAME, WEIGHTS, PER_FOLD, PRIVATE, UNLOGGED = (

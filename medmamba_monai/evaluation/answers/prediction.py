@@ -1,4 +1,4 @@
-"""What the networks of a package say of images, and what follows from it."""
+"""What the networks of the folds say of images whose class is not known, and what follows from it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 
 from medmamba_monai.core.choices import check_choice
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.evaluation import ConformalPredictor, Scores, Task, apply_temperature, predict_labels
-from medmamba_monai.evaluation.scores import FloatArray, IntArray
-from medmamba_monai.evaluation.statistics.conformal import Method
+from medmamba_monai.evaluation.scores import FloatArray, IntArray, Scores, Task, predict_labels
+from medmamba_monai.evaluation.statistics.conformal import ConformalPredictor, Method
+from medmamba_monai.evaluation.statistics.temperature_scaling import apply_temperature
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from medmamba_monai.core.device import resolve_device
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.training import resolve_device
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="asks for a GPU where there is none; here is one")
