@@ -27,12 +27,34 @@ Count = Annotated[int, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
+class ClinicalCode(Strict):
+    """A code of a terminology, as DICOM holds one: SNOMED CT's "Pneumonia" is SCT, 233604007."""
+
+    scheme: str = Field(
+        pattern="^[A-Za-z0-9_.-]{1,16}$", description="DICOM's designator of the terminology: SCT, RADLEX"
+    )
+    value: str = Field(pattern="^[A-Za-z0-9_.-]{1,16}$", description="the code itself")
+    meaning: Text = Field(max_length=64, description="its text in the terminology")
+
+
+class DicomFacts(Strict):
+    """What is known of the dataset's images in DICOM; what a study is answered by."""
+
+    modality: tuple[Annotated[str, Field(pattern="^[A-Z0-9]{1,16}$")], ...] = Field(
+        default=(), description="codes of the images that may be judged, such as CR and DX; empty where nobody said"
+    )
+    finding: ClinicalCode | None = Field(default=None, description="what the classes are about, in reports")
+
+
 class ClassLabel(Strict):
     """One class; its place in the card's list is the label."""
 
     name: Text = Field(description="the class as the data spell it: folder name or value in a table")
     display_name: Text = Field(description="the class as a reader should see it")
     aliases: tuple[str, ...] = Field(default=(), description="other spellings in the data, or classes counted as this")
+    code: ClinicalCode | None = Field(
+        default=None, description="of the class in DICOM reports; without it, one of this project's own"
+    )
 
     @property
     def spellings(self) -> tuple[str, ...]:
@@ -123,6 +145,7 @@ class DatasetCard(Strict):
     classes: tuple[ClassLabel, ...] = Field(min_length=2, description="in label order")
     layout: Annotated[NpzLayout | FoldersLayout | TableLayout, Field(discriminator="kind")]
     reading: Reading = Field(default_factory=Reading)
+    dicom: DicomFacts = Field(default_factory=DicomFacts)
     files: tuple[DataFile, ...] = Field(
         default=(), description="npz: the first one is downloaded where none is there; else the archives to unpack"
     )

@@ -7,6 +7,8 @@ values or other axes than a person sees.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -15,6 +17,7 @@ from monai.transforms import Transform
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
+from medmamba_monai.images.dicom.series import read_slices
 from medmamba_monai.images.intensity import Background, IntensityRange, Rules, scale_to_display
 from medmamba_monai.images.kinds import describe_array, read_raw
 from medmamba_monai.images.raw_image import (
@@ -26,6 +29,9 @@ from medmamba_monai.images.raw_image import (
     RawImage,
     describe_raw_image,
 )
+
+Source = str | os.PathLike[str] | np.ndarray | Sequence[Path]
+"""What an image is read from, see `ReadImage`."""
 
 READING_VERSION = 2
 """Part of every store's identity: to be raised when the pixels of any file change, read or resized."""
@@ -93,14 +99,14 @@ class ReadImage(Transform):
         options = f"{self.channels}, {self.spatial_dims}, {self.dtype!r}, frame={self.frame!r}"
         return f"ReadImage({options}, {self.rules}, {self.limits})"
 
-    def __call__(self, source: str | os.PathLike[str] | np.ndarray) -> torch.Tensor:
+    def __call__(self, source: Source) -> torch.Tensor:
         """Read an image.
 
         Args:
             source: a PNG, JPEG, BMP, TIFF, GIF, WebP, DICOM, NIfTI, MGH, NRRD or MetaImage file;
-                ``path#frame[3]``; ``file.npz#key[index]``; for 3 dimensions also a folder that holds one DICOM series.
-                An array is taken as what such a file holds: (rows, columns) or (x, y, z), with a last axis of 3 where
-                it is RGB.
+                ``path#frame[3]``; ``file.npz#key[index]``; for 3 dimensions also a folder that holds one DICOM series,
+                or the paths of its files. An array is taken as what such a file holds: (rows, columns) or (x, y, z),
+                with a last axis of 3 where it is RGB.
 
         Returns:
             Tensor of shape (channels, rows, columns), the first row the top row as a person sees it, or of shape
@@ -113,7 +119,7 @@ class ReadImage(Transform):
         raw, name = self._raw(source)
         return self._tensor(raw, name)
 
-    def read_with_facts(self, source: str | os.PathLike[str] | np.ndarray) -> tuple[torch.Tensor, ImageFacts]:
+    def read_with_facts(self, source: Source) -> tuple[torch.Tensor, ImageFacts]:
         """Like calling it, with what else is known of the image, decoded once.
 
         Raises:
@@ -122,10 +128,17 @@ class ReadImage(Transform):
         raw, name = self._raw(source)
         return self._tensor(raw, name), describe_raw_image(raw)
 
-    def _raw(self, source: str | os.PathLike[str] | np.ndarray) -> tuple[RawImage, str]:
+    def _raw(self, source: Source) -> tuple[RawImage, str]:
         if isinstance(source, np.ndarray):
             return describe_array(source, "an array", self.spatial_dims, self.limits), "an array"
+        if not isinstance(source, (str, os.PathLike)):
+            return self._read_slices(source)
         return read_raw(source, self.spatial_dims, self.frame, self.limits), format_path(source)
+
+    def _read_slices(self, files: Sequence[Path]) -> tuple[RawImage, str]:
+        if self.spatial_dims != 3:
+            raise UserError(f"spatial_dims: is {self.spatial_dims}, but {len(files)} files of one volume are given")
+        return read_slices(files, self.limits), f"{format_path(files[0])} and the others of its series"
 
     def _tensor(self, raw: RawImage, name: str) -> torch.Tensor:
         values, color = scale_to_display(raw, self.rules, name)

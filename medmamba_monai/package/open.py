@@ -21,10 +21,11 @@ from medmamba_monai.evaluation.answers.prediction import Prediction
 from medmamba_monai.images import ConvertImaged, ReadImage, ResizeImage
 from medmamba_monai.networks import build_network
 from medmamba_monai.networks.tensor_files import read_safetensors_file
-from medmamba_monai.package.manifest import Manifest, find_checked, read_manifest
+from medmamba_monai.package.manifest import MANIFEST, Manifest, compute_digest, find_checked, read_manifest
 
-Image = str | os.PathLike[str] | np.ndarray | Tensor
-"""A file, or an array as a file of the dataset holds it: channels last where it is RGB, gray without an axis."""
+Image = str | os.PathLike[str] | np.ndarray | Tensor | Sequence[Path]
+"""A file, the files of one DICOM series, or an array as a file of the dataset holds it: RGB with channels last, gray
+without an axis."""
 
 
 class Package:
@@ -35,6 +36,7 @@ class Package:
         card: of the dataset.
         networks: by the number of the fold, in evaluation mode.
         device: where they are.
+        digest: SHA-256 of ``package.json``, which holds that of every other file.
 
     Example::
 
@@ -44,12 +46,18 @@ class Package:
     """
 
     def __init__(
-        self, manifest: Manifest, card: DatasetCard, networks: dict[int, nn.Module], device: torch.device
+        self,
+        manifest: Manifest,
+        card: DatasetCard,
+        networks: dict[int, nn.Module],
+        device: torch.device,
+        digest: str,
     ) -> None:
         self.manifest = manifest
         self.card = card
         self.networks = networks
         self.device = device
+        self.digest = digest
         description = manifest.network
         self._read = ReadImage(**manifest.reading)
         self._resize = ResizeImage([description.image_size] * description.spatial_dims)
@@ -72,7 +80,7 @@ class Package:
         where = resolve_device(device)
         card = load_card(find_checked(root, manifest.card))
         networks = {m.fold: _load(manifest, find_checked(root, m.weights)).to(where) for m in manifest.members}
-        return cls(manifest, card, networks, where)
+        return cls(manifest, card, networks, where, compute_digest(root / MANIFEST))
 
     def predict(self, images: Sequence[Image], batch_size: int | None = None) -> Prediction:
         """Judge images.
@@ -97,8 +105,7 @@ class Package:
         Raises:
             UserError: it cannot be read.
         """
-        source = image.detach().cpu().numpy() if isinstance(image, Tensor) else image
-        return self._resize(self._read(source))
+        return self._resize(self._read(image.detach().cpu().numpy() if isinstance(image, Tensor) else image))
 
     def predict_pixels(self, pixels: Iterator[Tensor], batch_size: int | None = None) -> Prediction:
         """Judge what `read` returned, at least one image, a batch at a time."""

@@ -79,7 +79,15 @@ def read_series(folder: Path, limits: Limits) -> RawImage:
     Raises:
         UserError: there are several series, or the slices are not one regular stack.
     """
-    files = _find_series(folder, limits)
+    return read_slices(_find_series(folder, limits), limits)
+
+
+def read_slices(files: Sequence[Path], limits: Limits) -> RawImage:
+    """Read files of one series as a volume, see `read_series`; one file may hold all slices as its frames.
+
+    Raises:
+        UserError: a file cannot be read, or the slices are not one regular stack.
+    """
     slices, raws = [], []
     for path in files:
         name = format_path(path)

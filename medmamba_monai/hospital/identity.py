@@ -1,0 +1,97 @@
+"""Who answers, under which UIDs, and what an answer takes over from its study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+from pydicom.uid import generate_uid
+
+from medmamba_monai import __version__
+from medmamba_monai.hospital.study import Study
+from medmamba_monai.package import Package
+
+UTF_8 = "ISO_IR 192"
+
+_COPIED = (
+    *("PatientName", "PatientID", "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "TypeOfPatientID"),
+    *("PatientBirthDate", "PatientBirthTime", "PatientSex", "OtherPatientIDsSequence", "OtherPatientNames"),
+    *("PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence"),
+    *("PatientSpeciesDescription", "PatientSpeciesCodeSequence", "ResponsiblePerson", "ResponsiblePersonRole"),
+    *("PatientAge", "PatientSize", "PatientWeight", "AdmissionID"),
+    *("StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "StudyDescription", "AccessionNumber"),
+    *("IssuerOfAccessionNumberSequence", "ReferringPhysicianName", "TimezoneOffsetFromUTC"),
+)
+"""Attributes of patient and study that an answer has, too."""
+_NEVER_MISSING = (
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
+    *("StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName"),
+)
+"""Those that must be there, if need be without a value."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What all objects of one answer share.
+
+    UIDs follow from the images judged, the package, the level and the version of this software, so that a study that is
+    answered again gets no second report in the archive: the same answer has the same UIDs, another answer has others.
+
+    Attributes:
+        study: what is answered.
+        package: what judges.
+        level: of the prediction sets.
+    """
+
+    study: Study
+    package: Package
+    level: float
+
+    def make_uid(self, *parts: object) -> str:
+        """Return the UID of a part of the answer, the same each time."""
+        images = [f"{image.files[0].header.SOPInstanceUID} {image.frame}" for image in self.study.images]
+        shared = [str(self.study.header.StudyInstanceUID), *images, self.package.digest, f"{self.level!r}", __version__]
+        return str(generate_uid(entropy_srcs=[*shared, *map(str, parts)]))
+
+    @property
+    def algorithm(self) -> str:
+        """Name of what judges."""
+        return f"{self.package.manifest.network.name} for {self.package.card.title}"
+
+    @property
+    def version(self) -> str:
+        """Version of what judges: that of the software that wrote the package, and the package's own."""
+        return f"{self.package.manifest.versions.get('medmamba-monai', 'unknown')}+{self.package.digest[:12]}"
+
+
+def make_reference(study: Study, sop_class: str) -> Dataset:
+    """Return a header with the identifiers of a study that libraries ask for, without values that they could refuse."""
+    made = Dataset()
+    made.SOPClassUID = sop_class
+    made.StudyInstanceUID = study.header.StudyInstanceUID
+    made.SeriesInstanceUID, made.SOPInstanceUID = study.header.SeriesInstanceUID, study.header.SOPInstanceUID
+    for keyword in _NEVER_MISSING:
+        setattr(made, keyword, None)
+    return made
+
+
+def copy_study(made: Dataset, study: Study, texts: Sequence[str]) -> None:
+    """Put patient and study of the images into an answer, as they are, in their character set.
+
+    Args:
+        made: the answer.
+        study: what is answered.
+        texts: what else stands in it. Where that is more than ASCII the answer is written in UTF-8.
+    """
+    header = study.header
+    for keyword in _COPIED:
+        if keyword in header:
+            made[keyword] = header[keyword]
+        elif keyword in _NEVER_MISSING:
+            setattr(made, keyword, None)
+    given = header.get("SpecificCharacterSet")
+    if not all(text.isascii() for text in texts):
+        made.SpecificCharacterSet = UTF_8
+    elif given:
+        made.SpecificCharacterSet = given
