@@ -17,6 +17,7 @@ _OUTPUT = "Folder for predictions.csv and files.csv; a bundle has one by default
 _FOLD = "Bundle: fold whose weights to use; by default 0."
 _RUN = "Bundle: cross-validation whose weights to use; by default those that train left."
 _LEVEL = "Package: share of sets that are to hold the true class; by default 0.9."
+_DICOM = "Package: IMAGES is a study's folder of DICOM files; folder for a report and pictures that answer it."
 _OF_BOTH = ("batch_size", "dataset_dir", "device", "output_dir")
 """Options of the table that a package has, too."""
 
@@ -31,6 +32,7 @@ def infer(
     all_folds: Annotated[bool, typer.Option("--all-folds", help="Bundle: use the mean of all folds.")] = False,
     run_name: Annotated[str | None, typer.Option(metavar="NAME", help=_RUN)] = None,
     level: Annotated[float | None, typer.Option(help=_LEVEL)] = None,
+    dicom_out: Annotated[Path | None, typer.Option(metavar="FOLDER", help=_DICOM)] = None,
 ) -> None:
     """Classify a folder of images with a bundle or a package."""
     if images and "dataset_dir" in options:
@@ -38,12 +40,13 @@ def infer(
     named = {"dataset_dir": images, "output_dir": output_dir}
     options |= {name: str(path) for name, path in named.items() if path is not None}
     of_bundles = {"fold": fold, "all_folds": all_folds or None, "run_name": run_name}
+    of_packages = {"level": level, "dicom_out": dicom_out}
     if _is_package(target):
         own = [name for name in options if name not in _OF_BOTH]
         _refuse([*own, *_list_given(of_bundles)], f"is an option of bundles, and {target} is a package")
-        _infer_with_package(Path(target), INFER.check(options), level)
+        (_answer_study if dicom_out else _infer_with_package)(Path(target), INFER.check(options), of_packages)
     else:
-        _refuse(_list_given({"level": level}), f"is an option of packages, and {target} holds no package.json")
+        _refuse(_list_given(of_packages), f"is an option of packages, and {target} holds no package.json")
         _infer_with_bundle(target, options, None if all_folds else fold or 0, run_name)
 
 
@@ -68,14 +71,32 @@ def _infer_with_bundle(bundle: str, options: Mapping[str, Any], fold: int | None
     Bundle(bundle).infer(fold, run_name, **options)
 
 
-def _infer_with_package(folder: Path, options: Mapping[str, Any], level: float | None) -> None:
+def _infer_with_package(folder: Path, options: Mapping[str, Any], own: Mapping[str, Any]) -> None:
     from medmamba_monai.package import Package, predict_folder
 
-    for name, flag in (("dataset_dir", "IMAGES"), ("output_dir", "--output")):
-        if name not in options:
-            raise UserError(f"{flag}: is missing; write medmamba-monai infer {folder} IMAGES --output FOLDER")
-    output, chosen = Path(options["output_dir"]), {} if level is None else {"level": level}
+    _require(
+        options, f"medmamba-monai infer {folder} IMAGES --output FOLDER", dataset_dir="IMAGES", output_dir="--output"
+    )
+    output, chosen = Path(options["output_dir"]), {name: own[name] for name in _list_given(own)}
     package = Package.open(folder, options.get("device", "auto"))
     found = predict_folder(package, options["dataset_dir"], output, batch_size=options.get("batch_size"), **chosen)
     print(f"{len(found.probabilities)} images classified: {output / 'predictions.csv'}")
     print(f"It names no files. Which image is which says {output / 'files.csv'}: keep that one to yourself.")
+
+
+def _answer_study(folder: Path, options: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    from medmamba_monai.hospital import answer_study
+    from medmamba_monai.package import Package
+
+    _refuse([name for name in ("output_dir", "batch_size") if name in options], "does not go with --dicom-out")
+    _require(options, f"medmamba-monai infer {folder} STUDY --dicom-out FOLDER", dataset_dir="STUDY")
+    chosen = {} if own["level"] is None else {"level": own["level"]}
+    package = Package.open(folder, options.get("device", "auto"))
+    report, *pictures = answer_study(package, options["dataset_dir"], own["dicom_out"], **chosen)
+    print(f"report: {report}\n{len(pictures)} pictures of it are beside it; all are objects of the same study")
+
+
+def _require(options: Mapping[str, Any], command: str, **flags: str) -> None:
+    for name, flag in flags.items():
+        if name not in options:
+            raise UserError(f"{flag}: is missing; write {command}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from medmamba_monai.core.files import replace_atomically
+from medmamba_monai.hospital.capture import make_captures
 from medmamba_monai.hospital.identity import Answer
 from medmamba_monai.hospital.judgement import judge
 from medmamba_monai.hospital.report import make_report
@@ -44,7 +45,7 @@ def answer_study(
     prediction = package.predict([image.source for image in found.images])
     judgements = judge(prediction, package.manifest, level)
     answer = Answer(found, package, level)
-    return _write([make_report(answer, judgements)], Path(output))
+    return _write([make_report(answer, judgements), *make_captures(answer, judgements)], Path(output))
 
 
 def _write(objects: Sequence[Dataset], folder: Path) -> list[Path]:

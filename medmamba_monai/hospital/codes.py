@@ -23,8 +23,8 @@ _LONGEST_MEANING = 64
 
 
 def make_private_code(value: str, meaning: str) -> CodedConcept:
-    """Return a code of the private scheme; a meaning is cut where DICOM allows no more."""
-    return CodedConcept(value, PRIVATE_SCHEME, meaning[:_LONGEST_MEANING].strip())
+    """Return a code of the private scheme; a meaning is cut where DICOM allows no more, and has no backslash."""
+    return CodedConcept(value, PRIVATE_SCHEME, meaning.replace("\\", "/")[:_LONGEST_MEANING].strip())
 
 
 def find_class_code(card: DatasetCard, label: int) -> CodedConcept:

@@ -64,6 +64,13 @@ class Answer:
         """Version of what judges: that of the software that wrote the package, and the package's own."""
         return f"{self.package.manifest.versions.get('medmamba-monai', 'unknown')}+{self.package.digest[:12]}"
 
+    @property
+    def texts(self) -> list[str]:
+        """What people wrote into the card and stands in a report."""
+        card = self.package.card
+        codes = [code.meaning for code in (card.dicom.finding, *(one.code for one in card.classes)) if code]
+        return [card.title, card.intended_use, *card.display_names, *codes]
+
 
 def make_reference(study: Study, sop_class: str) -> Dataset:
     """Return a header with the identifiers of a study that libraries ask for, without values that they could refuse."""

@@ -82,10 +82,10 @@ class Judgement:
     def _describe_decisions(self) -> Iterator[str]:
         for decision in self.decisions:
             side = "above" if decision.positive else "not above"
+            shares = format_share(self.probabilities[decision.label]), format_share(decision.threshold)
             yield (
-                f"{self.class_names[decision.label]}: {side} the threshold with the {decision.rule} on validation "
-                f"(probability {format_share(self.probabilities[decision.label])}, threshold "
-                f"{format_share(decision.threshold)})."
+                f"{self.class_names[decision.label]}: {side} the threshold ({decision.rule} on validation): "
+                f"probability {shares[0]}, threshold {shares[1]}."
             )
 
     def _describe_doubt(self) -> str:

@@ -82,7 +82,7 @@ def make_report(answer: Answer, judgements: Sequence[Judgement]) -> Dataset:
     )
     study = answer.study.header.StudyInstanceUID
     made.CurrentRequestedProcedureEvidenceSequence, _ = collect_evidence(evidence, content[0], study)
-    copy_study(made, answer.study, [answer.algorithm, answer.package.card.intended_use, *judgements[0].class_names])
+    copy_study(made, answer.study, answer.texts)
     return made
 
 
