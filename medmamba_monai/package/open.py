@@ -116,9 +116,14 @@ class Package:
         folds = {fold: np.concatenate([batch[fold] for batch in batches]) for fold in self.networks}
         return self._describe(folds)
 
-    def _predict_batch(self, pixels: Sequence[Tensor]) -> dict[int, np.ndarray]:
+    def convert(self, pixels: Sequence[Tensor]) -> Tensor:
+        """Return what `read` returned of B images as the networks take it: (B, channels, *spatial), float32."""
         dataset = TransformedDataset([{"image": image} for image in pixels], self._convert)
         images: Tensor = dataset.finish(dataset.load(range(len(pixels))), self.device)["image"]
+        return images
+
+    def _predict_batch(self, pixels: Sequence[Tensor]) -> dict[int, np.ndarray]:
+        images = self.convert(pixels)
         with torch.inference_mode():
             return {fold: self._activate(network(images)) for fold, network in self.networks.items()}
 
