@@ -16,6 +16,7 @@ from medmamba_monai.cli.cross_validate import cross_validate
 from medmamba_monai.cli.demo import demo
 from medmamba_monai.cli.evaluate import evaluate
 from medmamba_monai.cli.infer import infer
+from medmamba_monai.cli.listen import listen
 from medmamba_monai.cli.new_bundle import new_bundle
 from medmamba_monai.cli.package import package
 from medmamba_monai.cli.prepare import prepare
@@ -35,6 +36,7 @@ COMMANDS = (
     evaluate,
     cross_validate,
     infer,
+    listen,
     package,
     review,
     compare,

@@ -43,9 +43,9 @@ def replace_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
         with temporary.open("xb") as held:
             _lock(held.fileno())  # tells `remove_leftovers` of other processes that this one lives
             yield temporary
-            _flush_to_disk(temporary)
+            flush_to_disk(temporary)
             temporary.replace(target)
-        _flush_to_disk(target.parent)
+        flush_to_disk(target.parent)
     except OSError as error:
         raise UserError(
             f"cannot write {target}: {error.strerror or error}. Free space or choose another folder and start again; "
@@ -113,7 +113,8 @@ def write_json(path: str | os.PathLike[str], content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
-def _flush_to_disk(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
+    """Wait until what a file holds, or what a folder lists, is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
