@@ -6,11 +6,11 @@ MedMamba-T: forward, backward, an optimizer that treats all parameters at once (
 GPU), and inference; under bfloat16 autocast too. The counts do not depend on the size of images or batch, as long as
 the last map has more than one token: images of 64 pixels are enough.
 
-An operator of ours counts once, as a custom operator is called once. What runs inside is counted beside it: of a scan,
-what the Triton backend does, its kernels and the operators around them; of the others, the operations of PyTorch that
-stand for them where Triton is missing. A GPU starts more kernels than there are operators, since some take several
-(batch norms, gradients of convolutions and layer norms, sums, ``foreach`` with many tensors), and autocast has other
-lists of operators there than on a CPU.
+An operator of ours counts once, as a custom operator is called once. What runs inside is counted beside it: Triton
+kernels and the operators around them, or the operations of PyTorch where there is no kernel (batch norm with ReLU).
+Launches are both without what is counted twice: all operators of others and what runs inside ours. A GPU starts more
+kernels than that, since some operators take several (batch norms, gradients of convolutions, sums, ``foreach`` with
+many tensors), and autocast has other lists of operators there than on a CPU.
 """
 
 from __future__ import annotations
@@ -36,9 +36,21 @@ from medmamba_monai.selective_scan.inputs import ScanInputs
 
 BARS = {"float32": 450, "bfloat16": 550}
 """Most operators of a training step, by the dtype of autocast."""
+COLUMNS = ("operators", "casts", "inside", "launches")
 SIZE = 64
-NO_KERNEL = ("empty", "new_empty", "detach", "alias", "lift_fresh", "_unsafe_view", "_reshape_alias", "_local_scalar")
+NO_KERNEL = (
+    "empty",
+    "new_empty",
+    "detach",
+    "alias",
+    "lift_fresh",
+    "_unsafe_view",
+    "_reshape_alias",
+    "_local_scalar",
+    "promote_types",
+)
 SCAN_LAUNCH = "medmamba_monai.selective_scan.triton.launch"
+OURS = "medmamba_monai"
 
 
 class CountOperators(TorchDispatchMode):
@@ -67,7 +79,9 @@ class CountOperators(TorchDispatchMode):
     def entry(self) -> dict[str, Any]:
         """The counts as JSON."""
         ordered = dict(sorted(self.found.items(), key=lambda item: (-item[1], item[0])))
-        return {"operators": self.found.total(), "casts": self.casts, "inside": self.inside, "by_name": ordered}
+        launches = self.inside + sum(count for name, count in ordered.items() if not name.startswith(f"{OURS}::"))
+        counts = {"operators": self.found.total(), "casts": self.casts, "inside": self.inside, "launches": launches}
+        return {**counts, "by_name": ordered}
 
 
 def reaches_kernel(operator: Any) -> bool:
@@ -89,13 +103,17 @@ def changes_dtype(operator: Any, args: Sequence[Any], kwargs: dict[str, Any]) ->
 def count_inside(operator: Any, args: Sequence[Any]) -> int:
     """Count what runs inside an operator of ours, 0 for any other."""
     namespace, name = operator.name().split("::")
-    if namespace != "medmamba_monai":
+    if namespace != OURS:
         return 0
-    with CountOperators() as counter:
-        if name.startswith("directional_scan_"):
-            return _count_scan(counter, name, args)
-        getattr(fused, name)(*(copy_if_tensor(argument) for argument in args))
-    return counter.found.total()
+    of_scan = name.startswith("directional_scan_")
+    args = [copy_if_tensor(argument) for argument in args]
+    with CountOperators() as counter, counted_kernels(SCAN_LAUNCH if of_scan else fused.LAUNCH) as kernels:
+        if of_scan:
+            _run_scan(kernels.module, name, args)
+        else:
+            run = getattr(kernels.module, name, None) or getattr(fused, name)
+            run(*args)
+    return counter.found.total() + kernels.started
 
 
 def copy_if_tensor(value: Any) -> Any:
@@ -103,25 +121,23 @@ def copy_if_tensor(value: Any) -> Any:
     return value.clone() if isinstance(value, Tensor) else value
 
 
-def _count_scan(counter: CountOperators, name: str, args: Sequence[Any]) -> int:
-    """Count the operators around the Triton kernels, which are replaced by a count themselves."""
-    with counted_kernels() as kernels:
-        if name == "directional_scan_forward":
-            inputs, save_states = ScanInputs(*args[:7], *args[9:]), args[8]
-            kernels.module.forward(inputs, save_states)
-        else:
-            inputs = ScanInputs(*args[2:9], *args[10:])
-            grad_y = args[0]
-            states = grad_y.new_empty(kernels.module.states_shape(inputs))
-            kernels.module.backward(grad_y, states, inputs)
-    return counter.found.total() + kernels.started
+def _run_scan(launch: Any, name: str, args: Sequence[Any]) -> None:
+    """Call what stands around the kernels of a scan."""
+    if name == "directional_scan_forward":
+        inputs, save_states = ScanInputs(*args[:7], *args[9:]), args[8]
+        launch.forward(inputs, save_states)
+    else:
+        inputs = ScanInputs(*args[2:9], *args[10:])
+        grad_y = args[0]
+        states = grad_y.new_empty(launch.states_shape(inputs))
+        launch.backward(grad_y, states, inputs)
 
 
 class CountedKernels:
-    """The module that launches the scan's kernels, and how many it has started."""
+    """A module that launches kernels, and how many it has started."""
 
-    def __init__(self) -> None:
-        self.module, self.started = importlib.import_module(SCAN_LAUNCH), 0
+    def __init__(self, module: str) -> None:
+        self.module, self.started = importlib.import_module(module), 0
 
     def __getitem__(self, grid: Any) -> Callable[..., None]:
         """Stand for a kernel on a grid."""
@@ -130,11 +146,11 @@ class CountedKernels:
 
 
 @contextmanager
-def counted_kernels() -> Iterator[CountedKernels]:
-    """Have the Triton backend count its kernels instead of starting them."""
+def counted_kernels(module: str) -> Iterator[CountedKernels]:
+    """Have a module count its kernels instead of starting them."""
     from triton.runtime import KernelInterface
 
-    counted = CountedKernels()
+    counted = CountedKernels(module)
     originals = {name: value for name, value in vars(counted.module).items() if isinstance(value, KernelInterface)}
     try:
         vars(counted.module).update(dict.fromkeys(originals, counted))
@@ -177,7 +193,7 @@ def count_step(dtype: str, size: int = SIZE, build: Callable[[], nn.Module] | No
     ):  # inference mode would hide what operators are made of
         network(images)
     parts = dict(zip(("forward", "backward", "optimizer"), (counter.entry for counter in counters), strict=True))
-    total = {key: sum(part[key] for part in parts.values()) for key in ("operators", "casts", "inside")}
+    total = {key: sum(part[key] for part in parts.values()) for key in COLUMNS}
     return {**parts, "training": total, "inference": inference.entry}
 
 
@@ -202,11 +218,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def count_table(counts: dict[str, dict[str, Any]]) -> str:
     """Write the counts of each part."""
     rows = [
-        [f"{part}, {dtype}", *(str(found[key]) for key in ("operators", "casts", "inside"))]
+        [f"{part}, {dtype}", *(str(found[key]) for key in COLUMNS)]
         for dtype, parts in counts.items()
         for part, found in parts.items()
     ]
-    return text_table(["part", "operators", "of them casts", "inside ours"], rows)
+    return text_table(["part", "operators", "of them casts", "inside ours", "launches"], rows)
 
 
 if __name__ == "__main__":

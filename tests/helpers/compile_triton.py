@@ -1,9 +1,10 @@
 """Compiles Triton kernels for GPUs that need not be there, and says what their machine code uses.
 
-Run as a program it does so for the scan: each argument is ``kernel:architecture:rank:dtype``, for example
-``backward:90:4:bf16``, and the answers come as JSON. ``parts`` and ``images`` are
-the sums after it. Rank 0 is a sequence with step sizes of its own, without softplus
-and without saved states. It must run without TRITON_INTERPRET.
+Run as a program it does so for our kernels: each argument is ``kernel:architecture:rank:dtype``, for example
+``backward:90:4:bf16``, and the answers come as JSON. ``layout`` is what stands before a scan, ``parts`` and ``images``
+are the sums after it; of the kernels of a block, such as ``norm_gate_backward:90:96:bf16``, the third part is the
+width. Rank 0 is a sequence with step sizes of its own, without softplus and without saved states. It must run without
+TRITON_INTERPRET.
 """
 
 from __future__ import annotations
@@ -91,10 +92,15 @@ def compile_scan(name: str, architecture: int, rank: int, dtype: str) -> Compile
 
 
 def compile_sum(name: str, architecture: int, rank: int, dtype: str) -> CompiledKernel:
-    """Compile the kernel that adds up ``parts`` or ``images``, of a rank that was padded to a multiple of 4."""
-    from medmamba_monai.selective_scan.triton import finish
+    """Compile ``layout``, ``parts`` or ``images``, of a rank that is padded to a multiple of 4."""
+    from medmamba_monai.selective_scan.triton import finish, layout
 
     padding = -rank % 4
+    if name == "layout":
+        integers = dict.fromkeys(("count", "copies", "parameters", "channels"), "i32") | {"scale": "fp32"}
+        constants = {"RANK": rank, "PADDING": padding, "STATE_SIZE": 16, "ELEMENTS": layout.ELEMENTS.value}
+        types = integers | {"projected": f"*{dtype}"}
+        return compile_kernel(layout.lay_out_kernel, types, constants, (), architecture)
     if name == "parts":
         integers = dict.fromkeys(("count", "parts", "size", "columns"), "i32")
         constants = {"PADDING": padding, "ELEMENTS": finish.ELEMENTS.value}
@@ -105,10 +111,32 @@ def compile_sum(name: str, architecture: int, rank: int, dtype: str) -> Compiled
     return compile_kernel(finish.add_images_kernel, integers, constants, ("channels",), architecture)
 
 
+def compile_neighbour(name: str, architecture: int, width: int, dtype: str) -> CompiledKernel:
+    """Compile a kernel that a block calls before or behind its scan, for rows of a width under autocast to a dtype."""
+    from medmamba_monai.networks.fused.triton import elementwise, norms
+    from medmamba_monai.networks.fused.triton.launch import _size_rows
+
+    half = ("near", "far", "gate", "out", "grad_near", "grad_far", "grad_gate", "grad", "other", "x", "target")
+    dtypes = dict.fromkeys(half, f"*{dtype}") | dict.fromkeys(("rows", "width", "programs", "count", "image"), "i32")
+    if name.startswith(("split", "norm")):
+        constants = _size_rows(width)
+        warps = constants.pop("num_warps")
+        kernel = getattr(norms, f"{name}_kernel")
+        return compile_kernel(kernel, dtypes | {"eps": "fp32"}, constants, (), architecture, num_warps=warps)
+    constants = {"ELEMENTS": elementwise.ELEMENTS.value} | ({"SCALED": True} if name.startswith("merge") else {})
+    return compile_kernel(getattr(elementwise, f"{name}_kernel"), dtypes, constants, (), architecture)
+
+
+def choose_compiler(name: str) -> Any:
+    """Return what compiles a kernel of a name."""
+    if name in ("forward", "backward"):
+        return compile_scan
+    return compile_sum if name in ("layout", "parts", "images") else compile_neighbour
+
+
 if __name__ == "__main__":
     answers = {}
     for argument in sys.argv[1:]:
         name, architecture, rank, dtype = argument.split(":")
-        compile_one = compile_scan if name in ("forward", "backward") else compile_sum
-        answers[argument] = resources(compile_one(name, int(architecture), int(rank), dtype))
+        answers[argument] = resources(choose_compiler(name)(name, int(architecture), int(rank), dtype))
     print(json.dumps(answers))

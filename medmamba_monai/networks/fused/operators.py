@@ -1,7 +1,8 @@
 """What a block repeats, as operators: each is one call in place of several, forwards and backwards.
 
 They stand in ``torch.ops.medmamba_monai``. PyTorch's own operations compute them, as a block without them would call
-them, on a CPU with the same result bit for bit. None has a rule of differentiation:
+them, on a CPU with the same result bit for bit. On a GPU those that are not batch norms are Triton kernels, where
+Triton is installed and the dtype is not float64. None has a rule of differentiation:
 :mod:`~medmamba_monai.networks.fused.functions` is the one place for these.
 
 Letters are those of :mod:`~medmamba_monai.networks.blocks`; H = M / 2 are the channels of a branch. Tokens have their
@@ -10,23 +11,61 @@ channels last, (B, S, H).
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
+from functools import cache, wraps
+from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from medmamba_monai.selective_scan.backends import BACKENDS
+
 _LIBRARY = torch.library.Library("medmamba_monai", "FRAGMENT")
+LAUNCH = "medmamba_monai.networks.fused.triton.launch"
+"""Module with a function for each operator that has a kernel."""
 
 
-def _define(schema: str) -> Callable[[Callable], Callable]:
-    """Define an operator by its schema and the function that computes it, on every device."""
+def _define(schema: str, kernel: bool = True) -> Callable[[Callable], Callable]:
+    """Define an operator by its schema and the function that computes it, on every device.
+
+    Args:
+        schema: in the language of ``torch.library``.
+        kernel: whether there is a Triton kernel that computes it on a GPU.
+    """
 
     def register(function: Callable) -> Callable:
+        name = schema.partition("(")[0]
         _LIBRARY.define(schema)
-        _LIBRARY.impl(schema.partition("(")[0], function, "CompositeExplicitAutograd")
+        _LIBRARY.impl(name, function, "CompositeExplicitAutograd")
+        if kernel:
+            _LIBRARY.impl(name, _prefer_kernel(function), "CUDA")
         return function
 
     return register
+
+
+def _prefer_kernel(function: Callable) -> Callable:
+    """Return what calls the kernel of a function where it can run, else the function."""
+
+    @wraps(function)
+    def run(*arguments: Any) -> Any:
+        tensors = [argument for argument in arguments if isinstance(argument, Tensor)]
+        launch = _find_kernels(tensors[0].device)
+        if launch is None or any(tensor.dtype not in launch.DTYPES for tensor in tensors):
+            return function(*arguments)
+        return getattr(launch, function.__name__)(*arguments)
+
+    return run
+
+
+@cache
+def _find_kernels(device: torch.device) -> ModuleType | None:
+    """Return the module that launches the kernels, if Triton can run on a device."""
+    backend = BACKENDS["triton"]
+    usable = backend.find_device_objection(device) is None and backend.available()
+    return importlib.import_module(LAUNCH) if usable else None
 
 
 def _match(x: Tensor, weight: Tensor) -> Tensor:
@@ -135,7 +174,8 @@ def norm_gate_backward(
 
 @_define(
     "batch_norm_relu(Tensor x, Tensor weight, Tensor bias, Tensor(a!) running_mean, Tensor(b!) running_var, "
-    "Tensor(c!) batches, bool training, float momentum, float eps, bool relu) -> (Tensor, Tensor, Tensor)"
+    "Tensor(c!) batches, bool training, float momentum, float eps, bool relu) -> (Tensor, Tensor, Tensor)",
+    kernel=False,
 )
 def batch_norm_relu(
     x: Tensor,
@@ -163,7 +203,8 @@ def batch_norm_relu(
 @_define(
     "batch_norm_relu_backward(Tensor grad, Tensor x, Tensor out, Tensor weight, Tensor running_mean, "
     "Tensor running_var, Tensor mean, Tensor deviation, bool training, float eps, bool relu) "
-    "-> (Tensor, Tensor, Tensor)"
+    "-> (Tensor, Tensor, Tensor)",
+    kernel=False,
 )
 def batch_norm_relu_backward(
     grad: Tensor,

@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 import triton
 from torch import Tensor
 
@@ -29,6 +28,8 @@ from medmamba_monai.selective_scan.triton.finish import (
     add_parts_kernel,
 )
 from medmamba_monai.selective_scan.triton.forward import forward_kernel
+from medmamba_monai.selective_scan.triton.layout import ELEMENTS as ROOM
+from medmamba_monai.selective_scan.triton.layout import lay_out_kernel
 
 LOG2_E = 1 / math.log(2)
 CHUNK = 16
@@ -233,20 +234,29 @@ def _lay_out(inputs: ScanInputs) -> Arrays:
     padding = -inputs.rank % 4
     *leading, columns = projected.shape
     check_offsets(leading[1], leading[2], padding + columns)
+    directions, channels, rank = dt_weight.shape
+    u, projected = u.contiguous(), projected.contiguous()
+    padded = projected
     if padding or projected.dtype != torch.float32:
-        padded = projected.new_zeros(*leading, padding + columns, dtype=torch.float32)
-        padded[..., padding:] = projected
-        projected = padded
-    u = u.contiguous()
-    return Arrays(
-        u,
-        projected.contiguous(),
-        u if delta is None else delta.contiguous(),
-        F.pad(dt_weight.mT, [0, 0, padding, 0]).contiguous(),
-        dt_bias.contiguous(),
-        torch.mul(A.mT, LOG2_E, out=A.new_empty(A.mT.shape)),
-        D.contiguous(),
+        padded = projected.new_empty(*leading, padding + columns, dtype=torch.float32)
+    copies = 0 if padded is projected else _count_programs(padded.numel())
+    steps, rate = (A.new_empty(directions, rows, channels) for rows in (padding + rank, A.shape[2]))
+    parameters = steps.numel() + rate.numel()
+    start_kernel(
+        lay_out_kernel,
+        copies + _count_programs(parameters),
+        (
+            *(projected, dt_weight.contiguous(), A.contiguous(), padded, steps, rate),
+            *(padded.numel(), copies, parameters, channels, LOG2_E),
+        ),
+        {"RANK": rank, "PADDING": padding, "STATE_SIZE": A.shape[2], "ELEMENTS": ROOM.value},
     )
+    step_sizes = u if delta is None else delta.contiguous()
+    return Arrays(u, padded, step_sizes, steps, dt_bias.contiguous(), rate, D.contiguous())
+
+
+def _count_programs(numbers: int) -> int:
+    return -(-numbers // ROOM.value)
 
 
 def check_offsets(length: int, directions: int, columns: int) -> None:

@@ -22,8 +22,14 @@ LIMITS = {
     "backward:90:4:bf16": (255, 0),
     "backward:80:24:fp32": (255, 128),
     "backward:100:0:fp16": (255, 0),
+    "layout:90:3:bf16": (96, 0),
     "parts:90:3:bf16": (64, 0),
     "images:80:3:fp32": (96, 0),
+    "split_norm:80:384:fp32": (128, 0),
+    "split_norm_backward:100:384:bf16": (168, 0),
+    "norm_gate_backward:90:768:bf16": (168, 0),
+    "merge:90:0:bf16": (96, 0),
+    "merge_backward:80:0:fp16": (96, 0),
 }
 
 pytestmark = [

@@ -37,7 +37,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Asked]:
 
         monkeypatch.setattr(kernel, "warmup", warmup)
 
-    for kernel in (launch.forward_kernel, launch.backward_kernel, launch.add_parts_kernel, launch.add_images_kernel):
+    small = launch.lay_out_kernel, launch.add_parts_kernel, launch.add_images_kernel
+    for kernel in (launch.forward_kernel, launch.backward_kernel, *small):
         watch(kernel)
     return keys
 
@@ -80,9 +81,9 @@ def test_a_network_is_known_for_as_long_as_it_lives(sizes: list[ScanSizes]) -> N
 
 def test_medmamba_tiny_trains_with_three_kernels_a_stage(asked: Asked, sizes: list[ScanSizes]) -> None:
     assert start(sizes, torch.bfloat16) == len(walking(asked)) == 12
-    assert len(set(asked)) == 12 + 4 + 4  # sums by padding and dtype, sums over images by rank
+    assert len(set(asked)) == 12 + 4 + 4 + 4  # layout by rank, sums by padding and dtype, sums over images by rank
     assert start(sizes, torch.bfloat16, training=False) == 4
-    assert len(set(asked)) == 20
+    assert len(set(asked)) == 24
     start(sizes, torch.float32)
     assert len(walking(asked)) == 24
 

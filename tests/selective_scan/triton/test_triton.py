@@ -21,7 +21,7 @@ pytest.importorskip("triton", reason="triton is not installed (pip install trito
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 PACKAGE = "medmamba_monai.selective_scan.triton"
-MODULES = ("forward", "backward", "finish", "launch")
+MODULES = ("forward", "backward", "finish", "layout", "launch")
 
 
 def _forget_modules() -> None:
