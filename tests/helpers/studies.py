@@ -7,7 +7,12 @@ from typing import Any
 
 import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.uid import CTImageStorage, DigitalXRayImageStorageForPresentation, generate_uid
+from pydicom.uid import (
+    CTImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    UltrasoundMultiFrameImageStorage,
+    generate_uid,
+)
 
 from medmamba_monai.networks import build_network
 from medmamba_monai.package import Package
@@ -68,9 +73,10 @@ def make_slices(count: int = 4, **attributes: Any) -> list[Dataset]:
 
 
 def make_frames(count: int = 3) -> Dataset:
-    """A file with several frames."""
+    """An ultrasound clip: a file with several frames."""
     pixels = np.random.default_rng(0).integers(0, 256, (count, 32, 32)).astype(np.uint8)
-    return make_image(pixels=pixels, NumberOfFrames=count)
+    kind = {"SOPClassUID": UltrasoundMultiFrameImageStorage, "Modality": "US"}
+    return make_image(pixels=pixels, NumberOfFrames=count, **kind)
 
 
 def make_report_object(**attributes: Any) -> Dataset:
