@@ -134,5 +134,6 @@ def _make_capture(answer: Answer, number: int, pixels: np.ndarray) -> Dataset:
     made.PatientOrientation = made.Laterality = None  # a page of text has none, which the library does not know of
     made.BurnedInAnnotation = "NO"  # DICOM means what tells the patient
     made.ImageType = ["DERIVED", "SECONDARY"]
+    made["PixelData"].VR = "OB"
     copy_study(made, answer.study, [])
     return made

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
@@ -91,14 +93,24 @@ def copy_study(made: Dataset, study: Study, texts: Sequence[str]) -> None:
         study: what is answered.
         texts: what else stands in it. Where that is more than ASCII the answer is written in UTF-8.
     """
-    header = study.header
+    header, kept = study.header, all(text.isascii() for text in texts)
     for keyword in _COPIED:
         if keyword in header:
-            made[keyword] = header[keyword]
+            tag = tag_for_keyword(keyword)
+            made[tag] = _take_bytes(header, tag) if kept else header[tag]
         elif keyword in _NEVER_MISSING:
             setattr(made, keyword, None)
-    given = header.get("SpecificCharacterSet")
-    if not all(text.isascii() for text in texts):
+    if not kept:
         made.SpecificCharacterSet = UTF_8
-    elif given:
+        return
+    if given := header.get("SpecificCharacterSet"):
         made.SpecificCharacterSet = given
+    made.set_original_encoding(False, True, header.original_character_set)  # else bytes are decoded for writing
+
+
+def _take_bytes(header: Dataset, tag: int) -> DataElement | RawDataElement:
+    """Return an element as it was read: names in another character set than they claim come out as they went in."""
+    found = header.get_item(tag)
+    if not isinstance(found, RawDataElement) or found.value is None or dictionary_VR(tag) == "SQ":
+        return header[tag]
+    return found._replace(VR=dictionary_VR(tag), is_implicit_VR=False)

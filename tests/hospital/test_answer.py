@@ -280,3 +280,10 @@ def test_the_command_answers_a_study(packed, study, tmp_path, capsys):
     ):
         assert main(["infer", str(packed), str(study), "--dicom-out", "b", "--device", "cpu", *more]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_a_name_in_another_character_set_than_it_says_comes_out_as_it_went_in(package, tmp_path):
+    folder = write_study(tmp_path / "study", make_image(1, SpecificCharacterSet="ISO_IR 192", PatientName="Muller^Ida"))
+    wrong, path = b"M\xfcller^Ida", folder / "0.dcm"
+    path.write_bytes(path.read_bytes().replace(b"Muller^Ida", wrong))
+    assert all(wrong in made.read_bytes() for made in answer_study(package, folder, tmp_path / "answer"))
