@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -19,8 +17,7 @@ from pydicom.uid import ComprehensiveSRStorage, CTImageStorage, ExplicitVRLittle
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification
 
-from medmamba_monai.core.errors import UserError
-from medmamba_monai.hospital.listener import Listener, ListenerSettings, durable
+from medmamba_monai.hospital.listener import Listener, ListenerSettings
 from tests.helpers import dicom_files
 
 STUDY = "1.2.826.1"
@@ -162,48 +159,3 @@ def wait_until(condition: Callable[[], object], seconds: float = 30.0) -> None:
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-
-
-def listen_and_die(told: ListenerSettings, step: int | None, port_file: Path, answered: Path) -> None:
-    """Listen in a process of its own, which kills itself at one of its steps on the disk.
-
-    Args:
-        told: to the listener.
-        step: number of the step, from 0: each move of a file or folder is two, before and after it, and a half
-            written answer is one; None: never.
-        port_file: gets the port.
-        answered: gets a line each time that an answer was begun.
-    """
-    steps = iter(range(1_000_000))
-    move = durable.move
-
-    def die_at_step() -> None:
-        if next(steps) == step:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def move_or_die(source: Path, target: Path) -> None:
-        die_at_step()
-        move(source, target)
-        die_at_step()
-
-    def answer_or_die(study: Path, output: Path) -> list[Path]:
-        with answered.open("a") as file:
-            file.write("begun\n")
-        (output / "half.dcm").write_bytes(b"half")
-        die_at_step()
-        (output / "half.dcm").unlink()
-        return write_answer(study, output)
-
-    durable.move = move_or_die
-    stop, listener = threading.Event(), Listener(told, answer_or_die)
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-
-    def tell_port() -> None:
-        listener.ready.wait()
-        port_file.write_text(str(listener.port))
-
-    threading.Thread(target=tell_port, daemon=True).start()
-    try:
-        listener.run(stop)
-    except UserError as error:
-        port_file.write_text(str(error))

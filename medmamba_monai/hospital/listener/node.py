@@ -7,12 +7,26 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from pydicom.uid import AllTransferSyntaxes
-from pynetdicom import AE, AllStoragePresentationContexts, VerificationPresentationContexts, evt
+from pydicom.uid import (
+    HTJ2K,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    ImplicitVRLittleEndian,
+    JPEG2000TransferSyntaxes,
+    JPEGLSTransferSyntaxes,
+    JPEGTransferSyntaxes,
+    RLETransferSyntaxes,
+)
+from pynetdicom import AE, AllStoragePresentationContexts, VerificationPresentationContexts, build_context, evt
 from pynetdicom.dsutils import encode_file_meta
+from pynetdicom.presentation import PresentationContext
 
 from medmamba_monai.core.disk import format_size
 from medmamba_monai.core.errors import UserError
@@ -22,6 +36,11 @@ from medmamba_monai.hospital.listener.settings import ListenerSettings, Tls
 
 _ANSWER_SECONDS, _IDLE_SECONDS = 30, 60
 _LAST_IMAGES_SECONDS = 5.0
+_PLAIN = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian]
+_IMAGES = [
+    *(*_PLAIN, *RLETransferSyntaxes, *JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes),
+    *(*JPEG2000TransferSyntaxes, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K),
+]
 _PREAMBLE = bytes(128) + b"DICM"
 
 logger = logging.getLogger(__name__)
@@ -168,7 +187,15 @@ def _make_entity(settings: ListenerSettings) -> AE:
     entity.maximum_associations = settings.max_connections
     entity.acse_timeout = entity.dimse_timeout = _ANSWER_SECONDS
     entity.network_timeout = _IDLE_SECONDS
-    entity.supported_contexts = VerificationPresentationContexts
-    for context in AllStoragePresentationContexts:  # what is no image is refused one by one, with its reason
-        entity.add_supported_context(str(context.abstract_syntax), AllTransferSyntaxes)
+    entity.supported_contexts = [*VerificationPresentationContexts, *_list_storage_contexts()]
     return entity
+
+
+def _list_storage_contexts() -> Iterator[PresentationContext]:
+    """Yield the storage classes; one that is no image comes in to be refused with its reason.
+
+    They are copied for each association, which with all codecs for all classes would take longer than an image.
+    """
+    for context in AllStoragePresentationContexts:
+        name = str(getattr(context.abstract_syntax, "name", ""))
+        yield build_context(str(context.abstract_syntax), _IMAGES if "Image" in name else _PLAIN)

@@ -52,7 +52,7 @@ class Listener:
         self._node = Node(settings, self.intake)
         self._later = 0.0
         self._told: tuple[object, ...] = ()
-        self._due = {self._tell_progress: 0.0, self._remove_old_images: 0.0}
+        self._due = {self._tell_progress: 0.0, self.remove_old_images: 0.0}
 
     def run(self, stop: threading.Event) -> None:
         """Work until a stop is asked for; the study that is being answered then is answered to its end.
@@ -133,6 +133,7 @@ class Listener:
         self._told = found
         return _PROGRESS_SECONDS
 
-    def _remove_old_images(self) -> float:
+    def remove_old_images(self) -> float:
+        """Remove the images whose time is over; returns the seconds until the next look."""
         remove_old_images(self.state, self.settings)
         return _RETENTION_SECONDS
