@@ -102,7 +102,8 @@ def _shorten(text: str, letters: int) -> str:
 
 
 def _wrap(text: str) -> list[str]:
-    return textwrap.wrap(text, _LETTERS, initial_indent="   ", subsequent_indent="     ")
+    joined = text.replace(" %", "\N{NO-BREAK SPACE}%")
+    return textwrap.wrap(joined, _LETTERS, initial_indent="   ", subsequent_indent="     ")
 
 
 @cache

@@ -80,13 +80,19 @@ class Judgement:
             yield f"Undecided. Prediction set at {format_level(self.level)}: empty, no class fits well."
 
     def _describe_decisions(self) -> Iterator[str]:
-        for decision in self.decisions:
-            side = "above" if decision.positive else "not above"
-            shares = format_share(self.probabilities[decision.label]), format_share(decision.threshold)
-            yield (
-                f"{self.class_names[decision.label]}: {side} the threshold ({decision.rule} on validation): "
-                f"probability {shares[0]}, threshold {shares[1]}."
-            )
+        for rule in dict.fromkeys(decision.rule for decision in self.decisions):
+            sides = (self._name_sides(rule, positive) for positive in (True, False))
+            yield f"By the {rule} on validation: {'; '.join(filter(None, sides))}."
+
+    def _name_sides(self, rule: str, positive: bool) -> str:
+        """Return the classes on one side of their thresholds; an empty text where there is none."""
+        named = ", ".join(
+            f"{self.class_names[one.label]} ({format_share(self.probabilities[one.label])}, threshold "
+            f"{format_share(one.threshold)})"
+            for one in self.decisions
+            if (one.rule, one.positive) == (rule, positive)
+        )
+        return named and f"{'above' if positive else 'not above'} the threshold for {named}"
 
     def _describe_doubt(self) -> str:
         return f"Probability that the prediction is wrong: {format_share(self.doubt)}."

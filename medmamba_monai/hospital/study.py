@@ -150,7 +150,8 @@ def _identify_patient(header: Dataset) -> tuple[str, ...]:
 
 
 def _choose_images(files: Iterable[StudyFile]) -> list[StudyFile]:
-    others, images = [], []
+    others: list[StudyFile] = []
+    images: list[StudyFile] = []
     for file in files:
         (images if file.frames and not _is_own(file.header) else others).append(file)
     if not images:
