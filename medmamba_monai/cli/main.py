@@ -17,6 +17,7 @@ from medmamba_monai.cli.demo import demo
 from medmamba_monai.cli.evaluate import evaluate
 from medmamba_monai.cli.infer import infer
 from medmamba_monai.cli.listen import listen
+from medmamba_monai.cli.log_model import log_model
 from medmamba_monai.cli.new_bundle import new_bundle
 from medmamba_monai.cli.package import package
 from medmamba_monai.cli.prepare import prepare
@@ -38,6 +39,7 @@ COMMANDS = (
     infer,
     listen,
     package,
+    log_model,
     review,
     compare,
     send,

@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from medmamba_monai.package.write import Folds
+
 _RUN = "Folder of the finished cross-validation, such as output/first."
-_FOLDS = "all: the mean of all folds; best: the fold with the highest AUC on its validation part."
+_FOLDS = "all: the mean of all folds; best: the fold with the highest AUC on its validation part; or a fold's number."
+
+_DEPLOY = "Also write an application folder of MONAI Deploy here; must be new or empty."
 
 
 def package(
     run: Annotated[Path, typer.Argument(metavar="RUN", help=_RUN)],
     output: Annotated[Path, typer.Option(help="Folder for the package; must be new or empty.")],
-    folds: Annotated[str, typer.Option(metavar="all|best", help=_FOLDS)] = "all",
+    folds: Annotated[str, typer.Option(metavar="all|best|NUMBER", help=_FOLDS)] = "all",
+    monai_deploy: Annotated[Path | None, typer.Option(metavar="FOLDER", help=_DEPLOY, show_default=False)] = None,
 ) -> None:
     """Pack the networks of a cross-validation into one folder."""
-    from medmamba_monai.core.choices import check_choice
+    from medmamba_monai.core.files import check_new_folder
     from medmamba_monai.package import write_package
 
-    made = write_package(run, output, "best" if check_choice(folds, ("all", "best"), "--folds") == "best" else "all")
+    if monai_deploy is not None:
+        check_new_folder(monai_deploy, "application")
+    made = write_package(run, output, _parse_folds(folds))
     print(f"package {output}: {made.manifest.selection}")
+    if monai_deploy is not None:
+        from medmamba_monai.serving.monai_deploy import write_monai_deploy
+
+        print(f"application {write_monai_deploy(made, monai_deploy)}: its README.md says how to run it")
+
+
+def _parse_folds(text: str) -> Folds:
+    from medmamba_monai.core.choices import check_choice
+
+    return int(text) if text.isdecimal() else check_choice(text, ("all", "best"), "--folds")

@@ -56,6 +56,22 @@ def replace_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink()
 
 
+def check_new_folder(path: str | os.PathLike[str], purpose: str) -> Path:
+    """Return a folder that something new is to be written into: one that is empty or not there yet.
+
+    Args:
+        path: the folder.
+        purpose: what is written there, for the message.
+
+    Raises:
+        UserError: it holds something, or is a file.
+    """
+    target = Path(path)
+    if target.is_file() or (target.is_dir() and any(target.iterdir())):
+        raise UserError(f"{target}: is not empty; name a new folder for the {purpose}")
+    return target
+
+
 def remove_leftovers(folder: str | os.PathLike[str], name: str = "*") -> list[Path]:
     """Remove the temporary files that killed processes left in a folder; those of living ones stay.
 

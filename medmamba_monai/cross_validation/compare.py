@@ -13,12 +13,7 @@ from medmamba_monai.core.defaults import RESAMPLES
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import make_file_name
 from medmamba_monai.core.run_folder import RunFolder
-from medmamba_monai.cross_validation.finished_runs import (
-    FinishedRun,
-    explain_store_errors,
-    open_store,
-    read_finished_run,
-)
+from medmamba_monai.cross_validation.finished_runs import FinishedRun, read_finished_run
 from medmamba_monai.evaluation.reports.comparison import (
     format_comparison_markdown,
     format_comparison_text,
@@ -29,6 +24,7 @@ from medmamba_monai.evaluation.results.comparison import Comparison, Model, comp
 from medmamba_monai.evaluation.results.cross_validation import check_bootstrap
 from medmamba_monai.tracking.dataset import RunDataset
 from medmamba_monai.tracking.environment import describe_environment
+from medmamba_monai.tracking.open_store import explain_store_errors, open_store
 from medmamba_monai.tracking.run import TrackedRun
 
 

@@ -12,7 +12,7 @@ from medmamba_monai.data.folds.read import PREPARE_COMMAND, read_fold_list
 from medmamba_monai.data.phantom import write_phantom
 from medmamba_monai.data.prepare.options import PrepareOptions
 from medmamba_monai.data.prepare.prepare import prepare_dataset
-from medmamba_monai.data.prepare.read_audit import describe_shortcuts, read_audit
+from medmamba_monai.data.prepare.read_audit import describe_shortcuts, read_audit, read_audit_beside
 from medmamba_monai.data.samples import Sample
 from medmamba_monai.data.shortcuts.findings import ShortcutAudit
 from medmamba_monai.data.statistics import ReadForStatistics
@@ -41,6 +41,7 @@ __all__ = [
     "make_folds",
     "prepare_dataset",
     "read_audit",
+    "read_audit_beside",
     "read_fold_list",
     "transformed_dataset",
     "write_phantom",

@@ -70,7 +70,7 @@ class Manifest(Part):
     """Everything but the weights and the card."""
 
     format_version: int
-    folds: Literal["all", "best"]
+    folds: Literal["all", "best", "one"]
     selection: str = Field(description="how the folds in the package were chosen")
     fold_digest: str
     card: File

@@ -13,8 +13,9 @@ import numpy as np
 from medmamba_monai.cards import DatasetCard, load_card
 from medmamba_monai.core.choices import check_choice
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.files import write_bytes, write_json, write_text
+from medmamba_monai.core.files import check_new_folder, write_bytes, write_json, write_text
 from medmamba_monai.core.run_folder import RunFolder
+from medmamba_monai.data import read_audit_beside
 from medmamba_monai.evaluation import ConformalPredictor, CrossValidationResult, compute_metrics, read_result
 from medmamba_monai.evaluation.results.files import describe_result
 from medmamba_monai.evaluation.statistics.conformal import Method
@@ -29,10 +30,14 @@ from medmamba_monai.package.manifest import (
     NetworkDescription,
     compute_digest,
 )
-from medmamba_monai.package.model_card import format_model_card
+from medmamba_monai.package.model_card import ModelCard
 from medmamba_monai.package.open import Package
 
-Folds = Literal["all", "best"]
+Folds = Literal["all", "best"] | int
+
+CHOICES = ("all", "best")
+
+MODEL_CARD = "model_card.json"
 
 _PACKAGES = ("medmamba-monai", "torch", "monai", "numpy", "safetensors")
 _READ_OTHERWISE = ("train#reading", "train#preprocessing", "validate", "network_def", "in_channels", "reading")
@@ -46,17 +51,18 @@ def write_package(run: str | os.PathLike[str], output: str | os.PathLike[str], f
         run: folder of the cross-validation, such as ``output/first``.
         output: folder of the package; must be new or empty.
         folds: ``all``: the ensemble; ``best``: the fold with the highest AUC on its validation part, the first among
-            equals, whose figures are then those of the package.
+            equals; a number: that fold. The figures of one fold are then those of the package.
 
     Raises:
         UserError: the run has not finished, its files do not fit each other, it was read in ways that a package does
             not know, or the folder is not empty.
     """
-    source, target = RunFolder(run), Path(output)
-    check_choice(folds, get_args(Folds), "folds")
-    if (target.is_dir() and any(target.iterdir())) or target.is_file():
-        raise UserError(f"{target}: is not empty; name a new folder for the package")
-    result = select_folds(read_result(source), folds)
+    source = RunFolder(run)
+    if isinstance(folds, str):
+        check_choice(folds, CHOICES, "folds")
+    target = check_new_folder(output, "package")
+    whole = read_result(source)
+    result = select_folds(whole, folds)
     settings, described = _read_json(source.settings), _read_json(source.description)
     _check_overrides(source, settings)
     card = load_card(described["card"])
@@ -66,16 +72,19 @@ def write_package(run: str | os.PathLike[str], output: str | os.PathLike[str], f
     target.mkdir(parents=True, exist_ok=True)
     write_text(target / "card.json", card.model_dump_json(indent=2, exclude_defaults=True) + "\n")
     manifest = _describe(source, target, result, card, settings, headers, folds)
-    write_text(target / "README.md", format_model_card(manifest, card, result))
+    audit = read_audit_beside(Path(described["data_list"]), described["fold_digest"])
+    model_card = ModelCard(manifest, card, result, whole.missing, audit)
+    write_text(target / "README.md", model_card.format_markdown())
+    write_json(target / MODEL_CARD, model_card.describe())
     write_json(target / MANIFEST, manifest.model_dump(mode="json"))
     return Package.open(target)
 
 
 def select_folds(result: CrossValidationResult, folds: Folds) -> CrossValidationResult:
-    """Return the result itself, or that of the fold with the highest AUC on validation alone.
+    """Return the result itself, or that of one fold alone: the one with the highest AUC on validation, or a number.
 
     Raises:
-        UserError: all folds are asked for, and one has not finished; or none has.
+        UserError: all folds are asked for, and one has not finished; or none has; or the one that is asked for.
     """
     if folds == "all":
         if result.missing:
@@ -83,18 +92,24 @@ def select_folds(result: CrossValidationResult, folds: Folds) -> CrossValidation
         return result
     if not result.folds:
         raise UserError("no fold has finished: run the cross-validation on")
-    scores = {fold: compute_metrics(part, ["auc"])["auc"] for fold, part in result.validated.items()}
-    best = max(scores, key=lambda fold: scores[fold])
+    chosen = _find_best(result) if folds == "best" else int(folds)
+    if chosen not in result.folds:
+        raise UserError(f"fold {chosen} has not finished, or there is none: those that have are {list(result.folds)}")
     return CrossValidationResult(
         result.task,
         result.class_names,
         "ensemble",
         result.num_folds,
-        {best: result.folds[best]},
+        {chosen: result.folds[chosen]},
         resamples=result.resamples,
         seed=result.seed,
         directory=result.directory,
     )
+
+
+def _find_best(result: CrossValidationResult) -> int:
+    scores = {fold: compute_metrics(part, ["auc"])["auc"] for fold, part in result.validated.items()}
+    return max(scores, key=lambda fold: scores[fold])
 
 
 def _describe(
@@ -115,7 +130,7 @@ def _describe(
     first = next(iter(headers))
     return Manifest(
         format_version=FORMAT_VERSION,
-        folds=folds,
+        folds="one" if isinstance(folds, int) else folds,
         selection=_explain_selection(result, folds),
         fold_digest=header["fold_digest"],
         card=File(path="card.json", sha256=compute_digest(target / "card.json")),
@@ -170,9 +185,10 @@ def _describe_network(fold: RunFolder, card: DatasetCard, header: dict[str, Any]
 
 
 def _explain_selection(result: CrossValidationResult, folds: Folds) -> str:
-    if folds == "best":
+    if folds != "all":
         (fold,) = result.folds
-        return f"fold {fold} of {result.num_folds}, whose AUC on its own validation part is the highest"
+        best = ", whose AUC on its own validation part is the highest" if folds == "best" else ", chosen by its number"
+        return f"fold {fold} of {result.num_folds}{best}"
     return f"all {result.num_folds} folds; the mean of their probabilities"
 
 

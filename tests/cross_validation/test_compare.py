@@ -16,10 +16,11 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_json
 from medmamba_monai.cross_validation import compare_runs
 from medmamba_monai.cross_validation.compare import _choose_titles, _join_names
-from medmamba_monai.cross_validation.finished_runs import open_store, read_finished_run
+from medmamba_monai.cross_validation.finished_runs import read_finished_run
 from medmamba_monai.evaluation import write_predictions
 from medmamba_monai.tracking import TrackedRun
 from medmamba_monai.tracking.mlflow_store import connect
+from medmamba_monai.tracking.open_store import open_store
 from tests.helpers.predicted_folds import NAMES, predicted_folds
 
 

@@ -102,7 +102,8 @@ def copy_cross_validation(finished: Path, folder: Path) -> Path:
     shutil.copytree(finished, folder, ignore=shutil.ignore_patterns(".*", "mlruns.db*"))
     with closing(sqlite3.connect(finished / "mlruns.db")) as old, closing(sqlite3.connect(folder / "mlruns.db")) as new:
         old.backup(new)
-        new.execute("update runs set artifact_uri = replace(artifact_uri, ?, ?)", (str(finished), str(folder)))
+        for table, column in (("runs", "artifact_uri"), ("experiments", "artifact_location")):
+            new.execute(f"update {table} set {column} = replace({column}, ?, ?)", (str(finished), str(folder)))
         new.commit()
     for state in folder.rglob("mlflow.json"):
         state.write_text(state.read_text().replace(str(finished), str(folder)))

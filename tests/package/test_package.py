@@ -17,6 +17,7 @@ from medmamba_monai.data import read_fold_list
 from medmamba_monai.evaluation import compute_metrics, read_result
 from medmamba_monai.package import Package, write_package
 from medmamba_monai.package.manifest import MANIFEST, compute_digest
+from medmamba_monai.package.write import MODEL_CARD
 from tests.test_imports import ROOT, import_graph, module_of
 
 
@@ -89,7 +90,9 @@ def test_the_best_fold_is_that_of_the_highest_validation_auc(run, tmp_path):
 
 
 def test_the_files_hold_figures_and_no_path_or_image_of_this_machine(run, folder, small_bundle):
-    written = {name: (folder / name).read_text(encoding="utf-8") for name in ("README.md", MANIFEST, "card.json")}
+    written = {
+        name: (folder / name).read_text(encoding="utf-8") for name in ("README.md", MANIFEST, "card.json", MODEL_CARD)
+    }
     assert sorted(path.name for path in folder.iterdir()) == sorted(
         [*written, "fold_0.safetensors", "fold_1.safetensors"]
     )

@@ -21,8 +21,13 @@ def read_audit(folds: FoldList) -> ShortcutAudit | None:
         None where there is none: the report is missing, of other folds, cannot be read, or was made before there were
         audits. A training does not need it.
     """
-    report = _read_report(folds.path.with_name(REPORT_NAME))
-    if report.get("digest") != folds.digest or SHORTCUTS not in report:
+    return read_audit_beside(folds.path, folds.digest)
+
+
+def read_audit_beside(fold_list: Path, digest: str) -> ShortcutAudit | None:
+    """Read the audit of the dataset whose folds are saved in a file, without the dataset; see `read_audit`."""
+    report = _read_report(fold_list.with_name(REPORT_NAME))
+    if report.get("digest") != digest or SHORTCUTS not in report:
         return None
     try:
         return ShortcutAudit.model_validate(report[SHORTCUTS])
