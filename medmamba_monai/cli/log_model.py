@@ -18,7 +18,7 @@ def log_model(
     register: Annotated[str, typer.Option(metavar="NAME", help="Register the model by this name.")] = "",
     with_code: Annotated[bool, typer.Option("--with-code", help=_CODE)] = False,
 ) -> None:
-    """Log a package and each of its folds as models in the MLflow runs they came from."""
+    """Log a package and its folds as models of MLflow."""
     from medmamba_monai.serving import log_package
     from medmamba_monai.tracking.private_values import hide_credentials
 

@@ -35,6 +35,9 @@ ENSEMBLE_METRICS = ("ensemble/", "ensemble_interval/", "calibrated/")
 
 _DIGEST_TAG = "package_sha256"
 _CODE_TAG = "with_code"
+_NOTE_TAG = "mlflow.note.content"
+"""What MLflow's pages show as the description."""
+
 _VERSIONS_TAG = "mlflow.modelVersions"
 """By which MLflow's pages lead from a logged model to its registered versions."""
 
@@ -68,6 +71,7 @@ class _Part:
     manifest: Manifest
     run_id: str
     metrics: tuple[str, ...]
+    note: str
     tags: dict[str, str] = field(default_factory=dict)
 
 
@@ -99,24 +103,26 @@ def log_package(
     with explain_store_errors(uri), tempfile.TemporaryDirectory() as work:
         if register:
             _reserve(client, register)
-        parts = list(_list_parts(opened.manifest, Path(package), source, Path(work)))
+        parts = list(_list_parts(opened, Path(package), source, Path(work)))
         models = {part.name: _log(client, part, Path(work), with_code) for part in parts}
         last = parts[-1]
         version = _register(client, register, models[last.name], last) if register else ""
     return LoggedPackage(uri, models, version)
 
 
-def _list_parts(manifest: Manifest, folder: Path, source: RunFolder, work: Path) -> Iterator[_Part]:
+def _list_parts(package: Package, folder: Path, source: RunFolder, work: Path) -> Iterator[_Part]:
     """Name what becomes a model; the whole package comes last."""
+    manifest, use = package.manifest, package.card.intended_use
     folds = [member.fold for member in manifest.members]
     for fold in folds:
         name = f"fold-{fold}"
         alone = len(folds) == 1
         part = manifest if alone else write_package(source, work / name, fold).manifest
-        run_id = _find_run_id(source.fold(fold))
-        yield _Part(name, folder if alone else work / name, part, run_id, FOLD_METRICS, {"fold": str(fold)})
+        run_id, note = _find_run_id(source.fold(fold)), f"{part.selection}. {use}"
+        yield _Part(name, folder if alone else work / name, part, run_id, FOLD_METRICS, note, {"fold": str(fold)})
     if len(folds) > 1:
-        yield _Part(ENSEMBLE, folder, manifest, _find_run_id(source), ENSEMBLE_METRICS)
+        note = f"{manifest.selection}. {use}"
+        yield _Part(ENSEMBLE, folder, manifest, _find_run_id(source), ENSEMBLE_METRICS, note)
 
 
 def _find_run_id(folder: RunFolder) -> str:
@@ -133,7 +139,7 @@ def _log(client: MlflowClient, part: _Part, work: Path, with_code: bool) -> str:
         **part.tags,
         _DIGEST_TAG: compute_digest(part.folder / MANIFEST),
         _CODE_TAG: str(with_code),
-        "selection": part.manifest.selection,
+        _NOTE_TAG: part.note,
     }
     if known := _find_logged(client, run, tags):
         return known
@@ -215,7 +221,7 @@ def _register(client: MlflowClient, name: str, model_id: str, part: _Part) -> st
     for known in ask(client.search_model_versions, f"name = '{name}'"):
         if known.source == source:
             return f"{name}/{known.version}"
-    made = ask(client.create_model_version, name, source, part.run_id, model_id=model_id)
+    made = ask(client.create_model_version, name, source, part.run_id, description=part.note, model_id=model_id)
     versions = json.dumps([{"name": name, "version": str(made.version)}])
     ask(client.set_logged_model_tags, model_id, {_VERSIONS_TAG: versions})
     return f"{name}/{made.version}"

@@ -120,6 +120,8 @@ def test_what_is_logged_is_not_logged_again(logged, packed, copied, client, caps
     assert "mlflow models serve --env-manager local --port 5001 -m models:/phantom/1" in printed
     (version,) = client.search_model_versions("name = 'phantom'")
     assert Path(version.source.removeprefix("file://")).name == "artifacts"
+    assert version.description.startswith("all 2 folds; the mean of their probabilities. ")
+    assert client.get_logged_model(logged.models["ensemble"]).tags["mlflow.note.content"] == version.description
     (known,) = json.loads(client.get_logged_model(logged.models["ensemble"]).tags["mlflow.modelVersions"])
     assert known == {"name": "phantom", "version": "1"}
 
