@@ -18,6 +18,12 @@ from medmamba_monai.evaluation.statistics.resampling import Interval
 from medmamba_monai.export.quantization.calibration import read_batches, read_folds_of_run
 from medmamba_monai.package import Package
 
+MEAN_BAR = 0.02
+"""Mean absolute difference of probabilities from those in float32, above which an integer file is an error.
+
+Networks that were trained stay below a third of it; those that were calibrated on other images, or not trained, do not.
+"""
+
 
 @dataclass(frozen=True)
 class AreaChange:
@@ -101,6 +107,26 @@ def compare_probabilities(
         mean_difference=float(difference.mean()),
         largest_difference=float(difference.max()),
     )
+
+
+def hold_to_bar(before: FloatArray, after: FloatArray, name: str) -> float:
+    """Return the mean absolute difference of probabilities (B, C) of the same images, and refuse one above the bar.
+
+    Args:
+        before: in float32.
+        after: in integers.
+        name: of the file, for the message.
+
+    Raises:
+        UserError: the difference is above `MEAN_BAR`.
+    """
+    difference = float(np.abs(before - after).mean())
+    if not difference <= MEAN_BAR:
+        raise UserError(
+            f"{name}: its probabilities differ from those in float32 by {difference:.3f} on average, and {MEAN_BAR:g} "
+            "is allowed: calibrate with training images of the fold (--calibration), or export with --precision fp16"
+        )
+    return difference
 
 
 def _activate(logits: FloatArray, activation: str) -> FloatArray:

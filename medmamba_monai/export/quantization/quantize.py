@@ -40,7 +40,7 @@ class Quantized:
     Attributes:
         weight_bits: of each weight of a linear or a convolution.
         nodes: names of the linears and convolutions that compute with quantized numbers.
-        left_out: names of the products without a constant weight, which stay in float.
+        left_out: names of the other products, such as those of the scan, which stay in float.
         weights: numbers that are stored in ``weight_bits``.
         other_numbers: numbers that are stored in float or as indices.
         images: how many the ranges of the activations were read from.
@@ -96,6 +96,7 @@ def quantize_onnx(
                 extra_options={"OpTypesToExcludeOutputQuantization": _LINEARS},
             )
         made = onnx.load(Path(folder) / "quantized.onnx")
+    _undo_for_others(made, set(nodes))
     _halve_constants(made)
     _strip(made)
     with replace_atomically(output) as temporary:
@@ -116,9 +117,14 @@ def _fold_constants(path: Path, folder: Path) -> onnx.ModelProto:
 
 
 def _choose_nodes(model: onnx.ModelProto, path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    constant = {tensor.name for tensor in model.graph.initializer}
+    """Return linears and convolutions, and the other products: a linear's weight is a matrix, the scan's is a stack."""
+    axes = {tensor.name: len(tensor.dims) for tensor in model.graph.initializer}
     products = [node for node in model.graph.node if node.op_type in PRODUCTS]
-    chosen = tuple(node.name for node in products if node.input[1] in constant)
+    chosen = tuple(
+        node.name
+        for node in products
+        if node.input[1] in axes and (node.op_type not in _LINEARS or axes[node.input[1]] == 2)
+    )
     if not chosen:
         raise UserError(f"{path}: has no linear or convolution with a constant weight; there is nothing to quantize")
     return chosen, tuple(node.name for node in products if node.name not in chosen)
@@ -152,6 +158,24 @@ class _Batches:
             raise UserError(f"calibration: a batch has the shape {list(batch.shape)}, but the network takes {shape}")
         if not np.isfinite(batch).all():
             raise UserError("calibration: a batch holds NaN or infinity; leave that image out")
+
+
+def _undo_for_others(model: onnx.ModelProto, products: set[str]) -> None:
+    """Let scan, norms and gates read an activation itself where the quantizer rounded it for a product beside them.
+
+    The result of a convolution is rounded for all: only then does it compute in integers from end to end.
+    """
+    makers = {name: node for node in model.graph.node for name in node.output}
+    exact = {}
+    for node in model.graph.node:
+        rounding = makers.get(node.input[0]) if node.op_type == "DequantizeLinear" else None
+        if rounding is not None and rounding.op_type == "QuantizeLinear":
+            made_by = makers.get(rounding.input[0])
+            if made_by is None or made_by.name not in products:
+                exact[node.output[0]] = rounding.input[0]
+    for node in model.graph.node:
+        if node.name not in products:
+            node.input[:] = [exact.get(name, name) for name in node.input]
 
 
 def _halve_constants(model: onnx.ModelProto) -> None:
