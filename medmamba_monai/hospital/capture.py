@@ -132,7 +132,8 @@ def _make_capture(answer: Answer, number: int, pixels: np.ndarray) -> Dataset:
         series_description="Network's report as pictures, research only",
     )
     made.ConversionType = ConversionTypeValues.WSD.value
-    made.PatientOrientation = made.Laterality = None  # a page of text has none, which the library does not know of
+    for keyword in ("PatientOrientation", "Laterality"):
+        setattr(made, keyword, None)  # a page of text has none, which the library does not know of
     made.BurnedInAnnotation = "NO"  # DICOM means what tells the patient
     made.ImageType = ["DERIVED", "SECONDARY"]
     made["PixelData"].VR = "OB"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_VR
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import generate_uid
 
 from medmamba_monai import __version__
@@ -96,7 +97,7 @@ def copy_study(made: Dataset, study: Study, texts: Sequence[str]) -> None:
     header, kept = study.header, all(text.isascii() for text in texts)
     for keyword in _COPIED:
         if keyword in header:
-            tag = tag_for_keyword(keyword)
+            tag = Tag(keyword)
             made[tag] = _take_bytes(header, tag) if kept else header[tag]
         elif keyword in _NEVER_MISSING:
             setattr(made, keyword, None)
@@ -108,7 +109,7 @@ def copy_study(made: Dataset, study: Study, texts: Sequence[str]) -> None:
     made.set_original_encoding(False, True, header.original_character_set)  # else bytes are decoded for writing
 
 
-def _take_bytes(header: Dataset, tag: int) -> DataElement | RawDataElement:
+def _take_bytes(header: Dataset, tag: BaseTag) -> DataElement | RawDataElement:
     """Return an element as it was read: names in another character set than they claim come out as they went in."""
     found = header.get_item(tag)
     if not isinstance(found, RawDataElement) or found.value is None or dictionary_VR(tag) == "SQ":

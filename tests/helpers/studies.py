@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -88,13 +89,17 @@ def make_report_object(**attributes: Any) -> Dataset:
     return made
 
 
+def rebuild(package: Package, **changes: Any) -> Package:
+    """The package with other arguments."""
+    return Package(**{name: getattr(package, name) for name in signature(Package).parameters} | changes)
+
+
 def change_package(
     package: Package, card: dict[str, Any] | None = None, reading: dict[str, Any] | None = None
 ) -> Package:
     """The package with other fields of its card and other arguments of reading."""
     manifest = package.manifest.model_copy(update={"reading": {**package.manifest.reading, **(reading or {})}})
-    changed = package.card.model_copy(update=card or {})
-    return Package(manifest, changed, package.networks, package.device, package.digest)
+    return rebuild(package, manifest=manifest, card=package.card.model_copy(update=card or {}))
 
 
 def make_volume_package(package: Package) -> Package:
@@ -102,9 +107,8 @@ def make_volume_package(package: Package) -> Package:
     network = package.manifest.network.model_copy(
         update={"spatial_dims": 3, "in_channels": 1, "image_size": 16, "depths": (1,), "channels": (8,)}
     )
-    manifest = package.manifest.model_copy(
-        update={"network": network, "reading": {"channels": 1, "spatial_dims": 3, "intensity_range": "image"}}
-    )
+    reading = {"channels": 1, "spatial_dims": 3, "intensity_range": "image"}
+    manifest = package.manifest.model_copy(update={"network": network, "reading": reading})
     networks = {fold: build_network(**network.model_dump()).eval() for fold in package.networks}
     card = package.card.model_copy(update={"spatial_dims": 3})
-    return Package(manifest, card, networks, package.device, package.digest)
+    return rebuild(package, manifest=manifest, networks=networks, card=card)
