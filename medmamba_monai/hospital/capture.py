@@ -21,6 +21,9 @@ from medmamba_monai.hospital.study import MANUFACTURER, StudyImage
 SERIES_NUMBER = 9802
 """Behind the report's."""
 
+IN_FULL = 8
+"""Images of a study, at most, that pictures tell everything of."""
+
 _SIZE = (1024, 768)
 _MARGIN, _LETTERS, _TITLE_LETTERS = 32, 78, 54
 _TEXT_HEIGHT, _TITLE_HEIGHT, _LINE = 20, 28, 29
@@ -31,17 +34,19 @@ _LINES = (_SIZE[1] - 2 * _MARGIN) // _LINE - 4
 def make_captures(answer: Answer, judgements: Sequence[Judgement]) -> list[Dataset]:
     """Return the pages of an answer, with as many images on each as there is room for.
 
-    Nothing is drawn that tells the patient or the date.
+    Of many images each gets a line, so that a scan of hundreds of slices makes no hundreds of pictures; the report has
+    the rest. Nothing is drawn that tells the patient or the date.
 
     Args:
         answer: what is answered and by what.
         judgements: of each image of the study.
     """
-    blocks = [
-        _describe_image(number, image, judgement)
-        for number, (image, judgement) in enumerate(zip(answer.study.images, judgements, strict=True), 1)
-    ]
-    pages = list(fill_pages(blocks))
+    pairs = list(enumerate(zip(answer.study.images, judgements, strict=True), 1))
+    if len(pairs) > IN_FULL:
+        lines = [line for number, pair in pairs for line in _describe_briefly(number, *pair)]
+        pages = list(fill_pages([["Calibrated probabilities; more stands in the report.", *lines]]))
+    else:
+        pages = list(fill_pages([_describe_image(number, *pair) for number, pair in pairs]))
     return [
         _make_capture(answer, number, draw_page(answer, page, number, len(pages)))
         for number, page in enumerate(pages, 1)
@@ -83,27 +88,37 @@ def draw_page(answer: Answer, lines: Sequence[str], number: int, pages: int) -> 
     return np.asarray(picture)
 
 
-def _describe_image(number: int, image: StudyImage, judgement: Judgement) -> list[str]:
+def _name_image(number: int, image: StudyImage) -> str:
     header = image.files[0].header
-    place = f"series {header.get('SeriesNumber') or '?'}"
+    place = f"{number}. series {header.get('SeriesNumber') or '?'}"
     if len(image.files) == 1:
         place += f", image {header.get('InstanceNumber') or '?'}"
-    if image.frame:
-        place += f", frame {image.frame}"
+    return f"{place}, frame {image.frame}" if image.frame else place
+
+
+def _describe_briefly(number: int, image: StudyImage, judgement: Judgement) -> list[str]:
+    names = [
+        f"{judgement.class_names[label]} {format_share(judgement.calibrated[label])}" for label in judgement.predicted
+    ]
+    said = f"{'; '.join(names) or 'no class above 50 %'}{', undecided' if judgement.undecided else ''}"
+    return _wrap(f"{_name_image(number, image)}: {said}", "")
+
+
+def _describe_image(number: int, image: StudyImage, judgement: Judgement) -> list[str]:
     sentences = judgement.describe()
     values = zip(judgement.class_names, judgement.probabilities, judgement.calibrated, strict=True)
     shares = "; ".join(f"{name} {format_share(raw)} ({format_share(after)})" for name, raw, after in values)
     texts = [*sentences, f"Probabilities (calibrated): {shares}."]
-    return [f"{number}. {place}", *(line for text in texts for line in _wrap(text))]
+    return [_name_image(number, image), *(line for text in texts for line in _wrap(text))]
 
 
 def _shorten(text: str, letters: int) -> str:
     return textwrap.shorten(text, letters, placeholder=" ...")
 
 
-def _wrap(text: str) -> list[str]:
+def _wrap(text: str, indent: str = "   ") -> list[str]:
     joined = text.replace(" %", "\N{NO-BREAK SPACE}%")
-    return textwrap.wrap(joined, _LETTERS, initial_indent="   ", subsequent_indent="     ")
+    return textwrap.wrap(joined, _LETTERS, initial_indent=indent, subsequent_indent="     ")
 
 
 @cache

@@ -57,6 +57,11 @@ class Judgement:
     members: tuple[int, ...] | None
     decisions: tuple[Decision, ...]
 
+    @property
+    def undecided(self) -> bool:
+        """Whether there is a prediction set and it holds not exactly one class."""
+        return self.members is not None and len(self.members) != 1
+
     def describe(self) -> list[str]:
         """Return what a reader is told, in sentences."""
         return [*self._describe_classes(), *self._describe_set(), *self._describe_decisions(), self._describe_doubt()]
@@ -71,13 +76,9 @@ class Judgement:
     def _describe_set(self) -> Iterator[str]:
         if self.members is None:
             return
-        names = " or ".join(self.class_names[label] for label in self.members)
-        if len(self.members) == 1:
-            yield f"Prediction set at {format_level(self.level)}: {names} alone."
-        elif names:
-            yield f"Undecided. Prediction set at {format_level(self.level)}: {names}."
-        else:
-            yield f"Undecided. Prediction set at {format_level(self.level)}: empty, no class fits well."
+        names = " or ".join(self.class_names[label] for label in self.members) or "empty, no class fits well"
+        warning, alone = ("Undecided. ", "") if self.undecided else ("", " alone")
+        yield f"{warning}Prediction set at {format_level(self.level)}: {names}{alone}."
 
     def _describe_decisions(self) -> Iterator[str]:
         for rule in dict.fromkeys(decision.rule for decision in self.decisions):

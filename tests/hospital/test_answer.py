@@ -253,6 +253,16 @@ def test_an_undecided_set_is_said(package):
     assert any(text.startswith("Undecided. Prediction set at 99.9 %: ") for text in both.describe())
 
 
+def test_many_images_get_a_line_each(package, tmp_path):
+    folder = write_study(tmp_path / "study", make_frames(25))
+    changed = change_package(
+        package, {"reading": package.card.reading.model_copy(update={"frame": "all"})}, {"frame": "all"}
+    )
+    report, *pictures = answer_study(changed, folder, tmp_path / "answer")
+    assert len(pictures) == 2
+    assert len(list_groups([report])) == 25
+
+
 @pytest.mark.parametrize(
     ("lengths", "pages"),
     [([3, 3], [7]), ([3, 6], [10]), ([3, 7], [3, 7]), ([9, 9, 1], [9, 9, 1]), ([12, 2], [10, 5]), ([], [])],
