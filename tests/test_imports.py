@@ -15,7 +15,7 @@ PACKAGE = "medmamba_monai"
 ROOT = Path(__file__).resolve().parents[1] / PACKAGE
 OPTIONAL = {
     *("mamba_ssm", "matplotlib", "mlflow", "numba", "selective_scan_cuda", "triton"),
-    *("highdicom", "onnx", "onnxruntime", "onnxscript", "openvino", "pynetdicom"),
+    *("highdicom", "onnx", "onnxruntime", "onnxscript", "openvino", "pynetdicom", "transformers"),
 }
 # What each room may import from the package beside itself and the ground floor; the entry points may import everything.
 GROUND = {"core"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import math
-import subprocess
 import sys
 from typing import Any
 
@@ -17,7 +16,7 @@ from monai.transforms import Compose, RandAdjustContrastd, RandFlipd, RandRotate
 from torch import nn
 
 from medmamba_monai.bundle.describe import describe_overrides
-from tests.helpers.small_bundle import ROOT
+from tests.helpers.small_bundle import ROOT, run_command
 
 
 def first(item: Any) -> Any:
@@ -120,10 +119,10 @@ def test_plain_values_stay_as_they_are():
     }
 
 
-def test_the_next_process_says_the_same():
+def test_the_next_process_says_the_same(tmp_path):
     code = "from tests.bundle.test_describe import describe_all; print(describe_all())"
-    told = subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, text=True, capture_output=True)
-    assert told.stdout.strip() == describe_all(), told.stderr
+    _, told = run_command([sys.executable, "-W", "ignore", "-c", code], tmp_path, PYTHONPATH=str(ROOT))
+    assert told.splitlines()[-1:] == [describe_all()], told
 
 
 def describe_all() -> str:

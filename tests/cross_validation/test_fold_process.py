@@ -15,7 +15,16 @@ from medmamba_monai.cross_validation.fold_process import main
 from medmamba_monai.tracking import TrackedRun
 from medmamba_monai.tracking.journal import Journal
 from medmamba_monai.tracking.journal_file import read_lines
-from tests.helpers.small_bundle import SmallBundle, start, wait_until
+from tests.helpers.small_bundle import ROOT, SmallBundle, start, wait_until
+
+FORK_A_FOLD = """
+import os, sys
+if child := os.fork():
+    os.waitpid(child, 0)
+else:
+    from medmamba_monai.cross_validation.fold_process import main
+    os._exit(main(sys.argv[1]))
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -119,13 +128,8 @@ def test_a_bug_ends_with_1_and_its_traceback(tmp_path, small_bundle, capfd):
 
 @pytest.mark.slow
 def test_a_fold_ends_itself_when_its_parent_is_gone(tmp_path, small_bundle):
-    fold = [
-        sys.executable,
-        "-m",
-        "medmamba_monai.cross_validation",
-        str(write_job(small_bundle, tmp_path, epochs=100_000)),
-    ]
-    parent = start([sys.executable, "-c", "import subprocess, sys; subprocess.run(sys.argv[1:])", *fold], tmp_path)
+    job = write_job(small_bundle, tmp_path, epochs=100_000)
+    parent = start([sys.executable, "-c", FORK_A_FOLD, str(job)], tmp_path, PYTHONPATH=str(ROOT))
     wait_until((tmp_path / "fold_0" / "checkpoints" / "checkpoint_epoch=0001.pt").is_file, parent)
     parent.kill()
     parent.wait()

@@ -31,6 +31,19 @@ SMALL: dict[str, Any] = {
     "epochs": EPOCHS,
 }
 
+MLFLOW_IN_ONE_PROCESS = """
+import os, runpy, sys
+import mlflow.cli, mlflow.server
+
+def run_here(command, extra_env, **options):
+    os.environ.update(extra_env)
+    sys.argv = command[2:]
+    runpy.run_module("uvicorn", run_name="__main__")
+
+mlflow.server._exec_cmd = run_here
+mlflow.cli.cli()
+"""
+
 
 @dataclass(frozen=True)
 class SmallBundle:
@@ -97,6 +110,19 @@ def run_command(command: list[str], folder: Path, warm_folds: bool = True, **env
     return code, (folder / "output.txt").read_text()
 
 
+def run_distributed(command: list[str], folder: Path, number: int, **environment: str) -> tuple[list[int], str]:
+    """Run a command in several processes that find one another as those of ``torchrun`` do.
+
+    Returns:
+        Their exit codes, and what they printed.
+    """
+    size, port = str(number), str(free_port())
+    together = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
+    ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(number)]
+    processes = [start(command, folder, **environment, **together, **rank) for rank in ranks]
+    return [process.wait() for process in processes], (folder / "output.txt").read_text()
+
+
 def copy_cross_validation(finished: Path, folder: Path) -> Path:
     """Copy a finished cross-validation with a store of its own; returns its ``output``."""
     shutil.copytree(finished, folder, ignore=shutil.ignore_patterns(".*", "mlruns.db*"))
@@ -139,11 +165,16 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def mlflow_service(kind: str, store: Path, folder: Path, port: int) -> Iterator[str]:
-    """Run ``mlflow ui`` or ``mlflow server`` on a SQLite file; yields its address."""
-    command = [sys.executable, "-m", "mlflow", kind, "--backend-store-uri", f"sqlite:///{store}"]
+    """Run ``mlflow ui`` as a user does, or ``mlflow server`` in one process, on a SQLite file; yields its address.
+
+    Neither starts the eight processes with which MLflow evaluates language models.
+    """
+    command = [sys.executable, *(("-m", "mlflow") if kind == "ui" else ("-c", MLFLOW_IN_ONE_PROCESS))]
+    command += [kind, "--backend-store-uri", f"sqlite:///{store}"]
     if kind == "server":
         command += ["--artifacts-destination", str(folder / "artifacts")]
-    process = start([*command, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"], folder)
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    process = start(command, folder, MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")
     address = f"http://127.0.0.1:{port}"
     try:
         wait_until(lambda: _answers(address), process)

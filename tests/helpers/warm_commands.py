@@ -13,6 +13,7 @@ import runpy
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -33,6 +34,8 @@ PRELOADED = (
     *("mlflow.store.tracking.sqlalchemy_store", "sqlalchemy.dialects.sqlite"),
 )
 
+MAY_RUN_FOLDS = {"cross_validation", "cross-validate", "ipykernel_launcher"}
+
 
 def warm_context() -> ForkServerContext:
     """Return what starts processes that have imported the large packages and done nothing with them."""
@@ -50,7 +53,7 @@ def warm_multiprocessing() -> SimpleNamespace:
 class WarmProcess:
     """``python ARGUMENTS`` in a folder, with a process group of its own; what it prints is added to ``output.txt``.
 
-    It is used as a ``subprocess.Popen`` is.
+    It is used as a ``subprocess.Popen`` without pipes is.
 
     Args:
         arguments: of Python.
@@ -58,6 +61,8 @@ class WarmProcess:
         environment: its variables.
         warm_folds: whether the server that forks its folds, if it runs any, is warm too.
     """
+
+    stdin = stdout = stderr = None
 
     def __init__(
         self, arguments: list[str], folder: Path, environment: dict[str, str], warm_folds: bool = True
@@ -85,6 +90,14 @@ class WarmProcess:
     def kill(self) -> None:
         """Kill the process alone."""
         self._process.kill()
+
+
+def launch_kernel(command: list[str], cwd: str, env: dict[str, str], **streams: None) -> WarmProcess:
+    """Stand for ``launch_kernel`` of Jupyter, whose process is Python's; returned once signals may go to its group."""
+    process = WarmProcess(command[1:], Path(cwd), env)
+    while process.poll() is None and os.getpgid(process.pid) != process.pid:
+        time.sleep(0.01)
+    return process
 
 
 def launch_fold_server(server: FoldServer) -> WarmFoldServer:
@@ -140,11 +153,11 @@ def run_processes(function: Callable[..., None], *arguments: object, number: int
 
 
 def find_program(arguments: list[str]) -> int | None:
-    """Return where ``-m``, ``-c`` or a script is in the arguments of Python, if only ``-W ignore`` is before it."""
+    """Return where ``-m``, ``-c`` or a script is in the arguments of Python; None after an option that matters."""
     for index, argument in enumerate(arguments):
         if argument in ("-m", "-c") or argument.endswith(".py"):
             return index
-        if argument not in ("-W", "ignore", "-u"):
+        if argument not in ("-W", "ignore", "-u") and not argument.startswith("-X"):
             break
     return None
 
@@ -158,7 +171,7 @@ def _run_as_program(arguments: list[str], folder: Path, environment: dict[str, s
     output = os.open(folder / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(output, stream)
-    if warm_folds and not {"cross_validation", "cross-validate"}.isdisjoint(arguments):
+    if warm_folds and not MAY_RUN_FOLDS.isdisjoint(arguments):
         _fork_fold_server()
     at = find_program(arguments)
     assert at is not None

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from medmamba_monai.images import (
 from medmamba_monai.images import identity as module
 from medmamba_monai.images.identity import identify_transform
 from medmamba_monai.images.read import READING_VERSION
+from tests.helpers.small_bundle import ROOT, run_command
 
 OPTIONS: list[dict[str, Any]] = [
     {},
@@ -106,10 +107,10 @@ def test_what_does_not_tell_its_options_is_refused(part: Any, name: str) -> None
 
 
 @pytest.mark.slow
-def test_another_process_finds_the_same_identity() -> None:
+def test_another_process_finds_the_same_identity(tmp_path: Path) -> None:
     code = (
         "from medmamba_monai.images import ReadImaged; from medmamba_monai.images.identity import identify_transform;"
         "print(identify_transform(ReadImaged('image', 1, window=(40, 400))))"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert found.strip() == identify_transform(ReadImaged("image", 1, window=(40, 400)))
+    _, found = run_command([sys.executable, "-c", code], tmp_path, PYTHONPATH=str(ROOT))
+    assert found.splitlines()[-1:] == [identify_transform(ReadImaged("image", 1, window=(40, 400)))], found

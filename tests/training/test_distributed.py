@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from types import SimpleNamespace
 
 import monai.bundle
@@ -14,7 +13,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.tracking.journal_file import read_lines
 from medmamba_monai.training import find_local_device, start_distributed
-from tests.helpers.small_bundle import SmallBundle, run_command
+from tests.helpers.small_bundle import SmallBundle, run_distributed
 
 UNEVEN = {"validate#dataset#data": "$@parts['validation'][:19]"}
 
@@ -25,9 +24,8 @@ def trained(small_bundle: SmallBundle, tmp_path_factory: pytest.TempPathFactory)
     folder = tmp_path_factory.mktemp("distributed")
     options = {"epochs": 1, "tracking_uri": None, "ckpt_dir": str(folder / "models"), **UNEVEN}
     command = small_bundle.command("training", ["train", "multi_gpu_train"], folder, **options)
-    torchrun = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    code, printed = run_command([*torchrun, *command[3:]], folder, MLFLOW_TRACKING_URI="")
-    assert code == 0, printed
+    codes, printed = run_distributed(command, folder, number=2, MLFLOW_TRACKING_URI="")
+    assert codes == [0, 0], printed
     return SimpleNamespace(folder=folder, printed=printed, journal=read_lines(folder / "output" / "tracking.jsonl"))
 
 

@@ -49,9 +49,9 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, int]]:
         assert ended == 0, printed
         return json.loads(printed.splitlines()[-1])
 
-    names = list(LIMITS)
+    slowest = ["backward:90:4:bf16", "forward:90:0:fp16"]
     with ThreadPoolExecutor(2) as pool:
-        first, second = pool.map(compile_some, (names[::2], names[1::2]))
+        first, second = pool.map(compile_some, (slowest, [name for name in LIMITS if name not in slowest]))
     return first | second
 
 
