@@ -4,7 +4,7 @@
 block           what stands there, of the results that are in the folder, and of nothing else
 ==============  =================================================================================================
 ``speed``       ``model.json``, ``baselines.json``, ``scan.json``, ``growth.json``, ``loading.json``,
-                ``augmentation.json`` and ``gpu.json``
+                ``augmentation.json``, ``gpu.json`` and ``listener.json``
 ``comparison``  how good networks and recipes are, and intervals: ``recipes.json`` and ``coverage.json``
 ==============  =================================================================================================
 
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.coverage import coverage_part
+from benchmarks.listener import listener_part
 from benchmarks.pages.comparison import recipes_part
 from benchmarks.pages.speed import (
     augmentation_part,
@@ -46,6 +47,7 @@ BLOCKS: dict[str, dict[str, Callable[[dict[str, Any]], str]]] = {
         "loading": loading_part,
         "augmentation": augmentation_part,
         "gpu": gpu_part,
+        "listener": listener_part,
     },
     "comparison": {"recipes": recipes_part, "coverage": coverage_part},
 }
