@@ -267,6 +267,7 @@ def is_up(address: str) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # two processes import everything, one after the other
 def test_the_server_of_mlflow_answers(logged, packed, copied, tmp_path):
     port = free_port()
     address = f"http://127.0.0.1:{port}"
@@ -275,7 +276,7 @@ def test_the_server_of_mlflow_answers(logged, packed, copied, tmp_path):
     store = f"sqlite:///{copied.parent}/mlruns.db"
     process = start([*command, "--port", str(port), "-m", logged.uri], tmp_path, MLFLOW_TRACKING_URI=store, PATH=path)
     try:
-        wait_until(lambda: is_up(address), process)
+        wait_until(lambda: is_up(address), process, 480)
         images = [encode(write_picture("PNG")), encode(write_dicom(tmp_path))]
         request = {"dataframe_records": [{"image": image} for image in images], "params": {"level": 0.8}}
         with ThreadPoolExecutor(3) as threads:
