@@ -7,63 +7,21 @@ exponentials of negative numbers, and nothing is divided.
 
 Channels are in the last axis, where runtimes broadcast fastest: states are (1, B, K, N, C). The letters are those of
 :mod:`~medmamba_monai.selective_scan.reference`.
+
+The loop is PyTorch's operator itself: its function of the same name compiles every body first, seconds for each block.
 """
 
 from __future__ import annotations
 
-import copy
-from types import MethodType
-from typing import Any
-
 import torch
-from torch import Tensor, nn
-from torch._higher_order_ops.scan import scan as loop
+from torch import Tensor
 from torch.nn import functional
 
-from medmamba_monai.core.errors import UserError
-from medmamba_monai.networks import MedMamba
-from medmamba_monai.networks.blocks import SS2D
-from medmamba_monai.networks.fuse_batch_norm import fold_batch_norm
 from medmamba_monai.selective_scan import ScanInputs
 from medmamba_monai.selective_scan.directions import scan_orders, scan_positions
 
 TOKENS = 16
 """Tokens of a turn: their states fit a core's cache, and what a turn costs by itself is spread over them."""
-
-
-def make_loopable(network: nn.Module, tokens: int = TOKENS) -> nn.Module:
-    """Copy a network for export: every scan is one loop, and batch norms are folded where they can be.
-
-    Args:
-        network: a :class:`~medmamba_monai.networks.MedMamba`, or any other network, which is only copied.
-        tokens: of a turn of the loop.
-
-    Returns:
-        A copy in evaluation mode with the same output up to rounding.
-    """
-    copied = _fold(network) if isinstance(network, MedMamba) else copy.deepcopy(network).eval()
-    for module in copied.modules():
-        if isinstance(module, SS2D):
-            module.scan = MethodType(_make_scan(tokens), module)  # type: ignore[method-assign]
-            module.scan_backend = "reference"  # keeps the block from its fused operators
-    return copied
-
-
-def _fold(network: MedMamba) -> nn.Module:
-    try:
-        return fold_batch_norm(network)
-    except UserError:  # another norm stays as it is, and its own operators are exported
-        return copy.deepcopy(network).eval()
-
-
-def _make_scan(tokens: int) -> Any:
-    def scan(module: Any, u: Tensor, spatial_shape: list[int]) -> Tensor:
-        weight = module.x_proj_weight
-        projected = functional.linear(u, weight.flatten(0, 1)).unflatten(-1, weight.shape[:2])
-        parameters = (module.dt_weight, module.dt_bias, -torch.exp(module.A_log.float()), module.D)
-        return looped_directional_scan(ScanInputs(u, projected, *parameters, spatial_shape), tokens)
-
-    return scan
 
 
 def looped_directional_scan(inputs: ScanInputs, tokens: int = TOKENS) -> Tensor:
@@ -88,7 +46,7 @@ def looped_directional_scan(inputs: ScanInputs, tokens: int = TOKENS) -> Tensor:
     taken = min(tokens, length)
     chunks = [_cut(tensor, taken) for tensor in (delta, delta * along, B, C)]
     state = u.new_zeros(1, batch, inputs.directions, inputs.state_size, channels)
-    y = loop(_make_turn(A.mT.contiguous()), state, chunks, dim=0)[1].flatten(0, 1)
+    y = torch.ops.higher_order.scan(_take_turn, [state], chunks, (A.mT.contiguous(),))[1].flatten(0, 1)
     total = D.sum(0) * u
     for k in range(len(positions)):
         total = total + y[:, :, k].index_select(0, positions[k]).transpose(0, 1)
@@ -104,17 +62,14 @@ def _cut(sequences: Tensor, tokens: int) -> Tensor:
     return moved.unflatten(0, [-1, tokens])
 
 
-def _make_turn(A: Tensor) -> Any:
-    """Return what a turn does: from the state and a chunk to the next state and the outputs (tokens, B, K, C)."""
-
-    def turn(state: Tensor, chunk: list[Tensor]) -> tuple[Tensor, Tensor]:
-        delta, weighted_input, B, C = chunk
-        decays = torch.exp(delta.unsqueeze(3) * A).split(1)
-        entering = (weighted_input.unsqueeze(3) * B.unsqueeze(4)).split(1)
-        states = []
-        for decay, entry in zip(decays, entering, strict=True):
-            state = decay * state + entry
-            states.append(state)
-        return state.clone(), (C.unsqueeze(3) @ torch.cat(states)).squeeze(3)
-
-    return turn
+def _take_turn(
+    state: Tensor, delta: Tensor, weighted_input: Tensor, B: Tensor, C: Tensor, A: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the state after a chunk of tokens, and the outputs (tokens, B, K, C) of these."""
+    decays = torch.exp(delta.unsqueeze(3) * A).split(1)
+    entering = (weighted_input.unsqueeze(3) * B.unsqueeze(4)).split(1)
+    states = []
+    for decay, entry in zip(decays, entering, strict=True):
+        state = decay * state + entry
+        states.append(state)
+    return state.clone(), (C.unsqueeze(3) @ torch.cat(states)).squeeze(3)

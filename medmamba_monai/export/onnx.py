@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_bytes
-from medmamba_monai.export.looped_scan import TOKENS, make_loopable
+from medmamba_monai.export.looped_scan import TOKENS
+from medmamba_monai.export.prepare import make_loopable
 
 OPSET = 20
 NO_LIMIT = 2**40

@@ -59,8 +59,8 @@ class Package:
         self.device = device
         self.digest = digest
         description = manifest.network
-        self._read = ReadImage(**manifest.reading)
-        self._resize = ResizeImage([description.image_size] * description.spatial_dims)
+        self.read_unscaled = ReadImage(**manifest.reading)
+        self.resize = ResizeImage([description.image_size] * description.spatial_dims)
         self._convert = Compose([ConvertImaged("image", description.in_channels)])
 
     @classmethod
@@ -105,7 +105,7 @@ class Package:
         Raises:
             UserError: it cannot be read.
         """
-        return self._resize(self._read(image.detach().cpu().numpy() if isinstance(image, Tensor) else image))
+        return self.resize(self.read_unscaled(image.detach().cpu().numpy() if isinstance(image, Tensor) else image))
 
     def predict_pixels(self, pixels: Iterator[Tensor], batch_size: int | None = None) -> Prediction:
         """Judge what `read` returned, at least one image, a batch at a time."""

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from medmamba_monai import MedMamba
-from medmamba_monai.export.looped_scan import make_loopable
 from medmamba_monai.export.onnx import export_onnx
+from medmamba_monai.export.prepare import make_loopable
 from medmamba_monai.networks.blocks import SS2D
 
 
