@@ -5,6 +5,7 @@ block           what stands there, of the results that are in the folder, and of
 ==============  =================================================================================================
 ``speed``       ``model.json``, ``baselines.json``, ``scan.json``, ``growth.json``, ``loading.json``,
                 ``augmentation.json``, ``gpu.json`` and ``listener.json``
+``unlike``      which score tells other images from those of the dataset: ``unlike.json``
 ``comparison``  how good networks and recipes are, and intervals: ``recipes.json`` and ``coverage.json``
 ==============  =================================================================================================
 
@@ -33,6 +34,7 @@ from benchmarks.pages.speed import (
     scan_part,
 )
 from benchmarks.report import RESULTS, load_result
+from benchmarks.unlike import unlike_part
 from medmamba_monai.core.errors import UserError, ends_with_user_errors
 from medmamba_monai.core.files import write_text
 from medmamba_monai.core.marked_text import replace_block
@@ -49,6 +51,7 @@ BLOCKS: dict[str, dict[str, Callable[[dict[str, Any]], str]]] = {
         "gpu": gpu_part,
         "listener": listener_part,
     },
+    "unlike": {"unlike": unlike_part},
     "comparison": {"recipes": recipes_part, "coverage": coverage_part},
 }
 """Names of results by the block that they stand in, in order, with what writes them."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _RUN = "Folder of the finished cross-validation, such as output/first."
 _FOLDS = "all: the mean of all folds; best: the fold with the highest AUC on its validation part; or a fold's number."
 
+_IMAGES = "Folder of the run's images, read to tell unlike ones later; by default where the run found them."
 _DEPLOY = "Also write an application folder of MONAI Deploy here; must be new or empty."
 
 
@@ -20,6 +21,8 @@ def package(
     run: Annotated[Path, typer.Argument(metavar="RUN", help=_RUN)],
     output: Annotated[Path, typer.Option(help="Folder for the package; must be new or empty.")],
     folds: Annotated[str, typer.Option(metavar="all|best|NUMBER", help=_FOLDS)] = "all",
+    dataset_dir: Annotated[Path | None, typer.Option(help=_IMAGES, show_default=False)] = None,
+    device: Annotated[str, typer.Option(help="Where to look at the images: auto, cpu, cuda or cuda:0.")] = "auto",
     monai_deploy: Annotated[Path | None, typer.Option(metavar="FOLDER", help=_DEPLOY, show_default=False)] = None,
 ) -> None:
     """Pack the networks of a cross-validation into one folder."""
@@ -28,8 +31,10 @@ def package(
 
     if monai_deploy is not None:
         check_new_folder(monai_deploy, "application")
-    made = write_package(run, output, _parse_folds(folds))
+    made = write_package(run, output, _parse_folds(folds), dataset_dir, device)
     print(f"package {output}: {made.manifest.selection}")
+    if made.manifest.unlike is None:
+        print(f"It cannot tell unlike images: {made.manifest.unlike_missing}. To know them, give --dataset-dir.")
     if monai_deploy is not None:
         from medmamba_monai.serving.monai_deploy import write_monai_deploy
 

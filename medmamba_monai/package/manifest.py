@@ -66,6 +66,14 @@ class Member(Part):
     )
 
 
+class UnlikeFile(Part):
+    """What is needed to say how unlike the training images an image is: figures of all of them, no image's own."""
+
+    file: File
+    training_images: int = Field(gt=0, description="that the means and covariances are of, over all folds")
+    validation_images: int = Field(gt=0, description="whose distances are known, over all folds")
+
+
 class Manifest(Part):
     """Everything but the weights and the card."""
 
@@ -82,6 +90,8 @@ class Manifest(Part):
     batch_size: int = Field(gt=0, description="of the evaluation, and by default of predictions")
     precision: str = Field(description="in which the evaluation computed; the package computes in float32")
     members: tuple[Member, ...] = Field(min_length=1)
+    unlike: UnlikeFile | None = None
+    unlike_missing: str = Field(default="", description="why there is no such file")
     figures: dict[str, Any] = Field(description="what the evaluation found, as in ``review.json``")
     operating_points_from: str = Field(description="on which images the thresholds were chosen")
     versions: dict[str, str] = Field(description="of the packages that wrote this")

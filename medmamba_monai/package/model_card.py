@@ -63,6 +63,7 @@ class ModelCard:
                 *self._list_classes(),
             ],
             "Thresholds": [f"Chosen on: {self.manifest.operating_points_from}. They stand in `package.json`."],
+            "When not to answer": [self._explain_unlike()],
             "Known problems": _list_items(self.list_problems()) or ["None is stated in the card."],
             "What was not tested": _list_items(self.list_untested()),
             "Data": [card.how_to_obtain, f"Made by {card.authors}.", *_list_items(card.references)],
@@ -82,7 +83,7 @@ class ModelCard:
             "model_description": "\n".join(self._describe()),
             "developers": f"trained with medmamba-monai {self.manifest.versions.get('medmamba-monai', '')}".strip(),
             "direct_use": card.intended_use,
-            "bias_risks_limitations": "\n".join(self.list_problems()),
+            "bias_risks_limitations": "\n".join([*self.list_problems(), self._explain_unlike()]),
             "training_data": f"{card.title}: {card.description} {card.how_to_obtain} Made by {card.authors}.",
             "testing_data": self._name_test_images(),
             "testing_factors": "\n".join(self.list_untested()),
@@ -131,6 +132,16 @@ class ModelCard:
             precision = f"mixed precision ({self.manifest.precision})"
             said.append(f"They were computed with {precision}; the package computes in float32.")
         return said
+
+    def _explain_unlike(self) -> str:
+        unlike = self.manifest.unlike
+        if unlike is None:
+            return f"It cannot tell images that are unlike the training images: {self.manifest.unlike_missing}."
+        return (
+            f"It tells how unlike the training images an image is, from means and covariances of "
+            f"{unlike.training_images} training images and the distances of {unlike.validation_images} validation "
+            "images, each counted once a fold. That was not tested on images of other patients, scanners or hospitals."
+        )
 
     def _name_test_images(self) -> str:
         images = f"{len(self.result.combined_predictions)} test images of {self.card.title}."

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,14 +19,26 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.data.batches.dataset import TransformedDataset
 from medmamba_monai.evaluation import ConformalPredictor
 from medmamba_monai.evaluation.answers.prediction import Prediction
+from medmamba_monai.evaluation.scores import FloatArray
+from medmamba_monai.evaluation.statistics.unlike import Likeness, Vectors, compute_unlike
 from medmamba_monai.images import ConvertImaged, ReadImage, ResizeImage
 from medmamba_monai.networks import build_network
+from medmamba_monai.networks.head_features import compute_with_features, find_head
 from medmamba_monai.networks.tensor_files import read_safetensors_file
+from medmamba_monai.package.likeness_file import read_likeness
 from medmamba_monai.package.manifest import MANIFEST, Manifest, compute_digest, find_checked, read_manifest
+from medmamba_monai.package.pixels import measure_pixels
 
 Image = str | os.PathLike[str] | np.ndarray | Tensor | Sequence[Path]
 """A file, the files of one DICOM series, or an array as a file of the dataset holds it: RGB with channels last, gray
 without an axis."""
+
+
+class Batch(NamedTuple):
+    """What the network of each fold makes of B images: probabilities (B, C) and vectors, see `Likeness`."""
+
+    probabilities: dict[int, np.ndarray]
+    vectors: dict[int, Vectors]
 
 
 class Package:
@@ -37,6 +50,7 @@ class Package:
         networks: by the number of the fold, in evaluation mode.
         device: where they are.
         digest: SHA-256 of ``package.json``, which holds that of every other file.
+        likeness: what training images are like for each network; empty where the package does not know.
 
     Example::
 
@@ -52,12 +66,14 @@ class Package:
         networks: dict[int, nn.Module],
         device: torch.device,
         digest: str,
+        likeness: Mapping[int, Likeness],
     ) -> None:
         self.manifest = manifest
         self.card = card
         self.networks = networks
         self.device = device
         self.digest = digest
+        self.likeness = likeness
         description = manifest.network
         self.read_unscaled = ReadImage(**manifest.reading)
         self.resize = ResizeImage([description.image_size] * description.spatial_dims)
@@ -80,7 +96,8 @@ class Package:
         where = resolve_device(device)
         card = load_card(find_checked(root, manifest.card))
         networks = {m.fold: _load(manifest, find_checked(root, m.weights)).to(where) for m in manifest.members}
-        return cls(manifest, card, networks, where, compute_digest(root / MANIFEST))
+        likeness = read_likeness(find_checked(root, manifest.unlike.file)) if manifest.unlike else {}
+        return cls(manifest, card, networks, where, compute_digest(root / MANIFEST), likeness)
 
     def predict(self, images: Sequence[Image], batch_size: int | None = None) -> Prediction:
         """Judge images.
@@ -112,9 +129,10 @@ class Package:
         size = self.manifest.batch_size if batch_size is None else batch_size
         if size < 1:
             raise UserError(f"batch_size is {size}: give a whole number from 1")
-        batches = [self._predict_batch(chosen) for chosen in iter(lambda: tuple(islice(pixels, size)), ())]
-        folds = {fold: np.concatenate([batch[fold] for batch in batches]) for fold in self.networks}
-        return self._describe(folds)
+        batches = [self.judge(chosen, bool(self.likeness)) for chosen in iter(lambda: tuple(islice(pixels, size)), ())]
+        folds = {fold: np.concatenate([batch.probabilities[fold] for batch in batches]) for fold in self.networks}
+        unlike = [compute_unlike(self.likeness, batch.vectors) for batch in batches] if self.likeness else None
+        return self._describe(folds, None if unlike is None else np.concatenate(unlike))
 
     def convert(self, pixels: Sequence[Tensor]) -> Tensor:
         """Return what `read` returned of B images as the networks take it: (B, channels, *spatial), float32."""
@@ -122,10 +140,21 @@ class Package:
         images: Tensor = dataset.finish(dataset.load(range(len(pixels))), self.device)["image"]
         return images
 
-    def _predict_batch(self, pixels: Sequence[Tensor]) -> dict[int, np.ndarray]:
+    def judge(self, pixels: Sequence[Tensor], with_vectors: bool) -> Batch:
+        """Compute probabilities, and vectors where they are wanted, of what `read` returned, as one batch."""
         images = self.convert(pixels)
+        of_pixels = measure_pixels(torch.stack(list(pixels))) if with_vectors else None
+        probabilities, vectors = {}, {}
         with torch.inference_mode():
-            return {fold: self._activate(network(images)) for fold, network in self.networks.items()}
+            for fold, network in self.networks.items():
+                if of_pixels is None:
+                    logits = network(images)
+                else:
+                    head = find_head(network, self.manifest.network.num_classes)
+                    logits, features = compute_with_features(network, head, images)
+                    vectors[fold] = {"features": features.double().cpu().numpy(), "pixels": of_pixels}
+                probabilities[fold] = self._activate(logits)
+        return Batch(probabilities, vectors)
 
     def _activate(self, logits: Tensor) -> np.ndarray:
         """Return probabilities, of one image at a time as in the evaluation: a batch's could differ in the last bit."""
@@ -134,7 +163,7 @@ class Package:
             return torch.stack([row.softmax(0) for row in rows]).double().cpu().numpy()
         return torch.stack([row.sigmoid() for row in rows]).double().cpu().numpy()
 
-    def _describe(self, folds: dict[int, np.ndarray]) -> Prediction:
+    def _describe(self, folds: dict[int, np.ndarray], unlike: FloatArray | None) -> Prediction:
         members = self.manifest.members
         methods = members[0].conformal
         conformal: dict[str, ConformalPredictor] = {
@@ -146,7 +175,7 @@ class Package:
             for method in methods
         }
         temperatures = {member.fold: member.temperature for member in members}
-        return Prediction(folds, self.manifest.class_names, self.manifest.task, temperatures, conformal)
+        return Prediction(folds, self.manifest.class_names, self.manifest.task, temperatures, conformal, unlike)
 
 
 def _load(manifest: Manifest, path: Path) -> nn.Module:

@@ -13,6 +13,7 @@ from medmamba_monai.core.files import write_bytes, write_text
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.data.find.locations import list_images
 from medmamba_monai.evaluation.answers.prediction import Prediction
+from medmamba_monai.evaluation.answers.table import format_predictions
 from medmamba_monai.evaluation.csv_text import format_csv
 from medmamba_monai.package.open import Package
 
@@ -26,9 +27,8 @@ def predict_folder(
 ) -> Prediction:
     """Judge the images in and below a folder and write ``predictions.csv`` and ``files.csv``.
 
-    A line of ``predictions.csv`` holds the image's ``id``, the predicted class, the set of classes at the level (not of
-    a multi-label task), the doubt, and the probability of each class, as it is and calibrated. ``files.csv`` says which
-    id is which file and is meant to stay on this machine.
+    What a line of ``predictions.csv`` holds says `format_predictions`. ``files.csv`` says which id is which file and is
+    meant to stay on this machine.
 
     Args:
         package: what judges.
@@ -80,15 +80,6 @@ def _check_level(level: float) -> None:
 
 
 def _write(folder: RunFolder, found: Prediction, items: list[dict[str, str]], level: float) -> None:
-    sets = [[name] for name in found.name_sets(level)] if found.conformal else [[] for _ in items]
-    rows = [
-        [item["id"], predicted, *of_set, f"{doubt:.6f}", *(f"{value:.6f}" for value in (*probabilities, *calibrated))]
-        for item, predicted, of_set, doubt, probabilities, calibrated in zip(
-            items, found.predicted_names, sets, found.doubt, found.probabilities, found.calibrated, strict=True
-        )
-    ]
-    kinds = [f"{kind} {name}" for kind in ("probability", "calibrated") for name in found.class_names]
-    header = ["id", "predicted", *([f"set {level:g}"] if found.conformal else []), "doubt", *kinds]
     files = format_csv(["id", "file"], [[item["id"], item["file"]] for item in items])
     write_bytes(folder.image_files, files.encode("utf-8", errors="backslashreplace"))
-    write_text(folder.predictions, format_csv(header, rows))
+    write_text(folder.predictions, format_predictions(found, [item["id"] for item in items], level))

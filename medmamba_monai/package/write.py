@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
+import torch
 
 from medmamba_monai.cards import DatasetCard, load_card
 from medmamba_monai.core.choices import check_choice
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import check_new_folder, write_bytes, write_json, write_text
 from medmamba_monai.core.run_folder import RunFolder
-from medmamba_monai.data import read_audit_beside
+from medmamba_monai.data import read_audit_beside, read_fold_list
 from medmamba_monai.evaluation import ConformalPredictor, CrossValidationResult, compute_metrics, read_result
 from medmamba_monai.evaluation.results.files import describe_result
 from medmamba_monai.evaluation.statistics.conformal import Method
 from medmamba_monai.networks.tensor_files import read_safetensors_file
+from medmamba_monai.package.fit_likeness import fit_likeness
+from medmamba_monai.package.likeness_file import write_likeness
 from medmamba_monai.package.manifest import (
     FORMAT_VERSION,
     MANIFEST,
@@ -28,10 +32,13 @@ from medmamba_monai.package.manifest import (
     Manifest,
     Member,
     NetworkDescription,
+    UnlikeFile,
     compute_digest,
 )
 from medmamba_monai.package.model_card import ModelCard
 from medmamba_monai.package.open import Package
+
+logger = logging.getLogger("medmamba_monai.package")
 
 Folds = Literal["all", "best"] | int
 
@@ -44,18 +51,31 @@ _READ_OTHERWISE = ("train#reading", "train#preprocessing", "validate", "network_
 """Parts of the configs that a package has no place for; a run that overrode them would be judged otherwise."""
 
 
-def write_package(run: str | os.PathLike[str], output: str | os.PathLike[str], folds: Folds = "all") -> Package:
+def write_package(
+    run: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    folds: Folds = "all",
+    dataset_dir: str | os.PathLike[str] | None = None,
+    device: str | torch.device = "cpu",
+    look_at_images: bool = True,
+) -> Package:
     """Write the package of a finished cross-validation, and open it to see that it works.
+
+    The images of the run are read once more, to know later which images are unlike them. Where they are no longer
+    where the run found them, the package is written without, says why, and a warning is logged.
 
     Args:
         run: folder of the cross-validation, such as ``output/first``.
         output: folder of the package; must be new or empty.
         folds: ``all``: the ensemble; ``best``: the fold with the highest AUC on its validation part, the first among
             equals; a number: that fold. The figures of one fold are then those of the package.
+        dataset_dir: folder of the run's images; by default where the run found them.
+        device: where the networks look at them, see `resolve_device`.
+        look_at_images: whether the package is to know which images are unlike those of the run.
 
     Raises:
         UserError: the run has not finished, its files do not fit each other, it was read in ways that a package does
-            not know, or the folder is not empty.
+            not know, the folder is not empty, or ``dataset_dir`` was given and does not hold the run's images.
     """
     source = RunFolder(run)
     if isinstance(folds, str):
@@ -72,12 +92,35 @@ def write_package(run: str | os.PathLike[str], output: str | os.PathLike[str], f
     target.mkdir(parents=True, exist_ok=True)
     write_text(target / "card.json", card.model_dump_json(indent=2, exclude_defaults=True) + "\n")
     manifest = _describe(source, target, result, card, settings, headers, folds)
+    if look_at_images:
+        write_json(target / MANIFEST, manifest.model_dump(mode="json"))
+        unlike = _describe_unlike(Package.open(target, device), target, described, dataset_dir)
+        manifest = manifest.model_copy(update=unlike)
     audit = read_audit_beside(Path(described["data_list"]), described["fold_digest"])
     model_card = ModelCard(manifest, card, result, whole.missing, audit)
     write_text(target / "README.md", model_card.format_markdown())
     write_json(target / MODEL_CARD, model_card.describe())
     write_json(target / MANIFEST, manifest.model_dump(mode="json"))
     return Package.open(target)
+
+
+def _describe_unlike(
+    package: Package, target: Path, described: dict[str, Any], dataset_dir: str | os.PathLike[str] | None
+) -> dict[str, Any]:
+    """Look at the run's images; returns what the manifest says of that."""
+    given = described["dataset_dir"] if dataset_dir is None else dataset_dir
+    try:
+        found, counts = fit_likeness(package, read_fold_list(described["data_list"], given))
+    except UserError as error:
+        if dataset_dir is not None:
+            raise
+        logger.warning("The package cannot tell images that are unlike the training images: %s", error)
+        return {"unlike_missing": "the images of the run could not be read, or were too few, when this was written"}
+    path = target / "unlike.safetensors"
+    write_likeness(path, found)
+    file = File(path=path.name, sha256=compute_digest(path))
+    unlike = UnlikeFile(file=file, training_images=counts["train"], validation_images=counts["validation"])
+    return {"unlike": unlike, "unlike_missing": ""}
 
 
 def select_folds(result: CrossValidationResult, folds: Folds) -> CrossValidationResult:
@@ -142,6 +185,7 @@ def _describe(
         batch_size=settings["batch_size"],
         precision=str(settings["amp"] or "float32"),
         members=tuple(_copy_member(source, target, result, fitted, fold) for fold in result.folds),
+        unlike_missing="the images of the run were not looked at",
         figures=describe_result(result),
         operating_points_from=_explain_thresholds(result),
         versions=_read_versions(),

@@ -94,7 +94,7 @@ def test_the_files_hold_figures_and_no_path_or_image_of_this_machine(run, folder
         name: (folder / name).read_text(encoding="utf-8") for name in ("README.md", MANIFEST, "card.json", MODEL_CARD)
     }
     assert sorted(path.name for path in folder.iterdir()) == sorted(
-        [*written, "fold_0.safetensors", "fold_1.safetensors"]
+        [*written, "fold_0.safetensors", "fold_1.safetensors", "unlike.safetensors"]
     )
     ids = read_result(run).folds[0].ids
     for text in written.values():
@@ -119,7 +119,7 @@ def test_another_format_version_is_named(copied):
         Package.open(copied)
 
 
-@pytest.mark.parametrize("name", ["fold_1.safetensors", "card.json"])
+@pytest.mark.parametrize("name", ["fold_1.safetensors", "card.json", "unlike.safetensors"])
 def test_a_damaged_file_is_named(copied, name):
     content = bytearray((copied / name).read_bytes())
     content[-2] ^= 1

@@ -10,6 +10,7 @@ import numpy as np
 
 from medmamba_monai.core.choices import check_choice
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.evaluation.answers.reasons import Answer, list_reasons
 from medmamba_monai.evaluation.scores import FloatArray, IntArray, Scores, Task, predict_labels
 from medmamba_monai.evaluation.statistics.conformal import ConformalPredictor, Method
 from medmamba_monai.evaluation.statistics.temperature_scaling import apply_temperature
@@ -25,6 +26,8 @@ class Prediction:
         task: of the dataset.
         temperatures: of each fold, chosen on its validation part.
         conformal: by method; empty of a multi-label task.
+        unlike: share of validation images that are less unlike the training images than each image (B,), 0 to 1; None
+            where that is not known.
     """
 
     folds: Mapping[int, FloatArray]
@@ -32,6 +35,7 @@ class Prediction:
     task: Task
     temperatures: Mapping[int, float]
     conformal: Mapping[str, ConformalPredictor]
+    unlike: FloatArray | None = None
 
     @cached_property
     def probabilities(self) -> FloatArray:
@@ -44,7 +48,7 @@ class Prediction:
         scaled = [apply_temperature(self._score(p), self.temperatures[fold]) for fold, p in self.folds.items()]
         return np.asarray(np.mean([scores.probabilities for scores in scaled], axis=0))
 
-    @property
+    @cached_property
     def predicted(self) -> IntArray:
         """Class of each image (B,); of a multi-label task zeros and ones (B, C)."""
         return predict_labels(self.probabilities, self.task)
@@ -56,7 +60,7 @@ class Prediction:
             return [self._join_names(row) for row in self.predicted]
         return [self.class_names[int(label)] for label in self.predicted]
 
-    @property
+    @cached_property
     def doubt(self) -> FloatArray:
         """Calibrated probability that the predicted class is wrong (B,), of several labels that of the least sure."""
         if self.task == "multi-label":
@@ -85,6 +89,27 @@ class Prediction:
     def name_sets(self, level: float = 0.9) -> list[str]:
         """Return the names in the set of each image, joined by semicolons; see `predict_sets`."""
         return [self._join_names(row) for row in self.predict_sets(level)]
+
+    def list_reasons(self, level: float = 0.9) -> list[list[str]]:
+        """Return what speaks against the answer for each image, in plain words; see `reasons.RULES`.
+
+        Args:
+            level: of the sets, see `predict_sets`.
+        """
+        sets = self.predict_sets(level) if self.conformal else None
+        single = self.task != "multi-label"
+        return [
+            list_reasons(
+                Answer(
+                    level=level,
+                    doubt=float(doubt),
+                    predicted=int(self.predicted[row]) if single else None,
+                    members=None if sets is None else np.flatnonzero(sets[row]).tolist(),
+                    unlike=None if self.unlike is None else float(self.unlike[row]),
+                )
+            )
+            for row, doubt in enumerate(self.doubt)
+        ]
 
     def _join_names(self, row: IntArray | np.ndarray) -> str:
         return "; ".join(name for name, held in zip(self.class_names, row, strict=True) if held)
