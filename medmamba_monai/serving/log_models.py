@@ -117,7 +117,7 @@ def _list_parts(package: Package, folder: Path, source: RunFolder, work: Path) -
     for fold in folds:
         name = f"fold-{fold}"
         alone = len(folds) == 1
-        part = manifest if alone else write_package(source, work / name, fold).manifest
+        part = manifest if alone else write_package(source, work / name, fold, look_at_images=False).manifest
         run_id, note = _find_run_id(source.fold(fold)), f"{part.selection}. {use}"
         yield _Part(name, folder if alone else work / name, part, run_id, FOLD_METRICS, note, {"fold": str(fold)})
     if len(folds) > 1:
