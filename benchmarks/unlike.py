@@ -26,7 +26,7 @@ from benchmarks.unlike_images import make_other_images
 from medmamba_monai.core.errors import ends_with_user_errors
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.data import read_fold_list
-from medmamba_monai.data.folds.read import FoldList
+from medmamba_monai.data.folds.fold_list import FoldList
 from medmamba_monai.evaluation.answers.reasons import UNLIKE
 from medmamba_monai.evaluation.scores import FloatArray, IntArray
 from medmamba_monai.evaluation.statistics.significance import delong_interval

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from medmamba_monai.data.folds.read import FoldList
+from medmamba_monai.data.folds.fold_list import FoldList
 from medmamba_monai.evaluation.statistics.unlike import Likeness, Vectors
 from medmamba_monai.package.open import Package
 
