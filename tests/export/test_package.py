@@ -29,8 +29,7 @@ def opened(packed: Path) -> Package:
     [
         ("torchscript", "fp32", {"ensemble": True, "preprocessing": True}),
         ("torch_export", "fp32", {"fold": 0}),
-        ("onnx", "fp32", {"ensemble": True, "preprocessing": True}),
-        ("onnx", "fp16", {"fold": 1}),
+        ("onnx", "fp32", {"fold": 1, "preprocessing": True}),
         ("openvino", "fp16", {"fold": 0}),
     ],
 )
