@@ -28,10 +28,10 @@ import torch
 if TYPE_CHECKING:
     from medmamba_monai.cross_validation.fold_server import FoldServer
 
-# No module of the package: a command may be that of an installed wheel. Not Numba, which reads the environment once.
+# No module of the package: a command may be that of an installed wheel. Of Numba nothing that looks at the CPU.
 PRELOADED = (
     *("torch", "monai.bundle", "ignite.handlers", "matplotlib.pyplot", "sklearn.metrics", "typer", "fire"),
-    *("mlflow.store.tracking.sqlalchemy_store", "sqlalchemy.dialects.sqlite"),
+    *("mlflow.store.tracking.sqlalchemy_store", "sqlalchemy.dialects.sqlite", "numba", "numba.misc.cffiimpl"),
 )
 
 MAY_RUN_FOLDS = {"cross_validation", "cross-validate", "ipykernel_launcher"}
@@ -182,6 +182,8 @@ def _run_as_program(arguments: list[str], folder: Path, environment: dict[str, s
 def _take_environment(environment: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(environment)
+    if "numba" in sys.modules:
+        sys.modules["numba"].config.reload_config()
     if threads := environment.get("OMP_NUM_THREADS"):
         torch.set_num_threads(int(threads))  # torch read the variable when it was imported
 
