@@ -100,7 +100,7 @@ def _describe_briefly(number: int, image: StudyImage, judgement: Judgement) -> l
     names = [
         f"{judgement.class_names[label]} {format_share(judgement.calibrated[label])}" for label in judgement.predicted
     ]
-    said = f"{'; '.join(names) or 'no class above 50 %'}{', undecided' if judgement.undecided else ''}"
+    said = "; ".join([", ".join(names) or "no class above 50 %", *judgement.reasons])
     return _wrap(f"{_name_image(number, image)}: {said}", "")
 
 

@@ -46,6 +46,8 @@ class Judgement:
         level: of the prediction set.
         members: labels in the set; None where the task has no sets.
         decisions: at each threshold that holds for these probabilities.
+        unlike: share of validation images that are less unlike the training images; None where that is not known.
+        reasons: what speaks against the answer.
     """
 
     class_names: tuple[str, ...]
@@ -56,15 +58,13 @@ class Judgement:
     level: float
     members: tuple[int, ...] | None
     decisions: tuple[Decision, ...]
-
-    @property
-    def undecided(self) -> bool:
-        """Whether there is a prediction set and it holds not exactly one class."""
-        return self.members is not None and len(self.members) != 1
+    unlike: float | None
+    reasons: tuple[str, ...]
 
     def describe(self) -> list[str]:
         """Return what a reader is told, in sentences."""
-        return [*self._describe_classes(), *self._describe_set(), *self._describe_decisions(), self._describe_doubt()]
+        parts = (self._describe_classes(), self._describe_set(), self._describe_decisions(), self._describe_doubt())
+        return [sentence for part in parts for sentence in part]
 
     def _describe_classes(self) -> Iterator[str]:
         for label in self.predicted:
@@ -77,7 +77,7 @@ class Judgement:
         if self.members is None:
             return
         names = " or ".join(self.class_names[label] for label in self.members) or "empty, no class fits well"
-        warning, alone = ("Undecided. ", "") if self.undecided else ("", " alone")
+        warning, alone = ("", " alone") if len(self.members) == 1 else ("Undecided. ", "")
         yield f"{warning}Prediction set at {format_level(self.level)}: {names}{alone}."
 
     def _describe_decisions(self) -> Iterator[str]:
@@ -95,8 +95,12 @@ class Judgement:
         )
         return named and f"{'above' if positive else 'not above'} the threshold for {named}"
 
-    def _describe_doubt(self) -> str:
-        return f"Probability that the prediction is wrong: {format_share(self.doubt)}."
+    def _describe_doubt(self) -> Iterator[str]:
+        yield f"Probability that the prediction is wrong: {format_share(self.doubt)}."
+        if self.unlike is not None:
+            yield f"More unlike the training images than {format_share(self.unlike)} of the validation images."
+        if self.reasons:
+            yield f"Better left to a person: {'; '.join(self.reasons)}."
 
 
 def judge(prediction: Prediction, manifest: Manifest, level: float) -> list[Judgement]:
@@ -112,6 +116,7 @@ def judge(prediction: Prediction, manifest: Manifest, level: float) -> list[Judg
     """
     sets = prediction.predict_sets(level) if prediction.conformal else [None] * len(prediction.probabilities)
     thresholds = find_thresholds(manifest)
+    unlike = [None] * len(prediction.probabilities) if prediction.unlike is None else map(float, prediction.unlike)
     return [
         Judgement(
             manifest.class_names,
@@ -122,9 +127,18 @@ def judge(prediction: Prediction, manifest: Manifest, level: float) -> list[Judg
             level,
             None if members is None else tuple(map(int, np.flatnonzero(members))),
             tuple(_decide(probabilities, thresholds)),
+            share,
+            tuple(reasons),
         )
-        for probabilities, calibrated, predicted, doubt, members in zip(
-            prediction.probabilities, prediction.calibrated, prediction.predicted, prediction.doubt, sets, strict=True
+        for probabilities, calibrated, predicted, doubt, members, share, reasons in zip(
+            prediction.probabilities,
+            prediction.calibrated,
+            prediction.predicted,
+            prediction.doubt,
+            sets,
+            unlike,
+            prediction.list_reasons(level),
+            strict=True,
         )
     ]
 

@@ -141,6 +141,8 @@ def _measure(answer: Answer, judgement: Judgement) -> Iterator[Measurement]:
             made[0].ContentSequence = content
             yield made
     yield _measure_share("doubt", "Probability that the prediction is wrong", judgement.doubt)
+    if judgement.unlike is not None:
+        yield _measure_share("unlike", "Validation images less unlike the training images", judgement.unlike)
 
 
 def _measure_share(value: str, meaning: str, share: float) -> Measurement:

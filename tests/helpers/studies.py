@@ -111,4 +111,4 @@ def make_volume_package(package: Package) -> Package:
     manifest = package.manifest.model_copy(update={"network": network, "reading": reading})
     networks = {fold: build_network(**network.model_dump()).eval() for fold in package.networks}
     card = package.card.model_copy(update={"spatial_dims": 3})
-    return rebuild(package, manifest=manifest, networks=networks, card=card)
+    return rebuild(package, manifest=manifest, networks=networks, card=card, likeness={})

