@@ -101,8 +101,9 @@ def _import_listener() -> Any:
 
 def _log_without_names() -> None:
     """Log lines with their time, and nothing of libraries that quote what is in a file."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", force=True)
+    logging.getLogger("medmamba_monai").setLevel(logging.INFO)
     logging.captureWarnings(True)
-    for name in ("pydicom", "pynetdicom", "py.warnings"):
+    for name in ("highdicom", "pydicom", "pynetdicom", "py.warnings"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module=r"pydicom\.")

@@ -13,7 +13,13 @@ from typing import Any
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import ComprehensiveSRStorage, CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import (
+    ComprehensiveSRStorage,
+    CTImageStorage,
+    DigitalXRayImageStorageForPresentation,
+    ExplicitVRLittleEndian,
+    generate_uid,
+)
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import Verification
 
@@ -101,8 +107,8 @@ def finish(listener: Listener) -> None:
 @contextlib.contextmanager
 def associated(port: int, called: str = TITLE, calling: str = "MODALITY", tls: Any = None) -> Iterator[Any]:
     entity = AE(calling)
-    entity.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
-    entity.add_requested_context(ComprehensiveSRStorage, ExplicitVRLittleEndian)
+    for sop_class in (CTImageStorage, DigitalXRayImageStorageForPresentation, ComprehensiveSRStorage):
+        entity.add_requested_context(sop_class, ExplicitVRLittleEndian)
     entity.add_requested_context(Verification)
     association = entity.associate("127.0.0.1", port, ae_title=called, tls_args=tls)
     try:
