@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from medmamba_monai.evaluation.answers.prediction import Prediction
 from medmamba_monai.evaluation.csv_text import format_csv
+from medmamba_monai.evaluation.scores import FloatArray
 
 
 def format_predictions(found: Prediction, ids: Sequence[str], level: float = 0.9) -> str:
@@ -31,5 +32,5 @@ def format_predictions(found: Prediction, ids: Sequence[str], level: float = 0.9
     return format_csv(list(columns), [list(row) for row in zip(*columns.values(), strict=True)])
 
 
-def _format_numbers(values: Sequence[float]) -> list[str]:
+def _format_numbers(values: FloatArray) -> list[str]:
     return [f"{value:.6f}" for value in values]
