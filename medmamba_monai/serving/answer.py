@@ -29,8 +29,9 @@ def answer(package: Package, images: Sequence[object], level: float = LEVEL) -> 
         level: share of the sets that are to hold the true class, between 0 and 1.
 
     Returns:
-        For each image ``predicted``, ``probabilities`` and ``calibrated`` by the name of the class, ``doubt``, and the
-        names in its ``set``, which a multi-label task has not.
+        For each image ``predicted``, ``probabilities`` and ``calibrated`` by the name of the class, ``doubt``,
+        ``reasons`` to leave the answer to a person, ``unlike`` where the package knows it, and the names in its
+        ``set``, which a multi-label task has not.
 
     Raises:
         UserError: there is no image, or one is no base64 or no image that the package can judge; says which one by its
@@ -47,12 +48,15 @@ def describe_prediction(found: Prediction, level: float) -> list[dict[str, Any]]
     """Return what is known of each image as plain values, see `answer`."""
     names = found.class_names
     sets = found.predict_sets(level) if found.conformal else None
+    reasons = found.list_reasons(level)
     return [
         {
             "predicted": predicted,
             "probabilities": dict(zip(names, found.probabilities[n].tolist(), strict=True)),
             "calibrated": dict(zip(names, found.calibrated[n].tolist(), strict=True)),
             "doubt": float(found.doubt[n]),
+            "reasons": reasons[n],
+            **({} if found.unlike is None else {"unlike": float(found.unlike[n])}),
             **({} if sets is None else {"set": [name for name, held in zip(names, sets[n], strict=True) if held]}),
         }
         for n, predicted in enumerate(found.predicted_names)

@@ -29,7 +29,10 @@ def describe_signature(manifest: Manifest) -> ModelSignature:
         ColSpec(by_class, "probabilities"),
         ColSpec(by_class, "calibrated"),
         ColSpec(DataType.double, "doubt"),
+        ColSpec(Array(DataType.string), "reasons"),
     ]
+    if manifest.unlike is not None:
+        outputs.append(ColSpec(DataType.double, "unlike"))
     if manifest.task != "multi-label":
         outputs.append(ColSpec(Array(DataType.string), "set"))
     return ModelSignature(

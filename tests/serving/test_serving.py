@@ -181,6 +181,8 @@ def test_a_model_answers_as_the_package_does(model, packed, tmp_path, kind):
     assert found["probabilities"] == dict(zip(names, expected.probabilities[0], strict=True))
     assert found["calibrated"] == dict(zip(names, expected.calibrated[0], strict=True))
     assert found["doubt"] == expected.doubt[0]
+    assert found["reasons"] == expected.list_reasons(0.8)[0]
+    assert found["unlike"] == expected.unlike[0]
     assert "; ".join(found["set"]) == expected.name_sets(0.8)[0]
 
 
@@ -188,7 +190,8 @@ def test_an_answer_of_several_labels_has_no_set():
     folds = {0: np.array([[0.9, 0.2], [0.6, 0.8]])}
     found = describe_prediction(Prediction(folds, ("edema", "mass"), "multi-label", {0: 1.0}, {}), 0.9)
     assert [one["predicted"] for one in found] == ["edema", "edema; mass"]
-    assert all("set" not in one for one in found)
+    assert all("set" not in one and "unlike" not in one for one in found)
+    assert all(isinstance(one["reasons"], list) for one in found)
 
 
 def test_a_set_holds_the_names_of_its_classes():
