@@ -364,7 +364,7 @@ def test_a_name_that_cannot_be_registered_is_named(packed, copied, logged):
 
 
 def test_a_package_of_one_fold_is_a_model_of_that_fold(copied, tmp_path, client, logged):
-    package = write_package(copied, tmp_path / "one", 1)
+    package = write_package(copied, tmp_path / "one", 1, look_at_images=False)
     assert package.manifest.folds == "one"
     found = log_package(tmp_path / "one", copied)
     assert found.models == {"fold-1": logged.models["fold-1"]}
