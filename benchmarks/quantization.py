@@ -2,7 +2,8 @@
 
 RUN is a finished cross-validation, such as that of the demo. The network of one of its folds is exported to ONNX,
 quantized on training images of the fold to 8 and to 4 bits, and judged by AUC on the test images of the fold in
-onnxruntime. Then the sizes: of the files of a MedMamba-T with random weights, and, counted, of every MedMamba.
+onnxruntime. Then the numbers of every MedMamba are counted, and with ``--image-size`` the files of a MedMamba-T with
+random weights are written, whose size does not depend on the weights.
 """
 
 from __future__ import annotations
@@ -23,14 +24,15 @@ from benchmarks.machine import describe_machine
 from benchmarks.report import add_common_options, new_result, save_result, text_table
 from medmamba_monai.core.errors import ends_with_user_errors
 from medmamba_monai.export.onnx import export_onnx
-from medmamba_monai.export.quantization import compare_on_test_images, quantize_onnx, read_calibration
+from medmamba_monai.export.quantization import quantize_onnx, read_calibration
+from medmamba_monai.export.quantization.calibration import read_folds_of_run
+from medmamba_monai.export.quantization.judge import compare_probabilities, predict_onnx
 from medmamba_monai.networks import build_network
-from medmamba_monai.package import write_package
+from medmamba_monai.package import Package, write_package
 
 BITS: tuple[Literal[8, 4], ...] = (8, 4)
 COUNTED = ("medmamba_tiny", "medmamba_small", "medmamba_base")
 IN_FILES = "medmamba_tiny"
-"""The network whose files are written with random weights: their size does not depend on the weights."""
 
 
 @ends_with_user_errors
@@ -40,14 +42,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("run", type=Path, metavar="RUN", help="folder of a finished cross-validation")
     parser.add_argument("--fold", type=int, default=0)
     parser.add_argument("--calibration-images", type=int, default=128)
-    parser.add_argument("--image-size", type=int, default=224, help="of the file of MedMamba-T")
+    parser.add_argument("--image-size", type=int, help="edge of the images of a file of MedMamba-T; default: no file")
     add_common_options(parser)
     options = parser.parse_args(arguments)
     settings = {key: value for key, value in vars(options).items() if key not in ("json", "run")}
     result = new_result("quantization", settings, describe_machine())
     with tempfile.TemporaryDirectory() as folder:
         result["trained"] = judge_run(options, Path(folder))
-        result["files"] = [] if options.quick else measure_files(options.image_size, Path(folder))
+        result["files"] = measure_files(options.image_size, Path(folder)) if options.image_size else []
     result["counted"] = [count_numbers(name) for name in COUNTED]
     print(text_table(["file", "bytes"], [[str(row["bits"]), f"{row['bytes']:,}"] for row in list_files(result)]))
     save_result(result, options.json)
@@ -59,11 +61,14 @@ def judge_run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     package = write_package(options.run, folder / "package")
     described = package.manifest.network
     path = export_onnx(package.networks[options.fold], make_example(described.image_size), folder / "float.onnx")
+    items = read_folds_of_run(package, options.run).parts(options.fold)["test"]
+    before = judge(package, path, items)
     files: list[dict[str, Any]] = [{"bits": 32, "bytes": path.stat().st_size}]
     for bits in BITS:
         images = read_calibration(package, options.run, options.fold, options.calibration_images)
         made = quantize_onnx(path, images, folder / f"{bits}.onnx", bits)
-        change = compare_on_test_images(package, options.run, options.fold, path, folder / f"{bits}.onnx")
+        after = judge(package, folder / f"{bits}.onnx", items)
+        change = compare_probabilities(before, after, items, package.manifest.task)
         kinds = {"nodes": len(made.nodes), "weights": made.weights, "other_numbers": made.other_numbers}
         files.append({"bits": bits, "bytes": made.bytes, **kinds, "images": made.images, "change": asdict(change)})
     parameters = sum(parameter.numel() for parameter in package.networks[options.fold].parameters())
@@ -73,6 +78,11 @@ def judge_run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "parameters": parameters,
         "files": files,
     }
+
+
+def judge(package: Package, path: Path, items: Sequence[dict[str, Any]]) -> np.ndarray:
+    """Return the probabilities that a file gives of the images of items."""
+    return predict_onnx(package, path, [item["image"] for item in items], batch_size=16)
 
 
 def measure_files(image_size: int, folder: Path) -> list[dict[str, Any]]:
