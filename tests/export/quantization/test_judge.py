@@ -1,4 +1,4 @@
-"""What another precision changed: areas with a paired interval, and the bar that a file is held to."""
+"""What another precision changed: areas with a paired interval."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from medmamba_monai.core.errors import UserError
-from medmamba_monai.export.quantization import hold_to_bar
-from medmamba_monai.export.quantization.judge import MEAN_BAR, compare_probabilities
+from medmamba_monai.export.quantization.judge import compare_probabilities
 
 
 def draw(images: int = 120, noise: float = 0.3) -> tuple[list[dict[str, object]], np.ndarray, np.ndarray]:
@@ -42,15 +40,3 @@ def test_groups_are_drawn_whole():
     assert compare_probabilities(before, after, grouped, "binary").interval != (
         compare_probabilities(before, after, items, "binary").interval
     )
-
-
-def test_a_file_below_the_bar_has_its_difference_returned():
-    probabilities = np.full((4, 2), 0.5)
-    assert hold_to_bar(probabilities, probabilities + MEAN_BAR / 2, "a.onnx") == pytest.approx(MEAN_BAR / 2)
-
-
-@pytest.mark.parametrize("wrong", [MEAN_BAR * 1.1, np.nan])
-def test_a_file_above_the_bar_is_refused(wrong):
-    probabilities = np.full((4, 2), 0.5)
-    with pytest.raises(UserError, match=r"int8\.onnx: its probabilities differ .*--calibration"):
-        hold_to_bar(probabilities, probabilities + wrong, "int8.onnx")
