@@ -19,12 +19,14 @@ from medmamba_monai.export.compare import Comparison, compare_with_eager
 from medmamba_monai.export.formats import FORMATS, Format
 from medmamba_monai.export.images import generate_images, read_images
 from medmamba_monai.export.prepare import make_loopable, make_plain
+from medmamba_monai.export.quantization import check_integers, write_integers
+from medmamba_monai.export.quantization.calibration import read_some
 from medmamba_monai.package import Package
 
 REPORT = "export_report.json"
-Precision = Literal["fp32", "fp16"]
-PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16")
-BARS: Mapping[str, float] = {"fp32": 1e-5, "fp16": 1e-2}
+Precision = Literal["fp32", "fp16", "int8"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+BARS: Mapping[str, float] = {"fp32": 1e-5, "fp16": 1e-2, "int8": 0.15}
 """Largest difference of a probability that an export of a precision may have."""
 PREPROCESSING_BAR = 1e-3
 """The same with preprocessing in float32: a pixel that scales to a half may round to the other whole number."""
@@ -41,6 +43,7 @@ def export_package(
     fold: int | None = None,
     preprocessing: bool = False,
     images: str | os.PathLike[str] | None = None,
+    calibration: str | os.PathLike[str] | None = None,
     batches: Sequence[int] = BATCHES,
 ) -> dict[str, Any]:
     """Write a package's network in another format, run it, and write how far it is from the package.
@@ -49,11 +52,13 @@ def export_package(
         package: or its folder.
         output: folder of the file and of ``export_report.json``; must be new or empty.
         format: one of `FORMATS`.
-        precision: ``fp32`` or ``fp16``.
+        precision: ``fp32``, ``fp16`` or, of ONNX, ``int8``.
         ensemble: whether the file holds all folds and returns the mean of their probabilities.
         fold: number of the one fold that it holds; not needed of a package of one fold.
         preprocessing: whether the file takes images of 0 to 255 of any size, as they are read from files.
         images: folder of images to compare on; by default generated ones.
+        calibration: of ``int8``: the cross-validation that the package was made of, whose training images are read, or
+            a folder of images. The comparison is on some of them where ``images`` is not given.
         batches: sizes of the batches that are compared and timed.
 
     Returns:
@@ -66,20 +71,28 @@ def export_package(
     kind = FORMATS[check_choice(format, tuple(FORMATS), "format")]
     chosen = check_choice(precision, PRECISIONS, "precision")
     _check_batches(batches)
+    if chosen == "int8":
+        check_integers(format, preprocessing, calibration)
+    elif calibration is not None:
+        raise UserError(f"--calibration is of --precision int8, not of {chosen}: leave it out")
     target = _check_output(Path(output))
     opened = package if isinstance(package, Package) else Package.open(package)
     folds = choose_folds(opened, ensemble, fold)
     kind.check_installed()
-    pixels = _find_images(opened, images, max(batches), preprocessing)
+    if images is None and calibration is not None:
+        pixels = read_some(opened, calibration, folds[0], max(batches))
+    else:
+        pixels = _find_images(opened, images, max(batches), preprocessing)
     batch = make_batch(opened, pixels, preprocessing)
     module = make_classifier(opened, folds, kind, chosen, preprocessing)
     target.mkdir(parents=True, exist_ok=True)
     path = target / kind.file
     kind.write(module, torch.cat([batch[:1]] * 2), path, name_axes(opened, preprocessing), chosen)
+    integers = {} if calibration is None else write_integers(opened, folds, path, calibration)
     eager = Classifier([opened.networks[number] for number in folds], opened.manifest.activation).eval()
     ready = opened.convert([opened.resize(one) for one in pixels])
     found = compare_with_eager(kind.load(path, torch.get_num_threads()), eager, batch, ready, batches)
-    report = _describe(opened, kind, chosen, folds, preprocessing, images, target, found)
+    report = _describe(opened, kind, chosen, folds, preprocessing, images or calibration, target, found) | integers
     write_json(target / REPORT, report)
     if not report["agrees"]:
         for written in kind.list_files(target):

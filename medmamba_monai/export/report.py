@@ -18,4 +18,14 @@ def format_report(report: Mapping[str, Any]) -> str:
         f"{row['eager_milliseconds']:.1f} ms of the eager network"
         for row in report["batches"]
     ]
-    return "\n".join([head, *rows])
+    return "\n".join([head, *rows, *_describe_change(report.get("test_images"))])
+
+
+def _describe_change(change: Mapping[str, Any] | str | None) -> list[str]:
+    if change is None:
+        return []
+    if isinstance(change, str):
+        return [f"  AUC on test images: {change}"]
+    limits = change["interval"]
+    interval = limits if isinstance(limits, str) else f"95 % interval {limits[0]:+.4f} to {limits[1]:+.4f}"
+    return [f"  AUC on {change['images']} test images: {change['auc_after']:.4f}, {change['change']:+.4f} ({interval})"]

@@ -62,6 +62,10 @@ def test_a_difference_above_the_bar_is_an_error_and_leaves_no_file(opened, monke
         ({}, "give --ensemble"),
         ({"fold": 7}, "--fold 7 is not in the package"),
         ({"fold": 0, "ensemble": True}, "give one of the two"),
+        ({"fold": 0, "precision": "int8"}, "needs --calibration"),
+        ({"fold": 0, "precision": "int8", "format": "openvino"}, "int8 is of ONNX, not of openvino"),
+        ({"fold": 0, "precision": "int8", "preprocessing": True}, "leave --preprocessing out"),
+        ({"fold": 0, "calibration": "images"}, "--calibration is of --precision int8"),
         ({"ensemble": True, "batches": (0,)}, "whole numbers from 1"),
     ],
 )
@@ -109,3 +113,15 @@ def test_preprocessing_scales_as_the_package_does(size):
 
 def test_an_axis_that_keeps_its_size_keeps_its_values():
     torch.testing.assert_close(make_triangle_filter(9, 9), torch.eye(9), rtol=0, atol=0)
+
+
+def test_a_file_in_integers_says_what_it_did_to_the_auc_of_the_test_images(packed, cross_validated, tmp_path, capsys):
+    arguments = ["--precision", "int8", "--fold", "0", "--calibration", str(cross_validated / "output")]
+    assert main(["export", str(packed), *arguments, "--output", str(tmp_path / "out")]) == 0
+    report = json.loads((tmp_path / "out" / "export_report.json").read_text(encoding="utf-8"))
+    assert 0 < report["difference"] <= report["bar"]
+    assert report["quantization"]["calibration_images"] > 0
+    change = report["test_images"]
+    assert change["images"] == 20
+    assert change["change"] == pytest.approx(change["auc_after"] - change["auc_before"])
+    assert f"AUC on 20 test images: {change['auc_after']:.4f}" in capsys.readouterr().out

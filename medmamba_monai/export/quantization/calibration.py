@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
+from torch import Tensor
 
 from medmamba_monai.core.documents import read_document
 from medmamba_monai.core.errors import UserError
@@ -49,6 +50,11 @@ def read_calibration(
     """
     drawn = draw(find_images(package, source, fold), images)
     yield from read_batches(package, drawn, batch_size)
+
+
+def read_some(package: Package, source: str | os.PathLike[str], fold: int, count: int) -> list[Tensor]:
+    """Read at most so many of the images as `Package.read` does; see `read_calibration`."""
+    return [package.read(image) for image in draw(find_images(package, source, fold), count)]
 
 
 def find_images(package: Package, source: str | os.PathLike[str], fold: int) -> Sequence[str]:
