@@ -74,7 +74,7 @@ def count_bytes(row: dict[str, Any], bits: int) -> float:
 
 def _name_goal(result: dict[str, Any]) -> str:
     tiny = next(row for row in result["counted"] if row["network"] == "medmamba_tiny")
-    fits = [name for bits, name in PRECISIONS.items() if count_bytes(tiny, bits) <= SEED_GOAL]
+    fits = [name for bits, name in PRECISIONS.items() if round(count_bytes(tiny, bits) / 1e6, 1) <= SEED_GOAL / 1e6]
     four = next(file["change"] for file in result["trained"]["files"] if file["bits"] == 4)
     reached = (
         f"only in {' and '.join(fits)}" if fits else f"in none of them ({_megabytes(count_bytes(tiny, 4))} in int4)"
