@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from pydicom.uid import (
     HTJ2K,
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -36,8 +37,13 @@ from medmamba_monai.hospital.listener.settings import ListenerSettings, Tls
 
 _ANSWER_SECONDS, _IDLE_SECONDS = 30, 60
 _LAST_IMAGES_SECONDS = 5.0
-_PLAIN = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian]
-_IMAGES = [
+_PLAIN: list[str | UID] = [
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+]
+_IMAGES: list[str | UID] = [
     *(*_PLAIN, *RLETransferSyntaxes, *JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes),
     *(*JPEG2000TransferSyntaxes, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K),
 ]
