@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,16 @@ CHOSEN = "Mahalanobis, features and pixels"
 _NEIGHBORS = 10
 
 
+def _measure(cloud: Cloud, kind: str, new: Vectors) -> FloatArray:
+    return cloud.measure(new[kind])
+
+
 def fit_mahalanobis(*kinds: str) -> Fit:
     """Return the distance from the mean of each of these vectors, with one covariance for all images."""
 
     def fit(vectors: Vectors, labels: IntArray) -> Sequence[Score]:
         clouds = {kind: Cloud.fit(vectors[kind]) for kind in kinds}
-        return [lambda new, kind=kind, cloud=cloud: cloud.measure(new[kind]) for kind, cloud in clouds.items()]
+        return [partial(_measure, cloud, kind) for kind, cloud in clouds.items()]
 
     return fit
 

@@ -53,7 +53,8 @@ def make_other_images(own: Sequence[np.ndarray], count: int, seed: int = 0) -> d
 
 def _slice_volume() -> list[np.ndarray]:
     """Cut nibabel's head along each axis, the outer fifths left out."""
-    volume = np.asarray(nibabel.load(Path(nibabel.__file__).parent / "tests" / "data" / "anatomical.nii").dataobj)
+    image = nibabel.Nifti1Image.from_filename(Path(nibabel.__file__).parent / "tests" / "data" / "anatomical.nii")
+    volume = np.asarray(image.dataobj)
     return [
         _scale(np.rot90(np.take(volume, place, axis)))
         for axis in range(3)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -44,4 +44,4 @@ def package(
 def _parse_folds(text: str) -> Folds:
     from medmamba_monai.core.choices import check_choice
 
-    return int(text) if text.isdecimal() else check_choice(text, ("all", "best"), "--folds")
+    return int(text) if text.isdecimal() else cast("Folds", check_choice(text, ("all", "best"), "--folds"))

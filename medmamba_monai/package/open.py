@@ -135,7 +135,7 @@ class Package:
         return self._describe(folds, None if unlike is None else np.concatenate(unlike))
 
     def convert(self, pixels: Sequence[Tensor]) -> Tensor:
-        """Return what `read` returned of B images as the networks take it: (B, channels, *spatial), float32."""
+        """Return what `read` returned of B images as the networks take it: ``(B, channels, *spatial)``, float32."""
         dataset = TransformedDataset([{"image": image} for image in pixels], self._convert)
         images: Tensor = dataset.finish(dataset.load(range(len(pixels))), self.device)["image"]
         return images
@@ -144,7 +144,8 @@ class Package:
         """Compute probabilities, and vectors where they are wanted, of what `read` returned, as one batch."""
         images = self.convert(pixels)
         of_pixels = measure_pixels(torch.stack(list(pixels))) if with_vectors else None
-        probabilities, vectors = {}, {}
+        probabilities: dict[int, np.ndarray] = {}
+        vectors: dict[int, Vectors] = {}
         with torch.inference_mode():
             for fold, network in self.networks.items():
                 if of_pixels is None:

@@ -110,7 +110,7 @@ def _describe_unlike(
     """Look at the run's images; returns what the manifest says of that."""
     given = described["dataset_dir"] if dataset_dir is None else dataset_dir
     try:
-        found, counts = fit_likeness(package, read_fold_list(described["data_list"], given))
+        found, counts = fit_likeness(package, read_fold_list(described["data_list"], Path(given)))
     except UserError as error:
         if dataset_dir is not None:
             raise

@@ -37,6 +37,6 @@ def describe_signature(manifest: Manifest) -> ModelSignature:
         outputs.append(ColSpec(Array(DataType.string), "set"))
     return ModelSignature(
         Schema([ColSpec(DataType.string, IMAGE)]),
-        Schema(outputs),
+        Schema([*outputs]),
         ParamSchema([ParamSpec("level", DataType.double, LEVEL)]),
     )

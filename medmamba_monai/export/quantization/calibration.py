@@ -71,7 +71,7 @@ def find_images(package: Package, source: str | os.PathLike[str], fold: int) -> 
             "of training images"
         )
     card = package.card
-    return [item["image"] for item in list_images(source, card.spatial_dims, card.every_frame)]
+    return [item["image"] for item in list_images(Path(source), card.spatial_dims, card.every_frame)]
 
 
 def read_folds_of_run(package: Package, run: str | os.PathLike[str]) -> FoldList:
