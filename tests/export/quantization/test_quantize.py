@@ -98,7 +98,7 @@ def test_linears_and_convolutions_are_quantized_and_the_scan_is_not(quantized):
     }
     assert reading == {*found.nodes, "mean"}  # the mean reads the convolution's result
     stored = {tensor.name.removesuffix("_quantized"): tensor.data_type for tensor in graph.initializer}
-    assert stored["kernel"] == stored["head_turned"] == stored["gate_turned"] == TensorProto.INT8
+    assert stored["kernel"] == stored["head_turned"] == stored["gate_turned"] == TensorProto.UINT8
 
 
 def test_logits_and_steps_of_the_scan_are_no_multiples_of_a_scale(quantized):
