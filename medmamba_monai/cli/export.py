@@ -23,7 +23,7 @@ def export(
     images: Annotated[Path | None, typer.Option(help=_IMAGES, show_default=False)] = None,
     calibration: Annotated[Path | None, typer.Option(help=_CALIBRATION, show_default=False)] = None,
 ) -> None:
-    """Write a package in another format, run it, and say how far it is from the package."""
+    """Write a package in another format and compare both."""
     from medmamba_monai.export import export_package, format_report
 
     report = export_package(

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.export.onnx import OPSET, export_onnx
+from medmamba_monai.networks.baselines import Classifier as Baseline
 
 Run = Callable[[np.ndarray], np.ndarray]
 """From a batch of images to probabilities (B, classes)."""
@@ -154,8 +155,10 @@ class TorchScript(Format):
     looped = False
 
     def write(self, module: nn.Module, example: Tensor, path: Path, axes: Mapping[int, str], precision: str) -> None:
-        """Script the module."""
-        torch.jit.script(module).save(os.fspath(path))
+        """Script the module; networks other than MedMamba check their input in Python, and are traced."""
+        traced = any(isinstance(part, Baseline) for part in module.modules())
+        made = torch.jit.trace(module, example) if traced else torch.jit.script(module)
+        made.save(os.fspath(path))
 
     def load(self, path: Path, threads: int) -> Run:
         """Open the script; PyTorch's threads are those of the process."""

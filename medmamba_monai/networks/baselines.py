@@ -74,7 +74,8 @@ class Classifier(nn.Module):
         Raises:
             UserError: the rank, the channels or the size of ``x`` do not fit the network (a ``ValueError``).
         """
-        self.check_input(x)
+        if not torch.jit.is_tracing():  # which makes tensors of sizes
+            self.check_input(x)
         output = self.network(x.as_tensor() if isinstance(x, MetaTensor) else x)
         return output if isinstance(output, Tensor) else output[0]
 

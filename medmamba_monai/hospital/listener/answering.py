@@ -143,13 +143,12 @@ def _record(case: Case, known: dict[str, str], outcome: Any, **more: Any) -> Rec
 
 
 def _describe(path: Path, folder: Path) -> Answer:
-    try:
-        name = path.resolve().relative_to(folder.resolve()).as_posix()
-    except ValueError as error:
-        raise UserError(f"the answer {path.name} was not written into the folder for it") from error
+    resolved, root = path.resolve(), folder.resolve()
+    if not resolved.is_relative_to(root):
+        raise UserError(f"the answer {path.name} was not written into the folder for it")
     found = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID", "SOPInstanceUID"])
     return Answer(
-        file=name,
+        file=resolved.relative_to(root).as_posix(),
         sop_class=str(found.SOPClassUID),
         sop_instance=str(found.SOPInstanceUID),
         transfer_syntax=str(found.file_meta.TransferSyntaxUID),
