@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -92,8 +93,9 @@ def _answer_study(folder: Path, options: Mapping[str, Any], own: Mapping[str, An
     _require(options, f"medmamba-monai infer {folder} STUDY --dicom-out FOLDER", dataset_dir="STUDY")
     chosen = {} if own["level"] is None else {"level": own["level"]}
     package = Package.open(folder, options.get("device", "auto"))
+    logging.getLogger("highdicom").setLevel(logging.WARNING)  # it tells of each module that it copies
     report, *pictures = answer_study(package, options["dataset_dir"], own["dicom_out"], **chosen)
-    print(f"report: {report}\n{len(pictures)} pictures of it are beside it; all are objects of the same study")
+    print(f"report: {report}\npictures of it beside it: {len(pictures)}; all are objects of the same study")
 
 
 def _require(options: Mapping[str, Any], command: str, **flags: str) -> None:
