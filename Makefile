@@ -60,6 +60,7 @@ benchmarks: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m benchmarks.loading --json benchmarks/results/loading.json
 	$(VENV)/bin/python -m benchmarks.augmentation --json benchmarks/results/augmentation.json
 	$(VENV)/bin/python -m benchmarks.growth --json benchmarks/results/growth.json --figure docs/images/growth
+	$(VENV)/bin/python -m benchmarks.exports --json benchmarks/results/exports.json
 	$(VENV)/bin/python -m benchmarks.pages
 
 recipes: $(VENV)/.installed-dev

@@ -23,7 +23,7 @@ from torch import nn
 
 from benchmarks.machine import default_threads, describe_machine
 from benchmarks.networks import build_network
-from benchmarks.report import add_common_options, markdown_table, new_result, save_result
+from benchmarks.report import add_common_options, markdown_table, measured_on, new_result, save_result
 from benchmarks.timing import Function, interleave
 from medmamba_monai.core.errors import UserError, ends_with_user_errors
 from medmamba_monai.export.classifier import Classifier
@@ -99,6 +99,17 @@ def exports_table(result: dict[str, Any]) -> str:
     """Return the rows as a Markdown table."""
     titles = ["network", "format", "works", "difference", "size", "made in", "beside eager", "beside ResNet-50"]
     return markdown_table(titles, [_format_row(row) for row in result["rows"]])
+
+
+def exports_part(result: dict[str, Any]) -> str:
+    """Write the table and how it was measured."""
+    options = result["options"]
+    note = (
+        f"Random weights, {options['image_size']} pixels, batch 1: the largest difference of a probability from the eager "
+        f"network, and medians of latency ratios over {options['rounds']} rounds in which all take turns. "
+        f"{measured_on(result)}"
+    )
+    return f"{exports_table(result)}\n\n{note}"
 
 
 def _format_row(row: dict[str, Any]) -> list[str]:

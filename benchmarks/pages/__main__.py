@@ -7,6 +7,7 @@ block           what stands there, of the results that are in the folder, and of
                 ``augmentation.json``, ``gpu.json`` and ``listener.json``
 ``unlike``      which score tells other images from those of the dataset: ``unlike.json``
 ``comparison``  how good networks and recipes are, and intervals: ``recipes.json`` and ``coverage.json``
+``exports``     formats of exported networks: ``exports.json``
 ``integers``    bytes and AUC of exported networks in integers: ``quantization.json``
 ==============  =================================================================================================
 
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.coverage import coverage_part
+from benchmarks.exports import exports_part
 from benchmarks.listener import listener_part
 from benchmarks.pages.comparison import recipes_part
 from benchmarks.pages.quantization import quantization_part
@@ -55,6 +57,7 @@ BLOCKS: dict[str, dict[str, Callable[[dict[str, Any]], str]]] = {
     },
     "unlike": {"unlike": unlike_part},
     "comparison": {"recipes": recipes_part, "coverage": coverage_part},
+    "exports": {"exports": exports_part},
     "integers": {"quantization": quantization_part},
 }
 """Names of results by the block that they stand in, in order, with what writes them."""
