@@ -105,8 +105,8 @@ def exports_part(result: dict[str, Any]) -> str:
     """Write the table and how it was measured."""
     options = result["options"]
     note = (
-        f"Random weights, {options['image_size']} pixels, batch 1: the largest difference of a probability from the eager "
-        f"network, and medians of latency ratios over {options['rounds']} rounds in which all take turns. "
+        f"Random weights, {options['image_size']} pixels, batch 1: the largest difference of a probability from the "
+        f"eager network, and medians of latency ratios over {options['rounds']} rounds in which all take turns. "
         f"{measured_on(result)}"
     )
     return f"{exports_table(result)}\n\n{note}"
