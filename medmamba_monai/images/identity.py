@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from monai.transforms import Compose
 
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.versions import read_versions
 from medmamba_monai.images.read import READING_VERSION
 
 Transform = Sequence[Callable[[Any], Any]] | Callable[[Any], Any] | None
@@ -53,10 +53,4 @@ def _describe_parts(transform: Transform) -> Iterator[str]:
 
 @cache
 def _list_versions() -> tuple[str, ...]:
-    found = []
-    for name in _DECODERS:
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:  # an optional decoder
-            continue
-    return tuple(found)
+    return tuple(f"{name} {version}" for name, version in read_versions(_DECODERS).items())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -17,6 +16,7 @@ from medmamba_monai.core.choices import check_choice
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import check_new_folder, write_bytes, write_json, write_text
 from medmamba_monai.core.run_folder import RunFolder
+from medmamba_monai.core.versions import read_versions
 from medmamba_monai.data import read_audit_beside, read_fold_list
 from medmamba_monai.evaluation import ConformalPredictor, CrossValidationResult, compute_metrics, read_result
 from medmamba_monai.evaluation.results.files import describe_result
@@ -188,7 +188,7 @@ def _describe(
         unlike_missing="the images of the run were not looked at",
         figures=describe_result(result),
         operating_points_from=_explain_thresholds(result),
-        versions=_read_versions(),
+        versions=read_versions(_PACKAGES),
     )
 
 
@@ -284,13 +284,3 @@ def _read_json(path: Path) -> dict[str, Any]:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); give the folder of a finished cross-validation") from error
-
-
-def _read_versions() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
+
+from medmamba_monai.core.versions import read_versions
 
 PACKAGES = (
     "medmamba-monai",
@@ -44,13 +45,7 @@ def describe_environment(device: str | torch.device) -> dict[str, str]:
 
 def read_package_versions() -> dict[str, str]:
     """Return the installed versions of the packages that matter."""
-    found = {}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    return read_versions(PACKAGES)
 
 
 def describe_device(device: torch.device) -> str:

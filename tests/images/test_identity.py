@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from monai.transforms import Compose, EnsureTyped
 
+from medmamba_monai.core import versions
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.images import (
     ConvertImage,
@@ -75,7 +76,7 @@ def test_the_rules_of_reading_and_the_decoders_count() -> None:
 
 def test_another_version_of_a_decoder_is_another_identity(monkeypatch: pytest.MonkeyPatch) -> None:
     before = identify_transform(None)
-    monkeypatch.setattr(module, "version", lambda name: "99")
+    monkeypatch.setattr(versions, "version", lambda name: "99")
     module._list_versions.cache_clear()
     after = identify_transform(None)
     module._list_versions.cache_clear()

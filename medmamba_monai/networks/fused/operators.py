@@ -241,12 +241,18 @@ def merge_branches(tokens: Tensor, near: Tensor, far: Tensor, keep: float, scale
     Returns:
         The output of the block, and what the scan branch of each image was multiplied by, (B, 1, ...); empty for all 1.
     """
-    factor = far.new_empty(0)
-    if keep < 1:
-        factor = far.new_empty([len(far)] + [1] * (far.ndim - 1)).bernoulli_(keep)
-        factor = factor.div_(keep) if scaled and keep > 0 else factor
+    factor = draw_factor(far, keep, scaled)
+    if factor.numel():
         far = far * factor
     return tokens + torch.stack((near.relu(), far), dim=-1).flatten(-2), factor
+
+
+def draw_factor(far: Tensor, keep: float, scaled: bool) -> Tensor:
+    """Draw what the scan branch of each image is multiplied by, see `merge_branches`; (B, 1, ...), empty for all 1."""
+    if keep >= 1:
+        return far.new_empty(0)
+    factor = far.new_empty([len(far)] + [1] * (far.ndim - 1)).bernoulli_(keep)
+    return factor.div_(keep) if scaled and keep > 0 else factor
 
 
 @_define("merge_branches_backward(Tensor grad, Tensor near, Tensor factor) -> (Tensor, Tensor)")

@@ -12,6 +12,7 @@ import torch
 import triton
 from torch import Tensor
 
+from medmamba_monai.networks.fused.operators import draw_factor
 from medmamba_monai.networks.fused.triton.elementwise import (
     ELEMENTS,
     merge_backward_kernel,
@@ -116,10 +117,7 @@ def norm_gate_backward(
 
 def merge_branches(tokens: Tensor, near: Tensor, far: Tensor, keep: float, scaled: bool) -> tuple[Tensor, Tensor]:
     """Interleave both branches and add them to the tokens; see :func:`~..operators.merge_branches`."""
-    factor = far.new_empty(0)
-    if keep < 1:
-        factor = far.new_empty([len(far)] + [1] * (far.ndim - 1)).bernoulli_(keep)
-        factor = factor.div_(keep) if scaled and keep > 0 else factor
+    factor = draw_factor(far, keep, scaled)
     tokens, count = tokens.contiguous(), near.numel()
     out = torch.empty_like(tokens, dtype=torch.promote_types(tokens.dtype, near.dtype))
     tensors = tokens, near.contiguous(), far.contiguous(), _or_any(factor, near), out
