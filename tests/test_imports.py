@@ -35,9 +35,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "serving": {"images", "cards", "data", "evaluation", "tracking", "package"},
     "hospital": {"images", "cards", "data", "evaluation", "package"},
     "bundle": {"networks", "images", "cards", "data", "evaluation", "tracking", "training", "cross_validation"},
+    "auto": {
+        *("networks", "images", "cards", "data", "evaluation", "tracking", "training", "cross_validation", "bundle"),
+        "package",
+    },
     "cli": {
         *("images", "cards", "data", "evaluation", "tracking", "training", "cross_validation", "bundle"),
-        *("package", "export", "serving", "hospital"),
+        *("package", "export", "serving", "hospital", "auto"),
     },
 }
 ENTRY_POINTS = {"__init__", "__main__"}

@@ -1,0 +1,144 @@
+"""The plan of a search: what is trained, how, and why; a document that people read and edit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from medmamba_monai.core.documents import check_relative, read_document
+from medmamba_monai.core.files import write_json
+from medmamba_monai.networks import NETWORKS
+
+FILE_NAME = "plan.json"
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+Rate = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _check_network(name: str) -> str:
+    if name not in NETWORKS:
+        raise ValueError(f"there is no such network; choose one of {', '.join(NETWORKS)}")
+    return name
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Costs(_Strict):
+    """What was measured on this machine beside the epochs, in seconds."""
+
+    start: Seconds = Field(description="of a process that trains or evaluates, until its first batch")
+    evaluation: Seconds = Field(description="of one fold's model on its test part, once")
+    review: Seconds = Field(description="of putting the folds of a cross-validation together")
+    package: Seconds = Field(description="of the report and the package at the end")
+
+
+class Candidate(_Strict):
+    """A network to be tried; a value that is null is the plan's.
+
+    The names of the values are those of the options of a cross-validation.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=60)]
+    network_name: Annotated[str, AfterValidator(_check_network)]
+    depths: list[Count] | None = None
+    channels: list[Count] | None = None
+    image_size: Count | None = None
+    batch_size: Count | None = None
+    epochs: Count | None = None
+    recipe: str | None = None
+    learning_rate: Rate | None = None
+    weight_decay: Rate | None = None
+    overrides: dict[str, Any] = Field(default_factory=dict, description="further values of the training config, by id")
+    seconds_per_epoch: Seconds = Field(description="of a training with its validation, measured on this machine")
+    reason: str = ""
+
+    def options(self, plan: Plan) -> dict[str, Any]:
+        """Return the options of this candidate's cross-validation.
+
+        Args:
+            plan: holds the values that the candidate leaves open.
+
+        Returns:
+            Options of a cross-validation by name, with ``run_name`` and ``overrides``; None leaves one to the recipe.
+        """
+        shared = {name: getattr(plan, name) for name in SHARED}
+        own = {name: value for name in SHARED if (value := getattr(self, name)) is not None}
+        sizes = {"network_name": self.network_name, "depths": self.depths, "channels": self.channels}
+        return {
+            "run_name": self.name,
+            **sizes,
+            **shared,
+            **own,
+            "overrides": {**({"tta": True} if plan.views else {}), **self.overrides},
+        }
+
+
+SHARED = ("image_size", "batch_size", "epochs", "recipe", "learning_rate", "weight_decay")
+"""Values that a plan gives to all candidates, and a candidate may have for itself."""
+
+
+class Plan(_Strict):
+    """What a search does with its time; the values of `SHARED` hold for each candidate that says nothing else."""
+
+    dataset: str
+    bundle: Annotated[str, AfterValidator(check_relative)] = Field(description="folder of the bundle, from the plan's")
+    budget_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    hold_out: Share | None = Field(description="share kept out of every choice; null: the dataset has a test set")
+    num_folds: Annotated[int, Field(ge=2)]
+    fold_seed: Annotated[int, Field(ge=0, lt=2**32)]
+    views: bool = Field(description="average the prediction over views of each image")
+    image_size: Count
+    batch_size: Count
+    epochs: Count
+    recipe: str
+    learning_rate: Rate
+    weight_decay: Rate | None = Field(description="null: the recipe's")
+    candidates: Annotated[list[Candidate], Field(min_length=1)]
+    rounds: list[Share] = Field(description="shares of the epochs after which the worse half of the candidates leaves")
+    finalists: Count = Field(description="candidates that are trained on all folds")
+    baselines: list[Candidate] = Field(description="compared with the winner at the end; never chosen")
+    costs: Costs
+    reasons: dict[str, str] = Field(description="why, by the name of a field")
+
+    @field_validator("rounds")
+    @classmethod
+    def _rounds_rise(cls, rounds: list[float]) -> list[float]:
+        if rounds != sorted(set(rounds)):
+            raise ValueError("must rise, such as [0.2, 0.5]")
+        return rounds
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Plan:
+        names = [candidate.name for candidate in (*self.candidates, *self.baselines)]
+        if twice := _find_repeated(names):
+            raise ValueError(f"candidates and baselines: two have the name {twice!r}; rename one")
+        if self.finalists > len(self.candidates):
+            raise ValueError(
+                f"finalists: {self.finalists} of {len(self.candidates)} candidates; give at most as many as there are"
+            )
+        return self
+
+    def write(self, folder: Path) -> Path:
+        """Write the plan into a folder, whole or not at all, and return its file."""
+        write_json(folder / FILE_NAME, self.model_dump(mode="json"))
+        return folder / FILE_NAME
+
+
+def read_plan(folder: Path) -> Plan:
+    """Read the plan of a search's folder, as a person may have edited it.
+
+    Raises:
+        UserError: it is missing or does not fit; names the file, the fields, the values and what is allowed.
+    """
+    return read_document(folder / FILE_NAME, Plan)
+
+
+def _find_repeated(names: Sequence[str]) -> str | None:
+    return next((name for name in names if names.count(name) > 1), None)
