@@ -102,8 +102,8 @@ def read_record(
 ) -> ResultRecord:
     """Read the finished folds and put them together.
 
-    With an official test set the folds' models are combined as an ensemble: the mean of their probabilities on it.
-    Without one, each image was tested by one model, and the test parts are pooled.
+    With a test set, official or held out, the folds' models are combined as an ensemble: the mean of their
+    probabilities on it. Without one, each image was tested by one model, and the test parts are pooled.
 
     Args:
         directory: folder of the cross-validation.
@@ -121,7 +121,7 @@ def read_record(
     result = CrossValidationResult(
         task=card.task,
         class_names=card.display_names,
-        combination="ensemble" if fold_list.protocol == "official-test" else "pooled",
+        combination="ensemble" if fold_list.has_test_set else "pooled",
         num_folds=fold_list.num_folds,
         folds={
             fold: read_predictions(folder.fold(fold).predictions, card.task, card.display_names) for fold in finished

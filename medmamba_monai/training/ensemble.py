@@ -41,12 +41,12 @@ def copy_networks(network: nn.Module, paths: Sequence[str | Path], single: str |
 
 
 def select_ensemble_items(folds: FoldList) -> list[dict[str, Any]]:
-    """Select the samples that no fold's training has seen: the official test set, each with ``part`` ``test``.
+    """Select the samples that no fold's training has seen: the test set, each with ``part`` ``test``.
 
     Raises:
-        UserError: there is no official test set.
+        UserError: there is no test set, neither an official one nor one held out.
     """
-    if folds.protocol != "official-test":
+    if not folds.has_test_set:
         raise UserError(
             f"{folds.path}: this dataset has no official test set. Every image was a training image of other folds, so "
             "an ensemble of all folds cannot be evaluated on it; evaluate each fold with configs/evaluate.json"

@@ -169,7 +169,9 @@ def several_labels(folder: Path) -> tuple[ResultRecord, list[Predictions]]:
         metrics = {part: dict.fromkeys(METRICS, 0.5) for part in ("validation", "test")}
         (folder / f"fold_{fold}" / "result.json").write_text(json.dumps({"fold": fold, "metrics": metrics}))
         tested.append(predictions.select("test"))
-    folds = SimpleNamespace(protocol="official-test", num_folds=2, training=[0] * 30, test=[0] * 30, digest="0")
+    folds = SimpleNamespace(
+        protocol="official-test", has_test_set=True, num_folds=2, training=[0] * 30, test=[0] * 30, digest="0"
+    )
     return read_record(folder, card, folds, {}), tested  # type: ignore[arg-type]
 
 

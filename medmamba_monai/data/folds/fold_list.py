@@ -37,7 +37,7 @@ class Source(_Strict):
 
 
 class TestItem(_Strict):
-    """One image of the official test split."""
+    """One image of the test set."""
 
     __test__ = False  # not a test for pytest
 
@@ -51,6 +51,13 @@ class TrainingItem(TestItem):
     """One image that belongs to a fold."""
 
     fold: Count
+
+
+class HoldOut(_Strict):
+    """How a test part was chosen of images that have no official one."""
+
+    share: float
+    seed: int
 
 
 class FoldList(_Strict):
@@ -74,6 +81,7 @@ class FoldList(_Strict):
     num_folds: int
     seed: int
     protocol: Protocol
+    hold_out: HoldOut | None = Field(default=None, description="how the test part was chosen; none is official")
     reading: dict[str, Any] = Field(description="how stored values become 0 to 255: arguments of ReadImage")
     allow_links: bool = Field(default=False, description="whether images may be links that leave the dataset folder")
     count_mismatch: tuple[str, ...] = ()
@@ -118,6 +126,11 @@ class FoldList(_Strict):
         return DatasetFolder(self.dataset_dir, self.allow_links)
 
     @property
+    def has_test_set(self) -> bool:
+        """Whether there are test images that no fold trains or selects on, official or held out."""
+        return self.protocol != "cross-validation"
+
+    @property
     def num_images(self) -> int:
         """Number of images, those of the test set included."""
         return len(self.training) + len(self.test)
@@ -144,7 +157,7 @@ class FoldList(_Strict):
         """
         if not isinstance(fold, int) or isinstance(fold, bool) or not 0 <= fold < self.num_folds:
             raise UserError(f"fold: {self.path} has the folds 0 to {self.num_folds - 1}, found {fold!r}; choose one")
-        chosen = set() if self.protocol == "official-test" else set((self.validation or {})[fold])
+        chosen = set() if self.has_test_set else set((self.validation or {})[fold])
         folder = DatasetFolder(self.dataset_dir.absolute(), self.allow_links)
         parts: Part = {"train": [], "validation": [], "test": []}
         for row, item in enumerate((*self.training, *self.test)):
@@ -156,7 +169,7 @@ class FoldList(_Strict):
         if not isinstance(item, TrainingItem):
             return "test"
         if item.fold == fold:
-            return "validation" if self.protocol == "official-test" else "test"
+            return "validation" if self.has_test_set else "test"
         return "validation" if item.id in chosen else "train"
 
     def write(self, path: str | Path | None = None) -> None:
@@ -224,6 +237,7 @@ def build_fold_list(
     path: Path,
     count_mismatch: Sequence[str] = (),
     checksum_mismatch: Sequence[str] = (),
+    hold_out: HoldOut | None = None,
 ) -> FoldList:
     """Put a card, its samples and their folds together as a list, with its digest."""
     training = [_make_training_item(sample, folds) for sample in samples if sample.id in folds.fold]
@@ -248,6 +262,7 @@ def build_fold_list(
         num_folds=folds.num_folds,
         seed=folds.seed,
         protocol=folds.protocol,
+        hold_out=hold_out,
         reading=card.reading_arguments(),
         allow_links=folder.allow_links,
         count_mismatch=tuple(count_mismatch),

@@ -20,7 +20,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.data.samples import Sample
 
-Protocol = Literal["official-test", "cross-validation"]
+Protocol = Literal["official-test", "hold-out", "cross-validation"]
 
 _ATTEMPTS = 10  # chance may leave a rare label out of a fold, though other folds would have it
 VALIDATION_PARTS = 10  # without an official test split, a tenth of the training images selects the checkpoint
@@ -32,11 +32,12 @@ class Folds:
 
     Attributes:
         protocol: ``official-test``: fold f validates, the official test images are the test part.
+            ``hold-out``: the same with a test part that `hold_out_test` chose.
             ``cross-validation``: fold f is the test part, a part of the others validates.
         num_folds: number of folds.
         seed: seed of the shuffling.
         fold: fold of every training sample, by id.
-        validation: ids that validate for each fold; empty for ``official-test``.
+        validation: ids that validate for each fold; only for ``cross-validation``.
     """
 
     protocol: Protocol
@@ -115,7 +116,7 @@ def _check_test(samples: Sequence[Sample], class_names: Sequence[str]) -> None:
     tested = [sample for sample in samples if sample.split == "test"]
     if not tested:
         return
-    names, marks = _name_marks(tested, class_names), _mark_classes(tested, len(class_names))
+    names, marks = name_marks(tested, class_names), _mark_classes(tested, len(class_names))
     absent = [name for name, column in zip(names, marks.T, strict=True) if not column.any()]
     if absent:
         raise UserError(
@@ -132,7 +133,8 @@ def _mark_classes(samples: Sequence[Sample], num_classes: int) -> np.ndarray:
     return labels[:, None] == np.arange(num_classes)
 
 
-def _name_marks(samples: Sequence[Sample], class_names: Sequence[str]) -> list[str]:
+def name_marks(samples: Sequence[Sample], class_names: Sequence[str]) -> list[str]:
+    """Return names of what every part must have: the classes; for several labels, also their absence."""
     without = [f"not {name}" for name in class_names]
     return [*class_names, *without] if isinstance(samples[0].label, tuple) else list(class_names)
 
@@ -149,7 +151,7 @@ def _choose_strata(samples: Sequence[Sample]) -> np.ndarray:
 
 def _attempt(samples: Sequence[Sample], num_folds: int, seed: int, num_classes: int) -> Folds | None:
     training = [sample for sample in samples if sample.split != "test"]
-    assigned = _assign(training, num_folds, seed, num_classes)
+    assigned = assign_parts(training, num_folds, seed, num_classes)
     if assigned is None:
         return None
     fold = {sample.id: int(number) for sample, number in zip(training, assigned, strict=True)}
@@ -166,8 +168,8 @@ def _attempt(samples: Sequence[Sample], num_folds: int, seed: int, num_classes: 
 
 def _explain_impossible(samples: Sequence[Sample], num_folds: int, seed: int, class_names: Sequence[str]) -> UserError:
     training = [sample for sample in samples if sample.split != "test"]
-    groups = _count_groups_per_class(training, len(class_names))
-    available, rarest = min(zip(groups, _name_marks(training, class_names), strict=True))
+    groups = count_groups_per_class(training, len(class_names))
+    available, rarest = min(zip(groups, name_marks(training, class_names), strict=True))
     largest = find_largest_number_of_folds(samples, num_folds + 1, seed, class_names)
     advice = f"the largest possible number is {largest}" if largest else "no number of folds is possible: add images"
     return UserError(
@@ -181,13 +183,13 @@ def find_largest_number_of_folds(
 ) -> int | None:
     """Return the largest possible number of folds, not above a limit; None where not even two can be made."""
     training = [sample for sample in samples if sample.split != "test"]
-    available = min(_count_groups_per_class(training, len(class_names)))
+    available = min(count_groups_per_class(training, len(class_names)))
     candidates = range(min(available, limit), 1, -1)
     return next((k for k in candidates if _attempt(samples, k, seed, len(class_names))), None)
 
 
-def _count_groups_per_class(samples: Sequence[Sample], num_classes: int) -> list[int]:
-    """Return how many groups have each of the `_mark_classes`."""
+def count_groups_per_class(samples: Sequence[Sample], num_classes: int) -> list[int]:
+    """Return how many groups have each of what `name_marks` names."""
     marks = _mark_classes(samples, num_classes)
     groups = np.unique([_name_group(sample) for sample in samples], return_inverse=True)[1]
     return [len(np.unique(groups[column])) for column in marks.T]
@@ -197,9 +199,9 @@ def _name_group(sample: Sample) -> str:
     return f"group {sample.group}" if sample.group is not None else f"alone {sample.id}"
 
 
-def _assign(samples: Sequence[Sample], num_folds: int, seed: int, num_classes: int) -> np.ndarray | None:
-    """Return the fold of each sample, or None where a fold would lack a class."""
-    if num_folds > min(_count_groups_per_class(samples, num_classes)):
+def assign_parts(samples: Sequence[Sample], num_folds: int, seed: int, num_classes: int) -> np.ndarray | None:
+    """Return the part of each sample, with every class in every part and no group in two; None where that cannot be."""
+    if num_folds > min(count_groups_per_class(samples, num_classes)):
         return None
     marks, strata = _mark_classes(samples, num_classes), _choose_strata(samples)
     groups = np.unique([_name_group(sample) for sample in samples], return_inverse=True)[1]
@@ -233,9 +235,9 @@ def _check_groups(groups: np.ndarray, assigned: np.ndarray) -> None:
 
 def _choose_validation(rest: Sequence[Sample], seed: int, num_classes: int) -> tuple[str, ...] | None:
     """Return a tenth of the samples; more where that would lack a class, None where nothing would be left."""
-    largest = min(VALIDATION_PARTS, *_count_groups_per_class(rest, num_classes))
+    largest = min(VALIDATION_PARTS, *count_groups_per_class(rest, num_classes))
     for parts in range(largest, 1, -1):
-        assigned = _assign(rest, parts, seed, num_classes)
+        assigned = assign_parts(rest, parts, seed, num_classes)
         if assigned is not None:
             return tuple(sample.id for sample, part in zip(rest, assigned, strict=True) if part == 0)
     return None

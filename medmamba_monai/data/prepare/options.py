@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from medmamba_monai.core.options import Flag, Options, Switch, Text, Whole, WholeFrom2
+from medmamba_monai.core.options import Flag, Fraction, Options, Switch, Text, Whole, WholeFrom0, WholeFrom2
 
 
 class PrepareOptions(Options):
@@ -17,6 +17,8 @@ class PrepareOptions(Options):
     source_file: Text | None = Field(description="which of the card's files to use; None: the largest images there are")
     num_folds: WholeFrom2 = Field(description="number of folds")
     seed: Whole = Field(description="seed of the folds")
+    hold_out: Fraction | None = Field(description="share of the images kept out as a test set, where none is official")
+    hold_out_seed: WholeFrom0 = Field(description="seed of the drawing of that test set")
     download: Switch = Field(description="download a file that is missing")
     allow_count_mismatch: Switch = Field(description="go on with other numbers of images than the card's")
     allow_checksum_mismatch: Switch = Field(description="go on with another file than the published one, and record it")

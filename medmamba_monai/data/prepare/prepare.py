@@ -14,9 +14,11 @@ from medmamba_monai.core.files import write_json
 from medmamba_monai.core.names import format_path
 from medmamba_monai.data.counts import check_counts
 from medmamba_monai.data.find.dataset_folder import DatasetFolder
+from medmamba_monai.data.find.found import FoundData
 from medmamba_monai.data.find.layouts import drop_leaks, find_data
-from medmamba_monai.data.folds.fold_list import FoldList, Source, build_fold_list
-from medmamba_monai.data.folds.make import join_groups, make_folds
+from medmamba_monai.data.folds.fold_list import FoldList, HoldOut, Source, build_fold_list
+from medmamba_monai.data.folds.hold_out import hold_out_test
+from medmamba_monai.data.folds.make import Folds, join_groups, make_folds
 from medmamba_monai.data.folds.read import read_fold_list
 from medmamba_monai.data.prepare.inspect import inspect_images
 from medmamba_monai.data.prepare.report import REPORT_NAME, build_report, describe_report
@@ -36,6 +38,8 @@ def prepare_dataset(
     overwrite: bool = False,
     near_duplicates: bool = False,
     allow_links: bool = False,
+    hold_out: float | None = None,
+    hold_out_seed: int = 0,
 ) -> FoldList:
     """Write the fold list of a dataset and, beside it, ``prepare_report.json``; print what was found.
 
@@ -54,6 +58,9 @@ def prepare_dataset(
         overwrite: replace a list that differs.
         near_duplicates: look for pictures that are nearly the same, too, and report them.
         allow_links: whether images may be links that leave ``dataset_dir``.
+        hold_out: share of the images to keep out as a test set before the folds are made, where there is no official
+            one; see `hold_out_test`.
+        hold_out_seed: seed of that drawing.
 
     Returns:
         The list, also when it was there before.
@@ -76,14 +83,27 @@ def prepare_dataset(
     groups = len({sample.group for sample in found.samples} - {None})
     inspection = inspect_images(found.samples, folder, read.read_with_facts, near_duplicates)
     found = drop_leaks(card, replace(found, samples=tuple(join_groups(found.samples, inspection.duplicates))))
-    samples = found.samples
-    folds = make_folds(samples, num_folds, seed, card.class_names)
+    held_out = None if hold_out is None else HoldOut(share=hold_out, seed=hold_out_seed)
+    found, folds = _make_folds(card, found, num_folds, seed, held_out)
     sources = _describe_sources(found.files, folder)
-    made = build_fold_list(card, samples, folds, sources, folder, data_list, mismatch, found.checksum_mismatch)
+    made = build_fold_list(
+        card, found.samples, folds, sources, folder, data_list, mismatch, found.checksum_mismatch, held_out
+    )
     report = build_report(card, made, found, inspection, groups)
     print(*map(format_path, describe_report(card, report).splitlines()), sep="\n", flush=True)
     _save(made, report, overwrite)
     return made
+
+
+def _make_folds(
+    card: DatasetCard, found: FoundData, num_folds: int, seed: int, held_out: HoldOut | None
+) -> tuple[FoundData, Folds]:
+    """Return the samples, those held out among them marked as such, and the folds of the others."""
+    if held_out is None:
+        return found, make_folds(found.samples, num_folds, seed, card.class_names)
+    marked = hold_out_test(found.samples, held_out.share, held_out.seed, card.class_names)
+    folds = replace(make_folds(marked, num_folds, seed, card.class_names), protocol="hold-out")
+    return replace(found, samples=tuple(marked)), folds
 
 
 def _describe_sources(files: Iterable[str], folder: DatasetFolder) -> list[Source]:

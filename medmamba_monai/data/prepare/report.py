@@ -35,7 +35,8 @@ def build_report(
         The content of ``prepare_report.json``. Images are named by their ids; only ``ignored_files`` names files.
     """
     samples = found.samples
-    splits = {sample.id: sample.split for sample in samples if sample.split is not None}
+    drawn = folds.protocol == "hold-out"  # by this package: it is nothing to audit
+    splits = {sample.id: sample.split for sample in samples if sample.split is not None and not drawn}
     folds_and_labels = [(f"fold {item.fold}", item.label) for item in sorted(folds.training, key=lambda i: i.fold)]
     per_fold = count_labels(card, folds_and_labels)
     return {

@@ -12,11 +12,17 @@ from medmamba_monai.evaluation.results.summary import Summary
 _SPLIT = "split once into {folds} stratified folds, no patient in two of them where patients are known."
 _OPTIMISM = "Validation figures are optimistic, because they chose the epoch; test figures are not."
 
+_TESTED = (
+    f"The other images were {_SPLIT} The model of a fold was trained without the images of that fold, its best epoch "
+    f"was chosen on them, and it was then evaluated on them (validation) and on the test set. {_OPTIMISM} The ensemble "
+    "is the mean of the models' probabilities on the test set."
+)
+
 PROTOCOLS = {
-    "official-test": (
-        f"The official test set was set aside. The other images were {_SPLIT} The model of a fold was trained without "
-        "the images of that fold, its best epoch was chosen on them, and it was then evaluated on them (validation) "
-        f"and on the test set. {_OPTIMISM} The ensemble is the mean of the models' probabilities on the test set."
+    "official-test": f"The official test set was set aside. {_TESTED}",
+    "hold-out": (
+        "There is no official test set. Before the folds were made, a part of the images was drawn as a test set, "
+        f"stratified, whole patients where patients are known, and set aside. {_TESTED}"
     ),
     "cross-validation": (
         f"There is no official test set. All images were {_SPLIT} The fold of a model is its test set; a tenth of the "

@@ -118,7 +118,7 @@ class Pair:
 class FactsAuc:
     """How well facts that are not medicine tell the classes, without a picture: the mean AUC and its 95 % interval.
 
-    It was cross-validated on the same folds, without the official test images.
+    It was cross-validated on the same folds, without the test images.
     """
 
     auc: float
@@ -162,7 +162,7 @@ def compare(
 
     Args:
         models: two or more, with different names.
-        combination: ``ensemble`` of the folds on the official test set, or ``pooled`` test parts.
+        combination: ``ensemble`` of the folds on the test set, or ``pooled`` test parts.
         resamples: of each bootstrap.
         seed: of the resampling.
 

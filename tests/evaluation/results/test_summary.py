@@ -165,7 +165,11 @@ def test_the_result_stands_in_the_first_lines_of_the_note() -> None:
 
 @pytest.mark.parametrize(
     ("protocol", "sentence"),
-    [("official-test", "The official test set was set aside."), ("cross-validation", "There is no official test set.")],
+    [
+        ("official-test", "The official test set was set aside."),
+        ("hold-out", "Before the folds were made, a part of the images was drawn as a test set"),
+        ("cross-validation", "There is no official test set."),
+    ],
 )
 def test_note_says_what_was_evaluated_on_what(protocol: str, sentence: str) -> None:
     text = format_note(description(protocol=protocol), [complete()])
