@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import itertools
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -28,7 +30,8 @@ def find_recipe_files(recipe: str | Sequence[str], bundle_root: Path) -> list[st
         bundle_root: folder of the bundle.
 
     Raises:
-        UserError: the bundle has no recipe of that name; names the nearest, and all that it has.
+        UserError: the bundle has no recipe of that name; names the nearest, and all that it has. Or two recipes set the
+            same value, of which one would be lost.
     """
     known = sorted(path.stem for path in (bundle_root / FOLDER).glob("*.json"))
     for name in split_recipe(recipe):
@@ -36,4 +39,14 @@ def find_recipe_files(recipe: str | Sequence[str], bundle_root: Path) -> list[st
             near = difflib.get_close_matches(name, known, 1)
             advice = f"did you mean {near[0]}? " if near else ""
             raise UserError(f"--recipe {name}: {advice}{bundle_root / FOLDER} has {', '.join([PAPER, *known])}")
-    return [f"{FOLDER}/{name}.json" for name in split_recipe(recipe)]
+    files = [f"{FOLDER}/{name}.json" for name in split_recipe(recipe)]
+    for first, second in itertools.combinations(files, 2):
+        _check_together(bundle_root / first, bundle_root / second)
+    return files
+
+
+def _check_together(first: Path, second: Path) -> None:
+    keys, others = (json.loads(path.read_text(encoding="utf-8")) for path in (first, second))
+    both = [key for key in keys if key in others]
+    if both:
+        raise UserError(f"--recipe {first.stem},{second.stem}: both set {both[0].lstrip('+')}; choose one of them")

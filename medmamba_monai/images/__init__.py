@@ -3,6 +3,7 @@
 Read are PNG, JPEG, TIFF, BMP, GIF, WebP, DICOM, NIfTI, MGH, NRRD, MetaImage and npz.
 """
 
+from medmamba_monai.images.augment.detail import RandomBlurd, RandomErased
 from medmamba_monai.images.augment.geometry import RandomAffined, RandomFlipd, RandomRotate90d
 from medmamba_monai.images.augment.intensity import RandomAdjustContrastd, RandomScaleIntensityd, RandomShiftIntensityd
 from medmamba_monai.images.convert import ConvertImage
@@ -19,6 +20,8 @@ __all__ = [
     "ImageFacts",
     "RandomAdjustContrastd",
     "RandomAffined",
+    "RandomBlurd",
+    "RandomErased",
     "RandomFlipd",
     "RandomRotate90d",
     "RandomScaleIntensityd",

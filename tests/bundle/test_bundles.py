@@ -29,6 +29,7 @@ REQUIRED_FILES = (
     "configs/recipes/augmented.json",
     "configs/recipes/class_weighted.json",
     "configs/recipes/focal_loss.json",
+    "configs/recipes/strongly_augmented.json",
     "configs/multi_gpu_train.json",
     "configs/cross_validation.json",
     "configs/data.json",

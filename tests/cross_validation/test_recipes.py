@@ -106,13 +106,14 @@ def test_random_transforms_repeat_themselves_when_reseeded(small_bundle, tmp_pat
     assert not torch.equal(drawn[0], drawn[2])
 
 
-def test_augmented_images_stay_images_like_the_others(small_bundle, tmp_path, own_process):
-    made = workflow(small_bundle, tmp_path, "augmented")
+@pytest.mark.parametrize(("recipe", "farthest"), [("augmented", 1.5), ("strongly_augmented", 2)])
+def test_augmented_images_stay_images_like_the_others(small_bundle, tmp_path, own_process, recipe, farthest):
+    made = workflow(small_bundle, tmp_path, recipe)
     plain = workflow(small_bundle, tmp_path)
     augmented, image = content(made, "train#dataset")[0]["image"], content(plain, "train#dataset")[0]["image"]
     assert type(augmented) is torch.Tensor
     assert (augmented.shape, augmented.dtype) == (image.shape, image.dtype)
-    assert -1.5 < augmented.min() < augmented.max() < 1.5
+    assert -farthest < augmented.min() < augmented.max() < farthest
     assert torch.equal(content(made, "validate#dataset")[0]["image"], content(plain, "validate#dataset")[0]["image"])
 
 
@@ -134,14 +135,15 @@ def test_biases_and_norms_do_not_decay(small_bundle, tmp_path, own_process):
     assert all(item.ndim > 1 for item in optimizer.param_groups[0]["params"])
 
 
+@pytest.mark.parametrize("recipe", ["augmented", "strongly_augmented"])
 @pytest.mark.parametrize(
     "card_file", sorted((ROOT / "data_lists").glob("*/card.json")), ids=lambda path: path.parent.name
 )
-def test_images_are_mirrored_as_their_card_allows(card_file):
+def test_images_are_mirrored_as_their_card_allows(card_file, recipe):
     card = load_card(card_file)
     parser = ConfigParser()
     configs = ROOT / "bundles" / card.name / "configs"
-    parser.read_config([str(configs / f"{name}.json") for name in ("train", "evaluate", "recipes/augmented")])
+    parser.read_config([str(configs / f"{name}.json") for name in ("train", "evaluate", f"recipes/{recipe}")])
     parser.read_meta(str(configs / "metadata.json"))
     parser["bundle_root"] = str(configs.parent)
     transforms = parser.get_parsed_content("train#augmentation").transforms
@@ -169,6 +171,19 @@ def test_a_recipe_is_found_by_its_name(small_bundle):
     ]
     with pytest.raises(UserError, match="did you mean augmented"):
         find_recipe_files("augmentd", small_bundle.root)
+
+
+def test_recipes_that_set_the_same_value_are_not_combined(small_bundle):
+    with pytest.raises(UserError, match="--recipe augmented,strongly_augmented: both set weight_decay; choose one"):
+        find_recipe_files("augmented,focal_loss,strongly_augmented", small_bundle.root)
+
+
+def test_strong_augmentation_changes_nothing_else_of_the_augmented_recipe(small_bundle):
+    recipes = small_bundle.root / "configs" / "recipes"
+    light, strong = (json.loads((recipes / f"{name}.json").read_text()) for name in ("augmented", "strongly_augmented"))
+    for recipe, name in ((light, "augmented"), (strong, "strongly_augmented")):
+        del recipe["+train#augmentation#transforms"], recipe[f"settings#recipe_{name}"]
+    assert light == strong
 
 
 def test_the_logged_learning_rate_is_that_of_the_last_step(small_bundle, tmp_path, own_process):
