@@ -4,6 +4,7 @@ from medmamba_monai.networks.encoder import MedMambaEncoder, load_encoder_weight
 from medmamba_monai.networks.fuse_batch_norm import fold_batch_norm
 from medmamba_monai.networks.grad_cam import list_cam_layers, make_grad_cam
 from medmamba_monai.networks.medmamba import MedMamba, medmamba_base, medmamba_small, medmamba_tiny
+from medmamba_monai.networks.medvit import MedViT, load_official_medvit
 from medmamba_monai.networks.official_weights import load_official_checkpoint, read_architecture, to_official_state_dict
 from medmamba_monai.networks.registry import NETWORKS, build_network
 
@@ -11,11 +12,13 @@ __all__ = [
     "NETWORKS",
     "MedMamba",
     "MedMambaEncoder",
+    "MedViT",
     "build_network",
     "fold_batch_norm",
     "list_cam_layers",
     "load_encoder_weights",
     "load_official_checkpoint",
+    "load_official_medvit",
     "make_grad_cam",
     "medmamba_base",
     "medmamba_small",

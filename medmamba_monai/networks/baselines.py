@@ -1,4 +1,4 @@
-"""The networks that MedMamba is compared with, of MONAI and of transformers, as classifiers that are called like it.
+"""The networks that MedMamba is compared with, of MONAI, of transformers and MedViT, as classifiers called like it.
 
 All begin with random weights; nothing is downloaded. Their parts are those of the papers: where MONAI's default is
 another one, it is set, and said below. Convolutional networks for images are in channels-last memory format, as
@@ -205,11 +205,21 @@ def _build_convnext_b(
     return _make_channels_last(ConvNextForImageClassification(ConvNextConfig(**options)), spatial_dims)
 
 
+def _make_medvit_builder(name: str) -> Callable[..., nn.Module]:
+    def build(spatial_dims: int, in_channels: int, num_classes: int, image_size: int, **options: Any) -> nn.Module:
+        from medmamba_monai.networks.medvit import SIZES, MedViT
+
+        return _make_channels_last(MedViT(in_channels, num_classes, **SIZES[name]._asdict() | options), spatial_dims)
+
+    return build
+
+
 def _make_channels_last(network: Any, spatial_dims: int) -> nn.Module:
     return network.to(memory_format=torch.channels_last) if spatial_dims == 2 else network
 
 
-# Sizes: five halvings leave one pixel of 29 in DenseNet's rounding and of 32 in ConvNeXt's, and a window of 7 of 193.
+# Sizes: five halvings leave one pixel of 29 in DenseNet's rounding and of 32 in ConvNeXt's, and a window of 7 of 193;
+# 16 tokens, which MedViT averages to one, are left of 25.
 BASELINES = {
     "resnet18": Baseline("ResNet-18", _make_resnet_builder(18)),
     "resnet50": Baseline("ResNet-50", _make_resnet_builder(50)),
@@ -217,4 +227,7 @@ BASELINES = {
     "vit_b16": Baseline("ViT-B/16", _build_vit_b16, "einops", smallest_size=16, multiple_of=16),
     "swin_t": Baseline("Swin-T", _build_swin_t, "transformers", (2,), smallest_size=193, drop_path=True),
     "convnext_b": Baseline("ConvNeXt-B", _build_convnext_b, "transformers", (2,), smallest_size=32, drop_path=True),
+    "medvit_t": Baseline("MedViT-T", _make_medvit_builder("medvit_t"), None, (2,), smallest_size=25, drop_path=True),
+    "medvit_s": Baseline("MedViT-S", _make_medvit_builder("medvit_s"), None, (2,), smallest_size=25, drop_path=True),
+    "medvit_l": Baseline("MedViT-L", _make_medvit_builder("medvit_l"), None, (2,), smallest_size=25, drop_path=True),
 }

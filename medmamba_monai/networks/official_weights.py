@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +14,7 @@ from torch import Tensor
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.networks.medmamba import MedMamba
-from medmamba_monai.networks.tensor_files import read_safetensors_file, read_torch_file
+from medmamba_monai.networks.state_dicts import compare_state_dicts, list_names, name_source, read_state_dict
 
 logger = logging.getLogger(__name__)
 
@@ -45,9 +43,6 @@ IN_PROJ, GATE_PROJ = ".in_proj.weight", ".gate_proj.weight"
 BLOCK = re.compile(r"(?:layers|stages)\.(\d+)\.blocks\.(\d+)\.")
 STARTS = ("embedding.conv.weight", f"{OFFICIAL_START}weight")
 """Keys that only one layer of a network has, the first: what stands before one of them is a wrapper's prefix."""
-WRAPPERS = ("state_dict", "model_state_dict", "model", "network")
-COUNTER_OF_AVERAGES = "n_averaged"
-LISTED = 8
 
 
 def load_official_checkpoint(
@@ -59,8 +54,8 @@ def load_official_checkpoint(
 
     Args:
         source: a ``.pth``/``.pt`` or ``.safetensors`` file, or a state dict, with the keys of the official code. A
-            state dict inside one of :data:`WRAPPERS`, and keys with any common prefix (``module.``, ``_orig_mod.``,
-            ``network.``), are understood.
+            state dict inside one of :data:`~medmamba_monai.networks.state_dicts.WRAPPERS`, and keys with any common
+            prefix (``module.``, ``_orig_mod.``, ``network.``), are understood.
         num_classes: number of logits wanted; None for that of the checkpoint, 0 if it has no head. With another number
             the head is drawn anew, and a log message says so.
 
@@ -71,8 +66,8 @@ def load_official_checkpoint(
         UserError: the file cannot be read as tensors alone, or its keys or shapes are not those of an official
             MedMamba; the message names them.
     """
-    with _name_source(source, "official MedMamba checkpoint"):
-        return _build(_read(source), num_classes)
+    with name_source(source, "official MedMamba checkpoint"):
+        return _build(read_state_dict(source, STARTS), num_classes)
 
 
 def read_classifier(source: str | PathLike[str] | Mapping[str, Any]) -> MedMamba:
@@ -87,12 +82,12 @@ def read_classifier(source: str | PathLike[str] | Mapping[str, Any]) -> MedMamba
     Raises:
         UserError: the file cannot be read as tensors alone, or its keys or shapes are not those of a MedMamba.
     """
-    with _name_source(source, "MedMamba weights"):
-        state = _read(source)
+    with name_source(source, "MedMamba weights"):
+        state = read_state_dict(source, STARTS)
         if any(key.startswith(OFFICIAL_START) for key in state):
             return _build(state, None)
         net = MedMamba(**read_architecture(state))
-        _compare(state, net.state_dict())
+        compare_state_dicts(state, net.state_dict())
         net.load_state_dict(state)
         return net
 
@@ -132,7 +127,7 @@ def _read_from_shapes(state: Mapping[str, Tensor], spell: Callable[[str], str]) 
         found = state[spell(name)].shape if spell(name) in state else None
         if found is None or len(found) not in ranks:
             problem = "it is missing" if found is None else f"its shape is {tuple(found)}"
-            raise UserError(f"the network is read from {spell(name)!r}, but {problem}; found {_list_names(state)}")
+            raise UserError(f"the network is read from {spell(name)!r}, but {problem}; found {list_names(state)}")
         return found
 
     embedding = shape("embedding.conv.weight", 4, 5)
@@ -151,47 +146,6 @@ def _read_from_shapes(state: Mapping[str, Tensor], spell: Callable[[str], str]) 
     }
 
 
-@contextmanager
-def _name_source(source: Any, kind: str) -> Iterator[None]:
-    """Say in user errors which file or state dict they are about."""
-    try:
-        yield
-    except UserError as error:
-        label = "state dict" if isinstance(source, Mapping) else Path(source)
-        raise UserError(f"{kind} ({label}): {error}") from error
-
-
-def _read(source: str | PathLike[str] | Mapping[str, Any]) -> dict[str, Tensor]:
-    return _unwrap(source if isinstance(source, Mapping) else _read_tensors(Path(source)))
-
-
-def _read_tensors(path: Path) -> Mapping[str, Any]:
-    try:
-        return read_safetensors_file(path)[0] if path.suffix == ".safetensors" else read_torch_file(path)
-    except UserError as error:
-        raise UserError(f"it cannot be read as tensors ({error})") from error
-
-
-def _unwrap(content: Mapping[str, Any]) -> dict[str, Tensor]:
-    for wrapper in WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
-            content = content[wrapper]
-    if not isinstance(content, Mapping) or not all(
-        isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items()
-    ):
-        raise UserError(f"it is no state dict, and has none under {' or '.join(map(repr, WRAPPERS))}")
-    return _strip_prefix(content)
-
-
-def _strip_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Take away what wrappers of a network put before each of its keys, and the one key that they add."""
-    prefixes = {key.removesuffix(start) for key in state for start in STARTS if key.endswith(start)}
-    if len(prefixes) > 1:
-        raise UserError(f"it holds more than one network, with keys after {', '.join(sorted(map(repr, prefixes)))}")
-    prefix = "".join(prefixes)
-    return {key.removeprefix(prefix): value for key, value in state.items() if key != COUNTER_OF_AVERAGES}
-
-
 def _build(state: dict[str, Tensor], num_classes: int | None) -> MedMamba:
     architecture = _read_from_shapes(state, _translate_to_official)
     found = architecture["num_classes"]
@@ -199,19 +153,9 @@ def _build(state: dict[str, Tensor], num_classes: int | None) -> MedMamba:
     if num_classes not in (None, found):
         logger.info("The checkpoint has %d classes; the head for %d classes is drawn anew.", found, num_classes)
         state = {**state, **net.head.state_dict(prefix="head.")}
-    _compare(state, to_official_state_dict(net))
+    compare_state_dicts(state, to_official_state_dict(net))
     _load(net, state)
     return net
-
-
-def _compare(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    problems = {
-        "missing": [key for key in expected if key not in state],
-        "extra": [key for key in state if key not in expected],
-        "of another shape": [k for k in expected if k in state and state[k].shape != expected[k].shape],
-    }
-    if any(problems.values()):
-        raise UserError("; ".join(f"{problem}: {_list_names(keys)}" for problem, keys in problems.items() if keys))
 
 
 def _load(net: MedMamba, state: Mapping[str, Tensor]) -> None:
@@ -219,11 +163,6 @@ def _load(net: MedMamba, state: Mapping[str, Tensor]) -> None:
     for key in [key for key in own if key.endswith(IN_PROJ)]:
         own[key], own[key.replace(IN_PROJ, GATE_PROJ)] = own[key].chunk(2)
     net.load_state_dict({key: own[key].view(value.shape) for key, value in net.state_dict().items()})
-
-
-def _list_names(keys: Iterable[str]) -> str:
-    names = list(keys)
-    return ", ".join(names[:LISTED]) + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
 
 
 def _translate_to_own(key: str) -> str:

@@ -43,7 +43,7 @@ def build_network(
 
     Args:
         name: a key of :data:`NETWORKS`. ``medmamba`` is the one whose depths and channels can be chosen, by default
-            those of MedMamba-T. ``swin_t`` and ``convnext_b`` exist for images only.
+            those of MedMamba-T. ``swin_t``, ``convnext_b`` and the MedViTs exist for images only.
         spatial_dims: 2 for images, 3 for volumes.
         in_channels: channels of the input.
         num_classes: number of logits.

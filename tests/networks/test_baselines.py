@@ -12,7 +12,8 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.networks import baselines
 from medmamba_monai.networks.baselines import BASELINES, Classifier, build_baseline
 
-# Of torchvision's documentation, for 1000 classes. MONAI's ViT gives its class token no position (768 numbers).
+# Of torchvision's documentation, for 1000 classes; MedViT's are those of its official code. MONAI's ViT gives its class
+# token no position (768 numbers).
 PUBLISHED = {
     "resnet18": 11_689_512,
     "resnet50": 25_557_032,
@@ -20,6 +21,9 @@ PUBLISHED = {
     "vit_b16": 86_567_656 - 768,
     "swin_t": 28_288_354,
     "convnext_b": 88_591_464,
+    "medvit_t": 32_161_440,
+    "medvit_s": 45_430_972,
+    "medvit_l": 58_700_504,
 }
 WITHOUT_DROP_PATH = [name for name, baseline in BASELINES.items() if not baseline.drop_path]
 IN_3D = [name for name, baseline in BASELINES.items() if 3 in baseline.spatial_dims]
@@ -67,7 +71,7 @@ def test_volumes_become_logits(name: str) -> None:
     assert network(torch.zeros(2, 1, size, size, size, device="meta")).shape == (2, 2)
 
 
-@pytest.mark.parametrize("name", ["densenet121", "swin_t", "convnext_b"])
+@pytest.mark.parametrize("name", ["densenet121", "swin_t", "convnext_b", "medvit_t"])
 def test_no_smaller_image_would_do(name: str) -> None:
     size = smallest(name) - 1
     network = build(name).eval().network
@@ -177,7 +181,7 @@ def test_vit_names_the_sizes_beside_one_that_does_not_fit() -> None:
         build_baseline("vit_b16", 2, 3, 2, 100)
 
 
-@pytest.mark.parametrize("name", ["swin_t", "convnext_b"])
+@pytest.mark.parametrize("name", ["swin_t", "convnext_b", "medvit_t"])
 def test_networks_for_images_refuse_volumes_and_name_others(name: str) -> None:
     with pytest.raises(UserError, match=r"spatial_dims=3: choose a MedMamba or one of resnet18, .*vit_b16"):
         build_baseline(name, 3, 1, 2, 224)
