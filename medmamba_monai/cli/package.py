@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from medmamba_monai.package.write import Folds
 
 _RUN = "Folder of the finished cross-validation, such as output/first."
-_FOLDS = "all: the mean of all folds; best: the fold with the highest AUC on its validation part; or a fold's number."
+_FOLDS = (
+    "all: the mean of all folds; finished: of those that have finished; best: the fold with the highest AUC on its "
+    "validation part; or a fold's number."
+)
 
 _IMAGES = "Folder of the run's images, read to tell unlike ones later; by default where the run found them."
 _DEPLOY = "Also write an application folder of MONAI Deploy here; must be new or empty."
@@ -20,7 +23,7 @@ _DEPLOY = "Also write an application folder of MONAI Deploy here; must be new or
 def package(
     run: Annotated[Path, typer.Argument(metavar="RUN", help=_RUN)],
     output: Annotated[Path, typer.Option(help="Folder for the package; must be new or empty.")],
-    folds: Annotated[str, typer.Option(metavar="all|best|NUMBER", help=_FOLDS)] = "all",
+    folds: Annotated[str, typer.Option(metavar="all|finished|best|NUMBER", help=_FOLDS)] = "all",
     dataset_dir: Annotated[Path | None, typer.Option(help=_IMAGES, show_default=False)] = None,
     device: Annotated[str, typer.Option(help="Where to look at the images: auto, cpu, cuda or cuda:0.")] = "auto",
     monai_deploy: Annotated[Path | None, typer.Option(metavar="FOLDER", help=_DEPLOY, show_default=False)] = None,
@@ -44,4 +47,4 @@ def package(
 def _parse_folds(text: str) -> Folds:
     from medmamba_monai.core.choices import check_choice
 
-    return int(text) if text.isdecimal() else cast("Folds", check_choice(text, ("all", "best"), "--folds"))
+    return int(text) if text.isdecimal() else cast("Folds", check_choice(text, ("all", "finished", "best"), "--folds"))

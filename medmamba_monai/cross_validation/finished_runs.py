@@ -127,12 +127,12 @@ def _find(client: MlflowClient, name_or_id: str) -> Run:
 
 
 def _list_parents(client: MlflowClient) -> list[Run]:
-    """List every cross-validation of the store."""
+    """List every cross-validation of the store, those within a search too."""
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
     found, token = [], None
     while True:
         page = client.search_runs(experiments, page_token=token)
-        found += [run for run in page if "fold_digest" in run.data.tags and PARENT_TAG not in run.data.tags]
+        found += [run for run in page if "fold_digest" in run.data.tags and "fold" not in run.data.tags]
         token = page.token
         if not token:
             return [run for run in found if "num_folds" in run.data.params]

@@ -38,13 +38,21 @@ class FoldJob:
     content: dict[str, Any] = field(repr=False)
 
 
-def run_jobs(waiting: list[FoldJob], slots: Slots, on_end: Callable[[FoldJob, int], None]) -> None:
+def run_jobs(
+    waiting: list[FoldJob],
+    slots: Slots,
+    on_end: Callable[[FoldJob, int], None],
+    server: FoldServer | None = None,
+    on_look: Callable[[], None] = lambda: None,
+) -> None:
     """Run all jobs in the slots that there are; after an error that the user must fix, start no more.
 
     Args:
         waiting: the jobs, in order.
         slots: how many processes run at once, and where.
         on_end: told each job that ended and its exit code (negative: the signal that killed it).
+        server: what forks the processes, for who runs jobs several times; by default one is started where it can be.
+        on_look: called a few times a second; what it raises ends the processes.
 
     Raises:
         KeyboardInterrupt: stopped; the processes have been ended, and `on_end` was told.
@@ -53,7 +61,8 @@ def run_jobs(waiting: list[FoldJob], slots: Slots, on_end: Callable[[FoldJob, in
     for job in queue:
         RunFolder(job.directory).gpu_memory.unlink(missing_ok=True)  # of an earlier start
     running: dict[int, tuple[FoldJob, FoldProcess]] = {}
-    server = FoldServer() if queue and FoldServer.can_run() else None
+    own = FoldServer() if server is None and queue and FoldServer.can_run() else None
+    server = server or own
     try:
         while queue or running:
             for slot in range(slots.update()):
@@ -61,6 +70,7 @@ def run_jobs(waiting: list[FoldJob], slots: Slots, on_end: Callable[[FoldJob, in
                     job = queue.pop(0)
                     running[slot] = (job, _start(job, slot, slots, server))
             time.sleep(0.2)
+            on_look()
             for slot, (job, process) in list(running.items()):
                 code = process.poll()
                 if code is not None:
@@ -75,8 +85,8 @@ def run_jobs(waiting: list[FoldJob], slots: Slots, on_end: Callable[[FoldJob, in
             on_end(job, _wait(process))
         raise
     finally:
-        if server is not None:
-            server.close()
+        if own is not None:
+            own.close()
 
 
 def _start(job: FoldJob, slot: int, slots: Slots, server: FoldServer | None) -> FoldProcess:

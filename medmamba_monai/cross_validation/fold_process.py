@@ -1,5 +1,7 @@
 """The process of one fold: it trains, evaluates the best weights and leaves a result.
 
+A training that pauses (option ``pause_after``) is not evaluated and leaves no result; the next start goes on with it.
+
 There is one process a fold, so that no cache, thread pool or random state of one fold reaches another. It is forked by
 a `FoldServer`, or begins as ``python -m medmamba_monai.cross_validation job.json``.
 """
@@ -15,6 +17,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,19 +82,26 @@ def _run_and_record(job: dict[str, Any], folder: RunFolder) -> int:
     log_file = _LogFile(folder.log)
     log_file.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s: %(message)s"))
     error: BaseException | None = None
+    pause = ""
     try:
-        _train(job, folder, log_file)
-        _evaluate(job, folder)
+        pause = describe_pause(_train(job, folder, log_file))
+        if pause:
+            print(f"fold {job['fold']}: {pause}", flush=True)
+        else:
+            _evaluate(job, folder)
     except BaseException as caught:  # noqa: BLE001 - whatever ended the fold is recorded as its status and exit code
         error = caught
     try:
-        open_fold_run(job).finish(choose_end_status(error), describe_failure(error) if error else "")
+        status = "KILLED" if error is None and pause else choose_end_status(error)
+        open_fold_run(job).finish(status, describe_failure(error) if error else pause)
     except UserError as unwritten:
         error = unwritten
     return _exit_code(error, log_file)
 
 
-def _train(job: dict[str, Any], folder: RunFolder, log_file: logging.Handler) -> None:
+def _train(job: dict[str, Any], folder: RunFolder, log_file: logging.Handler) -> dict[str, Any]:
+    """Train, and leave and return what became of the training."""
+    earlier = read_training(folder) if job["overrides"].get("resume", True) else None
     workflow = _workflow(job, job["config_files"], "training")
     logging.getLogger().addHandler(log_file)
     write_json(folder.executed_config, hide_private_values(workflow.parser.get()))
@@ -102,12 +112,33 @@ def _train(job: dict[str, Any], folder: RunFolder, log_file: logging.Handler) ->
     workflow.finalize()
     trainer = workflow.parser.get_parsed_content("train#trainer", instantiate=True)
     evaluator = workflow.parser.get_parsed_content("validate#evaluator", instantiate=True)
+    seconds = time.time() - began
     summary = {
         "epochs": trainer.state.epoch,
         "best_epoch": evaluator.state.best_metric_epoch,
-        "seconds": time.time() - began,
+        "seconds": seconds + (earlier["seconds"] if earlier and describe_pause(earlier) else 0.0),
     }
+    pause = workflow.parser.get_parsed_content("train#pause", instantiate=True)
+    if pause.is_reached(trainer):
+        summary["paused_of"] = trainer.state.max_epochs
     write_json(folder.training, summary)
+    return summary
+
+
+def read_training(folder: RunFolder) -> dict[str, Any] | None:
+    """Return the epochs, the best epoch and the seconds of a fold's training; None where it has not come to an end.
+
+    Of one that paused, ``paused_of`` is the number of epochs that it is to have.
+
+    Args:
+        folder: of the fold.
+    """
+    return dict(json.loads(folder.training.read_text(encoding="utf-8"))) if folder.training.is_file() else None
+
+
+def describe_pause(training: Mapping[str, Any]) -> str:
+    """Say that a training paused, and where; nothing of one that has ended."""
+    return f"paused after epoch {training['epochs']} of {training['paused_of']}" if "paused_of" in training else ""
 
 
 def _note_gpu_memory(trainer: Trainer, folder: RunFolder) -> None:

@@ -118,7 +118,9 @@ def write_predictions(path: str | os.PathLike[str], predictions: Predictions) ->
     write_text(path, format_csv(first + _probability_columns(predictions.num_classes), rows))
 
 
-def read_predictions(path: str | os.PathLike[str], task: Task, class_names: Sequence[str] = ()) -> Predictions:
+def read_predictions(
+    path: str | os.PathLike[str], task: Task, class_names: Sequence[str] = (), part: str | None = None
+) -> Predictions:
     """Read what `write_predictions` wrote, bit for bit.
 
     Args:
@@ -126,6 +128,8 @@ def read_predictions(path: str | os.PathLike[str], task: Task, class_names: Sequ
         task: of the data, which the file does not tell: the same probabilities have another Brier score as a binary
             than as a multi-class task.
         class_names: in label order, for readers.
+        part: the one part to read, ``validation`` or ``test``: of the other nothing is parsed or looked at; None reads
+            both.
 
     Raises:
         UserError: naming the file and what is wrong in it: no such file, another header, a line that does not fit,
@@ -133,6 +137,10 @@ def read_predictions(path: str | os.PathLike[str], task: Task, class_names: Sequ
     """
     file = Path(path)
     header, *rows = _read_rows(file)
+    if part is not None:
+        rows = [row for row in rows if row[1] == part]
+        if not rows:
+            raise UserError(f"{file}: has no predictions of part {part!r}")
     first = header.index("probability_0")
     try:
         predictions = Predictions(

@@ -78,7 +78,7 @@ class Manifest(Part):
     """Everything but the weights and the card."""
 
     format_version: int
-    folds: Literal["all", "best", "one"]
+    folds: Literal["all", "finished", "best", "one"]
     selection: str = Field(description="how the folds in the package were chosen")
     fold_digest: str
     card: File

@@ -40,9 +40,9 @@ from medmamba_monai.package.open import Package
 
 logger = logging.getLogger("medmamba_monai.package")
 
-Folds = Literal["all", "best"] | int
+Folds = Literal["all", "finished", "best"] | int
 
-CHOICES = ("all", "best")
+CHOICES = ("all", "finished", "best")
 
 MODEL_CARD = "model_card.json"
 
@@ -67,8 +67,9 @@ def write_package(
     Args:
         run: folder of the cross-validation, such as ``output/first``.
         output: folder of the package; must be new or empty.
-        folds: ``all``: the ensemble; ``best``: the fold with the highest AUC on its validation part, the first among
-            equals; a number: that fold. The figures of one fold are then those of the package.
+        folds: ``all``: the ensemble; ``finished``: that of the folds that have finished, where not all have;
+            ``best``: the fold with the highest AUC on its validation part, the first among equals; a number: that fold.
+            The figures of one fold are then those of the package.
         dataset_dir: folder of the run's images; by default where the run found them.
         device: where the networks look at them, see `resolve_device`.
         look_at_images: whether the package is to know which images are unlike those of the run.
@@ -126,12 +127,20 @@ def _describe_unlike(
 def select_folds(result: CrossValidationResult, folds: Folds) -> CrossValidationResult:
     """Return the result itself, or that of one fold alone: the one with the highest AUC on validation, or a number.
 
+    Args:
+        result: of the cross-validation.
+        folds: see `write_package`.
+
     Raises:
         UserError: all folds are asked for, and one has not finished; or none has; or the one that is asked for.
     """
     if folds == "all":
         if result.missing:
-            raise UserError(f"the folds {result.missing} have not finished: run the cross-validation on, or take best")
+            raise UserError(
+                f"the folds {result.missing} have not finished: run the cross-validation on, or take finished or best"
+            )
+        return result
+    if folds == "finished" and result.folds:
         return result
     if not result.folds:
         raise UserError("no fold has finished: run the cross-validation on")
@@ -229,7 +238,9 @@ def _describe_network(fold: RunFolder, card: DatasetCard, header: dict[str, Any]
 
 
 def _explain_selection(result: CrossValidationResult, folds: Folds) -> str:
-    if folds != "all":
+    if folds == "finished" and result.missing:
+        return f"the folds {', '.join(map(str, result.folds))} of {result.num_folds}; the mean of their probabilities"
+    if folds not in ("all", "finished"):
         (fold,) = result.folds
         best = ", whose AUC on its own validation part is the highest" if folds == "best" else ", chosen by its number"
         return f"fold {fold} of {result.num_folds}{best}"
@@ -247,7 +258,12 @@ def _explain_thresholds(result: CrossValidationResult) -> str:
 
 
 def _check_overrides(source: RunFolder, settings: dict[str, Any]) -> None:
-    for name in settings.get("overrides", {}):
+    for name, value in settings.get("overrides", {}).items():
+        if name == "tta" and value:
+            raise UserError(
+                f"{source.settings}: the run was evaluated over several views of each image, and a package judges each "
+                "image once: its figures would be those of something else; evaluate it without views (tta False)"
+            )
         if name.startswith(_READ_OTHERWISE):
             raise UserError(
                 f"{source.settings}: the run changed {name!r} of the configs, which a package cannot hold: its "

@@ -16,6 +16,7 @@ from medmamba_monai.training.handlers.finite_loss import FiniteLoss, TrainingDiv
 from medmamba_monai.training.handlers.given_weights import GivenWeights
 from medmamba_monai.training.handlers.inference_writer import InferenceWriter
 from medmamba_monai.training.handlers.iteration_schedule import IterationSchedule
+from medmamba_monai.training.handlers.pause_training import PauseTraining
 from medmamba_monai.training.handlers.resumable_checkpoint import ResumableCheckpoint
 from medmamba_monai.training.handlers.sync_buffers import SyncBuffers
 from medmamba_monai.training.handlers.track_training import TrackTraining
@@ -62,6 +63,7 @@ __all__ = [
     "IterationSchedule",
     "MultiLabelFocalLoss",
     "NetworkInferer",
+    "PauseTraining",
     "ResumableCheckpoint",
     "SyncBuffers",
     "TrackTraining",

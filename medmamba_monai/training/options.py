@@ -102,6 +102,9 @@ class TrainingOptions(NetworkOptions):
     weight_decay: Annotated[NumberFrom0, SAME] = Field(description="weight decay of the optimizer")
     drop_path_rate: Annotated[Fraction | None, SAME] = Field(description="stochastic depth; None: the network's own")
     patience: WholeFrom0 = Field(description="validations without improvement before the training stops; 0: never")
+    pause_after: Annotated[WholeFrom1 | None, FREE] = Field(
+        description="epochs after which the training stops, to go on later; None: never"
+    )
     val_interval: Annotated[WholeFrom1, UNLOGGED] = Field(description="epochs from one validation to the next")
     cache: Annotated[Cache, FREE] = Field(description="where decoded images are kept")
     resume: Annotated[Switch, FREE] = Field(description="go on after the last epoch; False starts afresh")

@@ -79,6 +79,22 @@ def test_a_fold_leaves_weights_predictions_and_a_result(tmp_path, small_bundle):
     ]
 
 
+def test_a_fold_that_pauses_is_evaluated_when_it_has_gone_on_to_its_end(tmp_path, small_bundle, capfd):
+    assert run_fold(small_bundle, tmp_path, epochs=2, pause_after=1) == 0
+    assert "fold 0: paused after epoch 1 of 2" in capfd.readouterr().out
+    fold = tmp_path / "fold_0"
+    training = json.loads((fold / "training.json").read_text())
+    assert (training["epochs"], training["best_epoch"], training["paused_of"]) == (1, 1, 2)
+    assert not [name for name in ("result.json", "predictions.csv", "metrics.json") if (fold / name).exists()]
+    assert Journal(fold).get_tag("failure") == "paused after epoch 1 of 2"
+    assert run_fold(small_bundle, tmp_path, epochs=2) == 0
+    result = json.loads((fold / "result.json").read_text())
+    assert (result["epochs"], "paused_of" in result) == (2, False)
+    assert result["seconds"] > training["seconds"]
+    assert statuses(tmp_path) == ["RUNNING", "KILLED", "RUNNING", "FINISHED"]
+    assert Journal(fold).get_tag("failure") == "none"
+
+
 def test_what_the_user_can_fix_ends_with_2_and_one_line(tmp_path, small_bundle, capfd):
     assert run_fold(small_bundle, tmp_path, scan_backend="nonsense") == 2
     errors = capfd.readouterr().err

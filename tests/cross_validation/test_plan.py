@@ -13,7 +13,7 @@ from medmamba_monai.core.errors import UserError, find_user_error
 from medmamba_monai.core.options import Flag
 from medmamba_monai.cross_validation import CrossValidation, CrossValidationOptions
 from medmamba_monai.cross_validation.plan import Plan, make_plan
-from medmamba_monai.cross_validation.workflow import check_same_settings
+from medmamba_monai.cross_validation.running import check_same_settings
 from tests.helpers.small_bundle import SMALL, SmallBundle
 
 OPTIONS: dict[str, Any] = {

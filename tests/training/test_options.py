@@ -31,6 +31,7 @@ GIVEN: dict[str, Any] = {
     "learning_rate": 0.001,
     "weight_decay": 0.0001,
     "patience": 20,
+    "pause_after": None,
     "network_name": "medmamba",
     "depths": (1, 1),
     "channels": None,

@@ -45,6 +45,14 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A file or a folder beside the page: what it is, and where, relative to the page."""
+
+    text: str
+    address: str
+
+
+@dataclass(frozen=True)
 class Section:
     """A part of the page, in the order of the attributes; what is empty is left out.
 
@@ -52,6 +60,7 @@ class Section:
         title: heading.
         paragraphs: plain text.
         bullets: plain text, one point each.
+        links: to what lies beside the page.
         code: a command, shown as it is to be typed.
         tables: its tables.
         pictures: its pictures, two beside each other where they are not wide.
@@ -60,6 +69,7 @@ class Section:
     title: str
     paragraphs: Sequence[str] = ()
     bullets: Sequence[str] = ()
+    links: Sequence[Link] = ()
     code: str = ""
     tables: Sequence[Table] = ()
     pictures: Sequence[Picture] = ()

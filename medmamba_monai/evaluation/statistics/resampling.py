@@ -144,8 +144,7 @@ def bootstrap_distribution(
         raise UserError(f"{resamples} resamples are too few for an interval: 1000 or more are usual")
 
     def evaluate(unit_weights: IntArray) -> FloatArray:
-        weights = unit_weights.take(units.of_image, axis=1).T.astype(np.float64, order="C")
-        return statistic(weights).round(_DECIMALS)
+        return statistic(_weigh_images(units, unit_weights)).round(_DECIMALS)
 
     generator = np.random.default_rng(seed)
     estimate = evaluate(np.ones((1, units.count), dtype=np.int64))[:, 0]
@@ -158,6 +157,22 @@ def bootstrap_distribution(
     chunks = np.split(left_out, np.cumsum(list(_chunk_sizes(len(left_out), len(units.of_image))))[:-1])
     left_one_out = [evaluate((blocks != chunk[:, None]).astype(np.int64)) for chunk in chunks]
     return Distribution(estimate, np.concatenate(resampled, axis=1), np.concatenate(left_one_out, axis=1), units.count)
+
+
+def draw_resamples(units: Units, resamples: int, seed: int) -> Iterator[FloatArray]:
+    """Yield the weights of images in resamples, those of `bootstrap_distribution`, some resamples at a time.
+
+    Args:
+        units: of B images.
+        resamples: how many to draw.
+        seed: of the draws.
+
+    Yields:
+        How often each image is in each of R resamples (B, R).
+    """
+    generator = np.random.default_rng(seed)
+    for size in _chunk_sizes(resamples, len(units.of_image)):
+        yield _weigh_images(units, _draw(generator, units.count, size))
 
 
 def make_jackknife_blocks(num_units: int, generator: np.random.Generator) -> IntArray:
@@ -226,6 +241,11 @@ def compute_bca_levels(
     with np.errstate(invalid="ignore"):
         low, high = ndtr(bias + shifted / (1 - acceleration * shifted))
     return float(low), float(high)
+
+
+def _weigh_images(units: Units, unit_weights: IntArray) -> FloatArray:
+    """Return the weights of the images (B, R) for weights of the units (R, units)."""
+    return unit_weights.take(units.of_image, axis=1).T.astype(np.float64, order="C")
 
 
 def _chunk_sizes(count: int, num_images: int) -> Iterator[int]:

@@ -29,13 +29,22 @@ class EpochProgress:
         evaluator: the validation engine, whose metrics are printed.
         trainings_after: how many trainings of the same length follow, for the time left of all.
         interval: seconds between two lines within an epoch.
+        pause_after: epochs after which the training pauses, until which the time left is told; None for its end.
     """
 
-    def __init__(self, label: str, evaluator: Evaluator, trainings_after: int = 0, interval: float = 20.0) -> None:
+    def __init__(
+        self,
+        label: str,
+        evaluator: Evaluator,
+        trainings_after: int = 0,
+        interval: float = 20.0,
+        pause_after: int | None = None,
+    ) -> None:
         self.label = label
         self.evaluator = evaluator
         self.trainings_after = trainings_after
         self.interval = interval
+        self.pause_after = pause_after
         self._durations: list[float] = []
         self._epoch_began = 0.0
         self._printed = 0.0
@@ -96,7 +105,8 @@ class EpochProgress:
 
     def _format_time_left(self, engine: Trainer) -> str:
         mean = sum(self._durations) / len(self._durations)
-        here = mean * (engine.state.max_epochs - engine.state.epoch)
+        last = min(engine.state.max_epochs, self.pause_after or engine.state.max_epochs)
+        here = mean * (last - engine.state.epoch)
         if not self.trainings_after:
             return f"{format_seconds(here)} left"
         one_training = (self._startup or 0.0) + mean * engine.state.max_epochs

@@ -34,12 +34,17 @@ _NAME = re.compile(r"checkpoint_epoch=(\d+)\.pt$")
 
 def find_checkpoints(directory: str | Path) -> list[Path]:
     """Return the checkpoints in a folder, oldest epoch first."""
-    found = [
-        (int(match[1]), path)
-        for path in Path(directory).glob("checkpoint_epoch=*.pt")
-        if (match := _NAME.search(path.name))
-    ]
-    return [path for _, path in sorted(found)]
+    return sorted(
+        (path for path in Path(directory).glob("checkpoint_epoch=*.pt") if _NAME.search(path.name)), key=read_epoch
+    )
+
+
+def read_epoch(checkpoint: Path) -> int:
+    """Return the epoch in the name of a checkpoint."""
+    match = _NAME.search(checkpoint.name)
+    if match is None:
+        raise ValueError(f"{checkpoint} is not named as a checkpoint")
+    return int(match[1])
 
 
 class ResumableCheckpoint:

@@ -18,6 +18,7 @@ from medmamba_monai.core.signals import STOP_SIGNALS, catch_signals
 from medmamba_monai.tracking.environment import describe_environment
 from medmamba_monai.tracking.failures import describe_failure
 from medmamba_monai.tracking.run import TrackedRun, choose_end_status
+from medmamba_monai.training.handlers.pause_training import PauseTraining
 from medmamba_monai.training.handlers.resumable_checkpoint import ResumableCheckpoint
 
 
@@ -41,6 +42,7 @@ class TrackTraining:
         finish: set the status at the end of the training; False where an evaluation follows.
         artifacts: files logged at the end, where they exist, into the folder ``weights``.
         checkpoint: what must agree with the settings before anything is logged; None for a training without.
+        pause: a run that reaches it has not finished; None for a training without.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class TrackTraining:
         finish: bool = True,
         artifacts: tuple[str | Path, ...] = (),
         checkpoint: ResumableCheckpoint | None = None,
+        pause: PauseTraining | None = None,
     ) -> None:
         self.run = run
         self.parameters = dict(parameters)
@@ -60,6 +63,7 @@ class TrackTraining:
         self.finish = finish
         self.artifacts = [Path(path) for path in artifacts]
         self.checkpoint = checkpoint
+        self.pause = pause
         self.logger = logging.getLogger("medmamba_monai.tracking")
         self._began = 0.0
         self._seconds = 0.0
@@ -114,9 +118,15 @@ class TrackTraining:
         self.run.send(force=False)
 
     def finish_run(self, engine: Trainer) -> None:
-        """Log the weights and end the run, once all is written."""
+        """Log the weights and end the run, once all is written; one that pauses has no last weights yet."""
         if self.checkpoint is not None:
             self.checkpoint.wait()
+        if self.pause is not None and self.pause.is_reached(engine):
+            self.run.send()  # what ends the run finds nothing else sending
+            if self.finish:
+                self.run.finish("KILLED", f"paused after epoch {engine.state.epoch} of {engine.state.max_epochs}")
+            self._held.close()
+            return
         state = self.evaluator.state
         if state.best_metric_epoch > 0:
             best = {"best/epoch": state.best_metric_epoch, f"best/{state.key_metric_name}": state.best_metric}

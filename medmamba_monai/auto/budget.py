@@ -1,0 +1,113 @@
+"""The time of a search: what is spent of it, what is left, and how fast this machine really is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+class Budget:
+    """A time to compute in; that in which nothing ran, because the search lay stopped, does not count.
+
+    Args:
+        seconds: the whole budget.
+        spent: what earlier starts spent of it.
+        clock: what tells the seconds.
+    """
+
+    def __init__(self, seconds: float, spent: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self.seconds = seconds
+        self._spent = spent
+        self._clock = clock
+        self._began = clock()
+
+    @property
+    def spent(self) -> float:
+        """Seconds that were computed in."""
+        return self._spent + self._clock() - self._began
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left; negative once the budget is exceeded."""
+        return self.seconds - self.spent
+
+
+@dataclass
+class Pace:
+    """What steps took beside what the plan said that they would, to correct what it says of those to come.
+
+    Attributes:
+        taken: planned and real seconds of each step that has ended, by the name of its candidate.
+    """
+
+    taken: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+
+    def note(self, name: str, planned: float, seconds: float) -> None:
+        """Remember a step that has ended."""
+        self.taken.setdefault(name, []).append((planned, seconds))
+
+    def correct(self, name: str, planned: float) -> float:
+        """Return the seconds of a step to come: as much above or below the plan as this candidate's were, or all were.
+
+        Args:
+            name: of the candidate; one that has not run yet is taken to be as the others.
+            planned: what the plan says.
+        """
+        return planned * self.compute_factor(name)
+
+    def compute_factor(self, name: str = "") -> float:
+        """Return real over planned seconds of a candidate's steps, or of all where it had none; 1 before the first."""
+        steps = self.taken.get(name) or [step for steps in self.taken.values() for step in steps]
+        planned = sum(step[0] for step in steps)
+        return sum(step[1] for step in steps) / planned if planned > 0 else 1.0
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What of the finals and the comparison still fits in the time.
+
+    Attributes:
+        finalists: names of those that stay, the best first.
+        folds: how many folds each of them gets.
+        with_baselines: whether the time of the baselines is still kept for them.
+    """
+
+    finalists: tuple[str, ...]
+    folds: int
+    with_baselines: bool
+
+
+def fit_scope(
+    finalists: Sequence[str],
+    num_folds: int,
+    steps: Mapping[str, Sequence[float]],
+    left: float,
+    baselines: float,
+    with_baselines: bool = True,
+) -> Scope:
+    """Give up what does not fit: finalists from the worst, then the baselines, then folds from the last.
+
+    Folds come last because each is a member of the ensemble that is the answer; one finalist with one fold always
+    stays, and so does what is finished.
+
+    Args:
+        finalists: their names, the best first.
+        num_folds: how many folds each is to get.
+        steps: seconds of each fold of each finalist, by its name; 0 of those that are finished.
+        left: seconds that are left for the finals and the baselines.
+        baselines: seconds of the baselines.
+        with_baselines: whether they were still kept.
+    """
+    staying, extra = list(finalists), baselines if with_baselines else 0.0
+    while len(staying) > 1 and _sum_steps(steps, staying[-1:]) > 0 and _sum_steps(steps, staying) + extra > left:
+        staying.pop()
+    kept = with_baselines and _sum_steps(steps, staying) + baselines <= left
+    folds = num_folds
+    while folds > 1 and _sum_steps(steps, staying, folds) > left and any(steps[name][folds - 1] for name in staying):
+        folds -= 1
+    return Scope(tuple(staying), folds, kept)
+
+
+def _sum_steps(steps: Mapping[str, Sequence[float]], names: Sequence[str], folds: int | None = None) -> float:
+    return sum(sum(steps[name][:folds]) for name in names)

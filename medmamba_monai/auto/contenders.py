@@ -1,0 +1,119 @@
+"""Candidates of a plan as cross-validations whose folds a search runs one by one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from medmamba_monai.auto.plan import Candidate, Plan
+from medmamba_monai.bundle.workflow import contain_workflow, open_workflow
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.run_folder import RunFolder
+from medmamba_monai.cross_validation.fold_process import read_training
+from medmamba_monai.cross_validation.fold_server import FoldServer
+from medmamba_monai.cross_validation.plan import Plan as FoldsPlan
+from medmamba_monai.cross_validation.plan import make_plan
+from medmamba_monai.cross_validation.running import RunningFolds
+from medmamba_monai.tracking.mlflow_store import default_tracking_uri
+from medmamba_monai.training.handlers.resumable_checkpoint import find_checkpoints, read_epoch
+
+STOPPED_TAG = "stopped"
+"""Tag that says why a candidate was not trained to the end."""
+
+
+def plan_folds(output: Path, plan: Plan, candidate: Candidate) -> FoldsPlan:
+    """Return the cross-validation of a candidate, with the defaults of its bundle; nothing is written.
+
+    Args:
+        output: folder of the search.
+        plan: that the candidate is of.
+        candidate: what is trained.
+
+    Raises:
+        UserError: an option does not fit.
+    """
+    values = {**candidate.options(plan), "tracking_uri": default_tracking_uri(output), "jobs": 1}
+    with contain_workflow():
+        workflow = open_workflow(output / plan.bundle, ["cross_validation"], "cross_validation", values, {})
+        described = workflow.parser.get_parsed_content("workflow")
+        return make_plan(described.bundle_root, described.options, described.training_options)
+
+
+class Contender:
+    """A candidate, or a baseline, while its folds are run.
+
+    Args:
+        candidate: what is trained.
+        running: its cross-validation.
+    """
+
+    def __init__(self, candidate: Candidate, running: RunningFolds) -> None:
+        self.candidate = candidate
+        self.running = running
+        self._started = False
+
+    @property
+    def name(self) -> str:
+        """Name of the candidate."""
+        return self.candidate.name
+
+    @property
+    def folder(self) -> RunFolder:
+        """Folder of the cross-validation."""
+        return self.running.folder
+
+    def count_trained(self, fold: int) -> int:
+        """Return the epoch at which a fold's training ended or paused last; 0 before that."""
+        training = read_training(self.folder.fold(fold))
+        return 0 if training is None else int(training["epochs"])
+
+    def count_saved(self, fold: int) -> int:
+        """Return the epoch from which a fold's training would go on, also one that was stopped in between."""
+        saved = find_checkpoints(self.folder.fold(fold).path / "checkpoints")
+        return read_epoch(saved[-1]) if saved else 0
+
+    def has_finished(self, fold: int) -> bool:
+        """Say whether a fold is trained and evaluated."""
+        return self.folder.fold(fold).result.is_file()
+
+    def list_finished(self) -> list[int]:
+        """Return the numbers of the folds that are trained and evaluated."""
+        return [fold for fold in self.folder.find_folds() if self.has_finished(fold)]
+
+    def start(self) -> None:
+        """Begin the run in MLflow, or go on with it."""
+        if not self._started:
+            self._started = True
+            self.running.start()
+
+    def train(self, fold: int, until: int | None, server: FoldServer | None, on_look: Callable[[], None]) -> float:
+        """Train a fold up to an epoch, or to its end, after which it is evaluated.
+
+        Args:
+            fold: its number.
+            until: epoch after which it pauses; None for none.
+            server: what forks the process.
+            on_look: called a few times a second; what it raises stops the process.
+
+        Returns:
+            The seconds that it took.
+
+        Raises:
+            UserError: the training failed.
+        """
+        self.start()
+        began = time.monotonic()
+        self.running.run_folds([fold], server, on_look, pause_after=until)
+        if fold in self.running.failures:
+            log = self.folder.fold(fold).log
+            raise UserError(f"{self.name}, fold {fold}: {self.running.failures[fold]}; its log: {log}")
+        return time.monotonic() - began
+
+    def end(self, status: str, reason: str = "") -> None:
+        """End the run in MLflow, if it was begun; the reason stands in its tag ``stopped``."""
+        if self._started:
+            if reason:
+                self.running.tracked_run.journal.set_tags({STOPPED_TAG: reason})
+            self.running.tracked_run.finish(status)
+            self._started = False

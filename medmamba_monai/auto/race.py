@@ -1,0 +1,295 @@
+"""The race: candidates on fold 0 under successive halving, then the finalists on all folds, within the budget.
+
+Successive halving (Jamieson and Talwalkar 2016, Non-stochastic best arm identification and hyperparameter
+optimization): all candidates train a share of their epochs, the worse half leaves, the others go on. A training pauses
+between two rounds and goes on as if it had not, so that what stays is trained as it would have been alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from medmamba_monai.auto.budget import fit_scope
+from medmamba_monai.auto.choose import read_out_of_fold, score_predictions
+from medmamba_monai.auto.contenders import Contender
+from medmamba_monai.auto.estimate import (
+    count_epochs,
+    count_epochs_of_rounds,
+    count_staying,
+    estimate_baselines,
+    estimate_training,
+)
+from medmamba_monai.auto.plan import Plan
+from medmamba_monai.auto.record import Ledger, Phase, Place, Step
+from medmamba_monai.auto.standings import Score, rank_scores, read_fold_score
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.signals import say
+from medmamba_monai.cross_validation.fold_server import FoldServer
+from medmamba_monai.training.handlers.epoch_progress import format_seconds
+
+
+class OutOfTime(Exception):
+    """The budget is spent, and the process that was running has been stopped."""
+
+
+class Race:
+    """What runs the candidates of a plan, one process after the other.
+
+    Args:
+        plan: that is carried out.
+        contenders: its candidates by name, in the order of the plan.
+        ledger: record and budget.
+        server: what forks the processes; None starts each anew.
+    """
+
+    def __init__(
+        self, plan: Plan, contenders: Mapping[str, Contender], ledger: Ledger, server: FoldServer | None = None
+    ) -> None:
+        self.plan = plan
+        self.contenders = contenders
+        self.ledger = ledger
+        self.server = server
+
+    # the rounds on fold 0
+
+    def run_rounds(self) -> None:
+        """Run the rounds that have not ended, and name the finalists.
+
+        Raises:
+            UserError: no candidate can be trained.
+        """
+        record, shares = self.ledger.record, [*self.plan.rounds, 1.0]
+        if record.finalists:
+            return
+        racing = self._list_racing()
+        for number in range(len(record.rounds), len(shares)):
+            self._run_round(number, racing)
+            racing = self._end_round(number, self._leave_out(racing))
+        record.finalists = racing[: self.plan.finalists]
+        self.ledger.save()
+
+    def _list_racing(self) -> list[str]:
+        last = self.ledger.record.rounds[-1:]
+        names = [place.name for places in last for place in places] or list(self.contenders)
+        return self._leave_out(names)
+
+    def _leave_out(self, names: Sequence[str]) -> list[str]:
+        """Return the names of those that neither failed nor left."""
+        record = self.ledger.record
+        return [name for name in names if name not in record.failures and name not in record.left]
+
+    def _run_round(self, number: int, racing: Sequence[str]) -> None:
+        for name in racing:
+            contender = self.contenders[name]
+            ends = count_epochs_of_rounds(self.plan, contender.candidate)
+            if contender.has_finished(0) or contender.count_trained(0) >= ends[number]:
+                continue
+            until = None if number == len(self.plan.rounds) else ends[number]
+            if not self._has_time(contender, until, racing):
+                self._dismiss(name, f"in round {number + 1} no time was left for it")
+                self.ledger.give_up(f"candidate {name}", self.ledger.record.left[name])
+                continue
+            try:
+                self.train(contender, 0, "race", until, f"round {number + 1} of {len(ends)}")
+            except UserError as error:
+                self._fail(contender, error)
+        if not self._leave_out(racing):
+            raise UserError(f"no candidate could be trained: {'; '.join(self.ledger.record.failures.values())}")
+
+    def _has_time(self, contender: Contender, until: int | None, racing: Sequence[str]) -> bool:
+        """Say whether a step leaves time to train one of the others on fold 0 to its end; true where it is alone."""
+        others = [self.contenders[name] for name in self._leave_out(racing) if name != contender.name]
+        ran = [other for other in others if other.count_trained(0) > contender.count_trained(0)]
+        if not ran:
+            return True
+        needed = min(self._estimate_fold(other.name, 0) for other in ran)
+        step = self.ledger.pace.correct(contender.name, estimate_step(self.plan, contender, 0, until))
+        return step + needed + self.estimate_closing() <= self.ledger.budget.left
+
+    def _end_round(self, number: int, racing: Sequence[str]) -> list[str]:
+        """Rank those that ran, and return who stays, the best first."""
+        scores = {name: read_fold_score(self.contenders[name].folder.fold(0)) for name in racing}
+        ranked = rank_scores({name: scores[name] for name in self.contenders if name in scores})
+        last = number == len(self.plan.rounds)
+        stay = self.plan.finalists if last else count_staying(len(ranked), self.plan.finalists)
+        places = [
+            Place(
+                name=name,
+                epochs=self.contenders[name].count_trained(0),
+                score=scores[name],
+                stays=rank < stay,
+            )
+            for rank, name in enumerate(ranked)
+        ]
+        self.ledger.record.rounds.append(places)
+        say(f"round {number + 1}: {'; '.join(_format_place(place) for place in places)}")
+        for rank, place in enumerate(places):
+            if not place.stays:
+                self._dismiss(place.name, f"{_name_round(number, last)} it was number {rank + 1} of {len(places)}")
+        self.ledger.save()
+        return ranked[:stay]
+
+    # the finals
+
+    def run_finals(self) -> None:
+        """Train the finalists on the other folds, fold by fold, as far as the time goes.
+
+        After each process the estimate is corrected by what it took; what does not fit any more is given up, see
+        `fit_scope`.
+        """
+        record = self.ledger.record
+        while True:
+            self._fit()
+            step = self._find_next()
+            if step is None:
+                break
+            contender, fold = step
+            try:
+                self.train(contender, fold, "finals", None, f"fold {fold + 1} of {record.folds}")
+            except UserError as error:
+                self._fail(contender, error)
+                record.finalists.remove(contender.name)
+                if not record.finalists:
+                    raise UserError(f"no finalist could be trained: {error}") from error
+            except OutOfTime:
+                record.folds = max(fold, 1)
+                self.ledger.give_up(
+                    f"folds from {record.folds} on",
+                    f"{contender.name} was stopped in fold {fold}: the budget was spent",
+                )
+            self.ledger.save()
+
+    def list_folds(self) -> list[int]:
+        """Return the folds that all finalists have finished."""
+        finished = [set(self.contenders[name].list_finished()) for name in self.ledger.record.finalists]
+        return sorted(set.intersection(*finished))
+
+    def _find_next(self) -> tuple[Contender, int] | None:
+        record = self.ledger.record
+        steps = ((self.contenders[name], fold) for fold in range(record.folds) for name in record.finalists)
+        return next((step for step in steps if not step[0].has_finished(step[1])), None)
+
+    def _fit(self) -> None:
+        record, budget = self.ledger.record, self.ledger.budget
+        ranked = self._rank_finalists()
+        steps = {name: [self._estimate_fold(name, fold) for fold in range(record.folds)] for name in ranked}
+        pace = self.ledger.pace
+        baselines = estimate_baselines(self.plan) * pace.compute_factor()
+        left = budget.left - self.estimate_closing()
+        scope = fit_scope(ranked, record.folds, steps, left, baselines, record.with_baselines)
+        for name in ranked[len(scope.finalists) :]:
+            where = f"{self._describe(name)} was the lowest of the finalists when the time left"
+            self._dismiss(name, f"{where}, {format_seconds(left)}, was too short for all of them")
+            self.ledger.give_up(f"finalist {name}", record.left[name])
+        if record.with_baselines and not scope.with_baselines and self.plan.baselines:
+            self.ledger.give_up("the time of the baselines", "the folds of the finalists need it")
+        if scope.folds < record.folds:
+            why = f"{format_seconds(left)} were left for the folds"
+            self.ledger.give_up(f"folds {scope.folds} to {record.folds - 1} of {self.plan.num_folds}", why)
+        record.finalists, record.folds = list(scope.finalists), scope.folds
+        record.with_baselines = scope.with_baselines
+        self.ledger.save()
+
+    def _rank_finalists(self) -> list[str]:
+        """Return the finalists, the best first, by the folds that all of them have finished."""
+        record = self.ledger.record
+        folds = self.list_folds()
+        if not folds or len(record.finalists) == 1:
+            return list(record.finalists)
+        scores = {}
+        for name in record.finalists:
+            card = self.contenders[name].running.plan.card
+            found = read_out_of_fold(self.contenders[name].folder, folds, card.task, card.display_names)
+            scores[name] = score_predictions(found)
+        return rank_scores(scores)
+
+    def _estimate_fold(self, name: str, fold: int) -> float:
+        contender = self.contenders[name]
+        if contender.has_finished(fold):
+            return 0.0
+        planned = estimate_step(self.plan, contender, fold, None)
+        return self.ledger.pace.correct(name, planned)
+
+    # a process
+
+    def estimate_closing(self) -> float:
+        """Return the seconds that the review of the winner, the report and the package need."""
+        return (self.plan.costs.review + self.plan.costs.package) * max(self.ledger.pace.compute_factor(), 1.0)
+
+    def estimate_report(self) -> float:
+        """Return the seconds that the report and the package need."""
+        return self.plan.costs.package * max(self.ledger.pace.compute_factor(), 1.0)
+
+    def train(self, contender: Contender, fold: int, phase: Phase, until: int | None, where: str) -> None:
+        """Train a fold up to an epoch or to its end, and note what it took.
+
+        Raises:
+            UserError: it failed.
+            OutOfTime: the budget was spent meanwhile, and this fold is not the first of all.
+        """
+        trained, planned = contender.count_saved(fold), estimate_step(self.plan, contender, fold, until)
+        last = until or count_epochs(self.plan, contender.candidate)
+        seconds = format_seconds(self.ledger.pace.correct(contender.name, planned))
+        left, whole = format_seconds(self.ledger.budget.left), format_seconds(self.ledger.budget.seconds)
+        epochs = f"epochs {trained + 1} to {last}" if trained < last else "evaluation"
+        say(f"[{left} left of {whole}] {where}: {contender.name}, fold {fold}, {epochs}, about {seconds}")
+
+        def look() -> None:
+            self.ledger.beat()
+            closing = self.estimate_report() if phase == "baselines" else self.estimate_closing()
+            if (fold > 0 or phase == "baselines") and self.ledger.budget.left < closing:
+                raise OutOfTime
+
+        taken = contender.train(fold, until, self.server, look)
+        self.ledger.record.steps.append(
+            Step(
+                name=contender.name,
+                fold=fold,
+                phase=phase,
+                epochs=contender.count_trained(fold),
+                planned=planned,
+                seconds=taken,
+            )
+        )
+        self.ledger.save()
+
+    def _fail(self, contender: Contender, error: UserError) -> None:
+        self.ledger.record.failures[contender.name] = str(error)
+        self.ledger.save()
+        contender.end("FAILED", str(error))
+
+    def _dismiss(self, name: str, reason: str) -> None:
+        self.ledger.record.left.setdefault(name, reason)
+        self.contenders[name].end("FINISHED", reason)
+
+    def _describe(self, name: str) -> str:
+        for places in reversed(self.ledger.record.rounds):
+            for place in places:
+                if place.name == name:
+                    return f"validation AUC {place.score.auc:.4f}"
+        return "its validation AUC"
+
+
+def estimate_step(plan: Plan, contender: Contender, fold: int, until: int | None) -> float:
+    """Return the seconds that a plan gives to the process that trains a fold up to an epoch, or to its end.
+
+    Args:
+        plan: that the contender is of.
+        contender: what is trained.
+        fold: its number.
+        until: epoch after which it pauses; None for its end, after which it is evaluated.
+    """
+    epochs = (until or count_epochs(plan, contender.candidate)) - contender.count_saved(fold)
+    return estimate_training(plan, contender.candidate, max(epochs, 0)) + (plan.costs.evaluation if not until else 0)
+
+
+def _format_place(place: Place) -> str:
+    return f"{place.name} {_format_score(place.score)}{'' if place.stays else ' (leaves)'}"
+
+
+def _format_score(score: Score) -> str:
+    return f"AUC {score.auc:.4f}, log loss {score.log_loss:.4f}"
+
+
+def _name_round(number: int, last: bool) -> str:
+    return "at the end of fold 0" if last else f"in round {number + 1}"

@@ -1,0 +1,293 @@
+"""The folds of a cross-validation while they run: their processes, their parent run, their result."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.files import remove_leftovers, write_json
+from medmamba_monai.core.folder_lock import lock_folder
+from medmamba_monai.core.run_folder import RunFolder
+from medmamba_monai.core.signals import STOP_SIGNALS, catch_signals, say
+from medmamba_monai.cross_validation.choices import keep_images_choice
+from medmamba_monai.cross_validation.fold_jobs import FoldJob, run_jobs
+from medmamba_monai.cross_validation.fold_process import EXIT_KILLED, describe_pause, open_fold_run, read_training
+from medmamba_monai.cross_validation.fold_server import FoldServer
+from medmamba_monai.cross_validation.hints import describe_results, format_command
+from medmamba_monai.cross_validation.plan import Plan
+from medmamba_monai.cross_validation.record import read_record
+from medmamba_monai.cross_validation.review import review_folds
+from medmamba_monai.cross_validation.shortcuts import name_audit_values
+from medmamba_monai.cross_validation.slots import Slots
+from medmamba_monai.data import describe_shortcuts, read_audit
+from medmamba_monai.evaluation import CrossValidationResult
+from medmamba_monai.networks import NETWORKS
+from medmamba_monai.tracking.dataset import RunDataset
+from medmamba_monai.tracking.environment import describe_environment
+from medmamba_monai.tracking.failures import describe_failure
+from medmamba_monai.tracking.journal import Journal
+from medmamba_monai.tracking.run import TrackedRun, choose_end_status
+from medmamba_monai.training.execution import choose_execution
+from medmamba_monai.training.handlers.epoch_progress import format_seconds
+
+MEMORY_SHARE = 0.4
+"""Part of the available memory that the images of one dataset may take; folds that run at a time share it."""
+
+
+@contextlib.contextmanager
+def open_folds(plan: Plan, parent: Path | None = None) -> Iterator[RunningFolds]:
+    """Take the folder of a cross-validation for this process, to run its folds.
+
+    Args:
+        plan: of the cross-validation.
+        parent: folder of the run that this one belongs to, such as that of a search; None for none.
+
+    Raises:
+        UserError: the folder holds a cross-validation with other settings, or is in use.
+    """
+    with lock_folder(plan.output_dir, "cross-validation"):
+        check_same_settings(plan)
+        remove_leftovers(plan.output_dir)
+        with_images = keep_images_choice(RunFolder(plan.output_dir), plan.options.report_images)
+        yield RunningFolds(plan, with_images, parent)
+
+
+def check_same_settings(plan: Plan) -> None:
+    """Keep the settings in the folder, or compare them with those that are there.
+
+    Raises:
+        UserError: they differ.
+    """
+    path = RunFolder(plan.output_dir).settings
+    settings = json.loads(json.dumps(plan.settings()))
+    goes_on = path.is_file() and not plan.starts_afresh
+    saved = json.loads(path.read_text(encoding="utf-8")) if goes_on else settings
+    for key in sorted(saved.keys() | settings.keys()):
+        if (saved.get(key) or None) != (settings.get(key) or None):  # an option is off where it did not exist yet
+            raise UserError(
+                f"{plan.output_dir} holds a cross-validation with {key} {saved.get(key)!r}, but "
+                f"{settings.get(key)!r} is asked for: use the same value to go on, or another --run_name"
+            )
+    write_json(path, settings)
+
+
+class RunningFolds:
+    """A cross-validation while it runs, in a folder that nobody else works in; `open_folds` makes it.
+
+    `run` does everything. Who runs folds one by one, as a search does, calls `start`, `run_folds` as often as there is
+    something to run, `summarize` and `finish`.
+
+    Args:
+        plan: of the cross-validation.
+        with_images: whether the report shows images; None where results stay on this machine.
+        parent: folder of the run that this one belongs to.
+
+    Attributes:
+        failures: why a fold did not finish when it was run last, by its number.
+        pauses: of the folds whose training paused, after which epoch, by number.
+        tracked_run: the parent run of the folds.
+    """
+
+    def __init__(self, plan: Plan, with_images: bool | None, parent: Path | None = None) -> None:
+        self.plan = plan
+        self.review = {**plan.options.review, "with_images": with_images}
+        self.folder = RunFolder(plan.output_dir)
+        self.failures: dict[int, str] = {}
+        self.pauses: dict[int, str] = {}
+        self.tracked_run = TrackedRun(
+            directory=plan.output_dir,
+            tracking_uri=plan.training.tracking_uri,
+            experiment_name=plan.training.experiment_name,
+            run_name=plan.options.run_name,
+            parent=parent,
+            resume=not plan.starts_afresh,
+            dataset=RunDataset(plan.card.name, plan.fold_list.digest, "cross-validation"),
+        )
+
+    def run(self) -> CrossValidationResult:
+        """Run the folds of the plan that are not finished, and review them all.
+
+        Raises:
+            UserError: a fold failed.
+        """
+        with catch_signals(STOP_SIGNALS[1:], interrupt):
+            result = self._run_and_record()
+        self.finish()
+        return result
+
+    def start(self) -> None:
+        """Begin the parent run, or go on with it."""
+        run, fold_list = self.tracked_run, self.plan.fold_list
+        run.start()
+        run.journal.log_params({**self.plan.logged_parameters(), "num_folds": fold_list.num_folds})
+        tags = {
+            "dataset": self.plan.card.name,
+            "fold_digest": fold_list.digest,
+            "protocol": fold_list.protocol,
+            "count_mismatch": "; ".join(fold_list.count_mismatch) or "none",
+            "checksum_mismatch": "; ".join(fold_list.checksum_mismatch) or "none",
+            "shortcuts": describe_shortcuts(fold_list),
+        }
+        run.journal.set_tags({**describe_environment(str(self.plan.training.device)), **tags})
+        run.journal.log_summary(name_audit_values(read_audit(fold_list)))
+        run.send()
+
+    def run_folds(
+        self,
+        folds: Sequence[int],
+        server: FoldServer | None = None,
+        on_look: Callable[[], None] = lambda: None,
+        **changes: Any,
+    ) -> None:
+        """Run the folds that are not finished; `failures` and `pauses` say what became of the others.
+
+        Args:
+            folds: their numbers.
+            server: what forks their processes, see `run_jobs`.
+            on_look: called a few times a second, see `run_jobs`.
+            changes: options of the training that are others this time, such as ``pause_after``.
+        """
+        unfinished = [fold for fold in folds if not self.folder.fold(fold).result.is_file()]
+        if not unfinished:
+            return
+        for fold in unfinished:
+            self.failures.pop(fold, None)
+            self.pauses.pop(fold, None)
+        notes = [self.folder.fold(fold).gpu_memory for fold in unfinished]
+        slots = Slots(self.plan.options.jobs, len(unfinished), self.plan.training.device, notes)
+        if server is None:
+            choose_execution(self.plan.training).announce()
+            say(slots.describe())
+        jobs = [
+            self._make_job(fold, len(unfinished) - number - 1, slots, changes) for number, fold in enumerate(unfinished)
+        ]
+        run_jobs(jobs, slots, self._fold_ended, server, on_look)
+
+    def summarize(self, seconds: float) -> CrossValidationResult:
+        """Put the finished folds together: tables, report, and the numbers of the parent run.
+
+        Args:
+            seconds: how long it took.
+        """
+        plan, options = self.plan, self.review
+        record = read_record(
+            plan.output_dir,
+            plan.card,
+            plan.fold_list,
+            {**self.pauses, **self.failures},
+            options["resamples"],
+            options["seed"],
+        )
+        description: dict[str, Any] = {
+            "title": f"{self.tracked_run.run_name}: {NETWORKS[plan.training.network_name]} on {plan.card.title}",
+            "command": self._command(),
+            "details": {**plan.logged_parameters(), "time of the last start": format_seconds(seconds)},
+        }
+        return review_folds(record, self.tracked_run, options, description, plan.card_path, plan.parameters())
+
+    def finish(self) -> None:
+        """End the parent run as what the folds say that it is.
+
+        Raises:
+            UserError: a fold failed.
+        """
+        if self.failures:
+            reason = f"folds that did not finish: {_list_folds(self.failures)}"
+            self.tracked_run.finish("FAILED", reason)
+            raise UserError(f"{reason}. Start the same command again to go on with them.")
+        if self.pauses:
+            reason = f"folds that paused: {_list_folds(self.pauses)}"
+            self.tracked_run.finish("KILLED", reason)
+            say(f"{reason}; start the same command again with a later --pause_after, or without it, to go on with them")
+            return
+        self.tracked_run.finish("FINISHED")
+
+    def _run_and_record(self) -> CrossValidationResult:
+        began = time.time()
+        try:
+            self.start()
+            if not self.plan.training.resume:
+                for fold in self.plan.folds:
+                    self.folder.fold(fold).result.unlink(missing_ok=True)
+            for fold in self.plan.folds:
+                if (path := self.folder.fold(fold).result).is_file():
+                    print(f"fold {fold} is finished: {path}", flush=True)
+            self.run_folds(self.plan.folds)
+            seconds = time.time() - began
+            result = self.summarize(seconds)
+            print(self._where(seconds), flush=True)
+            return result
+        except BaseException as error:
+            self.tracked_run.finish(choose_end_status(error), describe_failure(error))
+            if isinstance(error, KeyboardInterrupt):
+                say("stopped; start the same command again to go on where it was")
+                sys.exit(EXIT_KILLED)
+            raise
+
+    def _fold_ended(self, job: FoldJob, code: int) -> None:
+        if code == 0:
+            if pause := describe_pause(read_training(RunFolder(job.directory)) or {}):
+                self.pauses[job.fold] = pause
+            return
+        killed = code < 0 or code == EXIT_KILLED
+        reason = f"killed by signal {-code}" if code < 0 else "stopped" if killed else f"exit code {code}"
+        self.failures[job.fold] = reason
+        if code < 0:
+            open_fold_run(job.content).finish("KILLED", reason)
+        say(f"fold {job.fold} did not finish ({reason}); its log: {RunFolder(job.directory).log}")
+
+    def _make_job(self, fold: int, jobs_after: int, slots: Slots, changes: dict[str, Any]) -> FoldJob:
+        plan, directory = self.plan, self.folder.fold(fold).path
+        overrides = {
+            **plan.parameters(),
+            **({"tracking_uri": ""} if self.tracked_run.stays_local else {}),
+            "bundle_root": str(plan.bundle_root),
+            "fold": fold,
+            "output_dir": str(directory),
+            "ckpt_dir": str(directory),
+            "parent_dir": str(plan.output_dir),
+            "finish_run": False,
+            "trainings_after": -(-jobs_after // slots.number),
+            "memory_share": MEMORY_SHARE / slots.most,
+            **plan.options.overrides,
+            **changes,
+        }
+        content = {
+            "fold": fold,
+            "bundle_root": str(plan.bundle_root),
+            "config_files": list(plan.config_files),
+            "evaluate_files": list(plan.evaluate_files),
+            "overrides": overrides,
+            "runs_before": Journal(directory).count_runs(),
+        }
+        return FoldJob(fold, directory, content)
+
+    def _where(self, seconds: float) -> str:
+        plan = self.plan
+        finished = [fold for fold in range(plan.fold_list.num_folds) if self.folder.fold(fold).result.is_file()]
+        run = self.tracked_run
+        run.send(force=False)
+        return describe_results(
+            plan.parameters(), plan.bundle_root, plan.output_dir, run.run_id, run.find_page(), finished, seconds
+        )
+
+    def _command(self) -> str:
+        plan = self.plan
+        return format_command(
+            plan.logged_parameters(), plan.bundle_root, plan.options.config_files, plan.options.overrides
+        )
+
+
+def _list_folds(reasons: dict[int, str]) -> str:
+    return ", ".join(f"{fold} ({reason})" for fold, reason in sorted(reasons.items()))
+
+
+def interrupt(number: int, frame: object) -> None:
+    """Stop at a signal as at Ctrl-C."""
+    raise KeyboardInterrupt(f"signal {number}")

@@ -1,0 +1,171 @@
+"""The race: who stays, who leaves, what is given up; with folds that cost a file in place of a training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from medmamba_monai.auto.contenders import Contender
+from medmamba_monai.auto.estimate import count_epochs
+from medmamba_monai.auto.plan import Plan
+from medmamba_monai.auto.race import OutOfTime, Race
+from medmamba_monai.auto.record import Ledger, Record
+from medmamba_monai.core.documents import read_document
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.run_folder import RunFolder
+from medmamba_monai.evaluation import Predictions, write_predictions
+from medmamba_monai.tracking.journal import Journal
+from tests.auto.test_plan import make_candidate, make_content
+
+CARD = SimpleNamespace(task="binary", display_names=("no", "yes"))
+
+
+class WrittenFolds:
+    """What runs folds, with a journal, checkpoints and predictions that are written in place of a training.
+
+    Args:
+        folder: of the cross-validation.
+        quality: how well the classes are told; the AUC rises with it.
+        epochs: of a training.
+    """
+
+    def __init__(self, folder: Path, quality: float, epochs: int) -> None:
+        self.folder, self.quality, self.epochs = RunFolder(folder), quality, epochs
+        self.failures: dict[int, str] = {}
+        self.plan = SimpleNamespace(card=CARD)
+        self.calls: list[tuple[int, int | None]] = []
+        self.tracked_run = SimpleNamespace(journal=Journal(folder), finish=lambda *told: None)
+
+    def start(self) -> None:
+        self.folder.path.mkdir(parents=True, exist_ok=True)
+
+    def run_folds(self, folds, server, on_look, pause_after=None) -> None:
+        (fold,) = folds
+        self.calls.append((fold, pause_after))
+        on_look()
+        place, until = self.folder.fold(fold), pause_after or self.epochs
+        (place.path / "checkpoints").mkdir(parents=True, exist_ok=True)
+        (place.path / "checkpoints" / f"checkpoint_epoch={until:04d}.pt").touch()
+        values = {"validation/auc": 0.5 + self.quality / 10, "validation/loss": 0.7 - self.quality / 10}
+        Journal(place.path).log_metrics(values, until)
+        training = {"epochs": until, "best_epoch": until, "seconds": 1.0}
+        paused = {"paused_of": self.epochs} if until < self.epochs else {}
+        place.training.write_text(json.dumps({**training, **paused}))
+        if not paused:
+            write_predictions(place.predictions, self.predict(fold))
+            place.result.write_text("{}")
+
+    def predict(self, fold: int) -> Predictions:
+        labels = np.arange(20) % 2
+        scores = np.clip(0.5 + self.quality / 20 * (labels - 0.5) + 0.04 * np.sin(np.arange(20) * 2.1), 0, 1)
+        return Predictions(
+            scores, labels, "binary", ids=[f"{fold}_{row}" for row in range(20)], parts=["validation"] * 20
+        )
+
+
+def make_race(folder: Path, qualities: dict[str, float], spent: float = 0.0, **values: Any) -> Race:
+    """A race of candidates of these qualities, as it is or goes on in a folder."""
+    candidates = [make_candidate(name, 1.0) for name in qualities]
+    content = make_content(candidates=candidates, baselines=[], num_folds=3, **{"finalists": 1, **values})
+    plan = Plan.model_validate(content)
+    contenders = {
+        one.name: Contender(one, WrittenFolds(folder / one.name, qualities[one.name], count_epochs(plan, one)))
+        for one in plan.candidates
+    }
+    return Race(plan, contenders, Ledger(folder, plan, spent))
+
+
+def list_calls(race: Race) -> dict[str, list[tuple[int, int | None]]]:
+    return {name: one.running.calls for name, one in race.contenders.items()}
+
+
+QUALITIES = {"a": 1.0, "b": 4.0, "c": 3.0, "d": 2.0}
+
+
+def test_the_worse_half_leaves_in_each_round_and_the_best_goes_on(tmp_path):
+    race = make_race(tmp_path, QUALITIES)
+    race.run_rounds()
+    assert list_calls(race) == {"a": [(0, 2)], "b": [(0, 2), (0, None)], "c": [(0, 2), (0, None)], "d": [(0, 2)]}
+    record = read_document(tmp_path / "race.json", Record)
+    assert [[place.name for place in places] for places in record.rounds] == [["b", "c", "d", "a"], ["b", "c"]]
+    assert record.finalists == ["b"]
+    assert record.left["a"] == "in round 1 it was number 4 of 4"
+    assert record.left["c"] == "at the end of fold 0 it was number 2 of 2"
+
+
+def test_a_race_that_was_killed_goes_on_where_it_was(tmp_path):
+    straight = make_race(tmp_path / "straight", QUALITIES)
+    straight.run_rounds()
+    first = make_race(tmp_path / "killed", QUALITIES)
+    first._run_round(0, ["a", "b"])
+    first.ledger.save()
+    again = make_race(tmp_path / "killed", QUALITIES)
+    again.run_rounds()
+    assert again.ledger.record.rounds == straight.ledger.record.rounds
+    assert again.ledger.record.finalists == ["b"]
+    assert list_calls(again)["a"] == []
+    last = make_race(tmp_path / "killed", QUALITIES)
+    last.run_rounds()
+    assert not any(list_calls(last).values())
+
+
+def test_finalists_take_turns_fold_by_fold(tmp_path):
+    race = make_race(tmp_path, QUALITIES, finalists=2)
+    race.run_rounds()
+    race.run_finals()
+    assert [(step.name, step.fold) for step in race.ledger.record.steps if step.phase == "finals"] == [
+        *(("b", 1), ("c", 1)),
+        *(("b", 2), ("c", 2)),
+    ]
+    assert race.list_folds() == [0, 1, 2]
+    assert race.ledger.record.given_up == {}
+
+
+def test_what_does_not_fit_is_given_up_and_one_fold_of_one_finalist_stays(tmp_path):
+    race = make_race(tmp_path, QUALITIES, spent=599.0, finalists=2)
+    race.run_rounds()
+    race.run_finals()
+    record = race.ledger.record
+    assert (record.finalists, race.list_folds()) == (["a"], [0])
+    assert record.given_up.keys() == {"candidate b", "candidate c", "candidate d", "folds 1 to 2 of 3"}
+
+
+def test_a_fold_that_outlasts_the_budget_is_stopped(tmp_path, monkeypatch):
+    race = make_race(tmp_path, {"only": 3.0})
+    race.run_rounds()
+    monkeypatch.setattr(race, "_fit", lambda: None)  # as if the estimate had said that all fits
+    race.ledger.budget.seconds = race.ledger.budget.spent
+    with pytest.raises(OutOfTime):
+        race.train(race.contenders["only"], 1, "finals", None, "fold 2")
+    race.run_finals()
+    assert race.list_folds() == [0]
+    assert race.ledger.record.given_up == {"folds from 1 on": "only was stopped in fold 1: the budget was spent"}
+
+
+def test_a_candidate_that_fails_leaves_and_the_others_go_on(tmp_path):
+    race = make_race(tmp_path, QUALITIES)
+    race.contenders["b"].running.run_folds = lambda *told, **more: race.contenders["b"].running.failures.update(
+        {0: "exit code 1"}
+    )
+    race.run_rounds()
+    assert race.ledger.record.failures["b"].startswith("b, fold 0: exit code 1; its log: ")
+    assert race.ledger.record.finalists == ["c"]
+
+
+def test_a_race_of_another_plan_is_refused(tmp_path):
+    make_race(tmp_path, QUALITIES).ledger.save()
+    with pytest.raises(UserError, match="is of a plan with the candidates"):
+        make_race(tmp_path, {"a": 1.0})
+    with pytest.raises(UserError, match="is of a plan with the rounds"):
+        make_race(tmp_path, QUALITIES, rounds=[0.3])
+
+
+def test_the_time_spent_is_remembered(tmp_path):
+    race = make_race(tmp_path, QUALITIES, spent=20.0)
+    race.ledger.save()
+    assert 20.0 <= make_race(tmp_path, QUALITIES).ledger.budget.spent < 25.0
