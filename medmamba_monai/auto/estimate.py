@@ -75,6 +75,7 @@ def estimate_baselines(plan: Plan) -> float:
 def estimate_plan(plan: Plan) -> dict[str, float]:
     """Return the seconds of each step of a plan, by its name."""
     return {
+        "look and plan": plan.looked_seconds,
         "race": estimate_race(plan),
         "finals": estimate_finals(plan),
         "baselines": estimate_baselines(plan),

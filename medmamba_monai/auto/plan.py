@@ -13,6 +13,8 @@ from medmamba_monai.core.files import write_json
 from medmamba_monai.networks import NETWORKS
 
 FILE_NAME = "plan.json"
+PLACES_NAME = "places.json"
+"""Where this machine keeps the images: beside the plan, which may be given away."""
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -28,6 +30,12 @@ def _check_network(name: str) -> str:
 
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Places(_Strict):
+    """What differs between machines."""
+
+    dataset_dir: str
 
 
 class Costs(_Strict):
@@ -73,6 +81,7 @@ class Candidate(_Strict):
         sizes = {"network_name": self.network_name, "depths": self.depths, "channels": self.channels}
         return {
             "run_name": self.name,
+            "dataset_dir": plan.dataset_dir or None,
             **sizes,
             **shared,
             **own,
@@ -89,7 +98,9 @@ class Plan(_Strict):
 
     dataset: str
     bundle: Annotated[str, AfterValidator(check_relative)] = Field(description="folder of the bundle, from the plan's")
+    dataset_dir: str = Field(default="", exclude=True, description="folder of the images; empty: the bundle's own")
     budget_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    looked_seconds: Seconds = Field(default=0.0, description="of the budget, spent on looking and planning")
     hold_out: Share | None = Field(description="share kept out of every choice; null: the dataset has a test set")
     num_folds: Annotated[int, Field(ge=2)]
     fold_seed: Annotated[int, Field(ge=0, lt=2**32)]
@@ -126,7 +137,8 @@ class Plan(_Strict):
         return self
 
     def write(self, folder: Path) -> Path:
-        """Write the plan into a folder, whole or not at all, and return its file."""
+        """Write the plan into a folder, and return its file; where the images are is written into another one."""
+        write_json(folder / PLACES_NAME, {"dataset_dir": self.dataset_dir})
         write_json(folder / FILE_NAME, self.model_dump(mode="json"))
         return folder / FILE_NAME
 
@@ -137,7 +149,9 @@ def read_plan(folder: Path) -> Plan:
     Raises:
         UserError: it is missing or does not fit; names the file, the fields, the values and what is allowed.
     """
-    return read_document(folder / FILE_NAME, Plan)
+    places = folder / PLACES_NAME
+    known = read_document(places, _Places).dataset_dir if places.is_file() else ""
+    return read_document(folder / FILE_NAME, Plan, {"dataset_dir": known})
 
 
 def _find_repeated(names: Sequence[str]) -> str | None:

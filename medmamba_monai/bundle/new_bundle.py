@@ -34,24 +34,48 @@ def new_bundle(name: str, images: Path, labels: Labels, options: Options, root: 
     Raises:
         UserError: the images or labels do not fit, or there is a card of this name.
     """
-    if not name.replace("_", "").isalnum() or name != name.lower() or not name.isascii():
-        raise UserError(f"{name!r}: a name has lower-case letters, digits and _, such as chest_ct")
-    card_file, bundle = root / "data_lists" / name / "card.json", root / "bundles" / name
-    for path in (images.absolute(), bundle.absolute()):
-        _check_path(path)
-    if card_file.exists() and not overwrite:
-        raise UserError(f"{card_file}: is there already; choose another name, or pass --overwrite")
-    proposal = propose_card(name, images, labels, options)
+    proposal = propose_bundle(name, images, labels, options, root, overwrite)
+    card_file, bundle = _locate(root, name)
     folds = _number_of_folds(proposal, asked_for_groups=labels.names_groups or options.group_tag is not None)
     again = overwrite and card_file.with_name("folds.json").exists()
     few = "" if folds == NUM_FOLDS else f" --num_folds {folds}"
     more = few + (" --allow_links True" if options.allow_links else "") + (" --overwrite True" if again else "")
     commands = format_next_commands(proposal, bundle, more)
-    write_json(card_file, _content(proposal.card))
-    write_text(root / "data_lists" / "card.schema.json", format_card_schema())
-    generate_bundle(card_file, bundle)
+    write_bundle(proposal.card, root)
     print(*map(format_path, _summary(proposal, card_file, bundle, commands).splitlines()), sep="\n")
     return bundle
+
+
+def propose_bundle(
+    name: str, images: Path, labels: Labels, options: Options, root: Path, overwrite: bool = False
+) -> Proposal:
+    """Propose the card of a bundle; nothing is written. The arguments are those of `new_bundle`.
+
+    Raises:
+        UserError: the images or labels do not fit, or there is a card of this name.
+    """
+    if not name.replace("_", "").isalnum() or name != name.lower() or not name.isascii():
+        raise UserError(f"{name!r}: a name has lower-case letters, digits and _, such as chest_ct")
+    card_file, bundle = _locate(root, name)
+    for path in (images.absolute(), bundle.absolute()):
+        _check_path(path)
+    if card_file.exists() and not overwrite:
+        raise UserError(f"{card_file}: is there already; choose another name, or pass --overwrite")
+    return propose_card(name, images, labels, options)
+
+
+def write_bundle(card: DatasetCard, root: Path) -> Path:
+    """Write a card and its bundle below a folder, and return the folder of the bundle."""
+    card_file, bundle = _locate(root, card.name)
+    write_json(card_file, _content(card))
+    write_text(root / "data_lists" / "card.schema.json", format_card_schema())
+    generate_bundle(card_file, bundle)
+    return bundle
+
+
+def _locate(root: Path, name: str) -> tuple[Path, Path]:
+    """Return where the card and the bundle of a dataset are."""
+    return root / "data_lists" / name / "card.json", root / "bundles" / name
 
 
 def _check_path(path: Path) -> None:

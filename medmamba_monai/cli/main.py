@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from medmamba_monai import __version__
+from medmamba_monai.cli.auto import auto
 from medmamba_monai.cli.bundle import bundle
 from medmamba_monai.cli.command import Command
 from medmamba_monai.cli.compare import compare
@@ -31,6 +32,7 @@ from medmamba_monai.core.errors import ends_with_user_errors
 PROGRAM = "medmamba-monai"
 COMMANDS = (
     demo,
+    auto,
     new_bundle,
     bundle,
     prepare,

@@ -1,0 +1,194 @@
+"""A plan for a dataset, a machine and a time: the rules applied, and as much of everything as the time allows."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from medmamba_monai.auto import rules
+from medmamba_monai.auto.estimate import MARGIN, estimate_plan
+from medmamba_monai.auto.fingerprint import Fingerprint, Speed
+from medmamba_monai.auto.plan import Candidate, Costs, Plan
+from medmamba_monai.auto.rules import Choice, Network, Shape
+from medmamba_monai.core.errors import UserError
+
+# Seconds beside those of a network's steps that a run of the demo and its package took on two cores, as its files tell;
+# the race measures its own steps and corrects what is left.
+_START, _FIGURES, _REVIEW, _PACKAGE = 8.0, 2.0, 8.0, 15.0
+_LEAST_EPOCHS = 30
+"""Epochs of the small MedMamba that a comparison of two candidates in five folds takes at the least."""
+
+
+def choose_affordable_size(seen: Fingerprint, speed: Speed, batch_size: int, seconds: float) -> int:
+    """Return the largest side whose leanest comparison fits into a time, from the speed at the smallest side.
+
+    Args:
+        seen: the dataset.
+        speed: of the small MedMamba at the smallest side of `rules.SIZES`.
+        batch_size: of that speed.
+        seconds: that the comparison may take.
+    """
+    sizes = rules.SIZES[seen.spatial_dims]
+    epoch = estimate_epoch(seen, speed, batch_size, 0.2 if seen.official_test else 0.36)
+    scale = seconds / (_LEAST_EPOCHS * epoch)
+    return next((size for size in reversed(sizes) if (size / sizes[0]) ** seen.spatial_dims <= scale), sizes[0])
+
+
+def estimate_epoch(seen: Fingerprint, speed: Speed, batch_size: int, not_trained_on: float) -> float:
+    """Return the seconds of an epoch with its validation.
+
+    Args:
+        seen: the dataset.
+        speed: of the network.
+        batch_size: of that speed.
+        not_trained_on: share of the images that validate or are kept out.
+    """
+    trained = seen.images * (1 - not_trained_on)
+    steps = math.ceil(trained / batch_size)
+    return steps * speed.step + (seen.images - trained) / batch_size * speed.forward
+
+
+def make_plan(
+    seen: Fingerprint,
+    image_size: Choice[int],
+    batch_size: Choice[int],
+    most_folds: int,
+    budget: float,
+    looked_seconds: float,
+    dataset_dir: str = "",
+) -> Plan:
+    """Return the richest plan that the time allows, with a margin.
+
+    Args:
+        seen: the dataset, with the speeds measured here.
+        image_size: as `rules.choose_image_size` has it.
+        batch_size: as `rules.choose_batch_size` has it.
+        most_folds: how many folds can be made.
+        budget: seconds for everything.
+        looked_seconds: of these, spent before the race begins.
+        dataset_dir: folder of the images.
+
+    Raises:
+        UserError: not even the leanest plan fits; says how much time it needs.
+    """
+    available = budget * (1 - MARGIN)
+    values = {
+        "dataset": seen.dataset,
+        "bundle": f"bundles/{seen.dataset}",
+        "dataset_dir": dataset_dir,
+        "budget_seconds": budget,
+        "looked_seconds": round(looked_seconds, 1),
+        "fold_seed": 0,
+        "weight_decay": None,
+    }
+    for shape in rules.SHAPES:
+        fitted = shape._replace(folds=min(shape.folds, most_folds))
+        plan = _draft(seen, fitted, shape.epochs, image_size, batch_size, values)
+        if estimate_whole(plan) <= available:
+            return _explain(_add_epochs(plan, seen, available), seen, fitted, most_folds, image_size, batch_size)
+    needed = rules.describe_time(60 * math.ceil(estimate_whole(plan) / (1 - MARGIN) / 60))
+    raise UserError(
+        f"--budget {rules.describe_time(budget)}: one epoch of the smallest network in two folds takes about {needed} "
+        "here, with looking, evaluation and report; give at least that"
+    )
+
+
+def estimate_whole(plan: Plan) -> float:
+    """Return the seconds of all steps of a plan together."""
+    return sum(estimate_plan(plan).values())
+
+
+def _draft(
+    seen: Fingerprint,
+    shape: Shape,
+    epochs: int,
+    image_size: Choice[int],
+    batch_size: Choice[int],
+    values: dict[str, Any],
+) -> Plan:
+    networks = rules.choose_networks(seen, shape.candidates)
+    hold_out = rules.choose_hold_out(seen).value
+    not_trained_on = 1 - (1 - (hold_out or 0)) * (1 - 1 / shape.folds)
+    seconds = {
+        name: round(estimate_epoch(seen, speed, batch_size.value, not_trained_on), 1)
+        for name, speed in seen.speeds.items()
+    }
+    slowest = max(seen.speeds[network.name].forward for network in networks)
+    tested = seen.test_images + seen.images * ((hold_out or 0) + 1 / shape.folds)
+    return Plan(
+        **values,
+        hold_out=hold_out,
+        num_folds=shape.folds,
+        views=rules.choose_views().value,
+        image_size=image_size.value,
+        batch_size=batch_size.value,
+        epochs=epochs,
+        recipe=rules.choose_recipe(seen, epochs).value,
+        learning_rate=rules.choose_learning_rate().value,
+        candidates=[_make_candidate(network, seconds[network.name]) for network in networks],
+        rounds=rules.choose_rounds(len(networks), shape.finalists, epochs).value,
+        finalists=min(shape.finalists, len(networks)),
+        baselines=_make_baselines(seen, shape.baselines, seconds),
+        costs=Costs(
+            start=round(_START + seen.seconds_per_image * seen.images, 1),
+            evaluation=round(_FIGURES + tested / batch_size.value * slowest, 1),
+            review=_REVIEW,
+            package=round(_PACKAGE + shape.folds * seen.images / batch_size.value * slowest, 1),
+        ),
+        reasons={},
+    )
+
+
+def _make_candidate(network: Network, seconds: float) -> Candidate:
+    return Candidate(name=network.name, seconds_per_epoch=seconds, reason=network.reason, **network.options)
+
+
+def _make_baselines(seen: Fingerprint, number: int, seconds: dict[str, float]) -> list[Candidate]:
+    """Return what the winner is compared with, as far as it was measured."""
+    known = {network.name: network for network in rules.NETWORKS_TO_TRY if network.name in seen.speeds}
+    reason = "The paper's plain recipe (section 3.1): no augmentation, a learning rate that stays."
+    values = {"recipe": "paper", "learning_rate": 0.001, "reason": reason}
+    return [
+        Candidate(name=f"{name}_paper", seconds_per_epoch=seconds[name], **{**known[name].options, **values})
+        for name in rules.BASELINES[:number]
+        if name in known
+    ]
+
+
+def _add_epochs(plan: Plan, seen: Fingerprint, available: float) -> Plan:
+    """Give a plan as many epochs as fit; with them, the recipe and the rounds of the race may be others."""
+    best = plan
+    for epochs in range(plan.epochs + 1, rules.MOST_EPOCHS + 1):
+        rounds = rules.choose_rounds(len(plan.candidates), plan.finalists, epochs).value
+        recipe = rules.choose_recipe(seen, epochs).value
+        longer = plan.model_copy(update={"epochs": epochs, "rounds": rounds, "recipe": recipe})
+        if estimate_whole(longer) > available:
+            break
+        best = longer
+    return best
+
+
+def _explain(
+    plan: Plan,
+    seen: Fingerprint,
+    shape: Shape,
+    most_folds: int,
+    image_size: Choice[int],
+    batch_size: Choice[int],
+) -> Plan:
+    networks = rules.choose_networks(seen, shape.candidates)
+    reasons = {
+        "hold_out": rules.choose_hold_out(seen).reason,
+        "num_folds": rules.explain_folds(shape, most_folds),
+        "views": rules.choose_views().reason,
+        "image_size": image_size.reason,
+        "batch_size": batch_size.reason,
+        "epochs": rules.explain_epochs(plan.epochs, plan.budget_seconds),
+        "recipe": rules.choose_recipe(seen, plan.epochs).reason,
+        "learning_rate": rules.choose_learning_rate().reason,
+        "candidates": rules.explain_candidates(seen, networks),
+        "rounds": rules.choose_rounds(len(networks), plan.finalists, plan.epochs).reason,
+        "finalists": rules.explain_finalists(shape),
+        "baselines": rules.explain_baselines(len(plan.baselines)),
+    }
+    return plan.model_copy(update={"reasons": reasons})

@@ -1,0 +1,339 @@
+"""The rules of a plan: what is seen in the data and measured on the machine becomes a value, with a reason in words.
+
+Each rule is a function of the fingerprint that returns a `Choice`. The figures in here are those of this project's own
+runs where a reason names one; all others are conventions, and the race decides where it can.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from medmamba_monai.auto.fingerprint import Fingerprint
+from medmamba_monai.networks import NETWORKS
+
+Value = TypeVar("Value")
+
+HOLD_OUT = 0.2
+SMALL_MEDMAMBA = {"depths": [1, 1, 2, 1], "channels": [32, 64, 128, 256]}
+MEDIUM_MEDMAMBA = {"depths": [1, 1, 2, 1], "channels": [64, 128, 256, 512]}
+SIZES = {2: (64, 96, 128, 160, 224), 3: (32, 48, 64)}
+"""Sides that are tried, in pixels, by the number of dimensions."""
+
+
+class Choice(NamedTuple, Generic[Value]):
+    """A value of the plan and why it was chosen."""
+
+    value: Value
+    reason: str
+
+
+class Network(NamedTuple):
+    """A network that may become a candidate: its options, and why it is tried."""
+
+    name: str
+    options: dict[str, Any]
+    reason: str
+
+
+NETWORKS_TO_TRY = (
+    Network(
+        "medmamba_small",
+        {"network_name": "medmamba", **SMALL_MEDMAMBA, "learning_rate": 0.001},
+        "A MedMamba of a million parameters: on small images it has been as good as larger ones, in a fraction of the "
+        "time.",
+    ),
+    Network(
+        "medmamba_small_fast",
+        {"network_name": "medmamba", **SMALL_MEDMAMBA, "learning_rate": 0.003},
+        "The same small MedMamba at three times the learning rate: with few epochs, larger steps may get further.",
+    ),
+    Network(
+        "resnet18",
+        {"network_name": "resnet18", "learning_rate": 0.001},
+        "The network that everybody compares with; often hard to beat.",
+    ),
+    Network(
+        "medmamba_medium",
+        {"network_name": "medmamba", **MEDIUM_MEDMAMBA, "learning_rate": 0.001},
+        "Twice the width of the small MedMamba, in case the small one cannot hold what there is to see.",
+    ),
+    Network(
+        "densenet121",
+        {"network_name": "densenet121", "learning_rate": 0.001},
+        "Deep and thrifty with parameters; a usual choice for X-rays.",
+    ),
+    Network(
+        "medmamba_tiny",
+        {"network_name": "medmamba_tiny", "learning_rate": 0.0005},
+        "The paper's MedMamba-T; half the learning rate, as it is larger.",
+    ),
+)
+"""In the order in which they are worth their time: a small budget takes the first ones."""
+
+
+class Shape(NamedTuple):
+    """How much a search does: what is given up, from one shape to the next, when the time is short.
+
+    Attributes:
+        candidates: networks that race.
+        finalists: of them, trained on all folds.
+        folds: trainings of each finalist.
+        baselines: what the winner is compared with.
+        epochs: the fewest that the shape is worth its while with.
+    """
+
+    candidates: int
+    finalists: int
+    folds: int
+    baselines: int
+    epochs: int
+
+
+SHAPES = (
+    Shape(6, 3, 5, 2, 30),
+    Shape(6, 2, 5, 2, 20),
+    Shape(5, 2, 5, 2, 12),
+    Shape(4, 2, 5, 2, 8),
+    Shape(3, 1, 5, 2, 6),
+    Shape(2, 1, 5, 1, 6),
+    Shape(2, 1, 5, 0, 5),
+    Shape(2, 1, 3, 0, 5),
+    Shape(2, 1, 3, 0, 3),
+    Shape(1, 1, 3, 0, 2),
+    Shape(1, 1, 2, 0, 1),
+)
+"""From the richest to the leanest: the first whose least epochs fit into the time is taken, with as many as fit."""
+
+STRONG_FROM = 8
+"""Epochs from which the stronger augmentation is taken: with ten it gained on PneumoniaMNIST."""
+
+BASELINES = ("medmamba_small", "resnet18")
+"""Networks that the winner is compared with under the paper's recipe, in this order."""
+
+MOST_EPOCHS = 100  # of the paper's own training, section 3.1
+
+
+def choose_hold_out(seen: Fingerprint) -> Choice[float | None]:
+    """Keep a fifth out where there is no official test set."""
+    if seen.official_test:
+        return Choice(
+            None,
+            f"The dataset has a test set of its own ({seen.test_images} images); it is looked at once, by the winner "
+            "and what the winner is compared with.",
+        )
+    who = "whole patients" if seen.groups else "images, as no patients are named"
+    return Choice(
+        HOLD_OUT,
+        f"There is no official test set, so a fifth is kept out ({who}, every class in its share). Whoever picks the "
+        "best of several candidates needs data that no choice has seen.",
+    )
+
+
+def choose_image_size(seen: Fingerprint, affordable: int) -> Choice[int]:
+    """Take no more pixels than the images have, and no more than the time allows.
+
+    Args:
+        seen: the dataset.
+        affordable: largest side in pixels that leaves time for the leanest comparison of candidates.
+    """
+    side, sizes = seen.sides[1], SIZES[seen.spatial_dims]
+    what = "images" if seen.spatial_dims == 2 else "volumes"
+    useful = next((size for size in reversed(sizes) if size <= side), sizes[0])
+    chosen = next((size for size in reversed(sizes) if size <= min(useful, affordable)), sizes[0])
+    if side < sizes[0]:
+        return Choice(
+            chosen,
+            f"The {what} are {side} pixels; {chosen} gives the network's stem something to halve, more would only "
+            "enlarge pixels.",
+        )
+    if chosen < useful:
+        return Choice(
+            chosen,
+            f"The {what} have {side} pixels along their longer side, but larger ones than {chosen} would leave no time "
+            "to compare candidates. If the finding is smaller than a few pixels at this size, give more time.",
+        )
+    more = "" if side <= chosen else f" Details finer than {side / chosen:.1f} of their pixels are lost."
+    return Choice(chosen, f"The {what} have {side} pixels along their longer side.{more}")
+
+
+def choose_batch_size(seen: Fingerprint) -> Choice[int]:
+    """Take the paper's batch, smaller where an epoch would have few steps or volumes would fill the memory."""
+    if seen.spatial_dims == 3:
+        return Choice(8, "Volumes take much memory, so few are in a batch.")
+    if seen.images < 1280:
+        size = 16 if seen.images < 640 else 32
+        return Choice(
+            size,
+            f"With {seen.images} images, batches of {size} give an epoch enough steps to learn from; the paper's 64 "
+            "would not.",
+        )
+    return Choice(64, "The paper's batch (section 3.1).")
+
+
+def choose_recipe(seen: Fingerprint, epochs: int) -> Choice[str]:
+    """Augment always, strongly where there are epochs for it; weigh classes, or turn to hard cases, where needed.
+
+    Args:
+        seen: the dataset.
+        epochs: of a training.
+    """
+    recipe, reason = _choose_augmentation(epochs)
+    more, why = _choose_balance(seen)
+    return Choice(",".join([recipe, *more]), f"{reason} {why}")
+
+
+def _choose_augmentation(epochs: int) -> Choice[str]:
+    schedule = "a learning rate that warms up and fades out, averaged weights and label smoothing"
+    if epochs >= STRONG_FROM:
+        return Choice(
+            "strongly_augmented",
+            "Images of another scanner or hospital look different, and validation cannot show what that costs: hence "
+            "strong turns, shifts, changes of contrast, blur and covered boxes (mirrored only where the card allows "
+            f"it), with {schedule}.",
+        )
+    return Choice(
+        "augmented",
+        "Small turns, sizes and changes of contrast (mirrored only where the card allows it), with "
+        f"{schedule}. Stronger augmentation needs {STRONG_FROM} epochs or more to pay.",
+    )
+
+
+def _choose_balance(seen: Fingerprint) -> Choice[list[str]]:
+    ratio, rarest = seen.imbalance, seen.rarest
+    if seen.task == "multi-label":
+        if ratio <= 10:
+            return Choice([], "No label is so rare that it would need more.")
+        return Choice(
+            ["focal_loss"],
+            f"Label {rarest!r} is absent {ratio:.0f} times as often as present: focal loss keeps the many easy "
+            "negatives from drowning it.",
+        )
+    if ratio <= 3:
+        return Choice([], f"The classes are balanced well enough ({ratio:.1f} to 1) to need no weights of their own.")
+    counts = f"The most frequent class has {ratio:.1f} images for one of {rarest!r}"
+    if ratio <= 20:
+        return Choice(["class_weighted"], f"{counts}, so each class counts alike.")
+    return Choice(
+        ["class_weighted", "focal_loss"],
+        f"{counts}, so each class counts alike, and focal loss turns to the hard images.",
+    )
+
+
+def choose_learning_rate() -> Choice[float]:
+    """Take the bundles' rate; candidates may have their own."""
+    return Choice(
+        0.001, "The rate of the bundles; candidates that do better with another say so, and one tries a larger."
+    )
+
+
+def choose_views() -> Choice[bool]:
+    """Look at each image once, as the package will."""
+    return Choice(
+        False,
+        "A package looks at each image once, and the figures of the report are to be those of the package. Views would "
+        "also take several times as long.",
+    )
+
+
+def choose_networks(seen: Fingerprint, number: int) -> list[Network]:
+    """Return the first networks that were fast enough to be measured here."""
+    return [network for network in NETWORKS_TO_TRY if network.name in seen.speeds][:number]
+
+
+def explain_candidates(seen: Fingerprint, chosen: Sequence[Network]) -> str:
+    """Say why these networks and not more."""
+    titles = [describe_network(network.options) for network in chosen]
+    left = [network.name for network in NETWORKS_TO_TRY if network not in chosen]
+    less = f" Left out, as the time would be missed elsewhere: {', '.join(left)}." if left else ""
+    return f"{_count(len(chosen), 'network')}: {'; '.join(titles)}.{less}"
+
+
+def choose_rounds(candidates: int, finalists: int, epochs: int) -> Choice[list[float]]:
+    """Let the worse half leave at half of the epochs; of many candidates, also before."""
+    if candidates <= finalists or epochs < 2:
+        return Choice([], "Nobody leaves early: there are no more candidates than finalists.")
+    if candidates <= 3 or epochs < 10:
+        return Choice(
+            [0.5],
+            "Half of the epochs show who will not win; before, the averaged weights lag behind. The better half trains "
+            "on.",
+        )
+    return Choice(
+        [0.25, 0.5],
+        "A quarter of the epochs shows who is hopeless, half of them who will not win; each time the better half goes "
+        "on.",
+    )
+
+
+def explain_folds(shape: Shape, most: int) -> str:
+    """Say why the winner is trained so many times."""
+    if most < shape.folds or (most < 5 and shape.folds == most):
+        return f"No more than {most} folds can be made with every class in each."
+    if shape.folds < 5:
+        return (
+            f"{shape.folds} folds: each is a training, and the time is short. Each model then learns from "
+            f"{_percent(1 - 1 / shape.folds)} of the images; the ensemble is the mean of {shape.folds} models."
+        )
+    return "Five folds, as is usual: each model learns from 80 % of the images, and the ensemble is the mean of five."
+
+
+def explain_epochs(epochs: int, budget: float) -> str:
+    """Say what decided the number of epochs."""
+    if epochs >= MOST_EPOCHS:
+        return f"{MOST_EPOCHS}, as in the paper (section 3.1); there is time for them."
+    return f"As many as fit into {describe_time(budget)} with all that is planned. More time gives more epochs."
+
+
+def explain_finalists(shape: Shape) -> str:
+    """Say how many candidates go on after the race."""
+    if shape.finalists == 1:
+        return "The best candidate on fold 0 is trained on the other folds; there is no time for a second one."
+    return (
+        f"The best {shape.finalists} on fold 0 are trained on all folds: fold 0 alone is too little to tell close ones "
+        "apart."
+    )
+
+
+def explain_baselines(number: int) -> str:
+    """Say what the winner is compared with."""
+    if number == 0:
+        return "None: their trainings would take the time of the winner's. Give more time to have the comparison."
+    networks = "The small MedMamba and ResNet-18" if number > 1 else "The small MedMamba"
+    more = "" if number > 1 else " For ResNet-18, too, there is no time."
+    return (
+        f"{networks} with the paper's plain recipe, on the same folds, for as many epochs: they show what was gained "
+        f"over what anybody would have done first. Never chosen, only compared.{more}"
+    )
+
+
+def describe_network(options: dict[str, Any]) -> str:
+    """Return a network in words: its title and, of a MedMamba, its sizes."""
+    title = NETWORKS[options["network_name"]]
+    if options.get("depths"):
+        title += (
+            f" (depths {'-'.join(map(str, options['depths']))}, channels {'-'.join(map(str, options['channels']))})"
+        )
+    return f"{title}, learning rate {options['learning_rate']:g}"
+
+
+def describe_time(seconds: float) -> str:
+    """Return a time in words, coarser the longer it is.
+
+    Example:
+        >>> describe_time(95), describe_time(1500), describe_time(9000)
+        ('95 seconds', '25 minutes', '2 h 30 min')
+    """
+    if seconds < 120:
+        return f"{math.ceil(seconds)} seconds"
+    minutes = round(seconds / 60)
+    return f"{minutes} minutes" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.0f} %"

@@ -1,0 +1,158 @@
+"""The first half of a search: look at the images, measure the networks, write the plan."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from medmamba_monai.auto import rules
+from medmamba_monai.auto.fingerprint import Findings, Fingerprint, Speed, take_fingerprint
+from medmamba_monai.auto.look import Dataset, count_possible_folds, prepare_folds
+from medmamba_monai.auto.make import choose_affordable_size, make_plan
+from medmamba_monai.auto.plan import FILE_NAME, Plan, read_plan
+from medmamba_monai.auto.rules import Choice
+from medmamba_monai.auto.speed import measure_speed
+from medmamba_monai.auto.text import write_plan_text
+from medmamba_monai.core.documents import read_document
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.data import FoldList
+from medmamba_monai.data.prepare.report import REPORT_NAME, collect_warnings
+
+MEASURING_SHARE = 0.04
+"""Share of the budget that measuring networks may take."""
+
+_SMALL = rules.NETWORKS_TO_TRY[0]
+_PREPARE = 10.0  # seconds that preparing takes beside reading the images
+
+
+def plan_search(
+    output: Path, take_dataset: Callable[[], Dataset], budget: float, started: float | None = None
+) -> tuple[Plan, Fingerprint]:
+    """Look at a dataset and write ``fingerprint.json``, ``plan.json`` and ``plan.md``.
+
+    Args:
+        output: folder of the search.
+        take_dataset: puts the dataset's bundle there.
+        budget: seconds for everything.
+        started: when the budget began to run, as `time.time` tells it; by default now.
+
+    Raises:
+        UserError: the images, their labels or the budget do not fit.
+    """
+    started = time.time() if started is None else started
+    dataset = take_dataset()
+    seen = take_fingerprint(dataset.card, dataset.folder, dataset.samples)
+    hold_out = rules.choose_hold_out(seen).value
+    folds = count_possible_folds(dataset, hold_out, 0)
+    batch_size = rules.choose_batch_size(seen)
+    image_size, speeds = measure_networks(dataset, seen, batch_size.value, budget)
+    seen = seen.model_copy(update={"speeds": speeds})
+    looked = time.time() - started + _PREPARE + seen.seconds_per_image * (seen.images + seen.test_images)
+    place = str(dataset.folder.root)
+    plan = make_plan(seen, image_size, batch_size, folds, budget, looked, place)
+    listed = prepare_folds(output, plan, dataset.folder.allow_links)
+    seen = seen.model_copy(update={"findings": _read_findings(listed)})
+    plan = plan.model_copy(update={"looked_seconds": round(time.time() - started, 1)})
+    seen.write(output)
+    write_plan_text(plan, seen, output)
+    plan.write(output)  # last: a plan that is there is used
+    return plan, seen
+
+
+def measure_networks(
+    dataset: Dataset, seen: Fingerprint, batch_size: int, budget: float
+) -> tuple[Choice[int], dict[str, Speed]]:
+    """Choose the image size that the time allows, and measure networks at it, the most promising first.
+
+    Args:
+        dataset: whose bundle says channels and classes.
+        seen: its fingerprint.
+        batch_size: of the trainings.
+        budget: seconds of the whole search.
+
+    Returns:
+        The size, and the speeds by the names of `rules.NETWORKS_TO_TRY`; networks that there was no time for are left
+        out.
+    """
+    limit = MEASURING_SHARE * budget
+    print(f"Measuring how fast networks train on this machine, about {rules.describe_time(limit)} ...", flush=True)
+    began = time.perf_counter()
+    smallest = rules.SIZES[seen.spatial_dims][0]
+    first = measure_speed(dataset.bundle, {**_SMALL.options, "image_size": smallest}, batch_size, limit / 4)
+    affordable = choose_affordable_size(seen, first, batch_size, budget / 2)
+    size = rules.choose_image_size(seen, affordable)
+    speeds: dict[str, Speed] = {_SMALL.name: first} if size.value == smallest else {}
+    for network in rules.NETWORKS_TO_TRY:
+        left = limit - (time.perf_counter() - began)
+        known = speeds.get(network.name) or _find_same(network, speeds)
+        if known is None and speeds and left <= 0:
+            continue
+        values = {**network.options, "image_size": size.value}
+        speeds[network.name] = known or measure_speed(dataset.bundle, values, batch_size, left / 2)
+        epoch = speeds[network.name].step * seen.images / batch_size
+        print(f"  {network.name} at {size.value} pixels: an epoch takes {rules.describe_time(epoch)}", flush=True)
+    return size, speeds
+
+
+def _find_same(network: rules.Network, speeds: dict[str, Speed]) -> Speed | None:
+    """Return the speed of the same network at another learning rate, if it was measured."""
+
+    def architecture(options: dict[str, object]) -> dict[str, object]:
+        return {name: value for name, value in options.items() if name != "learning_rate"}
+
+    same = (other for other in rules.NETWORKS_TO_TRY if architecture(other.options) == architecture(network.options))
+    return next((speeds[other.name] for other in same if other.name in speeds), None)
+
+
+def _read_findings(folds: FoldList) -> Findings:
+    report = json.loads(folds.path.with_name(REPORT_NAME).read_text(encoding="utf-8"))
+    return Findings(
+        image_sizes=report["image_sizes"],
+        copies=report["duplicates"]["images"],
+        warnings=(*collect_warnings(report), *report["known_problems"]),
+    )
+
+
+def open_plan(output: Path, budget: float | None = None) -> Plan | None:
+    """Read the plan of a folder, make the folds that it asks for and write its text anew; None where there is none.
+
+    Args:
+        output: folder of the search.
+        budget: seconds that were asked for, if they were.
+
+    Raises:
+        UserError: the plan does not fit, or another budget is asked for.
+    """
+    if not (output / FILE_NAME).is_file():
+        return None
+    plan = read_plan(output)
+    if budget not in (None, plan.budget_seconds):
+        raise UserError(
+            f"--budget {rules.describe_time(budget or 0)}: {output / FILE_NAME} was made for "
+            f"{rules.describe_time(plan.budget_seconds)}; leave the option out to use that plan, change its "
+            "budget_seconds, or give another --output"
+        )
+    prepare_folds(output, plan)
+    fingerprint = output / "fingerprint.json"
+    seen = read_document(fingerprint, Fingerprint) if fingerprint.is_file() else None
+    write_plan_text(plan, seen, output)
+    return plan
+
+
+def take_plan(output: Path, file: Path, dataset: Dataset, budget: float | None) -> Plan:
+    """Put a plan from elsewhere into the folder of a search, for the images that are here.
+
+    Raises:
+        UserError: it does not fit, or is of another dataset.
+    """
+    plan = read_document(file, Plan)
+    if plan.dataset != dataset.card.name:
+        raise UserError(f"--plan {file}: is of {plan.dataset!r}, the images are {dataset.card.name!r}")
+    here = {"bundle": f"bundles/{dataset.card.name}", "dataset_dir": str(dataset.folder.root), "looked_seconds": 0.0}
+    plan = plan.model_copy(update={**here, **({"budget_seconds": budget} if budget else {})})
+    prepare_folds(output, plan, dataset.folder.allow_links)
+    write_plan_text(plan, None, output)
+    plan.write(output)
+    return plan

@@ -1,0 +1,118 @@
+"""A plan as text, for people who want to know why before they spend the time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tabulate import tabulate
+
+from medmamba_monai.auto.estimate import MARGIN, count_epochs, estimate_plan
+from medmamba_monai.auto.fingerprint import Fingerprint
+from medmamba_monai.auto.plan import FILE_NAME, Candidate, Plan
+from medmamba_monai.auto.rules import describe_network, describe_time
+from medmamba_monai.core.files import write_text
+
+TEXT_NAME = "plan.md"
+_STEPS = {
+    "look and plan": "look at the images, measure the networks, plan",
+    "race": "every candidate on fold 0; the worse half leaves early",
+    "finals": "the finalists on the other folds",
+    "baselines": "what the winner is compared with",
+    "report and package": "choose by validation, test once, report and package",
+}
+
+
+def write_plan_text(plan: Plan, seen: Fingerprint | None, folder: Path) -> Path:
+    """Write a plan as Markdown beside its JSON file, and return the file."""
+    write_text(folder / TEXT_NAME, format_plan(plan, seen))
+    return folder / TEXT_NAME
+
+
+def format_plan(plan: Plan, seen: Fingerprint | None) -> str:
+    """Return a plan as Markdown.
+
+    Args:
+        plan: the plan.
+        seen: what it was made for; None where a plan came without.
+    """
+    seconds = estimate_plan(plan)
+    whole = sum(seconds.values())
+    parts = [
+        f"# Plan for {seen.title if seen else plan.dataset}",
+        *([_describe_data(seen)] if seen else []),
+        f"## Time: about {describe_time(whole)} of {describe_time(plan.budget_seconds)}\n\n"
+        + _format_table(
+            [(_STEPS[step], describe_time(time)) for step, time in seconds.items() if time], ("step", "takes")
+        )
+        + f"\n\nMeasured on this machine just now; {MARGIN:.0%} of the time is left free, as machines have busier "
+        "hours. When it gets late, the search gives up its last steps before its time.",
+        "## Values, and why\n\n"
+        + "\n".join(f"- **{name}: {_format_value(plan, name)}.** {reason}" for name, reason in plan.reasons.items()),
+        "## Candidates\n\n" + _format_candidates(plan, plan.candidates),
+        *(["## Compared with\n\n" + _format_candidates(plan, plan.baselines)] if plan.baselines else []),
+        "## Not your opinion?\n\n"
+        f"Change a line of `{FILE_NAME}` and start `medmamba-monai auto --output FOLDER` again: the plan that is there "
+        "is used as it stands. A value at the top holds for every candidate that has `null` there; a candidate's own "
+        "value goes before it. The text on this page is not read.",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _describe_data(seen: Fingerprint) -> str:
+    low, middle, high = seen.sides
+    sides = f"{middle} pixels" if low == high else f"{low} to {high} pixels, half of them up to {middle},"
+    groups = f"of {seen.groups} patients or other groups" if seen.groups else "no patients are named"
+    test = f" {seen.test_images} more are the official test set." if seen.test_images else ""
+    lines = [
+        f"{seen.modality}, {seen.images} images, {groups}; {sides} along the longer side; {seen.task}.{test}",
+        _format_table(
+            [(name, facts.images, f"{facts.mean:.0f} ± {facts.deviation:.0f}") for name, facts in seen.classes.items()],
+            ("class", "images", "brightness (0 to 255)"),
+        ),
+    ]
+    if seen.findings is not None:
+        warnings = list(seen.findings.warnings)
+        lines.append(
+            "\n".join(["What to know before you trust a figure:", "", *(f"- {line}" for line in warnings)])
+            if warnings
+            else "Nothing was found in the images that would flatter a figure."
+        )
+    machine = seen.machine
+    lines.append(
+        f"This machine: {machine.cores} cores, {machine.memory_gib:g} GiB of memory free, device {machine.device}."
+    )
+    return "\n\n".join(lines)
+
+
+def _format_value(plan: Plan, name: str) -> str:
+    value = getattr(plan, name)
+    if name in ("candidates", "baselines"):
+        return ", ".join(candidate.name for candidate in value) or "none"
+    if name == "rounds":
+        return ", ".join(f"{share:.0%}" for share in value) or "none"
+    return (
+        {True: "yes", False: "no", None: "none"}.get(value, str(value))
+        if not isinstance(value, int | float) or isinstance(value, bool)
+        else f"{value:g}"
+    )
+
+
+def _format_candidates(plan: Plan, candidates: list[Candidate]) -> str:
+    rows = []
+    for candidate in candidates:
+        options = {**candidate.options(plan)}
+        epochs = count_epochs(plan, candidate)
+        rows.append(
+            (
+                candidate.name,
+                describe_network(options),
+                options["recipe"],
+                f"{epochs} epochs of {describe_time(candidate.seconds_per_epoch)}",
+                candidate.reason,
+            )
+        )
+    return _format_table(rows, ("name", "network", "recipe", "a fold takes", "why"))
+
+
+def _format_table(rows: list[tuple[object, ...]], headers: tuple[str, ...]) -> str:
+    return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)

@@ -1,0 +1,102 @@
+"""``medmamba-monai auto``: from images to the best honest classifier that a time allows."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from medmamba_monai.cli.option_tables import expand_tables
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.data.propose.card import Options
+from medmamba_monai.data.propose.labels import Labels
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+DEFAULT_BUDGET = "2h"
+
+
+@expand_tables
+def auto(
+    labels: Labels,
+    options: Options,
+    images: Annotated[Path | None, typer.Option(help="Folder of images, with a folder for each class.")] = None,
+    bundle: Annotated[str | None, typer.Option(help="In place of --images: a bundle, or a dataset's name.")] = None,
+    dataset_dir: Annotated[str | None, typer.Option(help="Folder of the bundle's images.")] = None,
+    budget: Annotated[
+        str | None, typer.Option(metavar="TIME", help=f"Time for everything, such as 90s, 10m or {DEFAULT_BUDGET}.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder of the search; by default auto_NAME here.")] = None,
+    plan: Annotated[Path | None, typer.Option(help="Run this plan.json of another search.")] = None,
+    plan_only: Annotated[bool, typer.Option("--plan-only", help="Stop when the plan is written.")] = False,
+) -> None:
+    """Find the best classifier for your images within a time.
+
+    Looks at the images, plans with reasons, lets networks race, chooses by validation, tests once. Started again with
+    the same --output, it goes on where it was; a plan.json that is there is used as it stands, edited or not.
+    """
+    started = time.time()
+    from medmamba_monai.auto.look import Dataset, take_bundle, take_images
+    from medmamba_monai.auto.search import open_plan, plan_search, take_plan
+
+    if (images is None) == (bundle is None) and not (images is None and output is not None):
+        raise UserError("auto: give either --images FOLDER or --bundle BUNDLE, or the --output of an earlier start")
+    name = make_name(images) if images is not None else Path(bundle or "").name
+    folder = output or Path(f"auto_{name}")
+    seconds = None if budget is None else read_budget(budget)
+
+    def take() -> Dataset:
+        if images is not None:
+            return take_images(folder, name, images, labels, options)
+        if bundle is None:
+            raise UserError(f"--output {folder}: holds no plan.json; give --images or --bundle, too")
+        return take_bundle(folder, bundle, dataset_dir)
+
+    made = open_plan(folder, seconds)
+    if made is not None and plan is not None:
+        raise UserError(f"--plan {plan}: {folder} has a plan of its own; give another --output")
+    if made is None and plan is not None:
+        made = take_plan(folder, plan, take(), seconds)
+    if made is None:
+        made, _ = plan_search(folder, take, seconds or read_budget(DEFAULT_BUDGET), started)
+    _show(folder)
+    if not plan_only:
+        from medmamba_monai.auto.run import run_plan
+
+        run_plan(folder)
+
+
+def read_budget(text: str) -> float:
+    """Return the seconds of a time such as ``90s``, ``10m`` or ``1.5h``.
+
+    Raises:
+        UserError: it is no such time, or none at all.
+
+    Example:
+        >>> read_budget("1.5h")
+        5400.0
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip().lower())
+    seconds = float(match[1]) * _UNITS[match[2]] if match else 0.0
+    if seconds <= 0:
+        raise UserError(f"--budget {text}: give a number with s, m or h, such as 90s, 10m or 2h")
+    return seconds
+
+
+def make_name(images: Path) -> str:
+    """Return the short name of a dataset that is made of a folder's name.
+
+    Example:
+        >>> make_name(Path("data/Chest CT (2024)"))
+        'chest_ct_2024'
+    """
+    return re.sub(r"[^a-z0-9]+", "_", images.absolute().name.lower()).strip("_") or "images"
+
+
+def _show(folder: Path) -> None:
+    from medmamba_monai.auto.text import TEXT_NAME
+
+    text = (folder / TEXT_NAME).read_text(encoding="utf-8")
+    print(f"\n{text}\nwrote {folder / TEXT_NAME} and plan.json", flush=True)

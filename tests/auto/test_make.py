@@ -1,0 +1,94 @@
+"""Plans for a time: as rich as it allows, never richer."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+
+import pytest
+
+from medmamba_monai.auto import rules
+from medmamba_monai.auto.estimate import MARGIN, count_epochs_of_rounds
+from medmamba_monai.auto.fingerprint import Findings, Speed
+from medmamba_monai.auto.make import choose_affordable_size, estimate_whole, make_plan
+from medmamba_monai.auto.plan import Plan
+from medmamba_monai.auto.text import format_plan
+from medmamba_monai.core.errors import UserError
+from tests.auto.fingerprints import make_fingerprint
+
+
+def plan_for(minutes: float, most_folds: int = 5, **changes: object) -> Plan:
+    seen = make_fingerprint(**changes)  # type: ignore[arg-type]
+    size, batch = rules.choose_image_size(seen, 224), rules.choose_batch_size(seen)
+    return make_plan(seen, size, batch, most_folds, minutes * 60, 30, "images")
+
+
+@pytest.mark.parametrize("minutes", [4, 10, 20, 45, 120, 600, 6000])
+def test_a_plan_leaves_the_margin_free(minutes: float) -> None:
+    plan = plan_for(minutes)
+    assert estimate_whole(plan) <= (1 - MARGIN) * minutes * 60
+    longer = plan.model_copy(update={"epochs": plan.epochs + 1})
+    assert plan.epochs == rules.MOST_EPOCHS or estimate_whole(longer) > (1 - MARGIN) * minutes * 60
+    assert all(ends == sorted(ends) for ends in (count_epochs_of_rounds(plan, each) for each in plan.candidates))
+
+
+def test_ten_minutes_are_enough_for_two_candidates() -> None:
+    plan = plan_for(10)
+    assert (len(plan.candidates), plan.num_folds, plan.baselines) == (2, 3, [])
+    assert plan.epochs >= 5
+
+
+def test_in_45_minutes_there_are_five_folds_and_a_comparison() -> None:
+    plan = plan_for(45)
+    assert (len(plan.candidates), plan.num_folds) == (2, 5)
+    assert [baseline.name for baseline in plan.baselines] == ["medmamba_small_paper"]
+    assert plan.baselines[0].options(plan)["recipe"] == "paper"
+    assert plan.recipe == "strongly_augmented"
+
+
+def test_more_time_never_means_less() -> None:
+    plans = [plan_for(minutes) for minutes in (5, 10, 45, 120, 600)]
+    for less, more in pairwise(plans):
+        assert len(more.candidates) >= len(less.candidates)
+        assert more.num_folds >= less.num_folds
+        assert len(more.baselines) >= len(less.baselines)
+
+
+def test_too_little_time_says_how_much_is_needed() -> None:
+    with pytest.raises(UserError, match=r"--budget 60 seconds: .* takes about 3 minutes here.*give at least that"):
+        plan_for(1)
+
+
+def test_folds_that_cannot_be_made_are_not_planned() -> None:
+    plan = plan_for(45, most_folds=4)
+    assert plan.num_folds == 4
+    assert "No more than 4 folds" in plan.reasons["num_folds"]
+
+
+def test_a_network_that_is_slow_here_makes_the_plan_leaner() -> None:
+    slow = {"medmamba_small": Speed(step=3.0, forward=1.0)}
+    plan = plan_for(45, speeds=slow)
+    assert [candidate.name for candidate in plan.candidates] == ["medmamba_small"]
+
+
+def test_larger_images_are_affordable_with_more_time() -> None:
+    seen = make_fingerprint(side=512)
+    sizes = [choose_affordable_size(seen, Speed(step=0.29, forward=0.07), 64, 60 * m) for m in (10, 60, 300, 3000)]
+    assert sizes == sorted(sizes)
+    assert (sizes[0], sizes[-1]) == (64, 224)
+
+
+def test_the_text_says_each_reason_and_how_to_change_the_plan() -> None:
+    findings = Findings(image_sizes={"28 x 28": 5232}, copies=56, warnings=("borders tell the class",))
+    seen = make_fingerprint(findings=findings)
+    plan = plan_for(45)
+    text = format_plan(plan, seen)
+    assert all(reason in text for reason in plan.reasons.values())
+    assert set(plan.reasons) <= set(Plan.model_fields)
+    assert re.search(r"## Time: about \d+ minutes of 45 minutes", text)
+    assert "- borders tell the class" in text
+    assert "Change a line of `plan.json`" in text
+    assert "medmamba_small_paper" in text
+    assert "Nothing was found" in format_plan(
+        plan, make_fingerprint(findings=Findings(image_sizes={}, copies=0, warnings=()))
+    )

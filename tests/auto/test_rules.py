@@ -1,0 +1,94 @@
+"""What the rules choose, and that they say why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from medmamba_monai.auto import rules
+from medmamba_monai.networks import NETWORKS, build_network
+from tests.auto.fingerprints import make_fingerprint
+
+
+@pytest.mark.parametrize(
+    ("side", "affordable", "chosen", "said"),
+    [
+        (28, 224, 64, "The images are 28 pixels; 64 gives the network's stem something to halve"),
+        (64, 224, 64, "The images have 64 pixels along their longer side."),
+        (100, 224, 96, "Details finer than 1.0 of their pixels are lost"),
+        (512, 224, 224, "Details finer than 2.3 of their pixels are lost"),
+        (512, 96, 96, "larger ones than 96 would leave no time"),
+        (512, 10, 64, "larger ones than 64 would leave no time"),
+    ],
+)
+def test_the_image_size_is_no_more_than_there_is_and_than_the_time_allows(
+    side: int, affordable: int, chosen: int, said: str
+) -> None:
+    choice = rules.choose_image_size(make_fingerprint(side=side), affordable)
+    assert choice.value == chosen
+    assert said in choice.reason
+
+
+def test_volumes_have_sizes_of_their_own() -> None:
+    choice = rules.choose_image_size(make_fingerprint(side=60, spatial_dims=3), 224)
+    assert choice.value == 48
+    assert choice.reason.startswith("The volumes have 60 pixels")
+
+
+@pytest.mark.parametrize(("counts", "size"), [((100, 100), 16), ((400, 400), 32), ((1349, 3883), 64)])
+def test_few_images_come_in_small_batches(counts: tuple[int, ...], size: int) -> None:
+    assert rules.choose_batch_size(make_fingerprint(counts)).value == size
+
+
+@pytest.mark.parametrize(
+    ("counts", "changes", "epochs", "recipe", "said"),
+    [
+        ((1349, 3883), {}, 5, "augmented", "balanced well enough (2.9 to 1)"),
+        ((1349, 3883), {}, 8, "strongly_augmented", "Images of another scanner"),
+        ((100, 500), {}, 5, "augmented,class_weighted", "5.0 images for one of 'normal'"),
+        ((500, 10, 500), {}, 5, "augmented,class_weighted,focal_loss", "50.0 images for one of 'pneumonia'"),
+        ((50, 400), {"task": "multi-label", "images": 1000}, 5, "augmented,focal_loss", "'normal' is absent 19 times"),
+        ((400, 400), {"task": "multi-label", "images": 1000}, 5, "augmented", "No label is so rare"),
+    ],
+)
+def test_the_recipe_suits_the_imbalance_and_the_epochs(
+    counts: tuple[int, ...], changes: dict[str, Any], epochs: int, recipe: str, said: str
+) -> None:
+    choice = rules.choose_recipe(make_fingerprint(counts, **changes), epochs)
+    assert choice.value == recipe
+    assert said in choice.reason
+
+
+def test_a_test_part_is_kept_out_where_none_is_official() -> None:
+    assert rules.choose_hold_out(make_fingerprint()).value is None
+    choice = rules.choose_hold_out(make_fingerprint(official_test=False, groups=30))
+    assert choice.value == rules.HOLD_OUT
+    assert "whole patients" in choice.reason
+
+
+def test_only_measured_networks_become_candidates() -> None:
+    seen = make_fingerprint()
+    assert [network.name for network in rules.choose_networks(seen, 3)] == [
+        "medmamba_small",
+        "medmamba_small_fast",
+        "resnet18",
+    ]
+    assert len(rules.choose_networks(seen, 6)) == 4
+
+
+@pytest.mark.parametrize("network", rules.NETWORKS_TO_TRY, ids=lambda network: network.name)
+def test_each_network_to_try_can_be_built_at_the_smallest_size(network: rules.Network) -> None:
+    options = {name: value for name, value in network.options.items() if name != "learning_rate"}
+    name = options.pop("network_name")
+    assert name in NETWORKS
+    assert build_network(name, 2, 1, 2, rules.SIZES[2][0], **options)
+    assert network.reason.endswith((".", "?"))
+
+
+@pytest.mark.parametrize(
+    ("candidates", "finalists", "epochs", "rounds"),
+    [(1, 1, 50, []), (2, 1, 5, [0.5]), (6, 2, 20, [0.25, 0.5]), (6, 2, 1, []), (3, 3, 10, [])],
+)
+def test_rounds(candidates: int, finalists: int, epochs: int, rounds: list[float]) -> None:
+    assert rules.choose_rounds(candidates, finalists, epochs).value == rounds
