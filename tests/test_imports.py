@@ -28,8 +28,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": {"images", "cards"},
     "evaluation": set(),
     "tracking": set(),
+    "records": {"cards", "data", "evaluation"},
     "training": {"selective_scan", "networks", "images", "cards", "data", "evaluation", "tracking"},
-    "cross_validation": {"networks", "images", "cards", "data", "evaluation", "tracking", "training"},
+    "cross_validation": {"networks", "images", "cards", "data", "evaluation", "tracking", "training", "records"},
     "package": {"networks", "images", "cards", "data", "evaluation"},
     "export": {"selective_scan", "networks", "images", "cards", "data", "evaluation", "package"},
     "serving": {"images", "cards", "data", "evaluation", "tracking", "package"},
@@ -41,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "cli": {
         *("images", "cards", "data", "evaluation", "tracking", "training", "cross_validation", "bundle"),
-        *("package", "export", "serving", "hospital", "auto"),
+        *("package", "export", "serving", "hospital", "auto", "records"),
     },
 }
 ENTRY_POINTS = {"__init__", "__main__"}

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from medmamba_monai.cards.layouts import FoldersLayout, NpzLayout, RelativePath, Split, Strict, TableLayout
+from medmamba_monai.cards.records import Records
 from medmamba_monai.core.config_text import check_config_text, check_prose
 from medmamba_monai.core.documents import read_document, summarize_validation_error
 from medmamba_monai.core.errors import UserError
@@ -144,6 +145,7 @@ class DatasetCard(Strict):
     )
     classes: tuple[ClassLabel, ...] = Field(min_length=2, description="in label order")
     layout: Annotated[NpzLayout | FoldersLayout | TableLayout, Field(discriminator="kind")]
+    records: Records | None = Field(default=None, description="what is known of each image beside its pixels")
     reading: Reading = Field(default_factory=Reading)
     dicom: DicomFacts = Field(default_factory=DicomFacts)
     files: tuple[DataFile, ...] = Field(
@@ -266,6 +268,22 @@ class DatasetCard(Strict):
                 )
             if layout.label_columns is not None and len(layout.label_columns) != self.num_classes:
                 raise ValueError(f"layout.label_columns: must name one column for each of {self.num_classes} classes")
+        return self
+
+    @model_validator(mode="after")
+    def _records_fit_the_layout(self) -> DatasetCard:
+        records, layout = self.records, self.layout
+        if records is None:
+            return self
+        if records.path is None and layout.kind != "table":
+            raise ValueError(f"records: the layout {layout.kind!r} has no table of labels; name their own with path")
+        if records.path is not None and (records.index_column is not None) != (layout.kind == "npz"):
+            raise ValueError("records: images of an npz file are named by split_column and index_column, no others are")
+        if layout.kind == "table" and records.path in (None, layout.path):
+            told = {layout.image_column, layout.label_column, layout.group_column, layout.split_column}
+            told |= set(layout.label_columns or ())
+            if taken := [column.name for column in records.columns if column.name in told]:
+                raise ValueError(f"records: {taken[0]!r} is the image, label, group or split of the layout, no record")
         return self
 
 

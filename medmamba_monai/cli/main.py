@@ -17,6 +17,7 @@ from medmamba_monai.cli.cross_validate import cross_validate
 from medmamba_monai.cli.demo import demo
 from medmamba_monai.cli.evaluate import evaluate
 from medmamba_monai.cli.export import export
+from medmamba_monai.cli.fuse import fuse
 from medmamba_monai.cli.infer import infer
 from medmamba_monai.cli.listen import listen
 from medmamba_monai.cli.log_model import log_model
@@ -45,6 +46,7 @@ COMMANDS = (
     log_model,
     export,
     review,
+    fuse,
     compare,
     send,
     publish,

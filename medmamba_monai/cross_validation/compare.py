@@ -20,7 +20,7 @@ from medmamba_monai.evaluation.reports.comparison import (
     write_comparison,
 )
 from medmamba_monai.evaluation.reports.comparison_tables import name_comparison_values, write_sentences
-from medmamba_monai.evaluation.results.comparison import Comparison, Model, compare
+from medmamba_monai.evaluation.results.comparison import Comparison, Inputs, Model, compare
 from medmamba_monai.evaluation.results.cross_validation import check_bootstrap
 from medmamba_monai.tracking.dataset import RunDataset
 from medmamba_monai.tracking.environment import describe_environment
@@ -65,7 +65,10 @@ def compare_runs(
     runs = [run for group in found for run in group]
     _check_comparable(runs)
     chosen = _choose_titles(titles, found)
-    models = [Model(title, [run.result.folds for run in group]) for title, group in zip(chosen, found, strict=True)]
+    models = [
+        Model(title, [run.result.folds for run in group], _find_inputs(title, group))
+        for title, group in zip(chosen, found, strict=True)
+    ]
     facts = next((run.facts for run in runs if run.facts is not None), None)
     comparison = replace(compare(models, runs[0].result.combination, resamples, seed), facts=facts)
     options = [*(["--titles", *titles] if titles else []), "--resamples", str(resamples), "--seed", str(seed)]
@@ -91,6 +94,16 @@ def _check_comparable(runs: Sequence[FinishedRun]) -> None:
         if run.run_id in seen:
             raise UserError(f"{run.name} ({run.run_id}) is named twice; a run cannot be compared with itself")
         seen[run.run_id] = run.name
+
+
+def _find_inputs(title: str, runs: Sequence[FinishedRun]) -> Inputs:
+    """Return what the repetitions of a model are given of a case, which must be the same."""
+    inputs = {run.inputs for run in runs}
+    if len(inputs) > 1:
+        raise UserError(
+            f"{title}: its runs are given {' or '.join(sorted(inputs))}; repetitions of one model are given the same"
+        )
+    return inputs.pop()
 
 
 def _shorten(value: object) -> str:

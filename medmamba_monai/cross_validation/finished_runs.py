@@ -17,7 +17,7 @@ from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.cross_validation.shortcuts import FACTS_AUC
 from medmamba_monai.evaluation import CrossValidationResult, read_predictions
 from medmamba_monai.evaluation.predictions import COMBINATIONS
-from medmamba_monai.evaluation.results.comparison import FactsAuc
+from medmamba_monai.evaluation.results.comparison import INPUTS, FactsAuc, Inputs
 from medmamba_monai.evaluation.scores import TASKS
 from medmamba_monai.evaluation.statistics.resampling import Interval
 from medmamba_monai.tracking.mlflow_store import PARENT_TAG
@@ -40,6 +40,7 @@ class FinishedRun:
         fold_digest: SHA-256 of what decides who is in which fold.
         result: made of the predictions of its folds.
         facts: how well facts of the files alone tell the classes; None where the run was not told.
+        inputs: what its models are given of a case.
     """
 
     run_id: str
@@ -49,6 +50,7 @@ class FinishedRun:
     fold_digest: str
     result: CrossValidationResult
     facts: FactsAuc | None = None
+    inputs: Inputs = "image"
 
     @property
     def identity(self) -> dict[str, object]:
@@ -90,6 +92,7 @@ def read_finished_run(client: MlflowClient, name_or_id: str) -> FinishedRun:
         fold_digest=parent.data.tags["fold_digest"],
         result=result,
         facts=_read_facts(parent),
+        inputs=check_choice(parent.data.tags.get("inputs", "image"), INPUTS, "inputs"),
     )
 
 

@@ -10,11 +10,13 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from medmamba_monai.cards import DatasetCard, load_card
+from medmamba_monai.core.choices import check_choice
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.options import Flag
 from medmamba_monai.cross_validation.options import CrossValidationOptions
 from medmamba_monai.cross_validation.recipes import PAPER, find_recipe_files, split_recipe
 from medmamba_monai.data import FoldList, read_fold_list
+from medmamba_monai.evaluation.results.comparison import INPUTS, Inputs
 from medmamba_monai.tracking.mlflow_store import check_tracking_uri
 from medmamba_monai.training.options import TrainingOptions
 
@@ -35,6 +37,7 @@ class Plan:
         evaluate_files: files of the evaluation, merged after them.
         training: options of the training, as the configs and the user give them.
         options: of the cross-validation itself.
+        inputs: what the network is given of a case.
     """
 
     bundle_root: Path
@@ -48,6 +51,7 @@ class Plan:
     evaluate_files: tuple[str, ...]
     training: TrainingOptions
     options: CrossValidationOptions
+    inputs: Inputs = "image"
 
     @property
     def starts_afresh(self) -> bool:
@@ -105,6 +109,7 @@ def make_plan(bundle_root: str | Path, options: CrossValidationOptions, training
         evaluate_files=tuple(str(_find_config(root, name)) for name in options.evaluate_files),
         training=training,
         options=options,
+        inputs=_read_inputs(config_files),
     )
 
 
@@ -127,6 +132,13 @@ def read_training_options(root: Path, config_files: Sequence[str], overrides: Ma
     if options.tracking_uri:
         places["tracking_uri"] = check_tracking_uri(options.tracking_uri)
     return options.model_copy(update=places)
+
+
+def _read_inputs(config_files: Sequence[str]) -> Inputs:
+    """Return what a recipe says that the network is given; the image where none says anything."""
+    parser = ConfigParser()
+    parser.read_config(list(config_files))
+    return check_choice(parser.get("inputs", "image"), INPUTS, "inputs")
 
 
 def _choose_folds(folds: int | Sequence[int] | None, num_folds: int) -> tuple[int, ...]:

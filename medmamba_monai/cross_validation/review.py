@@ -73,7 +73,8 @@ def review_folds(
         options: all of `REVIEW_OPTIONS`, checked.
         description: ``title``, ``command`` and ``details`` of the run.
         card: file of the dataset's card.
-        parameters: of the cross-validation, with ``data_list`` and ``dataset_dir``, for a later review.
+        parameters: of the cross-validation, with ``data_list`` and ``dataset_dir``, for a later review, and with
+            ``inputs`` where models are given anything beside images.
     """
     record.write()
     record.log(run, **description)
@@ -132,6 +133,7 @@ def _save_description(
         **{name: str(parameters[name]) for name in ("data_list", "dataset_dir")},
         "fold_digest": record.fold_list.digest,
         "num_folds": record.result.num_folds,
+        "inputs": parameters.get("inputs", "image"),
         "failures": record.result.reasons,
         "description": dict(description),
     }

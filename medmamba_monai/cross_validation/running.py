@@ -133,6 +133,7 @@ class RunningFolds:
             "count_mismatch": "; ".join(fold_list.count_mismatch) or "none",
             "checksum_mismatch": "; ".join(fold_list.checksum_mismatch) or "none",
             "shortcuts": describe_shortcuts(fold_list),
+            "inputs": self.plan.inputs,
         }
         run.journal.set_tags({**describe_environment(str(self.plan.training.device)), **tags})
         run.journal.log_summary(name_audit_values(read_audit(fold_list)))
@@ -189,7 +190,8 @@ class RunningFolds:
             "command": self._command(),
             "details": {**plan.logged_parameters(), "time of the last start": format_seconds(seconds)},
         }
-        return review_folds(record, self.tracked_run, options, description, plan.card_path, plan.parameters())
+        parameters = {**plan.parameters(), "inputs": plan.inputs}
+        return review_folds(record, self.tracked_run, options, description, plan.card_path, parameters)
 
     def finish(self) -> None:
         """End the parent run as what the folds say that it is.

@@ -85,6 +85,8 @@ def write_package(
     whole = read_result(source)
     result = select_folds(whole, folds)
     settings, described = _read_json(source.settings), _read_json(source.description)
+    if (inputs := described.get("inputs", "image")) != "image":
+        raise UserError(f"{source.path}: its models are given {inputs}; a package holds networks of images alone")
     _check_overrides(source, settings)
     card = load_card(described["card"])
     headers = {fold: _read_header(source.fold(fold).safetensors) for fold in result.folds}

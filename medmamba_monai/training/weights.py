@@ -141,6 +141,11 @@ def load_weights(network: nn.Module, path: str | Path, expected: dict[str, Any] 
     target = unwrap(network)
     own = {name: tuple(tensor.shape) for name, tensor in target.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    if own != found and description.get("records"):
+        raise UserError(
+            f"{path} was trained with clinical records beside images ({', '.join(description['records'])}), which this "
+            "network is not given: use the weights in their bundle, with the recipe film"
+        )
     if own != found:
         raise UserError(f"{path} does not fit the configured network. {_describe_difference(own, found, state)}")
     target.load_state_dict(state)

@@ -28,6 +28,7 @@ REQUIRED_FILES = (
     "configs/ensemble_inference.json",
     "configs/recipes/augmented.json",
     "configs/recipes/class_weighted.json",
+    "configs/recipes/film.json",
     "configs/recipes/focal_loss.json",
     "configs/recipes/strongly_augmented.json",
     "configs/multi_gpu_train.json",

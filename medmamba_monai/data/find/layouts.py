@@ -18,6 +18,7 @@ from medmamba_monai.data.find.download import compute_md5, download
 from medmamba_monai.data.find.folder_layout import find_folders
 from medmamba_monai.data.find.found import FoundData, NotFoundError
 from medmamba_monai.data.find.npz_layout import choose_file, find_npz
+from medmamba_monai.data.find.records import add_records
 from medmamba_monai.data.find.table_layout import find_table
 from medmamba_monai.data.samples import Sample
 
@@ -49,6 +50,7 @@ def find_data(
         UserError: nothing is there, or what is there is damaged or does not fit the card.
     """
     found = _find(card, folder, source_file, fetch, unpack, allow_checksum_mismatch)
+    found = add_records(card, folder, found)
     used = set(found.files)
     ignored = tuple(file for file in found.ignored if file not in used and not file.lower().endswith(SUFFIXES))
     found, spelled = _join_spellings(found)

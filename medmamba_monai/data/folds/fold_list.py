@@ -13,12 +13,14 @@ import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from medmamba_monai.cards.card import Count, DatasetCard, Task
+from medmamba_monai.cards.records import RecordColumn
 from medmamba_monai.core.documents import check_relative
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_json
 from medmamba_monai.data.find.dataset_folder import DatasetFolder
+from medmamba_monai.data.find.records import resolve_columns
 from medmamba_monai.data.folds.make import Folds, Protocol
-from medmamba_monai.data.samples import Sample
+from medmamba_monai.data.samples import Record, Sample
 
 Image = Annotated[str, AfterValidator(check_relative)]
 Part = dict[str, list[dict[str, Any]]]
@@ -45,6 +47,7 @@ class TestItem(_Strict):
     image: Image
     label: Count | tuple[Annotated[int, Field(ge=0, le=1)], ...]
     group: str | None = None
+    record: Record | None = None
 
 
 class TrainingItem(TestItem):
@@ -91,6 +94,9 @@ class FoldList(_Strict):
     training: tuple[TrainingItem, ...]
     test: tuple[TestItem, ...]
     validation: dict[int, tuple[str, ...]] | None = None
+    records: tuple[RecordColumn, ...] | None = Field(
+        default=None, description="columns of each image's record, which the digest of the folds leaves out"
+    )
     checksum: str | None = Field(default=None, description="of all that the file holds beside it; none in old lists")
 
     @field_validator("labels")
@@ -107,6 +113,16 @@ class FoldList(_Strict):
             fits = isinstance(item.label, tuple) == several
             if not fits or (len(item.label) if isinstance(item.label, tuple) else item.label + 1) > len(self.labels):
                 raise ValueError(f"{item.id}: label {item.label} does not fit {len(self.labels)} labels, {self.task}")
+        return self
+
+    @model_validator(mode="after")
+    def _records_are_of_the_columns(self) -> FoldList:
+        kinds = [float if column.kind == "number" else str for column in self.records or ()]
+        for item in (*self.training, *self.test):
+            values = item.record or ()
+            fits = (item.record is None) == (self.records is None) and len(values) == len(kinds)
+            if not fits or any(v is not None and type(v) is not kind for v, kind in zip(values, kinds, strict=True)):
+                raise ValueError(f"{item.id}: its record does not fit the list's {len(kinds)} columns of records")
         return self
 
     def __repr_args__(self) -> Iterator[tuple[str, Any]]:
@@ -139,6 +155,18 @@ class FoldList(_Strict):
     def has_groups(self) -> bool:
         """Whether it is known of any image which patient or other group it belongs to."""
         return any(item.group is not None for item in (*self.training, *self.test))
+
+    @property
+    def records_digest(self) -> str | None:
+        """The SHA-256 of the records' columns and values; None of a list without records.
+
+        It is not part of `digest`: records that come later leave the folds, and runs on them, what they were.
+        """
+        if self.records is None:
+            return None
+        columns = [column.model_dump(mode="json") for column in self.records]
+        text = json.dumps([columns, sorted((item.id, item.record) for item in (*self.training, *self.test))])
+        return hashlib.sha256(text.encode()).hexdigest()
 
     def parts(self, fold: int) -> Part:
         """Return what a fold trains on, selects on and reports on.
@@ -242,7 +270,7 @@ def build_fold_list(
     """Put a card, its samples and their folds together as a list, with its digest."""
     training = [_make_training_item(sample, folds) for sample in samples if sample.id in folds.fold]
     test = [
-        TestItem(id=sample.id, image=sample.image, label=sample.label, group=sample.group)
+        TestItem(id=sample.id, image=sample.image, label=sample.label, group=sample.group, record=sample.record)
         for sample in samples
         if sample.id not in folds.fold
     ]
@@ -272,11 +300,17 @@ def build_fold_list(
         training=tuple(training),
         test=tuple(test),
         validation=folds.validation or None,
+        records=resolve_columns(card.records, samples),
     )
     return draft.model_copy(update={"digest": draft.compute_digest()})
 
 
 def _make_training_item(sample: Sample, folds: Folds) -> TrainingItem:
     return TrainingItem(
-        id=sample.id, image=sample.image, label=sample.label, fold=folds.fold[sample.id], group=sample.group
+        id=sample.id,
+        image=sample.image,
+        label=sample.label,
+        fold=folds.fold[sample.id],
+        group=sample.group,
+        record=sample.record,
     )

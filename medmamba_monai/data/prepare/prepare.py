@@ -137,5 +137,8 @@ def _is_same(made: FoldList) -> bool:
             f"{made.path}: holds other folds or images (digest {there.digest[:12]}, these are {made.digest[:12]}); "
             "runs that used them would no longer compare. Choose another data_list, or pass --overwrite True"
         )
+    if there.records_digest != made.records_digest:
+        print("the clinical records differ from those of the list that is there: it is written again, folds unchanged")
+        return False
     allowed = [(folds.allow_links, folds.count_mismatch, folds.checksum_mismatch) for folds in (there, made)]
     return allowed[0] == allowed[1]

@@ -11,9 +11,11 @@ from medmamba_monai.data.counts import count_labels
 from medmamba_monai.data.find.found import FoundData
 from medmamba_monai.data.folds.fold_list import FoldList
 from medmamba_monai.data.prepare.inspect import Inspection, uses_little
+from medmamba_monai.data.prepare.records import describe_records, find_only_in_test, format_records
 from medmamba_monai.data.samples import Sample, list_labels
 from medmamba_monai.data.shortcuts.audit import audit_shortcuts
 from medmamba_monai.data.shortcuts.findings import ShortcutAudit
+from medmamba_monai.data.shortcuts.records import audit_records
 from medmamba_monai.data.shortcuts.words import SHORTCUTS, describe_audit, write_warnings
 
 REPORT_NAME = "prepare_report.json"
@@ -72,6 +74,9 @@ def build_report(
         "checksum_mismatch": list(folds.checksum_mismatch),
         "known_problems": list(card.known_problems),
         "sources": len(folds.sources),
+        "records": describe_records(folds),
+        "record_categories_only_in_test": find_only_in_test(folds),
+        "record_warnings": [found.warning for found in audit_records(folds, card.display_names) if found.warning],
         SHORTCUTS: audit_shortcuts(folds, card.display_names, inspection.facts, splits).model_dump(mode="json"),
     }
 
@@ -148,6 +153,7 @@ def describe_report(card: DatasetCard, report: dict[str, Any]) -> str:
         f"groups: {grouped if report['groups'] else nothing_known}",
         *_describe_copies(copies),
         *([f"nearly the same: {near['pairs']} pairs of pictures, listed in {REPORT_NAME}"] if near else []),
+        *format_records(report["records"]),
         describe_audit(ShortcutAudit.model_validate(report[SHORTCUTS])),
         *(f"warning: {warning}" for warning in collect_warnings(report)),
         *(f"known problem: {problem}" for problem in card.known_problems),
@@ -198,6 +204,9 @@ def collect_warnings(report: dict[str, Any]) -> list[str]:
     if report["blank_images"]:
         lines.append(f"{report['blank_images']} images have one value everywhere")
     shortcuts = write_warnings(ShortcutAudit.model_validate(report[SHORTCUTS]))
+    for column, categories in report["record_categories_only_in_test"].items():
+        lines.append(f"the record {column} has categories in the test part alone, which no model learns: {categories}")
+    lines += report["record_warnings"]
     return [*shortcuts, *lines, *_warn_of_little_used(report), *_warn_of_mixed_windows(report), *report["remarks"]]
 
 

@@ -113,6 +113,7 @@ def _make_fields(name: str, look: FirstLook, proposed: ProposedLayout, options: 
         "task": _choose_task(classes, proposed.several, options.ordinal),
         "classes": [{"name": label, "display_name": label} for label in classes],
         "layout": proposed.layout,
+        "records": proposed.records,
         "expected_counts": {},
     }
 

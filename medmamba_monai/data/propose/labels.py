@@ -35,6 +35,7 @@ class Labels:
         label_values: What values other than 0 and 1 mean in label columns: -1=0 for uncertain ones, blank=0 for none.
         exclusive: Whether several label columns exclude each other, as in a one-hot table; by default found by looking.
         group_pattern: Regular expression whose parentheses match the patient in the path below a class folder.
+        record_columns: Columns of clinical records in the table, such as age sex; of class folders, too.
     """
 
     table: Path | None = None
@@ -51,6 +52,7 @@ class Labels:
     label_values: tuple[str, ...] = ()
     exclusive: bool | None = None
     group_pattern: str | None = None
+    record_columns: tuple[str, ...] = ()
 
     @property
     def names_groups(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,6 +17,7 @@ from medmamba_monai.data.find.found import quote_names
 from medmamba_monai.data.find.tables import Row, read_table, refuse_other_files, skip_separator_line
 from medmamba_monai.data.propose.first_look import FirstLook
 from medmamba_monai.data.propose.labels import Labels, make_order_key, propose_labels
+from medmamba_monai.data.propose.records import propose_records
 from medmamba_monai.data.propose.suffix import find_suffix
 
 _NOT_A_SPLIT = {"set", "data", "dataset", "images", "split"}
@@ -24,7 +25,7 @@ _NOT_A_SPLIT = {"set", "data", "dataset", "images", "split"}
 
 @dataclass(frozen=True)
 class ProposedLayout:
-    """A layout as a card has it, its classes, and the folder that its paths are relative to."""
+    """A layout and records as a card has them, the classes, and the folder that its paths are relative to."""
 
     layout: dict[str, Any]
     classes: tuple[str, ...]
@@ -32,6 +33,7 @@ class ProposedLayout:
     several: bool
     reason: str
     remarks: tuple[str, ...] = ()
+    records: dict[str, Any] | None = None
 
 
 def propose_layout(
@@ -48,9 +50,12 @@ def propose_layout(
     Raises:
         UserError: they are not where they are said to be, or no class folders are found.
     """
+    if labels.table is not None and labels.record_columns and not labels.label_column:
+        return _propose_folders_with_records(look, labels, labels.table, group_tag)
     if labels.table is not None:
         return _propose_table(look, labels, labels.table, group_tag, classes)
     given = {
+        "record_columns": labels.record_columns,
         "group_column": labels.group_column,
         "split_column": labels.split_column,
         "label_column": labels.label_column,
@@ -84,6 +89,30 @@ def _propose_folders(look: FirstLook, labels: Labels, group_tag: str | None) -> 
     where = f"one folder per class ({quote_names(names)})" + (", below one folder per split" if splits else "")
     remarks = (f"folders without images are no classes: {quote_names(empty)}",) if empty else ()
     return ProposedLayout(layout, tuple(sorted(names, key=make_order_key)), images, False, where, remarks)
+
+
+def _propose_folders_with_records(
+    look: FirstLook, labels: Labels, table: Path, group_tag: str | None
+) -> ProposedLayout:
+    """Propose class folders, with a table that holds records and no labels."""
+    if labels.image_column is None or labels.group_column or labels.split_column:
+        raise UserError(
+            f"--table {table}: with folders of classes it holds --record-columns and --image-column alone; where it "
+            "holds the labels, too, name them with --label-column"
+        )
+    proposed = _propose_folders(look, labels, group_tag)
+    separator = _choose_separator(table, labels)
+    rows = _read_rows(table, [labels.image_column, *labels.record_columns], separator, labels.encoding)
+    columns, remarks = propose_records(rows, labels.record_columns)
+    dataset_dir = _find_common_folder(look.folder.root, table)
+    records = {
+        "columns": columns,
+        "path": path_to_text(table.resolve().relative_to(dataset_dir)),
+        "image_column": labels.image_column,
+        "separator": separator,
+        "encoding": labels.encoding,
+    }
+    return replace(proposed, dataset_dir=dataset_dir, remarks=(*proposed.remarks, *remarks), records=records)
 
 
 def _refuse_look_alikes(images: Path, names: list[str]) -> None:
@@ -132,21 +161,15 @@ def _propose_table(
     look: FirstLook, labels: Labels, table: Path, group_tag: str | None, named_classes: Sequence[str]
 ) -> ProposedLayout:
     images = look.folder.root
-    if not table.is_file():
-        raise UserError(f"--table {table}: there is no such file")
     if labels.group_pattern is not None:
         raise UserError("--group_pattern: is for folders of classes; with a table name the patient's --group_column")
     if labels.image_column is None or not labels.label_column:
         raise UserError(f"--table {table}: say which columns to use with --image_column and --label_column")
     if labels.no_label and labels.label_separator is None:
         raise UserError("--no-label: is for several labels in one cell; pass --label-separator, or remove the rows")
-    separator = labels.separator or _find_separator(table, labels.encoding)
-    if len(separator) != 1:
-        raise UserError(f"--separator {separator!r}: give one letter, such as ';'")
+    separator = _choose_separator(table, labels)
     named = [labels.image_column, *labels.label_column, labels.group_column, labels.split_column]
-    rows = read_table(table, filter(None, named), separator, labels.encoding)
-    if not rows:
-        raise UserError(f"--table {table}: has no rows")
+    rows = _read_rows(table, [*filter(None, named), *labels.record_columns], separator, labels.encoding)
     dataset_dir = _find_common_folder(images, table)
     layout: dict[str, Any] = {
         "kind": "table",
@@ -163,7 +186,27 @@ def _propose_table(
     found = propose_labels(rows, labels, named_classes)
     where = f"column {', '.join(map(repr, labels.label_column))} of {table.name} ({quote_names(found.classes)})"
     kept = {key: value for key, value in (layout | found.fields).items() if value not in (None, "", [], {})}
-    return ProposedLayout(kept, found.classes, dataset_dir, found.several, where, found.remarks)
+    columns, remarks = propose_records(rows, labels.record_columns)
+    records = {"columns": columns} if columns else None
+    said = (*found.remarks, *remarks)
+    return ProposedLayout(kept, found.classes, dataset_dir, found.several, where, said, records)
+
+
+def _choose_separator(table: Path, labels: Labels) -> str:
+    """Return the separator that is given, or that of the header."""
+    if not table.is_file():
+        raise UserError(f"--table {table}: there is no such file")
+    separator = labels.separator or _find_separator(table, labels.encoding)
+    if len(separator) != 1:
+        raise UserError(f"--separator {separator!r}: give one letter, such as ';'")
+    return separator
+
+
+def _read_rows(table: Path, columns: Sequence[str], separator: str, encoding: str) -> list[Row]:
+    rows = read_table(table, columns, separator, encoding)
+    if not rows:
+        raise UserError(f"--table {table}: has no rows")
+    return rows
 
 
 def _find_common_folder(images: Path, table: Path) -> Path:

@@ -20,7 +20,7 @@ _PARTS = 5
 
 
 @dataclass(frozen=True, eq=False)
-class _Question:
+class Question:
     """What is told from the facts of B images.
 
     Attributes:
@@ -85,7 +85,7 @@ def audit_shortcuts(
     )
 
 
-def _find(question: _Question, ranked: Mapping[int, Ranking], count: int) -> Iterator[Finding]:
+def _find(question: Question, ranked: Mapping[int, Ranking], count: int) -> Iterator[Finding]:
     """Yield the findings, their p-values multiplied by how many there are in all (Bonferroni)."""
     p_values = {number: min(1.0, found.p_value * count) for number, found in ranked.items()}
     noticed = [number for number, p_value in p_values.items() if p_value < LEVEL]
@@ -107,10 +107,10 @@ def _find(question: _Question, ranked: Mapping[int, Ranking], count: int) -> Ite
 
 def _ask(
     folds: FoldList, class_names: Sequence[str], facts: Mapping[str, Facts], splits: Mapping[str, str]
-) -> Iterator[_Question]:
+) -> Iterator[Question]:
     training = sorted((item for item in folds.training if item.id in facts), key=lambda item: item.id)
     every = sorted((item for item in (*folds.training, *folds.test) if item.id in facts), key=lambda item: item.id)
-    yield from _ask_for_classes(training, class_names, facts)
+    yield from ask_for_classes(training, class_names, facts)
     names = sorted({splits[item.id] for item in every if item.id in splits})
     if len(names) > 1:
         target = np.array([names.index(splits[item.id]) for item in every])
@@ -119,27 +119,34 @@ def _ask(
     yield _ask_for_part("fold", fold_names, np.array([item.fold for item in training], np.int64), training, facts)
 
 
-def _ask_for_classes(
+def ask_for_classes(
     items: Sequence[TrainingItem], class_names: Sequence[str], facts: Mapping[str, Facts]
-) -> Iterator[_Question]:
+) -> Iterator[Question]:
+    """Yield what facts are to tell: each class of images with one, or each label of those with several.
+
+    Args:
+        items: images that are in folds and have facts.
+        class_names: for readers, in label order.
+        facts: of the images, by id.
+    """
     table, groups = build_table([facts[item.id] for item in items]), _number_groups(items)
     labels = np.array([item.label for item in items], np.int64)
     folds = np.array([item.fold for item in items], np.int64)
     if labels.ndim == 2:
         for number, name in enumerate(class_names):
-            yield _Question("class", {1: name}, labels[:, number], table, folds, groups)
+            yield Question("class", {1: name}, labels[:, number], table, folds, groups)
         return
     names = dict(enumerate(class_names))
-    yield _Question("class", names if len(names) > 2 else {1: names[1]}, labels, table, folds, groups)
+    yield Question("class", names if len(names) > 2 else {1: names[1]}, labels, table, folds, groups)
 
 
 def _ask_for_part(
     what: What, names: Sequence[str], target: NDArray[np.int64], items: Sequence[TestItem], facts: Mapping[str, Facts]
-) -> _Question:
+) -> Question:
     groups = _number_groups(items)
     parts = np.random.default_rng(0).permutation(len(items))[groups] % _PARTS
     told = dict(enumerate(names)) if len(names) > 2 else {1: names[1]}
-    return _Question(what, told, target, build_table([facts[item.id] for item in items]), parts, groups)
+    return Question(what, told, target, build_table([facts[item.id] for item in items]), parts, groups)
 
 
 def _number_groups(items: Sequence[TestItem]) -> NDArray[np.int64]:

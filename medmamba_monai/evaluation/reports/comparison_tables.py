@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from medmamba_monai.evaluation.metrics.catalogue import CATALOGUE, list_metrics
+from medmamba_monai.evaluation.reports.additions import write_additions
 from medmamba_monai.evaluation.results.comparison import COMPARED, LEVEL, Comparison, FactsAuc, MetricTests, Pair
 from medmamba_monai.evaluation.results.formatting import (
     format_difference,
@@ -24,8 +25,9 @@ SMALLEST_P = 1e-15
 
 
 def write_sentences(comparison: Comparison) -> list[str]:
-    """Say of each pair and metric what can be said, and no more."""
-    return [_write_sentence(pair, metric) for pair in comparison.pairs for metric in COMPARED]
+    """Say what images and records add to each other, then of each pair and metric what can be said, and no more."""
+    found = [_write_sentence(pair, metric) for pair in comparison.pairs for metric in COMPARED]
+    return [*write_additions(comparison), *found]
 
 
 def explain_correction(comparison: Comparison) -> str:

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -44,6 +44,11 @@ from medmamba_monai.evaluation.statistics.significance import (
 COMPARED = ("auc", "accuracy")
 """The metrics that tests decide about; the others are reported with intervals."""
 
+Inputs = Literal["image", "records", "image and records"]
+"""What a model is given of a case: its image, its clinical records, or both."""
+
+INPUTS: tuple[Inputs, ...] = get_args(Inputs)
+
 LEVEL = 0.05
 """An adjusted p-value below this supports a claim."""
 
@@ -55,10 +60,12 @@ class Model:
     Attributes:
         name: for readers.
         runs: for each repetition the predictions of every fold, both parts, by the fold's number.
+        inputs: what it is given of a case.
     """
 
     name: str
     runs: Sequence[Mapping[int, Predictions]]
+    inputs: Inputs = "image"
 
     def combine_runs(self, combination: Combination) -> list[Predictions]:
         """Return the test predictions of each repetition, its folds combined."""
@@ -112,6 +119,7 @@ class Pair:
     names: tuple[str, str]
     tests: Mapping[str, MetricTests]
     differences: PairedDifferences
+    inputs: tuple[Inputs, Inputs] = ("image", "image")
 
 
 @dataclass(frozen=True)
@@ -179,7 +187,8 @@ def compare(
         pair_models, pair = (models[a], models[b]), (combined[a], combined[b])
         differences = bootstrap_differences(*pair, resamples, seed)
         tests = {metric: _test(metric, pair_models, pair, differences, combination) for metric in COMPARED}
-        pairs.append(Pair((models[a].name, models[b].name), tests, differences))
+        names, inputs = (models[a].name, models[b].name), (models[a].inputs, models[b].inputs)
+        pairs.append(Pair(names, tests, differences, inputs))
     named = {model.name: member for model, member in zip(models, combined, strict=True)}
     return Comparison(
         models=tuple(models),
