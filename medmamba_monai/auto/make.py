@@ -188,7 +188,7 @@ def _explain(
         "learning_rate": rules.choose_learning_rate().reason,
         "candidates": rules.explain_candidates(seen, networks),
         "rounds": rules.choose_rounds(len(networks), plan.finalists, plan.epochs).reason,
-        "finalists": rules.explain_finalists(shape),
+        "finalists": rules.explain_finalists(plan.finalists),
         "baselines": rules.explain_baselines(len(plan.baselines)),
     }
     return plan.model_copy(update={"reasons": reasons})

@@ -41,8 +41,8 @@ NETWORKS_TO_TRY = (
     Network(
         "medmamba_small",
         {"network_name": "medmamba", **SMALL_MEDMAMBA, "learning_rate": 0.001},
-        "A MedMamba of a million parameters: on small images it has been as good as larger ones, in a fraction of the "
-        "time.",
+        "A MedMamba of a million parameters; its ensemble came to a test AUC of 0.967 on PneumoniaMNIST at 64 pixels, "
+        "where that of ResNet-18 came to 0.965.",
     ),
     Network(
         "medmamba_small_fast",
@@ -211,7 +211,8 @@ def _choose_balance(seen: Fingerprint) -> Choice[list[str]]:
             "negatives from drowning it.",
         )
     if ratio <= 3:
-        return Choice([], f"The classes are balanced well enough ({ratio:.1f} to 1) to need no weights of their own.")
+        even = "equally frequent" if ratio < 1.1 else f"balanced well enough ({ratio:.1f} to 1)"
+        return Choice([], f"The classes are {even} and need no weights of their own.")
     counts = f"The most frequent class has {ratio:.1f} images for one of {rarest!r}"
     if ratio <= 20:
         return Choice(["class_weighted"], f"{counts}, so each class counts alike.")
@@ -286,14 +287,11 @@ def explain_epochs(epochs: int, budget: float) -> str:
     return f"As many as fit into {describe_time(budget)} with all that is planned. More time gives more epochs."
 
 
-def explain_finalists(shape: Shape) -> str:
+def explain_finalists(number: int) -> str:
     """Say how many candidates go on after the race."""
-    if shape.finalists == 1:
+    if number == 1:
         return "The best candidate on fold 0 is trained on the other folds; there is no time for a second one."
-    return (
-        f"The best {shape.finalists} on fold 0 are trained on all folds: fold 0 alone is too little to tell close ones "
-        "apart."
-    )
+    return f"The best {number} on fold 0 are trained on all folds: fold 0 alone is too little to tell close ones apart."
 
 
 def explain_baselines(number: int) -> str:
@@ -322,13 +320,17 @@ def describe_time(seconds: float) -> str:
     """Return a time in words, coarser the longer it is.
 
     Example:
-        >>> describe_time(95), describe_time(1500), describe_time(9000)
-        ('95 seconds', '25 minutes', '2 h 30 min')
+        >>> describe_time(0.24), describe_time(95), describe_time(1500), describe_time(7200), describe_time(9000)
+        ('0.2 seconds', '95 seconds', '25 minutes', '2 hours', '2 h 30 min')
     """
+    if seconds < 10:
+        return f"{seconds:.1f} seconds"
     if seconds < 120:
         return f"{math.ceil(seconds)} seconds"
     minutes = round(seconds / 60)
-    return f"{minutes} minutes" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
+    if minutes < 120:
+        return f"{minutes} minutes"
+    return f"{minutes // 60} hours" if minutes % 60 == 0 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def _count(number: int, what: str) -> str:

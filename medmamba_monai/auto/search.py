@@ -28,7 +28,11 @@ _PREPARE = 10.0  # seconds that preparing takes beside reading the images
 
 
 def plan_search(
-    output: Path, take_dataset: Callable[[], Dataset], budget: float, started: float | None = None
+    output: Path,
+    take_dataset: Callable[[], Dataset],
+    budget: float,
+    image_size: int | None = None,
+    started: float | None = None,
 ) -> tuple[Plan, Fingerprint]:
     """Look at a dataset and write ``fingerprint.json``, ``plan.json`` and ``plan.md``.
 
@@ -36,6 +40,7 @@ def plan_search(
         output: folder of the search.
         take_dataset: puts the dataset's bundle there.
         budget: seconds for everything.
+        image_size: side in pixels that was asked for; by default the rules choose one.
         started: when the budget began to run, as `time.time` tells it; by default now.
 
     Raises:
@@ -47,11 +52,12 @@ def plan_search(
     hold_out = rules.choose_hold_out(seen).value
     folds = count_possible_folds(dataset, hold_out, 0)
     batch_size = rules.choose_batch_size(seen)
-    image_size, speeds = measure_networks(dataset, seen, batch_size.value, budget)
+    asked = None if image_size is None else Choice(image_size, "As it was asked for.")
+    size, speeds = measure_networks(dataset, seen, batch_size.value, budget, asked)
     seen = seen.model_copy(update={"speeds": speeds})
     looked = time.time() - started + _PREPARE + seen.seconds_per_image * (seen.images + seen.test_images)
     place = str(dataset.folder.root)
-    plan = make_plan(seen, image_size, batch_size, folds, budget, looked, place)
+    plan = make_plan(seen, size, batch_size, folds, budget, looked, place)
     listed = prepare_folds(output, plan, dataset.folder.allow_links)
     seen = seen.model_copy(update={"findings": _read_findings(listed)})
     plan = plan.model_copy(update={"looked_seconds": round(time.time() - started, 1)})
@@ -62,7 +68,7 @@ def plan_search(
 
 
 def measure_networks(
-    dataset: Dataset, seen: Fingerprint, batch_size: int, budget: float
+    dataset: Dataset, seen: Fingerprint, batch_size: int, budget: float, asked: Choice[int] | None = None
 ) -> tuple[Choice[int], dict[str, Speed]]:
     """Choose the image size that the time allows, and measure networks at it, the most promising first.
 
@@ -71,6 +77,7 @@ def measure_networks(
         seen: its fingerprint.
         batch_size: of the trainings.
         budget: seconds of the whole search.
+        asked: a size that was asked for.
 
     Returns:
         The size, and the speeds by the names of `rules.NETWORKS_TO_TRY`; networks that there was no time for are left
@@ -79,10 +86,9 @@ def measure_networks(
     limit = MEASURING_SHARE * budget
     print(f"Measuring how fast networks train on this machine, about {rules.describe_time(limit)} ...", flush=True)
     began = time.perf_counter()
-    smallest = rules.SIZES[seen.spatial_dims][0]
+    smallest = rules.SIZES[seen.spatial_dims][0] if asked is None else asked.value
     first = measure_speed(dataset.bundle, {**_SMALL.options, "image_size": smallest}, batch_size, limit / 4)
-    affordable = choose_affordable_size(seen, first, batch_size, budget / 2)
-    size = rules.choose_image_size(seen, affordable)
+    size = asked or rules.choose_image_size(seen, choose_affordable_size(seen, first, batch_size, budget / 2))
     speeds: dict[str, Speed] = {_SMALL.name: first} if size.value == smallest else {}
     for network in rules.NETWORKS_TO_TRY:
         left = limit - (time.perf_counter() - began)

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from medmamba_monai.cli.option_tables import expand_tables
+from medmamba_monai.cli.reading_options import (
+    Background,
+    FillNonFinite,
+    Frame,
+    IntensityRange,
+    Window,
+    collect_reading,
+)
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.data.propose.card import Options
 from medmamba_monai.data.propose.labels import Labels
+
+if TYPE_CHECKING:
+    from medmamba_monai.auto.look import Dataset
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 DEFAULT_BUDGET = "2h"
@@ -20,17 +33,22 @@ DEFAULT_BUDGET = "2h"
 
 @expand_tables
 def auto(
-    labels: Labels,
-    options: Options,
     images: Annotated[Path | None, typer.Option(help="Folder of images, with a folder for each class.")] = None,
     bundle: Annotated[str | None, typer.Option(help="In place of --images: a bundle, or a dataset's name.")] = None,
     dataset_dir: Annotated[str | None, typer.Option(help="Folder of the bundle's images.")] = None,
     budget: Annotated[
-        str | None, typer.Option(metavar="TIME", help=f"Time for everything, such as 90s, 10m or {DEFAULT_BUDGET}.")
+        str | None, typer.Option(metavar="TIME", help=f"Time for everything: 90s, 10m; by default {DEFAULT_BUDGET}.")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Folder of the search; by default auto_NAME here.")] = None,
     plan: Annotated[Path | None, typer.Option(help="Run this plan.json of another search.")] = None,
     plan_only: Annotated[bool, typer.Option("--plan-only", help="Stop when the plan is written.")] = False,
+    labels: Labels = Labels(),  # noqa: B008 - a table: each field becomes an option
+    options: Options = Options(),  # noqa: B008
+    background: Background = None,
+    intensity_range: IntensityRange = None,
+    window: Window = None,
+    frame: Frame = None,
+    fill_non_finite: FillNonFinite = None,
 ) -> None:
     """Find the best classifier for your images within a time.
 
@@ -38,34 +56,55 @@ def auto(
     the same --output, it goes on where it was; a plan.json that is there is used as it stands, edited or not.
     """
     started = time.time()
-    from medmamba_monai.auto.look import Dataset, take_bundle, take_images
-    from medmamba_monai.auto.search import open_plan, plan_search, take_plan
+    from medmamba_monai.auto.look import take_bundle, take_images
 
-    if (images is None) == (bundle is None) and not (images is None and output is not None):
-        raise UserError("auto: give either --images FOLDER or --bundle BUNDLE, or the --output of an earlier start")
+    _check_source(images, bundle, output)
     name = make_name(images) if images is not None else Path(bundle or "").name
     folder = output or Path(f"auto_{name}")
-    seconds = None if budget is None else read_budget(budget)
+    reading = collect_reading(background, intensity_range, window, frame, fill_non_finite)
 
     def take() -> Dataset:
         if images is not None:
-            return take_images(folder, name, images, labels, options)
+            return take_images(folder, name, images, labels, replace(options, reading=reading))
         if bundle is None:
             raise UserError(f"--output {folder}: holds no plan.json; give --images or --bundle, too")
         return take_bundle(folder, bundle, dataset_dir)
 
-    made = open_plan(folder, seconds)
-    if made is not None and plan is not None:
-        raise UserError(f"--plan {plan}: {folder} has a plan of its own; give another --output")
-    if made is None and plan is not None:
-        made = take_plan(folder, plan, take(), seconds)
-    if made is None:
-        made, _ = plan_search(folder, take, seconds or read_budget(DEFAULT_BUDGET), started)
-    _show(folder)
+    _plan(folder, take, None if budget is None else read_budget(budget), plan, options.image_size, started)
     if not plan_only:
         from medmamba_monai.auto.run import run_plan
 
-        run_plan(folder)
+        run_plan(folder, time.time() - started)
+
+
+def _check_source(images: Path | None, bundle: str | None, output: Path | None) -> None:
+    if images is not None and bundle is not None:
+        raise UserError(f"--images {images}, --bundle {bundle}: give one of them")
+    if images is None and bundle is None and output is None:
+        raise UserError("auto: give --images FOLDER or --bundle BUNDLE, or the --output of an earlier start")
+
+
+def _plan(
+    folder: Path,
+    take: Callable[[], Dataset],
+    budget: float | None,
+    given: Path | None,
+    image_size: int | None,
+    started: float,
+) -> None:
+    """Use the plan that is there or is given, or make one; show its text."""
+    from medmamba_monai.auto.search import open_plan, plan_search, take_plan
+    from medmamba_monai.auto.text import TEXT_NAME
+
+    if open_plan(folder, budget) is not None:
+        if given is not None:
+            raise UserError(f"--plan {given}: {folder} has a plan of its own; give another --output")
+        print(f"{folder / 'plan.json'} is there and is used as it stands", flush=True)
+    elif given is not None:
+        take_plan(folder, given, take(), budget)
+    else:
+        plan_search(folder, take, budget or read_budget(DEFAULT_BUDGET), image_size, started)
+    print(f"\n{(folder / TEXT_NAME).read_text(encoding='utf-8')}\nwrote {folder / TEXT_NAME}", flush=True)
 
 
 def read_budget(text: str) -> float:
@@ -93,10 +132,3 @@ def make_name(images: Path) -> str:
         'chest_ct_2024'
     """
     return re.sub(r"[^a-z0-9]+", "_", images.absolute().name.lower()).strip("_") or "images"
-
-
-def _show(folder: Path) -> None:
-    from medmamba_monai.auto.text import TEXT_NAME
-
-    text = (folder / TEXT_NAME).read_text(encoding="utf-8")
-    print(f"\n{text}\nwrote {folder / TEXT_NAME} and plan.json", flush=True)

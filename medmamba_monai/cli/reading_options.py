@@ -1,0 +1,40 @@
+"""Options that say how stored values become what a person sees, for the commands that make a card."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+_Pair = tuple[float, float] | None
+
+Background = Annotated[
+    list[int] | None,
+    typer.Option(metavar="VALUE...", help="Gray, or red, green and blue, under transparent images."),
+]
+IntensityRange = Annotated[
+    _Pair,
+    typer.Option(metavar="LOW HIGH", help="Stored values that become black and white; what is beyond is clipped."),
+]
+Window = Annotated[_Pair, typer.Option(metavar="CENTER WIDTH", help="DICOM window.")]
+Frame = Annotated[int | None, typer.Option(help="Which frame to take of files with several, from 0.")]
+FillNonFinite = Annotated[float | None, typer.Option(help="What stands for NaN and infinity.")]
+
+
+def collect_reading(
+    background: list[int] | None,
+    intensity_range: _Pair,
+    window: _Pair,
+    frame: int | None,
+    fill_non_finite: float | None,
+) -> dict[str, Any]:
+    """Return what was given as fields of a card's ``reading``."""
+    given = {
+        "background": background[0] if background and len(background) == 1 else background,
+        "intensity_range": list(intensity_range) if intensity_range else None,
+        "clip": True if intensity_range else None,
+        "window": list(window) if window else None,
+        "frame": frame,
+        "fill_non_finite": fill_non_finite,
+    }
+    return {key: value for key, value in given.items() if value is not None}
