@@ -114,6 +114,7 @@ def test_upward_import_is_seen(tmp_path: Path) -> None:
     assert imported_parts(module) == {"training", "networks"}
 
 
+@pytest.mark.slow
 def test_importing_a_tree_that_was_not_installed_loads_nothing_optional_beyond_monai() -> None:
     # `import monai` loads MLflow and matplotlib itself where they are installed.
     result = run_python(
@@ -126,6 +127,7 @@ def test_importing_a_tree_that_was_not_installed_loads_nothing_optional_beyond_m
     assert OPTIONAL.isdisjoint(name.split(".")[0] for name in result.stdout.split())
 
 
+@pytest.mark.slow
 def test_package_imports_where_nothing_optional_is_installed_and_evaluation_without_matplotlib() -> None:
     result = run_python(
         f"import sys; sys.modules.update(dict.fromkeys({OPTIONAL!r})); import {PACKAGE}\n"

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from benchmarks.exports import main
 
 
+@pytest.mark.slow
 def test_a_row_says_difference_size_and_latency(tmp_path: Path, capsys) -> None:
     path = tmp_path / "exports.json"
     assert main(["--quick", "--formats", "torchscript", "--threads", "1", "--json", str(path)]) == 0

@@ -114,6 +114,7 @@ def test_monai_finds_every_property(small_bundle: SmallBundle, tmp_path, configs
     assert workflow(small_bundle.root, configs, kind, **options).check_properties() == []
 
 
+@pytest.mark.slow
 def test_monai_finds_every_property_with_the_real_data(real_data_dir, tmp_path, own_process):
     bundle = ROOT / "bundles" / "pneumoniamnist"
     folds = tmp_path / "folds.json"

@@ -1,5 +1,7 @@
 """Commands in processes that find the large packages imported: forked from one that did nothing else.
 
+This module imports none of them itself: the process that hands out the tests has no use for them.
+
 Importing torch, MONAI and MLflow takes longer than most of what the tests run. What a fresh interpreter does is tested
 by tests/test_imports.py, and of the server that forks folds by tests/cross_validation/test_fold_jobs.py.
 """
@@ -23,8 +25,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-import torch
-
 if TYPE_CHECKING:
     from medmamba_monai.cross_validation.fold_server import FoldServer
 
@@ -34,6 +34,7 @@ PRELOADED = (
     *("mlflow.store.tracking.sqlalchemy_store", "sqlalchemy.dialects.sqlite", "numba", "numba.misc.cffiimpl"),
 )
 
+TORCHRUN = "torch.distributed.run"
 MAY_RUN_FOLDS = {"cross_validation", "cross-validate", "ipykernel_launcher"}
 
 
@@ -145,11 +146,61 @@ def _fork_fold_server() -> None:
     FoldServer._launch = launch  # type: ignore[method-assign,assignment]
 
 
+class ForkedProgram:
+    """A child of this process, used as a ``subprocess.Popen`` is."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Return the exit code, negative for a signal; None while it runs."""
+        if self.returncode is None:
+            ended, status = os.waitpid(self.pid, os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if ended else None
+        return self.returncode
+
+    def wait(self, timeout: float) -> int:
+        """Wait for its end."""
+        ends = time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if time.monotonic() > ends:
+                raise subprocess.TimeoutExpired("a forked process", timeout)
+            time.sleep(0.01)
+        return code
+
+
+def _fork_ranks(number: int) -> None:
+    """Fork the processes that ``torchrun`` will start, before anything in this process computes."""
+    waiting: list[tuple[int, Connection]] = []
+    for _ in range(number):
+        mine, of_rank = Pipe()
+        if (pid := os.fork()) == 0:
+            for connection in (mine, *(pipe for _, pipe in waiting)):
+                connection.close()
+            try:
+                told = of_rank.recv()
+            except EOFError:  # it is not needed
+                os._exit(0)
+            _run_as_program(*told, warm_folds=False)
+        of_rank.close()
+        waiting.append((pid, mine))
+
+    from torch.distributed.elastic.multiprocessing.subprocess_handler import SubprocessHandler
+
+    def start(handler: Any, arguments: tuple[str, ...], environment: dict[str, str]) -> ForkedProgram:
+        pid, pipe = waiting.pop(0)
+        pipe.send((list(arguments[1:]), Path.cwd(), environment))
+        return ForkedProgram(pid)
+
+    SubprocessHandler._popen = start  # type: ignore[method-assign,assignment]
+
+
 def run_processes(function: Callable[..., None], *arguments: object, number: int) -> None:
     """Call ``function(rank, *arguments)`` in as many processes at once, as a distributed training has them."""
-    torch.multiprocessing.start_processes(
-        function, arguments, nprocs=number, start_method=warm_context().get_start_method()
-    )
+    from torch import multiprocessing as processes
+
+    processes.start_processes(function, arguments, nprocs=number, start_method=warm_context().get_start_method())
 
 
 def find_program(arguments: list[str]) -> int | None:
@@ -173,6 +224,8 @@ def _run_as_program(arguments: list[str], folder: Path, environment: dict[str, s
         os.dup2(output, stream)
     if warm_folds and not MAY_RUN_FOLDS.isdisjoint(arguments):
         _fork_fold_server()
+    if TORCHRUN in arguments:
+        _fork_ranks(next(int(text.split("=")[1]) for text in arguments if text.startswith("--nproc_per_node=")))
     at = find_program(arguments)
     assert at is not None
     sys.argv = arguments[at + (arguments[at] in ("-m", "-c")) :]
@@ -185,6 +238,8 @@ def _take_environment(environment: dict[str, str]) -> None:
     if "numba" in sys.modules:
         sys.modules["numba"].config.reload_config()
     if threads := environment.get("OMP_NUM_THREADS"):
+        import torch
+
         torch.set_num_threads(int(threads))  # torch read the variable when it was imported
 
 

@@ -15,6 +15,7 @@ from medmamba_monai.tracking.mlflow_store import check_tracking_uri, connect, fo
 from tests.helpers.warm_commands import warm_context
 
 
+@pytest.mark.slow
 def test_processes_that_open_a_fresh_store_at_once_do_not_break_it(tmp_path):
     uri = f"sqlite:///{tmp_path}/mlruns.db"
     context = warm_context()
@@ -51,6 +52,7 @@ def test_the_page_of_an_experiment_hides_the_password(uri, page):
     assert format_experiment_page(uri, "3") == page
 
 
+@pytest.mark.slow
 def test_mlflow_reports_nothing(tmp_path: Path):
     code = (
         "import mlflow.telemetry as telemetry; from medmamba_monai.tracking.mlflow_store import connect; "

@@ -236,7 +236,7 @@ def test_a_slow_server_does_not_hold_the_training(tmp_path, monkeypatch, caplog)
             run.journal.log_metrics({"train/loss": 1.0}, step)
             run.send(force=False)
         run.finish("FINISHED")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30  # its answer takes 200
     assert f"takes too long; what it does not have yet is kept in {tmp_path / 'run'}" in caplog.text
     assert "--new-run" not in caplog.text
     assert [line["op"] for line in read_lines(tmp_path / "run" / "tracking.jsonl")].count("metrics") == 3
@@ -250,7 +250,7 @@ def test_a_single_call_that_is_stuck_is_not_waited_for(tmp_path, monkeypatch):
         run.start()
         began = time.monotonic()
         run.finish("FINISHED")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30  # its answer takes 200
 
 
 def test_where_the_journal_cannot_be_written_the_store_knows_how_the_run_ended(tmp_path, uri, caplog):

@@ -113,6 +113,7 @@ def test_a_training_that_breaks_is_seen() -> None:
     json.dumps(found, allow_nan=False)
 
 
+@pytest.mark.slow
 def test_finished_parts_are_kept_and_others_run(tmp_path: Path, monkeypatch) -> None:
     assert gpu_parts.run_parts(options(tmp_path, "--parts", "networks")) == 0
     first = json.loads((tmp_path / "gpu.json").read_text())

@@ -74,6 +74,7 @@ def work_until_killed(told: ListenerSettings, step: int, accepted: Path) -> int:
         os._exit(not names(told.state / "answered"))
 
 
+@pytest.mark.slow
 def test_a_study_is_answered_once_wherever_the_process_is_killed(tmp_path):
     with Pacs().serving() as pacs:
         for step in range(MOST_STEPS):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Iterator
 from types import ModuleType
@@ -14,6 +13,7 @@ from torch import Tensor
 from medmamba_monai.selective_scan import directional_scan, selective_scan
 from medmamba_monai.selective_scan.inputs import ScanInputs
 from medmamba_monai.selective_scan.reference import reference_directional_scan, reference_selective_scan
+from tests.helpers.interpret_triton import import_interpreted
 from tests.helpers.scan_inputs import NAMES, gradients, in_float64, make_inputs, relative_error
 from tests.helpers.sequences import make_sequences
 
@@ -24,28 +24,18 @@ PACKAGE = "medmamba_monai.selective_scan.triton"
 MODULES = ("forward", "backward", "finish", "layout", "launch")
 
 
-def _forget_modules() -> None:
-    """Have the Triton modules imported anew: a kernel is interpreted or compiled for good when it is defined."""
-    for name in MODULES:
-        sys.modules.pop(f"{PACKAGE}.{name}", None)
-        vars(sys.modules[PACKAGE]).pop(name, None)
-
-
 @pytest.fixture(scope="module")
 def interpreted() -> Iterator[ModuleType]:
     """The module ``launch`` with interpreted kernels, known to this file only."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRITON_INTERPRET", "1")
-        _forget_modules()
-        module = importlib.import_module(f"{PACKAGE}.launch")
-        _forget_modules()
-    return module
+    with import_interpreted(f"{PACKAGE}.launch", [f"{PACKAGE}.{name}" for name in MODULES]) as module:
+        yield module
 
 
 @pytest.fixture
 def kernel(interpreted: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The same with chunks of 4 steps, so that a few tokens fill several."""
+    """The same with chunks of 4 steps, so that a few tokens fill several, and sums over 2 images in a turn."""
     monkeypatch.setattr(interpreted, "CHUNK", 4)
+    monkeypatch.setattr(interpreted, "IMAGES", type(interpreted.IMAGES)(2))
     return interpreted
 
 
@@ -75,6 +65,7 @@ def too_large(found: list[Tensor], truth: list[Tensor], limit: float = 2e-6) -> 
     return {name: error for name, error in errors.items() if error > (5e-7 if name == "y" else limit)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spatial_shape", "batch", "channels", "state_size", "rank"),
     [

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import threading
+from collections.abc import Callable
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,19 +39,42 @@ def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> boo
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
+@pytest.fixture(scope="module")
+def train_straight(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, torch.Tensor]]:
+    """Return the weights of a training that nothing interrupts; trained once for each number of workers."""
+
+    @cache
+    def train(num_workers: int = 0) -> dict[str, torch.Tensor]:
+        return SmallTraining(tmp_path_factory.mktemp("straight"), num_workers=num_workers).run()
+
+    return train
+
+
+@pytest.fixture(scope="module")
+def stopped_in_epoch_2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("stopped")
+    stop_after(SmallTraining(folder), 2)
+    return folder
+
+
+@pytest.fixture
+def stopped(stopped_in_epoch_2: Path, tmp_path: Path) -> Path:
+    """Folder of a training that ended like a crash after its second epoch, a copy."""
+    return Path(shutil.copytree(stopped_in_epoch_2, tmp_path / "stopped"))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("num_workers", [0, 2])
 @pytest.mark.parametrize("epoch", [1, 2])
-def test_resumed_training_ends_with_bit_identical_weights(tmp_path, num_workers, epoch):
-    straight = SmallTraining(tmp_path / "straight", num_workers=num_workers).run()
-    stop_after(SmallTraining(tmp_path / "resumed", num_workers=num_workers), epoch)
-    assert same(SmallTraining(tmp_path / "resumed", num_workers=num_workers).run(), straight)
+def test_resumed_training_ends_with_bit_identical_weights(tmp_path, train_straight, num_workers, epoch):
+    stop_after(SmallTraining(tmp_path, num_workers=num_workers), epoch)
+    assert same(SmallTraining(tmp_path, num_workers=num_workers).run(), train_straight(num_workers))
 
 
-def test_without_restoring_the_weights_differ(tmp_path):
-    straight = SmallTraining(tmp_path / "straight").run()
-    stop_after(SmallTraining(tmp_path / "other"), 1)
-    fresh = SmallTraining(tmp_path / "other", epochs=2, resume=False).run()
-    assert not same(fresh, straight)
+def test_without_restoring_the_weights_differ(tmp_path, train_straight):
+    stop_after(SmallTraining(tmp_path), 1)
+    fresh = SmallTraining(tmp_path, epochs=2, resume=False).run()
+    assert not same(fresh, train_straight())
 
 
 def test_best_weights_follow_the_validation_and_survive_a_resume(tmp_path):
@@ -80,10 +106,10 @@ def test_a_finished_training_runs_no_further_epoch(tmp_path):
     assert again.trainer.state.epoch == 3
 
 
-def test_more_epochs_go_on_from_the_last(tmp_path):
+def test_more_epochs_go_on_from_the_last(tmp_path, train_straight):
     SmallTraining(tmp_path, epochs=2).run()
     longer = SmallTraining(tmp_path, epochs=3)
-    assert same(longer.run(), SmallTraining(tmp_path / "straight", epochs=3).run())
+    assert same(longer.run(), train_straight())
 
 
 def test_a_spent_patience_stays_spent(tmp_path):
@@ -95,12 +121,10 @@ def test_a_spent_patience_stays_spent(tmp_path):
     assert again.losses == []
 
 
-def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(tmp_path, caplog):
-    straight = SmallTraining(tmp_path / "straight").run()
-    stop_after(SmallTraining(tmp_path), 2)
-    newest = find_checkpoints(tmp_path / "checkpoints")[-1]
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(stopped, train_straight, caplog):
+    newest = find_checkpoints(stopped / "checkpoints")[-1]
     newest.write_bytes(newest.read_bytes()[:1000])
-    assert same(SmallTraining(tmp_path).run(), straight)
+    assert same(SmallTraining(stopped).run(), train_straight())
     assert "cannot be read" in caplog.text
 
 
@@ -163,11 +187,9 @@ def test_without_any_validation_the_last_weights_are_kept(tmp_path, caplog):
     assert "no validation ran" in caplog.text
 
 
-def test_an_empty_checkpoint_falls_back_too(tmp_path, caplog):
-    straight = SmallTraining(tmp_path / "straight").run()
-    stop_after(SmallTraining(tmp_path), 2)
-    find_checkpoints(tmp_path / "checkpoints")[-1].write_bytes(b"")
-    assert same(SmallTraining(tmp_path).run(), straight)
+def test_an_empty_checkpoint_falls_back_too(stopped, train_straight, caplog):
+    find_checkpoints(stopped / "checkpoints")[-1].write_bytes(b"")
+    assert same(SmallTraining(stopped).run(), train_straight())
 
 
 def test_checkpoint_is_read_without_pickled_objects(tmp_path):
@@ -277,12 +299,10 @@ def spoil_checkpoint(path: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["bit", "list", "settings", "optimizer"])
-def test_of_a_checkpoint_that_is_not_whole_the_one_before_is_used(tmp_path, caplog, how):
-    straight = SmallTraining(tmp_path / "straight").run()
-    stop_after(SmallTraining(tmp_path), 2)
-    newest = find_checkpoints(tmp_path / "checkpoints")[-1]
+def test_of_a_checkpoint_that_is_not_whole_the_one_before_is_used(stopped, train_straight, caplog, how):
+    newest = find_checkpoints(stopped / "checkpoints")[-1]
     spoil_checkpoint(newest, how)
-    assert same(SmallTraining(tmp_path).run(), straight)
+    assert same(SmallTraining(stopped).run(), train_straight())
     assert f"{newest} cannot be read" in caplog.text
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import importlib
 import math
-import sys
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -15,6 +13,7 @@ from torch import Tensor
 
 from medmamba_monai.networks import MedMamba, blocks
 from medmamba_monai.networks.fused import operators
+from tests.helpers.interpret_triton import import_interpreted
 
 pytest.importorskip("triton", reason="triton is not installed (pip install triton, Linux)")
 
@@ -25,24 +24,11 @@ MODULES = (
 EPS = 1e-5
 
 
-def _forget_modules() -> None:
-    """Have the Triton modules imported anew: a kernel is interpreted or compiled for good when it is defined."""
-    for module in MODULES:
-        folder, _, name = f"medmamba_monai.{module}".rpartition(".")
-        sys.modules.pop(f"{folder}.{name}", None)
-        if folder in sys.modules:
-            vars(sys.modules[folder]).pop(name, None)
-
-
 @pytest.fixture(scope="module")
 def interpreted() -> Iterator[ModuleType]:
     """The module ``launch`` with interpreted kernels, known to this file only."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TRITON_INTERPRET", "1")
-        _forget_modules()
-        module = importlib.import_module(operators.LAUNCH)
-        _forget_modules()
-    return module
+    with import_interpreted(operators.LAUNCH, [f"medmamba_monai.{name}" for name in MODULES]) as module:
+        yield module
 
 
 @pytest.fixture
