@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from medmamba_monai.evaluation.figures.class_balance import draw_class_balance
 from medmamba_monai.evaluation.figures.fold_dots import draw_fold_dots
 from medmamba_monai.evaluation.figures.images import draw_mosaic
 from medmamba_monai.evaluation.figures.learning_curves import draw_learning_curves
+from medmamba_monai.evaluation.figures.published import draw_published
 from medmamba_monai.evaluation.figures.result import save_result_figures
 from medmamba_monai.evaluation.figures.style import save_figure
 from medmamba_monai.evaluation.reports.files import write_result
-from medmamba_monai.evaluation.reports.page import Picture, write_report
+from medmamba_monai.evaluation.reports.page import Picture, Section, write_report
+from medmamba_monai.evaluation.reports.published import COMPARED, Published, make_published_section, name_rows
 from medmamba_monai.evaluation.reports.result_report import ReportContext, make_report
 from medmamba_monai.evaluation.results.files import name_all_values
 from medmamba_monai.evaluation.results.mistakes import Case, find_least_certain, find_mistakes
@@ -100,6 +103,7 @@ class ReportRecord:
             cases_note=note,
             warnings=write_report_warnings(audit),
             shortcuts=make_shortcuts_section(audit),
+            published=self._describe_published(),
         )
 
     def _draw_curves(self) -> list[Picture]:
@@ -117,19 +121,14 @@ class ReportRecord:
 
     def _draw_trainings(self) -> list[Picture]:
         card, folds = self.record.card, self.result.folds
-        published = [
-            (f"{found.model}, {found.source.split(',')[0]}", found.accuracy, found.auc)
-            for found in card.published_results
-        ]
-        limits = {
-            name: (found.low, found.high)
-            for name in ("accuracy", "auc")
-            if isinstance(found := self.result.intervals.metrics[name], Interval)
-        }
-        combination, metrics = self.result.combination, self.result.metrics
-        dots = draw_fold_dots(self.result.fold_metrics, metrics, self.record.title, published, limits, combination)
-        text = "Each fold, their combination" + (", and published results." if published else ".")
-        pictures = [self._save(dots, "folds", text)]
+        dots = draw_fold_dots(
+            self.result.fold_metrics,
+            self.result.metrics,
+            self.record.title,
+            intervals=self._list_limits(),
+            combination=self.result.combination,
+        )
+        pictures = [self._save(dots, "folds", "Each fold and their combination.")]
         histories = {fold: read_history(self.folder.fold(fold)) for fold in folds}
         if all(name in history for history in histories.values() for name in _CURVES):
             best = {fold: _read_best_epoch(self.folder.fold(fold).result) for fold in folds}
@@ -137,6 +136,23 @@ class ReportRecord:
             pictures.append(self._save(curves, "learning_curves", "Loss and validation AUC of all folds by epoch."))
         balance = draw_class_balance(count_classes(card, self.record.fold_list), self.result.class_names, card.title)
         return [*pictures, self._save(balance, "class_balance", "How the classes are divided.")]
+
+    def _list_limits(self) -> dict[str, tuple[float, float]]:
+        """Return the ends of the intervals of AUC and accuracy, of those that have one."""
+        found = {name: self.result.intervals.metrics[name] for name in COMPARED}
+        return {name: (limits.low, limits.high) for name, limits in found.items() if isinstance(limits, Interval)}
+
+    def _describe_published(self) -> Section | None:
+        """Set the result among the published ones of the card, if there are some."""
+        published = [Published(**found.model_dump()) for found in self.record.card.published_results]
+        if not published:
+            return None
+        values = [{name: getattr(found, name) for name in COMPARED} for found in published]
+        rows = list(zip(name_rows(published), values, strict=True))
+        own = (f"this run, {self.result.combination}", self.result.metrics)
+        figure = draw_published(own, rows, self.record.title, self._list_limits())
+        picture = self._save(figure, "published", "This run with its 95 % interval, and published results.")
+        return make_published_section(self.result, published, [replace(picture, wide=True)])
 
     def _draw_cases(self) -> tuple[list[Picture], str]:
         """Draw mosaics of images, and say where there are none why; those of an earlier report are removed."""

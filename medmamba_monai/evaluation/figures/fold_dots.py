@@ -1,4 +1,4 @@
-"""The folds side by side: how far their metrics are apart, with their combination and published results."""
+"""The folds side by side: how far their metrics are apart, with their combination."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import numpy as np
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.evaluation.figures.style import (
-    DOTS,
-    FAINT_INK,
     FONT_SIZE,
     INK,
     choose_marker_style,
@@ -28,9 +26,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Published = tuple[str, float | None, float | None]
-"""Model, accuracy and AUC."""
-
 _PANELS = {"accuracy": 1, "auc": 3}  # digits
 _FIRST_ROW = 2  # below the folds, which take the height of two rows
 _ROW_INCHES, _DOTS_WIDTH, _DOTS_BETWEEN, _NAME_INCHES = 0.27, 2.1, 0.75, 1.6
@@ -40,21 +35,18 @@ def draw_fold_dots(
     folds: Mapping[int, Mapping[str, float]],
     combined: Mapping[str, float],
     title: str,
-    published: Sequence[Published] = (),
     intervals: Mapping[str, tuple[float, float]] | None = None,
     combination: str = "ensemble",
 ) -> Figure:
-    """Draw accuracy and AUC of every fold, of their combination and of published results.
+    """Draw accuracy and AUC of every fold and of their combination.
 
     Each has a row of its own, so that values which nearly coincide stay apart, and its value beside it: of the folds
-    mean and standard deviation (n - 1), accuracy in percent. The line among the folds is their mean; a dotted line
-    leads from a published value up to the folds.
+    mean and standard deviation (n - 1), accuracy in percent. The line among the folds is their mean.
 
     Args:
         folds: by fold number, at least ``accuracy`` and ``auc``, as fractions.
         combined: the same of the combination.
         title: what was evaluated.
-        published: model, accuracy and AUC as fractions, or None where one was not published.
         intervals: lower and upper end of the combination's 95 % interval, by ``accuracy`` and ``auc``.
         combination: what ``combined`` is: ``ensemble`` or ``pooled``.
 
@@ -65,7 +57,7 @@ def draw_fold_dots(
 
     if not folds:
         raise UserError("there are no folds to draw: give the metrics of at least one")
-    names = [f"{len(folds)} folds" if len(folds) > 1 else "1 fold", combination, *(model for model, _, _ in published)]
+    names = [f"{len(folds)} folds" if len(folds) > 1 else "1 fold", combination]
     rows = [wrap(name, _NAME_INCHES) for name in names]
     figure = Figure()
     panels = dict(zip(_PANELS, figure.subplots(2), strict=True))
@@ -74,7 +66,6 @@ def draw_fold_dots(
         frame(axes, CATALOGUE[metric].title)
         _draw_dots(axes, metric, {fold: _check_value(values, metric, f"fold {fold}") for fold, values in folds.items()})
         _draw_combined(axes, metric, _check_value(combined, metric, combination), (intervals or {}).get(metric))
-        _draw_published(axes, metric, published)
         _name_rows(axes, rows)
     write_key_legend(panels["auc"], list_fold_keys(folds))
     height = (len(rows) + 1.8) * _ROW_INCHES * (1.5 if any("\n" in row for row in rows) else 1)
@@ -109,19 +100,6 @@ def _draw_combined(axes: Axes, metric: str, value: float, interval: tuple[float,
         axes.hlines(_FIRST_ROW, scale * interval[0], scale * interval[1], color=INK, linewidth=2)
     axes.plot(scale * value, _FIRST_ROW, marker="D", color=INK, markersize=7, linestyle="none")
     _write_value(axes, _FIRST_ROW, f"{scale * value:.{digits}f}")
-
-
-def _draw_published(axes: Axes, metric: str, results: Sequence[Published]) -> None:
-    scale, digits = 100 if CATALOGUE[metric].in_percent else 1, _PANELS[metric]
-    for row, (model, accuracy, auc) in enumerate(results, start=_FIRST_ROW + 1):
-        value = accuracy if metric == "accuracy" else auc
-        if value is None:
-            _write_value(axes, row, "–")
-            continue
-        found = scale * _check_value({metric: value}, metric, model)
-        axes.vlines(found, -1, row, color=FAINT_INK, linewidth=1, linestyle=DOTS, zorder=1)
-        axes.plot(found, row, marker="s", markerfacecolor="white", color=INK, markersize=6, linestyle="none")
-        _write_value(axes, row, f"{found:.{digits}f}")
 
 
 def _write_value(axes: Axes, row: float, text: str) -> None:
