@@ -25,10 +25,9 @@ from benchmarks.report import add_common_options, new_result, save_result, text_
 from medmamba_monai.core.errors import ends_with_user_errors
 from medmamba_monai.export.onnx import export_onnx
 from medmamba_monai.export.quantization import quantize_onnx, read_calibration
-from medmamba_monai.export.quantization.calibration import read_folds_of_run
 from medmamba_monai.export.quantization.judge import compare_probabilities, predict_onnx
 from medmamba_monai.networks import build_network
-from medmamba_monai.package import Package, write_package
+from medmamba_monai.package import Package, read_folds_of_run, write_package
 
 BITS: tuple[Literal[8, 4], ...] = (8, 4)
 COUNTED = ("medmamba_tiny", "medmamba_small", "medmamba_base")

@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "package": {"networks", "images", "cards", "data", "evaluation"},
     "export": {"selective_scan", "networks", "images", "cards", "data", "evaluation", "package"},
     "serving": {"images", "cards", "data", "evaluation", "tracking", "package"},
+    "robustness": {"images", "cards", "data", "evaluation", "package"},
     "hospital": {"images", "cards", "data", "evaluation", "package"},
     "bundle": {"networks", "images", "cards", "data", "evaluation", "tracking", "training", "cross_validation"},
     "auto": {
@@ -42,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "cli": {
         *("images", "cards", "data", "evaluation", "tracking", "training", "cross_validation", "bundle"),
-        *("package", "export", "serving", "hospital", "auto", "records"),
+        *("package", "export", "serving", "hospital", "robustness", "auto", "records"),
     },
 }
 ENTRY_POINTS = {"__init__", "__main__"}

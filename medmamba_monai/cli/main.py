@@ -26,6 +26,7 @@ from medmamba_monai.cli.package import package
 from medmamba_monai.cli.prepare import prepare
 from medmamba_monai.cli.publish import publish
 from medmamba_monai.cli.review import review
+from medmamba_monai.cli.robustness import robustness
 from medmamba_monai.cli.send import send
 from medmamba_monai.cli.train import train
 from medmamba_monai.core.errors import ends_with_user_errors
@@ -48,6 +49,7 @@ COMMANDS = (
     review,
     fuse,
     compare,
+    robustness,
     send,
     publish,
 )

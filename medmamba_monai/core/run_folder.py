@@ -185,6 +185,25 @@ class RunFolder:
         """The same as a table."""
         return self.path / "review.csv"
 
+    @property
+    def robustness(self) -> Path:
+        """What corrupted test images cost, for programs."""
+        return self.path / "robustness.json"
+
+    @property
+    def robustness_report(self) -> Path:
+        """The same as a page."""
+        return self.path / "robustness.html"
+
+    def corrupted_predictions(self, corruption: str, severity: int) -> Path:
+        """Return the file of the probabilities of corrupted test images.
+
+        Args:
+            corruption: its name; ``none`` for the images as they are.
+            severity: 1 to 5; 0 for the images as they are.
+        """
+        return self.path / "robustness" / f"{corruption}_{severity}.json"
+
     # a comparison
 
     @property

@@ -14,6 +14,7 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import make_file_name
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.cross_validation.finished_runs import FinishedRun, read_finished_run
+from medmamba_monai.cross_validation.published import find_published
 from medmamba_monai.evaluation.reports.comparison import (
     format_comparison_markdown,
     format_comparison_text,
@@ -73,7 +74,8 @@ def compare_runs(
     comparison = replace(compare(models, runs[0].result.combination, resamples, seed), facts=facts)
     options = [*(["--titles", *titles] if titles else []), "--resamples", str(resamples), "--seed", str(seed)]
     command = shlex.join(["medmamba-monai", "compare", *names, *options])
-    files = write_comparison(output_dir, comparison, runs[0].dataset, command)
+    published = find_published(runs[0].dataset, len(runs[0].result.class_names))
+    files = write_comparison(output_dir, comparison, runs[0].dataset, command, published)
     run_id = _log(comparison, runs, output_dir, files, tracking_uri, experiment)
     where = f"report      {RunFolder(output_dir).report}\nMLflow run  {run_id or 'not sent yet'}"
     return f"{format_comparison_text(comparison)}\n{where}"

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from medmamba_monai.cross_validation.published import list_published
 from medmamba_monai.cross_validation.record import ResultRecord
 from medmamba_monai.cross_validation.report_inputs import count_classes, read_case_images, read_history
 from medmamba_monai.cross_validation.shortcuts import make_shortcuts_section, write_report_warnings
@@ -21,7 +22,7 @@ from medmamba_monai.evaluation.figures.result import save_result_figures
 from medmamba_monai.evaluation.figures.style import save_figure
 from medmamba_monai.evaluation.reports.files import write_result
 from medmamba_monai.evaluation.reports.page import Picture, Section, write_report
-from medmamba_monai.evaluation.reports.published import COMPARED, Published, make_published_section, name_rows
+from medmamba_monai.evaluation.reports.published import COMPARED, Own, make_published_section, name_rows
 from medmamba_monai.evaluation.reports.result_report import ReportContext, make_report
 from medmamba_monai.evaluation.results.files import name_all_values
 from medmamba_monai.evaluation.results.mistakes import Case, find_least_certain, find_mistakes
@@ -144,15 +145,16 @@ class ReportRecord:
 
     def _describe_published(self) -> Section | None:
         """Set the result among the published ones of the card, if there are some."""
-        published = [Published(**found.model_dump()) for found in self.record.card.published_results]
+        published = list_published(self.record.card)
         if not published:
             return None
         values = [{name: getattr(found, name) for name in COMPARED} for found in published]
         rows = list(zip(name_rows(published), values, strict=True))
-        own = (f"this run, {self.result.combination}", self.result.metrics)
-        figure = draw_published(own, rows, self.record.title, self._list_limits())
+        name, metrics = f"this run, {self.result.combination}", self.result.metrics
+        figure = draw_published((name, metrics), rows, self.record.title, self._list_limits())
         picture = self._save(figure, "published", "This run with its 95 % interval, and published results.")
-        return make_published_section(self.result, published, [replace(picture, wide=True)])
+        own = Own(name, metrics, self.result.intervals.metrics)
+        return make_published_section([own], published, [replace(picture, wide=True)])
 
     def _draw_cases(self) -> tuple[list[Picture], str]:
         """Draw mosaics of images, and say where there are none why; those of an earlier report are removed."""

@@ -7,6 +7,15 @@ from medmamba_monai.evaluation.answers.prediction import Prediction
 from medmamba_monai.package.manifest import FORMAT_VERSION, Manifest
 from medmamba_monai.package.open import Package
 from medmamba_monai.package.predict_folder import predict_folder
+from medmamba_monai.package.run_folds import read_folds_of_run
 from medmamba_monai.package.write import write_package
 
-__all__ = ["FORMAT_VERSION", "Manifest", "Package", "Prediction", "predict_folder", "write_package"]
+__all__ = [
+    "FORMAT_VERSION",
+    "Manifest",
+    "Package",
+    "Prediction",
+    "predict_folder",
+    "read_folds_of_run",
+    "write_package",
+]

@@ -34,6 +34,8 @@ NAMES = {
     "summary_text": "summary.md",
     "review": "review.json",
     "review_table": "review.csv",
+    "robustness": "robustness.json",
+    "robustness_report": "robustness.html",
     "comparison": "comparison.json",
     "comparison_text": "comparison.md",
 }
@@ -54,6 +56,7 @@ def test_folds_and_tables() -> None:
     folder = RunFolder(Path("run"))
     assert folder.fold(3).predictions == Path("run/fold_3/predictions.csv")
     assert folder.summary_table("classes") == Path("run/summary_classes.csv")
+    assert folder.corrupted_predictions("none", 0) == Path("run/robustness/none_0.json")
     assert folder.combined_predictions("pooled") == Path("run/pooled_predictions.csv")
 
 

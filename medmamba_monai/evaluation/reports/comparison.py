@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 
 from medmamba_monai.core.files import write_json, write_text
@@ -19,12 +20,15 @@ from medmamba_monai.evaluation.reports.comparison_tables import (
     write_sentences,
 )
 from medmamba_monai.evaluation.reports.page import Picture, Report, Section, write_report
+from medmamba_monai.evaluation.reports.published import Own, Published, make_published_section
 from medmamba_monai.evaluation.results.comparison import COMPARED, Comparison
 
 _WIDTH = 100
 
 
-def write_comparison(directory: Path, comparison: Comparison, dataset: str, command: str) -> list[Path]:
+def write_comparison(
+    directory: Path, comparison: Comparison, dataset: str, command: str, published: Sequence[Published] = ()
+) -> list[Path]:
     """Write ``report.html``, ``comparison.md``, ``comparison.json`` and ``figures/comparison.png`` and ``.svg``.
 
     Args:
@@ -32,6 +36,7 @@ def write_comparison(directory: Path, comparison: Comparison, dataset: str, comm
         comparison: what is written.
         dataset: that the models were trained on, for the title.
         command: that makes the comparison again.
+        published: results of others on the same dataset.
 
     Returns:
         The paths of the files.
@@ -39,7 +44,7 @@ def write_comparison(directory: Path, comparison: Comparison, dataset: str, comm
     title = f"{' vs '.join(model.name for model in comparison.models)} on {dataset}"
     folder = RunFolder(directory)
     png, svg = save_figure(draw_comparison(comparison, title), folder.figures / "comparison")
-    write_report(folder.report, _make_report(comparison, title, command, svg))
+    write_report(folder.report, _make_report(comparison, title, command, svg, published))
     write_text(folder.comparison_text, format_comparison_markdown(comparison))
     write_json(folder.comparison, describe_comparison(comparison))
     return [folder.report, folder.comparison_text, folder.comparison, png, svg]
@@ -62,7 +67,9 @@ def format_comparison_markdown(comparison: Comparison) -> str:
     return "\n\n".join([bullets, *explained, *(table.markdown for table in tables)])
 
 
-def _make_report(comparison: Comparison, title: str, command: str, picture: Path) -> Report:
+def _make_report(
+    comparison: Comparison, title: str, command: str, picture: Path, published: Sequence[Published]
+) -> Report:
     text = f"Each model with its 95 % intervals, and the differences with theirs: {', '.join(COMPARED)}."
     pairs = [
         Section(
@@ -83,6 +90,14 @@ def _make_report(comparison: Comparison, title: str, command: str, picture: Path
                 pictures=[Picture(picture, text, wide=True)],
             ),
             *pairs,
+            *_describe_published(comparison, published),
             Section("Make it again", ["In the folder of the store, or with --tracking_uri:"], code=command),
         ],
     )
+
+
+def _describe_published(comparison: Comparison, published: Sequence[Published]) -> list[Section]:
+    """Set all models among the published results, if there are some."""
+    names = [model.name for model in comparison.models]
+    results = [Own(name, comparison.metrics[name], comparison.intervals[name].metrics) for name in names]
+    return [make_published_section(results, published)] if published else []

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from medmamba_monai.evaluation.metrics.catalogue import CATALOGUE
 from medmamba_monai.evaluation.reports.page import Picture, Section
-from medmamba_monai.evaluation.results.cross_validation import CrossValidationResult
 from medmamba_monai.evaluation.results.formatting import format_interval, format_value
 from medmamba_monai.evaluation.statistics.resampling import Interval
 from medmamba_monai.evaluation.tables import Table
@@ -37,20 +36,35 @@ class Published:
     source: str
 
 
+@dataclass(frozen=True)
+class Own:
+    """A result that is laid beside published ones.
+
+    Attributes:
+        name: in tables and sentences.
+        metrics: at least those of `COMPARED`.
+        intervals: of the same metrics, or the reasons why there are none.
+    """
+
+    name: str
+    metrics: Mapping[str, float]
+    intervals: Mapping[str, Interval | str]
+
+
 def make_published_section(
-    result: CrossValidationResult, published: Sequence[Published], pictures: Sequence[Picture] = ()
+    results: Sequence[Own], published: Sequence[Published], pictures: Sequence[Picture] = ()
 ) -> Section:
-    """Set a result among published ones, with the place of each beside the result's 95 % interval."""
+    """Set results among published ones, with the place of each of those beside the results' 95 % intervals."""
     rows = sorted(published, key=lambda row: -row.auc)
-    cells = [[name, *_write_values(result, row)] for name, row in zip(name_rows(rows), rows, strict=True)]
-    above = sum(row.auc > result.metrics["auc"] for row in rows)
-    cells.insert(above, [f"this run, {result.combination}", *_write_own(result)])
-    header = ["method", "AUC", "to the interval", "accuracy (%)", "to the interval"]
+    cells = [(row.auc, [name, *_place(results, row)]) for name, row in zip(name_rows(rows), rows, strict=True)]
+    cells += [(own.metrics["auc"], [own.name, *_write_own(results, own)]) for own in results]
+    cells.sort(key=lambda cell: -cell[0])
+    beside = ["to the interval"] if len(results) == 1 else [f"to that of {own.name}" for own in results]
     return Section(
         "Among published results",
-        [summarize_standing(result, rows), NOT_A_TEST],
+        [*(summarize_standing(own, rows) for own in results), NOT_A_TEST],
         [f"[{number}] {source}" for number, source in enumerate(_list_sources(rows), 1)],
-        tables=[Table(header, cells)],
+        tables=[Table(["method", "AUC", *beside, "accuracy (%)", *beside], [row for _, row in cells])],
         pictures=pictures,
     )
 
@@ -61,9 +75,10 @@ def name_rows(published: Sequence[Published]) -> list[str]:
     return [f"{row.model} [{sources.index(row.source) + 1}]" for row in published]
 
 
-def summarize_standing(result: CrossValidationResult, published: Sequence[Published]) -> str:
+def summarize_standing(own: Own, published: Sequence[Published]) -> str:
     """Say in a sentence for each metric how many published figures lie below, inside and above the interval."""
-    return " ".join(_summarize(result, metric, [getattr(row, metric) for row in published]) for metric in COMPARED)
+    told = [_summarize(own, metric, [getattr(row, metric) for row in published]) for metric in COMPARED]
+    return f"{own.name[0].upper()}{own.name[1:]}: {'; '.join(told)}."
 
 
 def place(value: float, interval: Interval | str) -> str:
@@ -83,28 +98,28 @@ def _list_sources(published: Sequence[Published]) -> list[str]:
     return list(dict.fromkeys(row.source for row in sorted(published, key=lambda row: -row.auc)))
 
 
-def _summarize(result: CrossValidationResult, metric: str, values: Sequence[float]) -> str:
-    interval = result.intervals.metrics[metric]
-    name, own = CATALOGUE[metric].title, format_value(metric, result.metrics[metric])
+def _summarize(own: Own, metric: str, values: Sequence[float]) -> str:
+    interval = own.intervals[metric]
+    told = f"{CATALOGUE[metric].title} {format_value(metric, own.metrics[metric])}"
     if not isinstance(interval, Interval):
-        return f"The {name} is {own}; it has no interval to lay published figures beside."
+        return f"{told}, without an interval to lay published figures beside"
     places = [place(value, interval) for value in values]
     counts = ", ".join(f"{places.count(where)} {where}" for where in ("below", "inside", "above"))
-    return f"The {name} is {own} ({format_interval(metric, interval)}); of {len(values)} published figures {counts} it."
+    return f"{told} ({format_interval(metric, interval)}), of {len(values)} published figures {counts} the interval"
 
 
-def _write_values(result: CrossValidationResult, row: Published) -> list[str]:
+def _place(results: Sequence[Own], row: Published) -> list[str]:
     cells = []
     for metric in COMPARED:
         value = getattr(row, metric)
-        cells += [format_value(metric, value), place(value, result.intervals.metrics[metric])]
+        cells += [format_value(metric, value), *(place(value, own.intervals[metric]) for own in results)]
     return cells
 
 
-def _write_own(result: CrossValidationResult) -> list[str]:
+def _write_own(results: Sequence[Own], own: Own) -> list[str]:
     cells = []
     for metric in COMPARED:
-        interval = result.intervals.metrics[metric]
-        cells += [format_value(metric, result.metrics[metric])]
-        cells += [format_interval(metric, interval) if isinstance(interval, Interval) else "–"]
+        interval = own.intervals[metric]
+        limits = format_interval(metric, interval) if isinstance(interval, Interval) else "–"
+        cells += [format_value(metric, own.metrics[metric]), *(limits if other is own else "" for other in results)]
     return cells

@@ -51,6 +51,7 @@ class ReportContext:
         cases_note: why there are no pictures of images, where there are none.
         warnings: of the data, which must be read first.
         shortcuts: the audit of the data, where there is one.
+        published: where the result stands among published ones, where there are some.
     """
 
     title: str
@@ -69,12 +70,14 @@ class ReportContext:
     cases_note: str = ""
     warnings: Sequence[str] = ()
     shortcuts: Section | None = None
+    published: Section | None = None
 
 
 def make_report(result: CrossValidationResult, context: ReportContext) -> Report:
     """Put the report of a cross-validation together."""
     sections = [
         Section("Results", [_explain_intervals(result)], tables=[make_metrics_table(result), make_folds_table(result)]),
+        *([context.published] if context.published is not None else []),
         Section("Classes", tables=[make_classes_table(result)], pictures=context.curves),
         *_write_operating_points(result),
         Section("Calibration", [_explain_calibration(result)], tables=[make_calibration_table(result)]),
@@ -120,6 +123,10 @@ def list_limits(result: CrossValidationResult) -> list[str]:
     limits += _list_broken_promises(result)
     if bound := [fold for fold, found in result.calibration.temperatures.items() if found.at_bound]:
         limits.append(f"The temperature of the folds {bound} ran into its bound: take their calibration with care.")
+    limits.append(
+        "Noise, blur and other light: medmamba-monai robustness FOLDER measures what they cost, in robustness.html "
+        "beside this page."
+    )
     limits.append(
         "Intervals say what other test images of the same kind would change. They say nothing of other hospitals, "
         "scanners and patients, nor of another training: the spread of the folds hints at that."

@@ -9,25 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel
 from torch import Tensor
 
-from medmamba_monai.core.documents import read_document
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.run_folder import RunFolder
-from medmamba_monai.data import FoldList, read_fold_list
 from medmamba_monai.data.find.locations import list_images
-from medmamba_monai.package import Package
+from medmamba_monai.package import Package, read_folds_of_run
 
 IMAGES = 128
 """Enough that ranges hardly change with more: the smallest and the largest value of an activation are taken."""
-
-
-class _Described(BaseModel):
-    """Where a cross-validation found its folds and its images."""
-
-    data_list: Path
-    dataset_dir: Path
 
 
 def read_calibration(
@@ -72,22 +62,6 @@ def find_images(package: Package, source: str | os.PathLike[str], fold: int) -> 
         )
     card = package.card
     return [item["image"] for item in list_images(Path(source), card.spatial_dims, card.every_frame)]
-
-
-def read_folds_of_run(package: Package, run: str | os.PathLike[str]) -> FoldList:
-    """Read the folds of the cross-validation that a package was made of.
-
-    Raises:
-        UserError: the folds or the images are not where they were, or are others.
-    """
-    described = read_document(RunFolder(run).description, _Described)
-    folds = read_fold_list(described.data_list, described.dataset_dir, name=package.card.name)
-    if folds.digest != package.manifest.fold_digest:
-        raise UserError(
-            f"{run}: has other folds ({folds.digest[:12]}) than the package ({package.manifest.fold_digest[:12]}); "
-            "give the run that the package was made of"
-        )
-    return folds
 
 
 def draw(items: Sequence[Any], count: int) -> list[Any]:

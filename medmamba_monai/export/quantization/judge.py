@@ -15,8 +15,8 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.evaluation import Scores, Task, bootstrap_differences, compute_metrics
 from medmamba_monai.evaluation.scores import FloatArray
 from medmamba_monai.evaluation.statistics.resampling import Interval
-from medmamba_monai.export.quantization.calibration import read_batches, read_folds_of_run
-from medmamba_monai.package import Package
+from medmamba_monai.export.quantization.calibration import read_batches
+from medmamba_monai.package import Package, read_folds_of_run
 
 PROBABILITIES = "probabilities"
 """Name of the output of a file that ends with them; the others end with logits."""

@@ -12,6 +12,7 @@ from medmamba_monai.evaluation.reports.comparison import (
     write_comparison,
 )
 from medmamba_monai.evaluation.reports.comparison_tables import write_sentences
+from medmamba_monai.evaluation.reports.published import Published
 from medmamba_monai.evaluation.results.comparison import Comparison, Model, compare
 from tests.helpers.predicted_folds import predicted_folds
 
@@ -38,6 +39,13 @@ def test_the_files_say_the_same(comparison, tmp_path):
     assert "<b> " not in html
     assert "medmamba-monai compare a b" in html
     assert "data:image/svg+xml" in html
+
+
+def test_published_results_stand_in_the_report(comparison, tmp_path):
+    published = [Published("AutoKeras", accuracy=0.878, auc=0.947, source="a paper, table 3")]
+    page = write_comparison(tmp_path, comparison, "Chest", "", published)[0].read_text()
+    assert "AutoKeras [1]" in page
+    assert "[1] a paper, table 3" in page
 
 
 def test_the_result_comes_first_in_the_note(comparison):
