@@ -39,7 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bundle": {"networks", "images", "cards", "data", "evaluation", "tracking", "training", "cross_validation"},
     "auto": {
         *("networks", "images", "cards", "data", "evaluation", "tracking", "training", "cross_validation", "bundle"),
-        "package",
+        *("package", "records"),
     },
     "cli": {
         *("images", "cards", "data", "evaluation", "tracking", "training", "cross_validation", "bundle"),

@@ -41,6 +41,7 @@ class Found:
         result: of the winner on what no choice has seen.
         tested_on: what that is, such as ``official test set``.
         comparison: with the baselines; None where there is none.
+        records: of the winner with clinical records, alone and fused; None where there are none.
         commands: that train a baseline which there was no time for, by its name.
         known_problems: of the data, one sentence each.
         output: folder of the search.
@@ -55,6 +56,7 @@ class Found:
     result: CrossValidationResult
     tested_on: str
     comparison: Comparison | None
+    records: Comparison | None
     commands: dict[str, str]
     known_problems: Sequence[str]
     output: Path
@@ -74,6 +76,7 @@ def make_search_report(found: Found) -> Report:
             _tell_race(found),
             _tell_cost(found.choice),
             _tell_comparison(found),
+            *_tell_records(found),
             _tell_plan(found.plan),
             _tell_time(found),
             Section(
@@ -230,6 +233,26 @@ def _tell_comparison(found: Found) -> Section:
             *(make_tests_table(pair) for pair in comparison.pairs if found.choice.winner in pair.names),
         ],
     )
+
+
+def _tell_records(found: Found) -> list[Section]:
+    """Say what clinical records add to the winner, and the image to them; nothing where the card has none."""
+    comparison = found.records
+    if comparison is None:
+        return []
+    text = (
+        "Logistic regression of the clinical records alone, and of the records with the winner's scores, on the "
+        "winner's folds: each is fitted on the training images of a fold, each of which has the score of a network "
+        "that did not learn from it. Nothing was chosen by this, and the package judges by the image alone."
+    )
+    return [
+        Section(
+            "Clinical records",
+            [text, explain_correction(comparison)],
+            write_sentences(comparison),
+            tables=[make_models_table(comparison), *map(make_tests_table, comparison.pairs)],
+        )
+    ]
 
 
 def _tell_plan(plan: Plan) -> Section:

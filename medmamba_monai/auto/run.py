@@ -18,6 +18,7 @@ from medmamba_monai.auto.plan import Candidate, Plan, read_plan
 from medmamba_monai.auto.race import Race
 from medmamba_monai.auto.record import FILE_NAME as RACE_FILE
 from medmamba_monai.auto.record import Ledger
+from medmamba_monai.auto.records import compare_with_records
 from medmamba_monai.auto.report import Found, make_search_report, write_answer
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.folder_lock import lock_folder
@@ -108,7 +109,8 @@ class _Search:
                 self._give(choice, result, None)
                 run_baselines(race, self.baselines, winner.list_finished())
             comparison = self._compare(winner)
-            found = self._give(choice, result, comparison)
+            records = compare_with_records(winner, winner.running.review["resamples"])
+            found = self._give(choice, result, comparison, records)
         except BaseException as error:
             self._record_end(error)
             raise
@@ -174,7 +176,13 @@ class _Search:
         resamples = winner.running.review["resamples"]
         return compare_with_baselines(self.output, winner, list(self.baselines.values()), resamples)
 
-    def _give(self, choice: Choice, result: CrossValidationResult, comparison: Comparison | None) -> Found:
+    def _give(
+        self,
+        choice: Choice,
+        result: CrossValidationResult,
+        comparison: Comparison | None,
+        records: Comparison | None = None,
+    ) -> Found:
         """Write package and report; the package once, as the winner stays."""
         winner = self.contenders[choice.winner]
         if not self.plan.views:
@@ -189,6 +197,7 @@ class _Search:
             result=result,
             tested_on=TESTED_ON[self.fold_list.protocol],
             comparison=comparison,
+            records=records,
             commands=commands,
             known_problems=[*self.card.known_problems, *self.fold_list.count_mismatch],
             output=self.output,

@@ -91,15 +91,17 @@ def fuse_records(
     name = run_name or f"{source.folder.path.resolve().name} {way} {classifier}"
     place = Path(output_dir or source.folder.path.resolve().parent / make_file_name(name.replace(" ", "_")))
     _check_place(RunFolder(place), source)
-    images = read_result(source.folder.path).folds if way == "late" else None
+    whole = read_result(source.folder.path)
+    images = whole.folds if way == "late" else None
     began = time.time()
-    folds = predict_folds(source.fold_list, source.card.display_names, classifier, images)
+    folds = predict_folds(source.fold_list, source.card.display_names, classifier, images, sorted(whole.folds))
     place.mkdir(parents=True, exist_ok=True)
     with lock_folder(place, "cross-validation"):
         told = read_images_choice(source.folder) if options["with_images"] is None else options["with_images"]
         options["with_images"] = keep_images_choice(RunFolder(place), told)
         parameters = {"way": way, "classifier": classifier, "image_run": source.folder.path.resolve().name}
-        return _Writing(source, RunFolder(place), name, parameters, options, began).run(folds)
+        missing = dict.fromkeys(whole.missing, f"has not finished in {parameters['image_run']}")
+        return _Writing(source, RunFolder(place), name, parameters, options, began, missing).run(folds)
 
 
 def _read_source(folder: RunFolder) -> _Source:
@@ -147,9 +149,10 @@ class _Writing:
         parameters: Mapping[str, str],
         options: Mapping[str, Any],
         began: float,
+        missing: Mapping[int, str],
     ) -> None:
         self.source, self.folder, self.name = source, folder, name
-        self.parameters, self.options, self.began = parameters, options, began
+        self.parameters, self.options, self.began, self.missing = parameters, options, began, missing
         self.inputs = _INPUTS[parameters["way"]]  # type: ignore[index]
         self.parent = self._open(folder.path, name)
 
@@ -157,7 +160,7 @@ class _Writing:
         """Write and log the folds, then review them."""
         error: BaseException | None = None
         try:
-            self._start(len(folds))
+            self._start(self.source.fold_list.num_folds)
             for fold, predictions in folds.items():
                 self._write_fold(fold, predictions)
             return self._review()
@@ -217,7 +220,9 @@ class _Writing:
 
     def _review(self) -> CrossValidationResult:
         source, options = self.source, self.options
-        record = read_record(self.folder.path, source.card, source.fold_list, {}, options["resamples"], options["seed"])
+        record = read_record(
+            self.folder.path, source.card, source.fold_list, self.missing, options["resamples"], options["seed"]
+        )
         classifier = _TITLES[self.parameters["classifier"]]  # type: ignore[index]
         what = "clinical records" if self.inputs == "records" else "image scores and clinical records"
         description = {

@@ -4,12 +4,12 @@ The classifier of fold k is fitted on the images that train fold k, and on no ot
 the score of a network that did not learn from it: that of the fold which holds the image out (Wolpert 1992). The images
 that fold k selects and reports on have the scores of the network of fold k, as a new image would.
 
-With an official test set, no network and no classifier has seen a test image; held-out images have chosen the epoch of
-the network that scores them, which flatters it a little, so that the image is weighed rather too much than too little.
-Where folds take turns as the test part, the networks that score the training images of fold k have themselves learned
-from images of fold k. That reaches the classifier of fold k only through the few coefficients by which it weighs a
-score; a test with records that are noise, and networks that know their training images by heart, holds that it gains
-nothing from it.
+Where test images are kept out of all folds, no network and no classifier has seen one; the images that a fold holds out
+have chosen the epoch of the network that scores them, which flatters it a little, so that the image is weighed rather
+too much than too little. Where folds take turns as the test part, the networks that score the training images of fold k
+have themselves learned from images of fold k. That reaches the classifier of fold k only through the few
+coefficients by which it weighs a score; a test with records that are noise, and networks that know their training
+images by heart, holds that it gains nothing from it.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ Way = Literal["records", "late"]
 
 WAYS: tuple[Way, ...] = get_args(Way)
 
+_FEWEST_FOLDS = 2
+
 _SMALLEST = 1e-7
 """Of a probability, before its logarithm is taken: about what float32 can tell from 0 beside 1."""
 
@@ -40,6 +42,7 @@ def predict_folds(
     class_names: Sequence[str],
     classifier: Classifier = "logistic",
     images: Mapping[int, Predictions] | None = None,
+    folds: Sequence[int] | None = None,
 ) -> dict[int, Predictions]:
     """Fit a classifier for each fold and predict the images that the fold selects and reports on.
 
@@ -47,20 +50,21 @@ def predict_folds(
         fold_list: of a dataset whose card declares records.
         class_names: for readers, in label order.
         classifier: which one.
-        images: predictions of a cross-validation of the same folds, all of them, by number, for late fusion; None for
-            the records alone.
+        images: predictions of a cross-validation of the same folds, of two or more by their numbers, for late fusion;
+            None for the records alone. Images of folds that are not among them have no score, and train no classifier.
+        folds: numbers of the folds to predict; by default those of ``images``, or all.
 
     Returns:
         Predictions of each fold, validation and test, as a cross-validation of networks has them.
 
     Raises:
-        UserError: the list holds no records, or the predictions are not of all its folds and images.
+        UserError: the list holds no records, or the predictions are of one fold alone, or of other images.
     """
     held_out = None if images is None else _collect_held_out(fold_list, images)
     found = {}
-    for fold in range(fold_list.num_folds):
+    for fold in folds or sorted(images or range(fold_list.num_folds)):
         parts = fold_list.parts(fold)
-        train = parts["train"]
+        train = parts["train"] if held_out is None else [item for item in parts["train"] if item["id"] in held_out]
         judged = [(part, item) for part in PARTS for item in parts[part]]
         tables = [build_record_table(fold_list, [item["id"] for item in items]) for items in (train, _second(judged))]
         if images is not None and held_out is not None:
@@ -86,12 +90,12 @@ def _second(pairs: Sequence[tuple[str, dict[str, Any]]]) -> list[dict[str, Any]]
 
 def _collect_held_out(fold_list: FoldList, images: Mapping[int, Predictions]) -> dict[str, NDArray[np.float64]]:
     """Return the scores of each image that belongs to a fold, by the network of that fold."""
-    if missing := sorted(set(range(fold_list.num_folds)) - set(images)):
+    if len(images) < _FEWEST_FOLDS:
         raise UserError(
-            f"folds {missing} have not finished, so that their images have no score of a network that did not learn "
-            "from them: start the cross-validation again to go on with them"
+            f"late fusion: only fold {', '.join(map(str, images))} has finished, and the images that train it have no "
+            "score of a network that did not learn from them: start the cross-validation again to go on with the others"
         )
-    part = "validation" if fold_list.protocol == "official-test" else "test"
+    part = "validation" if fold_list.has_test_set else "test"
     held_out: dict[str, NDArray[np.float64]] = {}
     for predictions in images.values():
         held_out |= _score_images(predictions.select(part))

@@ -115,7 +115,19 @@ def test_what_is_not_there_is_named() -> None:
         predict_folds(make_fold_list(labels, [None] * 60, records_too=False), NAMES)  # type: ignore[list-item]
     fold_list = make_fold_list(labels, records)
     images = predict_with(fold_list, image)
-    with pytest.raises(UserError, match=r"folds \[1\] have not finished"):
-        predict_folds(fold_list, NAMES, images={0: images[0], 2: images[2]})
+    with pytest.raises(UserError, match="late fusion: only fold 1 has finished"):
+        predict_folds(fold_list, NAMES, images={1: images[1]})
     with pytest.raises(UserError, match="images of the folds have no score in the cross-validation"):
         predict_folds(fold_list, NAMES, images=dict.fromkeys(range(3), images[0]))
+
+
+def test_folds_that_have_not_finished_train_no_classifier() -> None:
+    labels, image, records = draw(120)
+    fold_list = make_fold_list(labels, records)
+    images = predict_with(fold_list, image)
+    found = predict_folds(fold_list, NAMES, images={0: images[0], 2: images[2]})
+    assert sorted(found) == [0, 2]
+    other = [item.model_copy(update={"label": 0}) if item.fold == 1 else item for item in fold_list.training]
+    changed = fold_list.model_copy(update={"training": tuple(other)})
+    again = predict_folds(changed, NAMES, images={0: images[0], 2: images[2]})
+    np.testing.assert_array_equal(found[0].select("test").probabilities, again[0].select("test").probabilities)

@@ -34,13 +34,13 @@ def find_only_in_test(folds: FoldList) -> dict[str, list[str]]:
     """Find categories that a test part has and its training part has not.
 
     Returns:
-        For each column with such categories their names; without an official test set each fold is a test part.
+        For each column with such categories their names; without test images that no fold has, each fold is one.
     """
     found: dict[str, list[str]] = {}
     for number, column in enumerate(folds.records or ()):
         held = [(item.fold, item.record[number]) for item in folds.training if item.record is not None]
         tested = {item.record[number] for item in folds.test if item.record is not None}
-        if folds.protocol == "official-test":
+        if folds.has_test_set:
             alone = tested - {value for _, value in held}
         else:
             places = {value: {fold for fold, other in held if other == value} for _, value in held}

@@ -7,16 +7,22 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from mlflow import MlflowClient
 
 from medmamba_monai import Bundle
+from medmamba_monai.auto.contenders import Contender
+from medmamba_monai.auto.plan import Candidate
+from medmamba_monai.auto.records import compare_with_records
 from medmamba_monai.bundle.new_bundle import new_bundle
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.cross_validation import compare_runs, fuse_records, review_again
 from medmamba_monai.cross_validation.fold_server import FoldServer
+from medmamba_monai.data import FoldList, read_fold_list
 from medmamba_monai.data.propose.card import Options
 from medmamba_monai.data.propose.labels import Labels
 from medmamba_monai.evaluation import CrossValidationResult, read_result
@@ -48,6 +54,12 @@ def write_study(folder: Path) -> Labels:
     return Labels(folder / "clinic.csv", "file", ("finding",), record_columns=("age", "sex"))
 
 
+def contend(folder: Path, fold_list: FoldList) -> Contender:
+    """The part of a winner that records are laid beside: its name, its folds and where they are."""
+    running = SimpleNamespace(folder=RunFolder(folder), plan=SimpleNamespace(fold_list=fold_list))
+    return Contender(Candidate(name="net", network_name="medmamba", seconds_per_epoch=1, reason="-"), running)  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True)
 class Study:
     """A finished cross-validation of images, and the two of records that were made beside it."""
@@ -56,6 +68,10 @@ class Study:
     uri: str
     found: dict[str, CrossValidationResult]
 
+    @property
+    def list_file(self) -> Path:
+        return self.folder.parents[2] / "data_lists" / "study" / "folds.json"
+
 
 @pytest.fixture(scope="module")
 def study(small_bundle: SmallBundle, tmp_path_factory: pytest.TempPathFactory) -> Study:
@@ -63,7 +79,7 @@ def study(small_bundle: SmallBundle, tmp_path_factory: pytest.TempPathFactory) -
         output, uri = folder / "bundles" / "study" / "output", f"sqlite:///{folder}/mlruns.db"
         if to_make:
             _make(folder, uri, small_bundle.store)
-        runs = {"net": "net", "late": "net_late_logistic", "records": "net_records_boosted"}
+        runs = {"net": "net", "late": "net_late", "records": "net_records"}
         return Study(output, uri, {name: read_result(output / run) for name, run in runs.items()})
 
 
@@ -76,10 +92,9 @@ def _make(folder: Path, uri: str, store: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FoldServer, "_launch", launch_fold_server)
         patch.setenv("OMP_NUM_THREADS", "1")
-        bundle.prepare(num_folds=3)
+        made = bundle.prepare(num_folds=3)
         bundle.cross_validate(run_name="net", bootstrap_resamples=100)
-    fuse_records(root / "output" / "net", resamples=100)
-    fuse_records(root / "output" / "net", "records", "boosted", resamples=100)
+    compare_with_records(contend(root / "output" / "net", made), resamples=100)
 
 
 @pytest.mark.slow
@@ -91,7 +106,7 @@ def test_fusion_is_better_than_image_and_records_alone_as_the_data_were_made(stu
 
 
 def test_the_comparison_says_what_each_adds(study: Study, tmp_path: Path) -> None:
-    names = ["net", "net late logistic", "net records boosted"]
+    names = ["net", "net late", "net records"]
     said = compare_runs(names, study.uri, tmp_path / "comparison", ("net", "both", "clinic"), resamples=100)
     found = json.loads((tmp_path / "comparison" / "comparison.json").read_text())["sentences"]
     start = "(It is not shown that|With and without|The) "
@@ -100,20 +115,32 @@ def test_the_comparison_says_what_each_adds(study: Study, tmp_path: Path) -> Non
     assert found[0].split("(")[0] in " ".join(said.split())
 
 
+def test_what_an_earlier_start_left_is_read(study: Study) -> None:
+    fold_list = read_fold_list(study.list_file, study.folder, verify=False)
+    reports = [study.folder / name / "report.html" for name in ("net_late", "net_records")]
+    before = [report.stat().st_mtime_ns for report in reports]
+    comparison = compare_with_records(contend(study.folder / "net", fold_list), resamples=100)
+    assert comparison is not None
+    assert [model.inputs for model in comparison.models] == ["image", "records", "image and records"]
+    assert [report.stat().st_mtime_ns for report in reports] == before
+    bare = fold_list.model_copy(update={"records": None})
+    assert compare_with_records(contend(study.folder / "net", bare), resamples=100) is None
+
+
 def test_values_of_records_are_neither_in_the_runs_nor_in_the_store(study: Study) -> None:
-    assert SECRET in (study.folder.parent.parent.parent / "data_lists" / "study" / "folds.json").read_text()
+    assert SECRET in study.list_file.read_text()
     client = MlflowClient(study.uri)
-    (parent,) = client.search_runs(["1"], "attributes.run_name = 'net late logistic'")
+    (parent,) = client.search_runs(["1"], "attributes.run_name = 'net late'")
     assert parent.data.tags["inputs"] == "image and records"
     assert parent.data.params["record_columns"] == "['age', 'sex']"
     assert {path.path for path in client.list_artifacts(parent.info.run_id)} >= {"review.json", "report.html"}
-    files = [path for name in ("net_late_logistic", "net_records_boosted") for path in (study.folder / name).rglob("*")]
+    files = [path for name in ("net_late", "net_records") for path in (study.folder / name).rglob("*")]
     texts = [path for path in [*files, Path(study.uri.removeprefix("sqlite:///"))] if path.is_file()]
     assert not [path for path in texts if SECRET.encode() in path.read_bytes()]
 
 
 def test_a_fused_run_is_reviewed_again_and_made_again_in_its_place(study: Study, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(study.folder / "net_records_boosted", tmp_path / "again"))
+    copy = Path(shutil.copytree(study.folder / "net_records", tmp_path / "again"))
     (copy / "mlflow.json").unlink()
     before = (copy / "review.json").read_bytes()
     (copy / "report.html").unlink()
@@ -125,7 +152,7 @@ def test_a_fused_run_is_reviewed_again_and_made_again_in_its_place(study: Study,
     ("options", "message"),
     [
         ({"run": "nowhere"}, "holds no finished cross-validation"),
-        ({"run": "net_late_logistic"}, "is given image and records already; give a cross-validation of images alone"),
+        ({"run": "net_late"}, "is given image and records already; give a cross-validation of images alone"),
         ({"way": "early"}, "unknown way 'early': choose one of records, late"),
         ({"classifier": "forest"}, "unknown classifier 'forest': choose one of logistic, boosted"),
         ({"run_name": "net"}, "net: holds something else; choose another --output-dir or --run-name"),
@@ -139,4 +166,4 @@ def test_what_does_not_fit_is_one_clear_error(study: Study, options: dict[str, s
 
 def test_no_package_is_made_of_what_needs_records(study: Study, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="are given records; a package holds networks of images alone"):
-        write_package(study.folder / "net_records_boosted", tmp_path / "package")
+        write_package(study.folder / "net_records", tmp_path / "package")
