@@ -97,8 +97,15 @@ def _collect_held_out(fold_list: FoldList, images: Mapping[int, Predictions]) ->
         )
     part = "validation" if fold_list.has_test_set else "test"
     held_out: dict[str, NDArray[np.float64]] = {}
-    for predictions in images.values():
-        held_out |= _score_images(predictions.select(part))
+    for fold, predictions in images.items():
+        found = _score_images(predictions.select(part))
+        own = {item.id for item in fold_list.training if item.fold == fold}
+        if odd := sorted(own ^ found.keys()):
+            raise UserError(
+                f"fold {fold}: holds other images than the cross-validation has there ({len(odd)} differ, such as "
+                f"{odd[0]}): its predictions are of other folds"
+            )
+        held_out |= found
     return held_out
 
 

@@ -117,7 +117,9 @@ def test_what_is_not_there_is_named() -> None:
     images = predict_with(fold_list, image)
     with pytest.raises(UserError, match="late fusion: only fold 1 has finished"):
         predict_folds(fold_list, NAMES, images={1: images[1]})
-    with pytest.raises(UserError, match="images of the folds have no score in the cross-validation"):
+    with pytest.raises(
+        UserError, match=r"fold 1: holds other images than the cross-validation has there \(40 differ, such as image-"
+    ):
         predict_folds(fold_list, NAMES, images=dict.fromkeys(range(3), images[0]))
 
 
