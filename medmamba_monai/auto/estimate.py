@@ -51,7 +51,7 @@ def count_staying(racing: int, finalists: int) -> int:
 def estimate_race(plan: Plan) -> float:
     """Return the seconds of the race on fold 0; in each round the slowest candidates are taken to stay, to be safe."""
     racing = sorted(plan.candidates, key=lambda candidate: -candidate.seconds_per_epoch)
-    seconds = 0.0
+    seconds = plan.costs.imports
     for number in range(len(plan.rounds) + 1):
         for candidate in racing:
             ends = [0, *count_epochs_of_rounds(plan, candidate)]

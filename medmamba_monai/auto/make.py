@@ -14,7 +14,7 @@ from medmamba_monai.core.errors import UserError
 
 # Seconds beside those of a network's steps that a run of the demo and its package took on two cores, as its files tell;
 # the race measures its own steps and corrects what is left.
-_START, _FIGURES, _REVIEW, _PACKAGE = 8.0, 2.0, 8.0, 15.0
+_IMPORTS, _START, _FIGURES, _REVIEW, _PACKAGE = 14.0, 8.0, 2.0, 8.0, 15.0
 _LEAST_EPOCHS = 30
 """Epochs of the small MedMamba that a comparison of two candidates in five folds takes at the least."""
 
@@ -133,6 +133,7 @@ def _draft(
             start=round(_START + seen.seconds_per_image * seen.images, 1),
             evaluation=round(_FIGURES + tested / batch_size.value * slowest, 1),
             review=_REVIEW,
+            imports=_IMPORTS,
             package=round(_PACKAGE + shape.folds * seen.images / batch_size.value * slowest, 1),
         ),
         reasons={},

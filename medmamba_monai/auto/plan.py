@@ -44,6 +44,7 @@ class Costs(_Strict):
     start: Seconds = Field(description="of a process that trains or evaluates, until its first batch")
     evaluation: Seconds = Field(description="of one fold's model on its test part, once")
     review: Seconds = Field(description="of putting the folds of a cross-validation together")
+    imports: Seconds = Field(default=0.0, description="of the process that those of all folds are forked from, once")
     package: Seconds = Field(description="of the report and the package at the end")
 
 

@@ -64,7 +64,8 @@ def _describe_data(seen: Fingerprint) -> str:
     groups = f"of {seen.groups} patients or other groups" if seen.groups else "no patients are named"
     test = f" {seen.test_images} more are the official test set." if seen.test_images else ""
     lines = [
-        f"{seen.modality}, {seen.images} images, {groups}; {sides} along the longer side; {seen.task}.{test}",
+        f"{seen.modality}, {seen.images} images, {groups}; {sides} along the longer side, "
+        f"{seen.spatial_dims}D; {seen.task}.{test}",
         _format_table(
             [(name, facts.images, f"{facts.mean:.0f} ± {facts.deviation:.0f}") for name, facts in seen.classes.items()],
             ("class", "images", "brightness (0 to 255)"),

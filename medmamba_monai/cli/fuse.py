@@ -24,7 +24,7 @@ def fuse(
     resamples: Resamples = RESAMPLES,
     seed: Seed = 0,
 ) -> None:
-    """Fuse images with clinical records, or judge by these alone.
+    """Judge by clinical records, alone or with the images.
 
     On the folds of a finished cross-validation; the result is one that review and compare read.
     """
