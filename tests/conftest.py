@@ -85,10 +85,7 @@ def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
     return found
 
 
-@pytest.fixture(scope="session")
-def installed_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the package as a wheel of it installs it, for ``PYTHONPATH``."""
-    folder = tmp_path_factory.mktemp("wheel")
+def _build_wheel(folder: Path) -> None:
     source = folder / "source"  # building in the checkout would leave files there
     for name in ("medmamba_monai", "data_lists"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -98,6 +95,14 @@ def installed_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([sys.executable, "-m", "pip", "wheel", *options], check=True, capture_output=True)
     with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
         wheel.extractall(folder / "installed")
+
+
+@pytest.fixture(scope="session")
+def installed_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the package as a wheel of it installs it, for ``PYTHONPATH``."""
+    with shared_by_workers(tmp_path_factory, "wheel") as (folder, to_make):
+        if to_make:
+            _build_wheel(folder)
     return folder / "installed"
 
 

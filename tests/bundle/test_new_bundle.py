@@ -20,6 +20,7 @@ from tests.helpers.small_images import draw, write_dicom
 PATIENT = "Mustermann"
 RUN = "import sys, medmamba_monai.cli.main as cli; print(cli.__file__); sys.exit(cli.main())"
 SMALL = ["--image_size", "32", "--depths", "[1,1]", "--channels", "[8,16]", "--epochs", "1", "--batch_size", "4"]
+SMALL += ["--scan_backend", "torch"]  # the kernels of Numba would be compiled anew for this copy of the package
 NAMES_FILES = {"folds.json", "files.csv", "job.json", "description.json", "output.txt"}
 """What stays on the user's machine and must name files: the folds, the key to the ids, orders to processes."""
 
