@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tabulate import tabulate
@@ -115,5 +116,5 @@ def _format_candidates(plan: Plan, candidates: list[Candidate]) -> str:
     return _format_table(rows, ("name", "network", "recipe", "a fold takes", "why"))
 
 
-def _format_table(rows: list[tuple[object, ...]], headers: tuple[str, ...]) -> str:
+def _format_table(rows: Sequence[tuple[object, ...]], headers: tuple[str, ...]) -> str:
     return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
