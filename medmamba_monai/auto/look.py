@@ -6,7 +6,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from medmamba_monai.auto.plan import FILE_NAME, Plan
+from medmamba_monai.auto.plan import FILE_NAME, Plan, read_plan
 from medmamba_monai.bundle.find_bundle import find_bundle
 from medmamba_monai.bundle.new_bundle import propose_bundle, write_bundle
 from medmamba_monai.cards import DatasetCard, load_card
@@ -92,6 +92,24 @@ def take_bundle(output: Path, bundle: str, dataset_dir: str | None) -> Dataset:
     shutil.copyfile(target / "configs" / "card.json", listed)
     folder = DatasetFolder(Path(dataset_dir or default_dataset_dir(source, card.name)).absolute())
     return Dataset(card, target, folder, find_data(card, folder).samples)
+
+
+def take_search(output: Path, plan: Path, dataset_dir: str | None) -> Dataset:
+    """Copy the bundle of another search, and find its images where that search found them.
+
+    Args:
+        output: folder of the new search.
+        plan: ``plan.json`` in the folder of the other one.
+        dataset_dir: folder of the images; by default that of the other search.
+
+    Raises:
+        UserError: no bundle is beside the plan, or its images are not found.
+    """
+    found = read_plan(plan.parent)
+    bundle = plan.parent / found.bundle
+    if plan.name != FILE_NAME or not (bundle / "configs" / "card.json").is_file():
+        raise UserError(f"--plan {plan}: the bundle {bundle} is not there; give --images or --bundle, too")
+    return take_bundle(output, str(bundle), dataset_dir or found.dataset_dir or None)
 
 
 def count_possible_folds(dataset: Dataset, hold_out: float | None, seed: int) -> int:

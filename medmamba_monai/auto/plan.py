@@ -139,9 +139,13 @@ class Plan(_Strict):
 
     def write(self, folder: Path) -> Path:
         """Write the plan into a folder, and return its file; where the images are is written into another one."""
-        write_json(folder / PLACES_NAME, {"dataset_dir": self.dataset_dir})
+        self.write_places(folder)
         write_json(folder / FILE_NAME, self.model_dump(mode="json"))
         return folder / FILE_NAME
+
+    def write_places(self, folder: Path) -> None:
+        """Write down where the images are."""
+        write_json(folder / PLACES_NAME, {"dataset_dir": self.dataset_dir})
 
 
 def read_plan(folder: Path) -> Plan:

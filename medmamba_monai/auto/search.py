@@ -121,12 +121,13 @@ def _read_findings(folds: FoldList) -> Findings:
     )
 
 
-def open_plan(output: Path, budget: float | None = None) -> Plan | None:
+def open_plan(output: Path, budget: float | None = None, dataset_dir: str | None = None) -> Plan | None:
     """Read the plan of a folder, make the folds that it asks for and write its text anew; None where there is none.
 
     Args:
         output: folder of the search.
         budget: seconds that were asked for, if they were.
+        dataset_dir: where the images are now, if they were moved.
 
     Raises:
         UserError: the plan does not fit, or another budget is asked for.
@@ -140,6 +141,9 @@ def open_plan(output: Path, budget: float | None = None) -> Plan | None:
             f"{rules.describe_time(plan.budget_seconds)}; leave the option out to use that plan, change its "
             "budget_seconds, or give another --output"
         )
+    if dataset_dir is not None:
+        plan = plan.model_copy(update={"dataset_dir": str(Path(dataset_dir).absolute())})
+        plan.write_places(output)
     prepare_folds(output, plan)
     fingerprint = output / "fingerprint.json"
     seen = read_document(fingerprint, Fingerprint) if fingerprint.is_file() else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -40,7 +39,7 @@ def auto(
         str | None, typer.Option(metavar="TIME", help=f"Time for everything: 90s, 10m; by default {DEFAULT_BUDGET}.")
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Folder of the search; by default auto_NAME here.")] = None,
-    plan: Annotated[Path | None, typer.Option(help="Run this plan.json of another search.")] = None,
+    plan: Annotated[Path | None, typer.Option(help="Carry out this plan.json of another search.")] = None,
     plan_only: Annotated[bool, typer.Option("--plan-only", help="Stop when the plan is written.")] = False,
     labels: Labels = Labels(),  # noqa: B008 - a table: each field becomes an option
     options: Options = Options(),  # noqa: B008
@@ -56,7 +55,9 @@ def auto(
     the same --output, it goes on where it was; a plan.json that is there is used as it stands, edited or not.
     """
     started = time.time()
-    from medmamba_monai.auto.look import take_bundle, take_images
+    from medmamba_monai.auto.look import take_bundle, take_images, take_search
+    from medmamba_monai.auto.search import open_plan, plan_search, take_plan
+    from medmamba_monai.auto.text import TEXT_NAME
 
     _check_source(images, bundle, output)
     name = make_name(images) if images is not None else Path(bundle or "").name
@@ -66,11 +67,22 @@ def auto(
     def take() -> Dataset:
         if images is not None:
             return take_images(folder, name, images, labels, replace(options, reading=reading))
-        if bundle is None:
-            raise UserError(f"--output {folder}: holds no plan.json; give --images or --bundle, too")
-        return take_bundle(folder, bundle, dataset_dir)
+        if bundle is not None:
+            return take_bundle(folder, bundle, dataset_dir)
+        if plan is not None:
+            return take_search(folder, plan, dataset_dir)
+        raise UserError(f"--output {folder}: holds no plan.json; give --images or --bundle, too")
 
-    _plan(folder, take, None if budget is None else read_budget(budget), plan, options.image_size, started)
+    seconds = None if budget is None else read_budget(budget)
+    if plan_is_there := open_plan(folder, seconds, dataset_dir) is not None:
+        print(f"{folder / 'plan.json'} is there and is used as it stands", flush=True)
+    if plan_is_there and plan is not None:
+        raise UserError(f"--plan {plan}: {folder} has a plan of its own; give another --output")
+    if not plan_is_there and plan is not None:
+        take_plan(folder, plan, take(), seconds)
+    elif not plan_is_there:
+        plan_search(folder, take, seconds or read_budget(DEFAULT_BUDGET), options.image_size, started)
+    print(f"\n{(folder / TEXT_NAME).read_text(encoding='utf-8')}\nwrote {folder / TEXT_NAME}", flush=True)
     if not plan_only:
         from medmamba_monai.auto.run import run_plan
 
@@ -82,29 +94,6 @@ def _check_source(images: Path | None, bundle: str | None, output: Path | None) 
         raise UserError(f"--images {images}, --bundle {bundle}: give one of them")
     if images is None and bundle is None and output is None:
         raise UserError("auto: give --images FOLDER or --bundle BUNDLE, or the --output of an earlier start")
-
-
-def _plan(
-    folder: Path,
-    take: Callable[[], Dataset],
-    budget: float | None,
-    given: Path | None,
-    image_size: int | None,
-    started: float,
-) -> None:
-    """Use the plan that is there or is given, or make one; show its text."""
-    from medmamba_monai.auto.search import open_plan, plan_search, take_plan
-    from medmamba_monai.auto.text import TEXT_NAME
-
-    if open_plan(folder, budget) is not None:
-        if given is not None:
-            raise UserError(f"--plan {given}: {folder} has a plan of its own; give another --output")
-        print(f"{folder / 'plan.json'} is there and is used as it stands", flush=True)
-    elif given is not None:
-        take_plan(folder, given, take(), budget)
-    else:
-        plan_search(folder, take, budget or read_budget(DEFAULT_BUDGET), image_size, started)
-    print(f"\n{(folder / TEXT_NAME).read_text(encoding='utf-8')}\nwrote {folder / TEXT_NAME}", flush=True)
 
 
 def read_budget(text: str) -> float:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from medmamba_monai.auto import search
 from medmamba_monai.auto.fingerprint import Fingerprint
-from medmamba_monai.auto.look import Dataset, take_bundle, take_images
+from medmamba_monai.auto.look import Dataset, take_bundle, take_images, take_search
 from medmamba_monai.auto.plan import Plan, read_plan
 from medmamba_monai.auto.search import open_plan, plan_search, take_plan
 from medmamba_monai.core.documents import read_document
@@ -128,6 +128,24 @@ def test_a_plan_from_elsewhere_is_taken_for_the_images_that_are_here(
     assert (plan.dataset_dir, plan.budget_seconds) == (str(images), 1200)
     assert read_plan(output) == plan
     assert open_plan(output) == plan
+
+
+def test_a_plan_brings_the_bundle_of_its_search(planned: tuple[Path, Path], tmp_path: Path) -> None:
+    file = planned[1] / "plan.json"
+    plan = take_plan(tmp_path, file, take_search(tmp_path, file, None), None)
+    assert (plan.dataset_dir, plan.budget_seconds) == (str(planned[0]), BUDGET)
+    assert (tmp_path / plan.bundle / "configs" / "train.json").is_file()
+    alone = tmp_path / "alone"
+    plan.write(alone)
+    with pytest.raises(UserError, match=r"--plan .*: the bundle .* is not there; give --images or --bundle, too"):
+        take_search(tmp_path, alone / "plan.json", None)
+
+
+def test_images_may_move(planned: tuple[Path, Path], tmp_path: Path) -> None:
+    output = copy_search(planned, tmp_path / "found")
+    moved = draw_patients(tmp_path / "moved")
+    assert open_plan(output, dataset_dir=str(moved)) is not None
+    assert read_plan(output).dataset_dir == str(moved)
 
 
 def test_a_plan_of_another_dataset_is_refused(planned: tuple[Path, Path], tmp_path: Path) -> None:
