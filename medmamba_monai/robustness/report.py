@@ -72,7 +72,7 @@ def write_measurement(folder: RunFolder, measurement: Measurement) -> Path:
     }
     _, svg = save_figure(draw_robustness(drawn, f"Change of AUC: {measurement.title}"), folder.figures / "robustness")
     write_json(folder.robustness, describe_measurement(measurement))
-    write_report(folder.robustness_report, make_robustness_report(measurement, folder.path.name, svg))
+    write_report(folder.robustness_report, make_robustness_report(measurement, folder.path.resolve().name, svg))
     return folder.robustness_report
 
 
