@@ -269,15 +269,29 @@ def is_up(address: str) -> bool:
     return False
 
 
+SERVE_IN_ONE_PROCESS = """
+import os, runpy, shlex, subprocess, sys, types
+import mlflow.cli
+from mlflow.pyfunc import backend
+
+def run_here(command, env, **options):
+    os.environ.update(env)
+    sys.argv = shlex.split(command[-1])[1:]  # behind exec
+    runpy.run_module(sys.argv[0], run_name="__main__")
+
+backend.subprocess = types.SimpleNamespace(**{**vars(subprocess), "Popen": run_here})
+mlflow.cli.cli()
+"""
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(600)  # two processes import everything, one after the other
 def test_the_server_of_mlflow_answers(logged, packed, copied, tmp_path):
+    """``mlflow models serve``, whose server runs in its own process, where the large packages are imported."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local"]
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    command = [sys.executable, "-c", SERVE_IN_ONE_PROCESS, "models", "serve", "--env-manager", "local"]
     store = f"sqlite:///{copied.parent}/mlruns.db"
-    process = start([*command, "--port", str(port), "-m", logged.uri], tmp_path, MLFLOW_TRACKING_URI=store, PATH=path)
+    process = start([*command, "--port", str(port), "-m", logged.uri], tmp_path, MLFLOW_TRACKING_URI=store)
     try:
         wait_until(lambda: is_up(address), process, 480)
         images = [encode(write_picture("PNG")), encode(write_dicom(tmp_path))]
