@@ -47,10 +47,11 @@ class FiLM(nn.Module):
         self.network = network
         widths = list(network.stage_channels)
         self.encoding = nn.Sequential(nn.Linear(num_records, hidden), nn.GELU())
-        self.modulations = nn.ModuleList(nn.Linear(hidden, 2 * width) for width in widths)
-        for layer in self.modulations:
+        layers = [nn.Linear(hidden, 2 * width) for width in widths]
+        for layer in layers:
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
+        self.modulations = nn.ModuleList(layers)
 
     def forward(self, images: Tensor, records: Tensor) -> Tensor:
         """Compute logits.
@@ -65,7 +66,8 @@ class FiLM(nn.Module):
         code = self.encoding(records)
         tokens = self.network.embed(images)
         for stage, layer in zip(self.network.stages, self.modulations, strict=True):
-            tokens = stage.merging(modulate(stage.blocks(tokens), layer(code)))
+            tokens = stage.blocks(tokens)  # type: ignore[operator]
+            tokens = stage.merging(modulate(tokens, layer(code)))  # type: ignore[operator]
         logits: Tensor = self.network.forward_head(tokens)
         return logits
 
