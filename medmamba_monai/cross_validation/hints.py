@@ -43,6 +43,7 @@ def describe_results(
     page: str | None,
     finished: Sequence[int],
     seconds: float,
+    with_weights: bool = True,
 ) -> str:
     """Return where the results are, and the commands that review them and classify images with them.
 
@@ -54,11 +55,12 @@ def describe_results(
         page: address of its experiment in MLflow's UI; None where there is none.
         finished: numbers of the finished folds.
         seconds: how long it took.
+        with_weights: whether the folds left weights; a probe of frozen features leaves none.
     """
     uri, folder = parameters["tracking_uri"], RunFolder(output_dir)
     lines = [
         f"time         {format_seconds(seconds)}",
-        f"weights      {output_dir}/fold_*/{folder.safetensors.name} (and {folder.weights.name})",
+        *([f"weights      {output_dir}/fold_*/{folder.safetensors.name} (and {folder.weights.name})"] * with_weights),
         f"predictions  {output_dir}/fold_*/{folder.predictions.name} and *_predictions.csv beside the folds",
         *([f"report       {folder.report}"] if finished else []),
         f"MLflow run   {run_id or 'not sent yet: medmamba-monai send ' + str(output_dir)}",
@@ -66,7 +68,7 @@ def describe_results(
     if page is not None:
         begin = f"mlflow ui --backend-store-uri {shlex.quote(uri)}   then open " if uri.startswith("sqlite") else ""
         lines.append(f"review       {begin}{page}")
-    if finished:
+    if finished and with_weights:
         names = [key for key in ("image_size", "network_name", "depths", "channels") if parameters[key] is not None]
         architecture = " ".join(f"--{key} {format_option(parameters[key])}" for key in names)
         lines.append(

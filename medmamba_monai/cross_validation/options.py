@@ -6,12 +6,23 @@ from typing import Annotated, Any
 
 from pydantic import Field, PlainValidator, model_validator
 
+from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.options import Expects, Flag, Options, Switch, Text, Whole
 from medmamba_monai.cross_validation.review import check_review_options
 from medmamba_monai.cross_validation.slots import check_jobs
+from medmamba_monai.training.probes import METHODS, Method
+
+
+def _check_probe(value: Any) -> Method | None:
+    known: dict[Any, Method | None] = {None: None, "linear": "linear", "knn": "knn"}
+    if value not in known:
+        raise UserError(f"--probe {value!r}: give {' or '.join(METHODS)}, or leave it out to train")
+    return known[value]
+
 
 Folds = Annotated[list[int], Expects("numbers of folds, such as [0,1]")]
 Jobs = Annotated[int | str, PlainValidator(check_jobs), Expects("auto or a whole number from 1")]
+ProbeMethod = Annotated[Method | None, PlainValidator(_check_probe), Expects("linear, knn or None")]
 Names = Annotated[list[str], Expects("a list of config files")]
 
 
@@ -25,6 +36,12 @@ class CrossValidationOptions(Options):
     recipe: Text = Field(description="recipe of the training, or several with commas")
     config_files: Names = Field(description="training configs, relative to the bundle")
     evaluate_files: Names = Field(description="evaluation overlays, relative to the bundle")
+    probe: ProbeMethod = Field(
+        default=None, description="fit this to frozen features in place of a training: linear or knn; None: train"
+    )
+    encoder: Annotated[Text | None, Flag.PRIVATE] = Field(
+        default=None, description="encoder of transformers that makes the features, a name or a folder"
+    )
     overrides: Annotated[dict[str, Any], Expects("a dictionary")] = Field(
         description="further values of the training config, by id"
     )

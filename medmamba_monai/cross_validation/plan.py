@@ -15,10 +15,15 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.options import Flag
 from medmamba_monai.cross_validation.options import CrossValidationOptions
 from medmamba_monai.cross_validation.recipes import PAPER, find_recipe_files, split_recipe
+from medmamba_monai.cross_validation.starting_weights import identify_starting_weights
 from medmamba_monai.data import FoldList, read_fold_list
 from medmamba_monai.evaluation.results.comparison import INPUTS, Inputs
+from medmamba_monai.networks import NETWORKS
+from medmamba_monai.networks.transformers_encoder import load_encoder
 from medmamba_monai.tracking.mlflow_store import check_tracking_uri
 from medmamba_monai.training.options import TrainingOptions
+
+_OF_A_TRAINING = ("epochs", "learning_rate", "weight_decay", "drop_path_rate", "patience", "amp", "compile", "recipe")
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,8 @@ class Plan:
         training: options of the training, as the configs and the user give them.
         options: of the cross-validation itself.
         inputs: what the network is given of a case.
+        pretrained: what the folds start from, without its name, see `identify_starting_weights`; None for nothing.
+        encoder: what makes frozen features, without its name; None for the network of the configs.
     """
 
     bundle_root: Path
@@ -52,6 +59,8 @@ class Plan:
     training: TrainingOptions
     options: CrossValidationOptions
     inputs: Inputs = "image"
+    pretrained: str | None = None
+    encoder: str | None = None
 
     @property
     def starts_afresh(self) -> bool:
@@ -65,7 +74,20 @@ class Plan:
     def logged_parameters(self) -> dict[str, Any]:
         """Return the options that say what was trained, without folders, servers and switches."""
         chosen = self.training.leave_out(Flag.PER_FOLD, Flag.FREE, Flag.PRIVATE, Flag.UNLOGGED)
-        return {**{name: value for name, value in chosen.items() if value is not None}, "recipe": self.recipe}
+        chosen |= {"pretrained": self.pretrained, "recipe": self.recipe}
+        if self.options.probe is not None:
+            left = {name: value for name, value in chosen.items() if name not in _OF_A_TRAINING}
+            chosen = {**left, "probe": self.options.probe, "encoder": self.encoder}
+        return {name: value for name, value in chosen.items() if value is not None}
+
+    @property
+    def model(self) -> str:
+        """What is trained, for readers."""
+        network = NETWORKS[self.training.network_name]
+        if self.options.probe is None:
+            return network
+        probe = {"linear": "linear probe", "knn": "nearest neighbors"}[self.options.probe]
+        return f"{probe} on frozen {network if self.encoder is None else self.encoder.split()[0]}"
 
     def settings(self) -> dict[str, Any]:
         """Return what must be the same when the cross-validation goes on."""
@@ -74,6 +96,9 @@ class Plan:
             "config_files": self.options.config_files,
             "recipe": self.recipe,
             "overrides": self.options.overrides,
+            "pretrained": self.pretrained,
+            "probe": self.options.probe,
+            "encoder": self.encoder,
             "fold_digest": self.fold_list.digest,
         }
 
@@ -97,19 +122,22 @@ def make_plan(bundle_root: str | Path, options: CrossValidationOptions, training
     given = {name: value for name, value in training_options.items() if value is not None}
     training = read_training_options(root, config_files, {**given, "run_name": options.run_name, **options.overrides})
     fold_list = read_fold_list(training.data_list, training.dataset_dir, name=card.name)
+    folds = _choose_folds(options.folds, fold_list.num_folds)
     return Plan(
         bundle_root=root,
         output_dir=Path(options.output_dir).resolve(),
         card=card,
         card_path=card_path,
         fold_list=fold_list,
-        folds=_choose_folds(options.folds, fold_list.num_folds),
+        folds=folds,
         recipe=",".join(split_recipe(options.recipe)) or PAPER,
         config_files=config_files,
         evaluate_files=tuple(str(_find_config(root, name)) for name in options.evaluate_files),
         training=training,
         options=options,
         inputs=_read_inputs(config_files),
+        pretrained=identify_starting_weights(training.pretrained, fold_list, folds),
+        encoder=_identify_encoder(options, training.pretrained),
     )
 
 
@@ -129,6 +157,8 @@ def read_training_options(root: Path, config_files: Sequence[str], overrides: Ma
     places: dict[str, Any] = {
         name: str(Path(getattr(options, name)).resolve()) for name in ("dataset_dir", "data_list")
     }
+    if options.pretrained:
+        places["pretrained"] = str(Path(options.pretrained).resolve())
     if options.tracking_uri:
         places["tracking_uri"] = check_tracking_uri(options.tracking_uri)
     return options.model_copy(update=places)
@@ -139,6 +169,17 @@ def _read_inputs(config_files: Sequence[str]) -> Inputs:
     parser = ConfigParser()
     parser.read_config(list(config_files))
     return check_choice(parser.get("inputs", "image"), INPUTS, "inputs")
+
+
+def _identify_encoder(options: CrossValidationOptions, pretrained: str | None) -> str | None:
+    """Check what is to make frozen features, and return what it is where it is no network of ours."""
+    if options.encoder is not None and options.probe is None:
+        raise UserError(f"--encoder {options.encoder}: only makes features; add --probe linear or --probe knn")
+    if options.encoder is not None and pretrained is not None:
+        raise UserError("--encoder and --pretrained: both make features; give one of them")
+    if options.probe is not None and options.encoder is None and pretrained is None:
+        raise UserError(f"--probe {options.probe}: needs features that were learnt; add --pretrained or --encoder")
+    return None if options.encoder is None else load_encoder(options.encoder).identity
 
 
 def _choose_folds(folds: int | Sequence[int] | None, num_folds: int) -> tuple[int, ...]:

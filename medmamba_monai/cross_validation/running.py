@@ -21,13 +21,13 @@ from medmamba_monai.cross_validation.fold_process import EXIT_KILLED, describe_p
 from medmamba_monai.cross_validation.fold_server import FoldServer
 from medmamba_monai.cross_validation.hints import describe_results, format_command
 from medmamba_monai.cross_validation.plan import Plan
+from medmamba_monai.cross_validation.probe import probe_folds
 from medmamba_monai.cross_validation.record import read_record
 from medmamba_monai.cross_validation.review import review_folds
 from medmamba_monai.cross_validation.shortcuts import name_audit_values
 from medmamba_monai.cross_validation.slots import Slots
 from medmamba_monai.data import describe_shortcuts, read_audit
 from medmamba_monai.evaluation import CrossValidationResult
-from medmamba_monai.networks import NETWORKS
 from medmamba_monai.tracking.dataset import RunDataset
 from medmamba_monai.tracking.environment import describe_environment
 from medmamba_monai.tracking.failures import describe_failure
@@ -134,6 +134,7 @@ class RunningFolds:
             "checksum_mismatch": "; ".join(fold_list.checksum_mismatch) or "none",
             "shortcuts": describe_shortcuts(fold_list),
             "inputs": self.plan.inputs,
+            "pretrained": self.plan.pretrained or "none",
         }
         run.journal.set_tags({**describe_environment(str(self.plan.training.device)), **tags})
         run.journal.log_summary(name_audit_values(read_audit(fold_list)))
@@ -168,7 +169,10 @@ class RunningFolds:
         jobs = [
             self._make_job(fold, len(unfinished) - number - 1, slots, changes) for number, fold in enumerate(unfinished)
         ]
-        run_jobs(jobs, slots, self._fold_ended, server, on_look)
+        if self.plan.options.probe is not None:
+            probe_folds(self.plan, jobs)
+        else:
+            run_jobs(jobs, slots, self._fold_ended, server, on_look)
 
     def summarize(self, seconds: float) -> CrossValidationResult:
         """Put the finished folds together: tables, report, and the numbers of the parent run.
@@ -186,7 +190,7 @@ class RunningFolds:
             options["seed"],
         )
         description: dict[str, Any] = {
-            "title": f"{self.tracked_run.run_name}: {NETWORKS[plan.training.network_name]} on {plan.card.title}",
+            "title": f"{self.tracked_run.run_name}: {plan.model} on {plan.card.title}",
             "command": self._command(),
             "details": {**plan.logged_parameters(), "time of the last start": format_seconds(seconds)},
         }
@@ -276,13 +280,22 @@ class RunningFolds:
         run = self.tracked_run
         run.send(force=False)
         return describe_results(
-            plan.parameters(), plan.bundle_root, plan.output_dir, run.run_id, run.find_page(), finished, seconds
+            plan.parameters(),
+            plan.bundle_root,
+            plan.output_dir,
+            run.run_id,
+            run.find_page(),
+            finished,
+            seconds,
+            with_weights=plan.options.probe is None,
         )
 
     def _command(self) -> str:
         plan = self.plan
+        named = {"pretrained": "FILE_OR_RUN"} if plan.pretrained else {}
+        named |= {"encoder": "NAME_OR_FOLDER"} if plan.encoder else {}
         return format_command(
-            plan.logged_parameters(), plan.bundle_root, plan.options.config_files, plan.options.overrides
+            {**plan.logged_parameters(), **named}, plan.bundle_root, plan.options.config_files, plan.options.overrides
         )
 
 

@@ -92,6 +92,24 @@ def read_classifier(source: str | PathLike[str] | Mapping[str, Any]) -> MedMamba
         return net
 
 
+def read_foreign_weights(source: str | PathLike[str] | Mapping[str, Any]) -> tuple[dict[str, Tensor], bool]:
+    """Read a state dict of any network, with official keys translated to those of :class:`MedMamba`.
+
+    Args:
+        source: as for :func:`load_official_checkpoint`, or of a network that is no MedMamba.
+
+    Returns:
+        The state dict on the CPU, and whether its keys were official ones.
+
+    Raises:
+        UserError: the file cannot be read as tensors alone, or has official keys and is no whole network.
+    """
+    with _name_source(source, "weights"):
+        state = _read(source)
+        official = any(key.startswith(OFFICIAL_START) for key in state)
+        return (_build(state, None).state_dict() if official else state), official
+
+
 def to_official_state_dict(net: MedMamba) -> dict[str, Tensor]:
     """Translate the weights of ``net`` to the keys, shapes and order of the official code."""
     official: dict[str, Tensor] = {}

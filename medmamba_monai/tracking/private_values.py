@@ -15,7 +15,9 @@ PRIVATE = (
     "output_dir",
     "ckpt_dir",
     "ckpt_path",
+    "encoder",
     "parent_dir",
+    "pretrained",
     "tracking_uri",
 )
 """Parameters whose values are private wherever they are."""

@@ -18,6 +18,7 @@ from medmamba_monai.training.handlers.inference_writer import InferenceWriter
 from medmamba_monai.training.handlers.iteration_schedule import IterationSchedule
 from medmamba_monai.training.handlers.pause_training import PauseTraining
 from medmamba_monai.training.handlers.resumable_checkpoint import ResumableCheckpoint
+from medmamba_monai.training.handlers.starting_weights import StartingWeights
 from medmamba_monai.training.handlers.sync_buffers import SyncBuffers
 from medmamba_monai.training.handlers.track_training import TrackTraining
 from medmamba_monai.training.handlers.weight_average import WeightAverage
@@ -65,6 +66,7 @@ __all__ = [
     "NetworkInferer",
     "PauseTraining",
     "ResumableCheckpoint",
+    "StartingWeights",
     "SyncBuffers",
     "TrackTraining",
     "TrainingDiverged",

@@ -101,6 +101,9 @@ class TrainingOptions(NetworkOptions):
     learning_rate: Annotated[NumberFrom0, SAME] = Field(description="learning rate of the optimizer")
     weight_decay: Annotated[NumberFrom0, SAME] = Field(description="weight decay of the optimizer")
     drop_path_rate: Annotated[Fraction | None, SAME] = Field(description="stochastic depth; None: the network's own")
+    pretrained: Annotated[Text | None, FREE, PRIVATE] = Field(
+        default=None, description="weights to start from: a file, or the folder of a run; None: from scratch"
+    )
     patience: WholeFrom0 = Field(description="validations without improvement before the training stops; 0: never")
     pause_after: Annotated[WholeFrom1 | None, FREE] = Field(
         description="epochs after which the training stops, to go on later; None: never"

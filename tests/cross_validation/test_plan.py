@@ -114,3 +114,25 @@ def test_a_cross_validation_of_a_version_without_an_option_goes_on_where_it_is_o
     saved.write_text(json.dumps({**settings, "compile": True}))
     with pytest.raises(UserError, match="holds a cross-validation with compile True, but False is asked for"):
         check_same_settings(made)
+
+
+def test_folds_that_start_from_a_run_are_told_apart_by_its_weights_alone(small_bundle, tmp_path, cross_validated):
+    run = cross_validated / "output"
+    made = plan(small_bundle, tmp_path, {"pretrained": run})
+    assert made.training.pretrained == str(run)
+    assert made.pretrained is not None
+    assert made.pretrained.startswith("run sha256:")
+    assert made.settings()["pretrained"] == made.logged_parameters()["pretrained"] == made.pretrained
+    copied = tmp_path / "copied"
+    for fold in ("fold_0", "fold_1"):
+        shutil.copytree(run / fold, copied / fold)
+    assert plan(small_bundle, tmp_path, {"pretrained": copied}).pretrained == made.pretrained
+
+
+def test_a_fold_that_would_start_from_images_it_is_judged_by_is_refused(small_bundle, tmp_path, cross_validated):
+    one = {"pretrained": cross_validated / "output" / "fold_0"}
+    assert plan(small_bundle, tmp_path, one, folds=[0]).folds == (0,)
+    with pytest.raises(UserError, match="has seen images that fold 1 is validated or tested on"):
+        plan(small_bundle, tmp_path, one)
+    with pytest.raises(UserError, match="nowhere: does not exist"):
+        make_plan(small_bundle.root, options(tmp_path), given(small_bundle, pretrained="nowhere"))

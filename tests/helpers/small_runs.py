@@ -82,7 +82,7 @@ def _write_fold(run: RunFolder, card: DatasetCard, folds: FoldList, fold: int) -
     torch.manual_seed(fold)
     network = build_network("medmamba", card.spatial_dims, 1, card.num_classes, SIZE, **NETWORK).eval()
     header = {"network_name": "medmamba", "image_size": SIZE, **NETWORK, "class_names": list(card.display_names)}
-    header |= {"reading": card.reading_arguments(), "fold_digest": folds.digest, "dataset": card.name}
+    header |= {"reading": card.reading_arguments(), "fold_digest": folds.digest, "dataset": card.name, "fold": fold}
     save_weights(network, run.weights, header)
     inputs = {"image": {"num_channels": 1}}
     write_json(run.executed_config, {"_meta_": {"network_data_format": {"inputs": inputs}}})

@@ -112,15 +112,20 @@ class EvaluationReport:
             parts=self._parts,
             class_names=self.class_names,
         )
+        self.write(predictions)
+
+    def write(self, predictions: Predictions) -> dict[str, Any]:
+        """Write and log predictions that were made elsewhere; returns the metrics of each part."""
         path = RunFolder(self.output_dir).predictions
         write_predictions(path, predictions)
-        metrics = {part: self._report_part(predictions.select(part), part) for part in dict.fromkeys(self._parts)}
+        metrics = {part: self._report_part(predictions.select(part), part) for part in dict.fromkeys(predictions.parts)}
         metrics_path = RunFolder(self.output_dir).metrics
         write_json(metrics_path, metrics)
         if self.run is not None:
             self._log(self.run, metrics, (path, metrics_path))
         if self.run is None or self.run.parent is None:
             self._print(metrics)
+        return metrics
 
     def _log(self, run: TrackedRun, metrics: Mapping[str, Mapping[str, Any]], files: Sequence[Path]) -> None:
         ends_here = not run.journal.started
