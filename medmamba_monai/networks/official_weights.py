@@ -104,8 +104,8 @@ def read_foreign_weights(source: str | PathLike[str] | Mapping[str, Any]) -> tup
     Raises:
         UserError: the file cannot be read as tensors alone, or has official keys and is no whole network.
     """
-    with _name_source(source, "weights"):
-        state = _read(source)
+    with name_source(source, "weights"):
+        state = read_state_dict(source, STARTS)
         official = any(key.startswith(OFFICIAL_START) for key in state)
         return (_build(state, None).state_dict() if official else state), official
 
