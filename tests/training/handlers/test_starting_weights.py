@@ -23,7 +23,7 @@ from tests.helpers.small_bundle import SMALL, SmallBundle
 
 @pytest.fixture
 def starting(small_bundle: SmallBundle, cross_validated: Path) -> StartingWeights:
-    network = build_network("medmamba", 2, 1, 2, 32, depths=SMALL["depths"], channels=SMALL["channels"])
+    network = build_network("medmamba", 2, 3, 2, 32, depths=SMALL["depths"], channels=SMALL["channels"])
     return StartingWeights(
         cross_validated / "output",
         1,
