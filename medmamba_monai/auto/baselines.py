@@ -9,7 +9,6 @@ from pathlib import Path
 from medmamba_monai.auto.contenders import Contender
 from medmamba_monai.auto.race import OutOfTime, Race, estimate_step
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.names import format_path
 from medmamba_monai.cross_validation.hints import format_command
 from medmamba_monai.evaluation import Comparison, Model, Predictions, compare, read_predictions
 from medmamba_monai.evaluation.reports.comparison import write_comparison
@@ -96,7 +95,7 @@ def compare_with_baselines(
     models = [Model(one.name, [_read_folds(one, folds)]) for one in (winner, *able)]
     comparison = compare(models, "ensemble", resamples, seed)
     card = winner.running.plan.card
-    command = shlex.join(["medmamba-monai", "auto", "--output", format_path(output)])
+    command = shlex.join(["medmamba-monai", "auto", "--output", output.name])
     write_comparison(output / "comparison", comparison, card.title, command)
     return comparison
 

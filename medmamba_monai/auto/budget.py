@@ -88,6 +88,7 @@ def fit_scope(
 ) -> Scope:
     """Give up what does not fit: finalists from the worst, then the baselines, then folds from the last.
 
+    Baselines for which there is no time even beside one finalist go first, as nothing would be gained by keeping it.
     Folds come last because each is a member of the ensemble that is the answer; one finalist with one fold always
     stays, and so does what is finished.
 
@@ -99,10 +100,11 @@ def fit_scope(
         baselines: seconds of the baselines.
         with_baselines: whether they were still kept.
     """
-    staying, extra = list(finalists), baselines if with_baselines else 0.0
+    staying = list(finalists)
+    kept = with_baselines and _sum_steps(steps, staying[:1]) + baselines <= left
+    extra = baselines if kept else 0.0
     while len(staying) > 1 and _sum_steps(steps, staying[-1:]) > 0 and _sum_steps(steps, staying) + extra > left:
         staying.pop()
-    kept = with_baselines and _sum_steps(steps, staying) + baselines <= left
     folds = num_folds
     while folds > 1 and _sum_steps(steps, staying, folds) > left and any(steps[name][folds - 1] for name in staying):
         folds -= 1

@@ -106,14 +106,19 @@ class Contender:
         began = time.monotonic()
         self.running.run_folds([fold], server, on_look, pause_after=until)
         if fold in self.running.failures:
-            log = self.folder.fold(fold).log
-            raise UserError(f"{self.name}, fold {fold}: {self.running.failures[fold]}; its log: {log}")
+            raise UserError(f"{self.name}, fold {fold}: {self.running.failures[fold]}")
         return time.monotonic() - began
 
     def end(self, status: str, reason: str = "") -> None:
-        """End the run in MLflow, if it was begun; the reason stands in its tag ``stopped``."""
+        """End the run in MLflow, if it was begun, as FINISHED, FAILED or KILLED, and say why it did not finish."""
         if self._started:
-            if reason:
-                self.running.tracked_run.journal.set_tags({STOPPED_TAG: reason})
-            self.running.tracked_run.finish(status)
+            self.running.tracked_run.finish(status, reason)
+            self._started = False
+
+    def dismiss(self, reason: str) -> None:
+        """End the run in MLflow of a candidate that goes no further; the reason stands in its tag ``stopped``."""
+        run = self.running.tracked_run
+        if self._started or run.journal.started:  # also where an earlier start trained it
+            run.journal.set_tags({STOPPED_TAG: reason})
+            run.finish("FINISHED")
             self._started = False

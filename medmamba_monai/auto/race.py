@@ -145,7 +145,7 @@ class Race:
                 break
             contender, fold = step
             try:
-                self.train(contender, fold, "finals", None, f"fold {fold + 1} of {record.folds}")
+                self.train(contender, fold, "finals", None, f"finals, fold {fold + 1} of {record.folds}")
             except UserError as error:
                 self._fail(contender, error)
                 record.finalists.remove(contender.name)
@@ -260,7 +260,7 @@ class Race:
 
     def _dismiss(self, name: str, reason: str) -> None:
         self.ledger.record.left.setdefault(name, reason)
-        self.contenders[name].end("FINISHED", reason)
+        self.contenders[name].dismiss(reason)
 
     def _describe(self, name: str) -> str:
         for places in reversed(self.ledger.record.rounds):

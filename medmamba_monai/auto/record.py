@@ -97,17 +97,16 @@ class Ledger:
 
     Args:
         folder: of the search.
-        plan: that is carried out.
-        spent: seconds that were spent before the race began, such as on looking and planning.
+        plan: that is carried out; a race that begins has spent what looking and planning took.
 
     Raises:
         UserError: the folder holds the race of another plan.
     """
 
-    def __init__(self, folder: Path, plan: Plan, spent: float = 0.0) -> None:
+    def __init__(self, folder: Path, plan: Plan) -> None:
         self.path = folder / FILE_NAME
         self.record = _read_or_begin(self.path, plan)
-        self.budget = Budget(plan.budget_seconds, self.record.spent + spent)
+        self.budget = Budget(plan.budget_seconds, self.record.spent)
         self._written = time.monotonic()
 
     @property
@@ -142,7 +141,7 @@ class Ledger:
 def _read_or_begin(path: Path, plan: Plan) -> Record:
     names = [candidate.name for candidate in plan.candidates]
     if not path.is_file():
-        return Record(candidates=names, rounds_at=plan.rounds, folds=plan.num_folds)
+        return Record(candidates=names, rounds_at=plan.rounds, folds=plan.num_folds, spent=plan.looked_seconds)
     record = read_document(path, Record)
     for what, old, new in (("candidates", record.candidates, names), ("rounds", record.rounds_at, plan.rounds)):
         if old != new:

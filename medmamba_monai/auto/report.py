@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,6 @@ from medmamba_monai.auto.choose import Choice
 from medmamba_monai.auto.estimate import estimate_plan
 from medmamba_monai.auto.plan import Candidate, Plan
 from medmamba_monai.auto.record import Phase, Place, Record
-from medmamba_monai.core.names import format_path
 from medmamba_monai.evaluation import CATALOGUE, Comparison, CrossValidationResult
 from medmamba_monai.evaluation.reports.comparison_tables import (
     explain_correction,
@@ -91,21 +91,24 @@ def make_search_report(found: Found) -> Report:
 
 def write_answer(found: Found) -> str:
     """Say what was found, in a sentence."""
-    values = [
-        f"{CATALOGUE[name].title} {format_value(name, found.result.metrics[name])} "
-        f"({format_interval(name, found.result.intervals.metrics[name])})"
-        for name in ANSWERS[:2]
-    ]
+    values = [_format_metric(found.result, name) for name in ANSWERS[:2]]
     folds = len(found.result.folds)
     how = f"the mean of {folds} models" if folds > 1 else "one model"
     return f"{found.choice.winner}, {how}: {', '.join(values)} on the {found.tested_on}; 95 % intervals."
+
+
+def _format_metric(result: CrossValidationResult, name: str) -> str:
+    metric, interval = CATALOGUE[name], format_interval(name, result.intervals.metrics[name])
+    unit = " %" if metric.in_percent else ""
+    return f"{metric.label} {format_value(name, result.metrics[name])}{unit} ({interval})"
 
 
 def _describe_answer(found: Found) -> str:
     images, folds = len(found.result.combined_predictions), len(found.result.folds)
     models = f"ensemble of {folds} models" if folds > 1 else "one model"
     candidates = len(found.plan.candidates)
-    return f"The best of {candidates} candidates, {models}, tested on the {found.tested_on} ({images} images)"
+    best = f"The best of {candidates} candidates" if candidates > 1 else "The one candidate"
+    return f"{best}, {models}, tested on the {found.tested_on} ({images} images)"
 
 
 def _list_warnings(found: Found) -> list[str]:
@@ -275,7 +278,8 @@ def _tell_time(found: Found) -> Section:
     taken = {phase: sum(step.seconds for step in found.record.steps if step.phase == phase) for phase in phases}
     rows = [[phase, format_seconds(planned[phase]), format_seconds(taken[phase])] for phase in phases]
     rest = found.spent - sum(taken.values())
-    rows.append(["all else", format_seconds(planned["report and package"]), format_seconds(rest)])
+    closing = planned["look and plan"] + planned["report and package"]
+    rows.append(["all else", format_seconds(closing), format_seconds(rest)])
     rows.append(["together", format_seconds(found.plan.budget_seconds), format_seconds(found.spent)])
     text = (
         "All else: looking at the data, planning, the winner's review, the comparison. Together, planned: the budget."
@@ -293,9 +297,11 @@ def _tell_files(found: Found) -> Section:
         Link("the package, which judges new images", "package/README.md"),
     ]
     shown = [link for link in links if (found.output / link.address).exists()]
-    name = format_path(found.output)
+    name = shlex.quote(found.output.name)
     commands = [f"medmamba-monai auto --plan {name}/plan.json --output ANOTHER_FOLDER"]
     if not found.plan.views:
         commands.append(f"medmamba-monai infer {name}/package FOLDER_OF_IMAGES")
-    said = ["There is no package: it would judge each image once, and the plan has views."] if found.plan.views else []
+    said = ["In the folder that holds the search:"]
+    if found.plan.views:
+        said.insert(0, "There is no package: it would judge each image once, and the plan has views.")
     return Section("Files, and the commands to go on with", said, links=shown, code="\n".join(commands))

@@ -13,6 +13,8 @@ from medmamba_monai.auto.baselines import compare_with_baselines, format_baselin
 from medmamba_monai.auto.choose import FILE_NAME as CHOICE_FILE
 from medmamba_monai.auto.choose import Choice, choose_winner, read_choice, read_out_of_fold
 from medmamba_monai.auto.contenders import Contender, plan_folds
+from medmamba_monai.auto.fingerprint import FILE_NAME as FINGERPRINT_FILE
+from medmamba_monai.auto.fingerprint import Fingerprint
 from medmamba_monai.auto.plan import FILE_NAME as PLAN_FILE
 from medmamba_monai.auto.plan import Candidate, Plan, read_plan
 from medmamba_monai.auto.race import Race
@@ -20,6 +22,7 @@ from medmamba_monai.auto.record import FILE_NAME as RACE_FILE
 from medmamba_monai.auto.record import Ledger
 from medmamba_monai.auto.records import compare_with_records
 from medmamba_monai.auto.report import Found, make_search_report, write_answer
+from medmamba_monai.core.documents import read_document
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.folder_lock import lock_folder
 from medmamba_monai.core.run_folder import RunFolder
@@ -62,12 +65,11 @@ class SearchResult:
     package: Path | None
 
 
-def run_plan(output: Path, spent: float = 0.0) -> SearchResult:
+def run_plan(output: Path) -> SearchResult:
     """Carry out the plan in the folder of a search, within its budget; what was done before is not done again.
 
     Args:
         output: folder of the search, with ``plan.json`` and the bundle.
-        spent: seconds of the budget that this start has spent before, on looking and planning.
 
     Raises:
         UserError: the plan or its options do not fit, the folds keep no test images out of every choice, or no
@@ -76,7 +78,7 @@ def run_plan(output: Path, spent: float = 0.0) -> SearchResult:
     output = output.resolve()
     plan = read_plan(output)
     with lock_folder(output, "search"), catch_signals(STOP_SIGNALS[1:], interrupt), contextlib.ExitStack() as held:
-        search = _Search(output, plan, Ledger(output, plan, spent), held)
+        search = _Search(output, plan, Ledger(output, plan), held)
         return search.run()
 
 
@@ -102,6 +104,8 @@ class _Search:
         try:
             self._start()
             with _serve() as server:
+                if server is not None and read_choice(self.output) is None:
+                    server.wait_until_ready()
                 race = Race(self.plan, self.contenders, self.ledger, server)
                 choice = read_choice(self.output) or self._choose(race)
                 winner = self.contenders[choice.winner]
@@ -151,11 +155,10 @@ class _Search:
         say(
             f"chosen: {choice.winner}, out-of-fold AUC {choice.scores[choice.winner].auc:.4f} on {choice.images} images"
         )
-        for name in choice.scores.keys() - {choice.winner}:
+        for name in [name for name in choice.scores if name != choice.winner]:
             score = choice.scores[name]
-            self.contenders[name].end(
-                "FINISHED", f"finalist, out-of-fold AUC {score.auc:.4f}; {choice.winner} was chosen"
-            )
+            reason = f"finalist, out-of-fold AUC {score.auc:.4f}; {choice.winner} was chosen"
+            self.contenders[name].dismiss(reason)
         return choice
 
     def _test(self, winner: Contender) -> CrossValidationResult:
@@ -199,7 +202,7 @@ class _Search:
             comparison=comparison,
             records=records,
             commands=commands,
-            known_problems=[*self.card.known_problems, *self.fold_list.count_mismatch],
+            known_problems=self._list_problems(),
             output=self.output,
             winner=winner.folder.path,
             spent=self.ledger.budget.spent,
@@ -207,6 +210,12 @@ class _Search:
         write_report(RunFolder(self.output).report, make_search_report(found))
         self.ledger.save()
         return found
+
+    def _list_problems(self) -> list[str]:
+        """Return what `prepare` and the card say against the data."""
+        path = self.output / FINGERPRINT_FILE
+        found = read_document(path, Fingerprint).findings if path.is_file() else None
+        return list(found.warnings) if found else [*self.card.known_problems, *self.fold_list.count_mismatch]
 
     def _finish(self, found: Found) -> SearchResult:
         run, report = self.run_of_search, RunFolder(self.output).report

@@ -99,7 +99,7 @@ class FoldServer:
 
     def __init__(self) -> None:
         self._folds: dict[int, ForkedFold] = {}
-        self._ready = False
+        self._ready = self._ended = False
         self._pipe, self._other_end = Pipe()
         self._process = self._launch()
 
@@ -128,6 +128,12 @@ class FoldServer:
         if self._ready:
             self._folds[number].begin()
         return self._folds[number]
+
+    def wait_until_ready(self) -> None:
+        """Wait until it has imported what folds need, for who measures the folds themselves."""
+        while not (self._ready or self._ended):
+            self.listen()
+            time.sleep(_LOOK_SECONDS)
 
     def send(self, message: Mapping[str, Any]) -> None:
         """Tell the server something; one that has ended is noticed by `listen`."""
@@ -174,6 +180,7 @@ class FoldServer:
     def _note_end(self) -> None:
         """Give the folds of a server that is gone the code of its end: what was its, stops with it."""
         code = self._process.wait()
+        self._ended = True
         for fold in self._folds.values():
             if fold.returncode is None:
                 fold.returncode = code or 1

@@ -241,7 +241,10 @@ def _describe_network(fold: RunFolder, card: DatasetCard, header: dict[str, Any]
 
 def _explain_selection(result: CrossValidationResult, folds: Folds) -> str:
     if folds == "finished" and result.missing:
-        return f"the folds {', '.join(map(str, result.folds))} of {result.num_folds}; the mean of their probabilities"
+        finished = ", ".join(map(str, result.folds))
+        if len(result.folds) == 1:
+            return f"fold {finished} of {result.num_folds}, the only one that has finished"
+        return f"the finished folds {finished} of {result.num_folds}; the mean of their probabilities"
     if folds not in ("all", "finished"):
         (fold,) = result.folds
         best = ", whose AUC on its own validation part is the highest" if folds == "best" else ", chosen by its number"

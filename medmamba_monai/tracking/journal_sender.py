@@ -65,6 +65,7 @@ class JournalSender:
 
     Attributes:
         problem: why the last try did not send everything; None where it did, or there was none.
+        busy: whether something else was sending at the last try, which left it at that.
         step_ends: when, on the monotonic clock, the call that runs now counts as stuck.
         artifact_seconds: what artifacts may have needed until now, beside the calls themselves.
     """
@@ -75,6 +76,7 @@ class JournalSender:
         self.tracking_uri = tracking_uri
         self.experiment = experiment
         self.problem: StoreProblem | None = None
+        self.busy = False
         self.step_ends = 0.0
         self.artifact_seconds = 0.0
         self._state: dict[str, Any] | None = None
@@ -136,6 +138,7 @@ class JournalSender:
         """
         if not force and time.monotonic() < self._retry_at:
             return False
+        self.busy = False
         try:
             with FileLock(self.folder.sending_lock).acquire(timeout=0):
                 self._state = self._read()  # another process may have sent something meanwhile
@@ -144,6 +147,7 @@ class JournalSender:
             self.problem = None
             return done
         except Timeout:
+            self.busy = True
             logger.info(f"{self.directory} is being sent by another process")
             return False
         except StoreProblem as problem:

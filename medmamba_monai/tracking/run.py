@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from pathlib import Path
 
 from medmamba_monai.core.errors import UserError
@@ -24,6 +25,8 @@ START_SECONDS = 10.0
 
 END_SECONDS = 30.0
 """How long the end of a run waits for its store, beside what its artifacts need on a slow line."""
+
+_LOOK_SECONDS = 0.2
 
 FAILURE_TAG = "failure"
 """Tag that says why a run failed; ``none`` where it went on and finished."""
@@ -174,15 +177,26 @@ class TrackedRun:
     def _send_at_end(self) -> None:
         if self._background is None or self.stays_local:
             return
-        self._background.begin()
         try:
-            if not self._background.wait(END_SECONDS):
+            if not self._send_all(self._background):
                 logger.warning(
                     f"MLflow at {hide_credentials(self.tracking_uri)} takes too long; what it does not have yet is "
                     f"kept in {self.directory}. Send it later: medmamba-monai send {self.directory}"
                 )
         except UserError as error:
             logger.warning(f"{self.directory} is not sent: {error}")
+
+    @staticmethod
+    def _send_all(background: BackgroundSender) -> bool:
+        """Send what is pending, also where something else, such as the training of this run, is sending at first."""
+        ends = time.monotonic() + END_SECONDS
+        while True:
+            background.begin()
+            if not background.wait(END_SECONDS):
+                return False
+            if not background.sender.busy or time.monotonic() > ends:
+                return True
+            time.sleep(_LOOK_SECONDS)
 
 
 def reopen_run(directory: Path) -> TrackedRun:

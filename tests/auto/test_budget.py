@@ -47,6 +47,10 @@ def test_finalists_go_first_then_baselines_then_folds(left, expected):
     assert fit_scope(NAMES, 3, STEPS, left, baselines=30.0) == expected
 
 
+def test_no_finalist_goes_for_baselines_that_have_no_time_anyway():
+    assert fit_scope(NAMES, 3, STEPS, 50.0, baselines=1000.0) == Scope(("best", "second"), 3, False)
+
+
 def test_what_is_finished_is_never_given_up():
     done = {name: [0.0, 0.0] for name in ("best", "second")}
     assert fit_scope(("best", "second"), 2, done, -10.0, baselines=30.0) == Scope(("best", "second"), 2, False)

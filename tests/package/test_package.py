@@ -6,6 +6,7 @@ import ast
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from medmamba_monai.data import read_fold_list
 from medmamba_monai.evaluation import compute_metrics, read_result
 from medmamba_monai.package import Package, write_package
 from medmamba_monai.package.manifest import MANIFEST, compute_digest
-from medmamba_monai.package.write import MODEL_CARD
+from medmamba_monai.package.write import MODEL_CARD, _explain_selection, select_folds
 from tests.test_imports import ROOT, import_graph, module_of
 
 
@@ -208,6 +209,16 @@ def test_a_package_is_written_by_the_command(run, tmp_path, capsys):
     assert "--folds" in capsys.readouterr().err
     assert main(["package", str(run), "--output", str(tmp_path / "p")]) == 0
     assert "all 2 folds" in capsys.readouterr().out
+
+
+def test_folds_that_have_finished_are_packed_where_others_are_missing(run):
+    whole = read_result(run)
+    part = replace(whole, folds={1: whole.folds[1]}, reasons={0: "given up"})
+    with pytest.raises(UserError, match=r"the folds \[0\] have not finished: .* or take finished or best"):
+        select_folds(part, "all")
+    assert select_folds(part, "finished") is part
+    assert _explain_selection(part, "finished") == "fold 1 of 2, the only one that has finished"
+    assert _explain_selection(whole, "finished") == _explain_selection(whole, "all")
 
 
 def list_imports_on_loading(path: Path) -> set[str]:
