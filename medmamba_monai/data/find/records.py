@@ -133,6 +133,7 @@ def _read_number(column: RecordColumn, row: Row, cell: str) -> float:
 
 def _find_place(card: DatasetCard, records: Records, folder: DatasetFolder) -> _Place:
     layout = card.layout
+    names: tuple[str, ...]
     if records.path is None:
         assert isinstance(layout, TableLayout)  # the card was checked
         name, names, suffix = layout.path, (layout.image_column,), layout.image_suffix
