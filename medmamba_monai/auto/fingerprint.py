@@ -97,6 +97,7 @@ class Fingerprint(_Strict):
         test_images: of the official test set.
         groups: patients or other groups that are known, 0 where none are.
         most_images_in_a_group: of one patient or other group.
+        records: names of the clinical records that the card declares.
         looked_at: images that were read for what follows.
         sides: smallest, median and largest of the longest sides of the looked-at images, in pixels.
         spacing: median distance of pixels along each axis in mm, None where the files tell none.
@@ -118,6 +119,7 @@ class Fingerprint(_Strict):
     test_images: int
     groups: int
     most_images_in_a_group: int
+    records: tuple[str, ...] = ()
     looked_at: int
     sides: tuple[int, int, int]
     spacing: tuple[float, ...] | None
@@ -173,6 +175,7 @@ def take_fingerprint(card: DatasetCard, folder: DatasetFolder, samples: Sequence
         test_images=len(samples) - len(training),
         groups=len(group_sizes),
         most_images_in_a_group=max(group_sizes.values(), default=1),
+        records=() if card.records is None else tuple(column.name for column in card.records.columns),
         looked_at=number,
         sides=(sides[0], sides[number // 2], sides[-1]),
         spacing=_find_spacing([spacing for look in looked.values() for spacing in look.spacings]),

@@ -192,4 +192,6 @@ def _explain(
         "finalists": rules.explain_finalists(plan.finalists),
         "baselines": rules.explain_baselines(len(plan.baselines)),
     }
-    return plan.model_copy(update={"reasons": reasons})
+    values = plan.model_dump(mode="json")
+    chosen = {name: values[name] for name in reasons if not isinstance(values[name], list)}
+    return plan.model_copy(update={"reasons": reasons, "chosen": chosen})

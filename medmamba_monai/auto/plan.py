@@ -118,6 +118,7 @@ class Plan(_Strict):
     baselines: list[Candidate] = Field(description="compared with the winner at the end; never chosen")
     costs: Costs
     reasons: dict[str, str] = Field(description="why, by the name of a field")
+    chosen: dict[str, Any] = Field(default_factory=dict, description="values that the reasons are of; not to be edited")
 
     @field_validator("rounds")
     @classmethod
@@ -125,6 +126,13 @@ class Plan(_Strict):
         if rounds != sorted(set(rounds)):
             raise ValueError("must rise, such as [0.2, 0.5]")
         return rounds
+
+    @field_validator("reasons")
+    @classmethod
+    def _reasons_are_of_fields(cls, reasons: dict[str, str]) -> dict[str, str]:
+        if unknown := [name for name in reasons if name not in cls.model_fields]:
+            raise ValueError(f"{unknown[0]!r} is no field of a plan")
+        return reasons
 
     @model_validator(mode="after")
     def _names_differ(self) -> Plan:
@@ -136,6 +144,16 @@ class Plan(_Strict):
                 f"finalists: {self.finalists} of {len(self.candidates)} candidates; give at most as many as there are"
             )
         return self
+
+    def explain(self) -> dict[str, str]:
+        """Return why, by the name of a field; of a value that was edited, what the rules would have had instead."""
+        now = self.model_dump(mode="json")
+        return {
+            name: f"Edited; the rules chose {self.chosen[name]}. {reason}"
+            if name in self.chosen and self.chosen[name] != now[name]
+            else reason
+            for name, reason in self.reasons.items()
+        }
 
     def write(self, folder: Path) -> Path:
         """Write the plan into a folder, and return its file; where the images are is written into another one."""

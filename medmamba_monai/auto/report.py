@@ -259,7 +259,7 @@ def _tell_records(found: Found) -> list[Section]:
 
 
 def _tell_plan(plan: Plan) -> Section:
-    bullets = [f"{name.replace('_', ' ')}: {reason}" for name, reason in plan.reasons.items()]
+    bullets = [f"{name.replace('_', ' ')}: {reason}" for name, reason in plan.explain().items()]
     rows = [_describe_candidate(plan, candidate) for candidate in (*plan.candidates, *plan.baselines)]
     header = ["candidate", "network", "size", "epochs", "recipe", "s/epoch, measured"]
     text = "A plan is corrected by editing a line of plan.json; another --output keeps this search."

@@ -88,15 +88,17 @@ def measure_networks(
     began = time.perf_counter()
     smallest = rules.SIZES[seen.spatial_dims][0] if asked is None else asked.value
     first = measure_speed(dataset.bundle, {**_SMALL.options, "image_size": smallest}, batch_size, limit / 4)
+    took = time.perf_counter() - began
     size = asked or rules.choose_image_size(seen, choose_affordable_size(seen, first, batch_size, budget / 2))
     speeds: dict[str, Speed] = {_SMALL.name: first} if size.value == smallest else {}
     for network in rules.NETWORKS_TO_TRY:
-        left = limit - (time.perf_counter() - began)
+        left = limit - (before := time.perf_counter()) + began
         known = speeds.get(network.name) or _find_same(network, speeds)
-        if known is None and speeds and left <= 0:
+        if known is None and speeds and left < took:  # later networks are seldom faster than the one before
             continue
         values = {**network.options, "image_size": size.value}
         speeds[network.name] = known or measure_speed(dataset.bundle, values, batch_size, left / 2)
+        took = took if known else time.perf_counter() - before
         epoch = speeds[network.name].step * seen.images / batch_size
         print(f"  {network.name} at {size.value} pixels: an epoch takes {rules.describe_time(epoch)}", flush=True)
     return size, speeds

@@ -8,7 +8,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from medmamba_monai.auto.estimate import MARGIN, count_epochs, estimate_plan
-from medmamba_monai.auto.fingerprint import Fingerprint
+from medmamba_monai.auto.fingerprint import Findings, Fingerprint
 from medmamba_monai.auto.plan import FILE_NAME, Candidate, Plan
 from medmamba_monai.auto.rules import describe_network, describe_time
 from medmamba_monai.core.files import write_text
@@ -48,7 +48,7 @@ def format_plan(plan: Plan, seen: Fingerprint | None) -> str:
         + f"\n\nMeasured on this machine just now; {MARGIN:.0%} of the time is left free, as machines have busier "
         "hours. When it gets late, the search gives up its last steps before its time.",
         "## Values, and why\n\n"
-        + "\n".join(f"- **{name}: {_format_value(plan, name)}.** {reason}" for name, reason in plan.reasons.items()),
+        + "\n".join(f"- **{name}: {_format_value(plan, name)}.** {reason}" for name, reason in plan.explain().items()),
         "## Candidates\n\n" + _format_candidates(plan, plan.candidates),
         *(["## Compared with\n\n" + _format_candidates(plan, plan.baselines)] if plan.baselines else []),
         "## Not your opinion?\n\n"
@@ -72,18 +72,24 @@ def _describe_data(seen: Fingerprint) -> str:
             ("class", "images", "brightness (0 to 255)"),
         ),
     ]
-    if seen.findings is not None:
-        warnings = list(seen.findings.warnings)
+    if seen.records:
         lines.append(
-            "\n".join(["What to know before you trust a figure:", "", *(f"- {line}" for line in warnings)])
-            if warnings
-            else "Nothing was found in the images that would flatter a figure."
+            f"Clinical records: {', '.join(seen.records)}. At the end they are judged alone and with the winner's "
+            "scores, so that you see what the image adds to them, and they to the image."
         )
+    if seen.findings is not None:
+        lines.append(_describe_findings(seen.findings))
     machine = seen.machine
     lines.append(
         f"This machine: {machine.cores} cores, {machine.memory_gib:g} GiB of memory free, device {machine.device}."
     )
     return "\n\n".join(lines)
+
+
+def _describe_findings(findings: Findings) -> str:
+    if not findings.warnings:
+        return "Nothing was found in the images that would flatter a figure."
+    return "\n".join(["What to know before you trust a figure:", "", *(f"- {line}" for line in findings.warnings)])
 
 
 def _format_value(plan: Plan, name: str) -> str:
@@ -92,11 +98,9 @@ def _format_value(plan: Plan, name: str) -> str:
         return ", ".join(candidate.name for candidate in value) or "none"
     if name == "rounds":
         return ", ".join(f"{share:.0%}" for share in value) or "none"
-    return (
-        {True: "yes", False: "no", None: "none"}.get(value, str(value))
-        if not isinstance(value, int | float) or isinstance(value, bool)
-        else f"{value:g}"
-    )
+    if value is None or isinstance(value, bool):
+        return {True: "yes", False: "no", None: "none"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _format_candidates(plan: Plan, candidates: list[Candidate]) -> str:
@@ -109,11 +113,11 @@ def _format_candidates(plan: Plan, candidates: list[Candidate]) -> str:
                 candidate.name,
                 describe_network(options),
                 options["recipe"],
-                f"{epochs} epochs of {describe_time(candidate.seconds_per_epoch)}",
+                f"{epochs} x {describe_time(candidate.seconds_per_epoch)}",
                 candidate.reason,
             )
         )
-    return _format_table(rows, ("name", "network", "recipe", "a fold takes", "why"))
+    return _format_table(rows, ("name", "network", "recipe", "epochs of a fold", "why"))
 
 
 def _format_table(rows: Sequence[tuple[object, ...]], headers: tuple[str, ...]) -> str:

@@ -61,6 +61,7 @@ def test_one_edited_line_is_the_plan(tmp_path: Path) -> None:
         ({"candidates": [make_candidate("paper", 1)]}, r"two have the name 'paper'"),
         ({"candidates": [make_candidate("../a", 1)]}, r"candidates\.0\.name: .*\(found '\.\./a'\)"),
         ({"candidates": []}, r"candidates: .*at least 1 item"),
+        ({"reasons": {"imagesize": "why"}}, r"reasons: 'imagesize' is no field of a plan"),
         ({"bundle": "/etc"}, r"bundle: must be a relative path"),
     ],
 )

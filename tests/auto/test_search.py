@@ -97,7 +97,7 @@ def test_an_edited_plan_is_used_as_it_stands(planned: tuple[Path, Path], tmp_pat
     assert plan is not None
     assert (plan.image_size, plan.num_folds) == (32, 2)
     assert read_plan(output) == plan
-    assert "**image_size: 32.**" in (output / "plan.md").read_text()
+    assert "**image_size: 32.** Edited; the rules chose 64. The images are" in (output / "plan.md").read_text()
     folds = read_fold_list(output / "data_lists" / "lesions" / "folds.json", planned[0])
     assert folds.num_folds == 2
 
