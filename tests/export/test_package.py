@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +16,10 @@ import torch
 
 from medmamba_monai.cli.main import main
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.export import FORMATS, export_package
+from medmamba_monai.export import FORMATS, export_package, formats
 from medmamba_monai.export import package as export_module
 from medmamba_monai.export.classifier import Preprocess, make_triangle_filter
+from medmamba_monai.export.onnx import export_onnx
 from medmamba_monai.images import ResizeImage
 from medmamba_monai.package import Package
 
@@ -24,6 +29,26 @@ def opened(packed: Path) -> Package:
     return Package.open(packed)
 
 
+@pytest.fixture(scope="module")
+def onnx_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Write the ONNX file of the same network once: that takes ten seconds, and two formats are made of such a file."""
+    folder = tmp_path_factory.mktemp("onnx")
+
+    def export_once(module: torch.nn.Module, example: torch.Tensor, path: Path, **options: Any) -> Path:
+        weights = [(name, tensor.numpy().tobytes()) for name, tensor in module.state_dict().items()]
+        told = repr((str(module), weights, tuple(example.shape), options))
+        file = folder / hashlib.sha256(told.encode()).hexdigest()
+        if not file.exists():
+            export_onnx(module, example, file, **options)
+        return Path(shutil.copy(file, path))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(formats, "export_onnx", export_once)
+        yield
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("onnx_once")
 @pytest.mark.parametrize(
     ("format", "precision", "options"),
     [
@@ -115,6 +140,8 @@ def test_an_axis_that_keeps_its_size_keeps_its_values():
     torch.testing.assert_close(make_triangle_filter(9, 9), torch.eye(9), rtol=0, atol=0)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("onnx_once")
 def test_a_file_in_integers_says_what_it_did_to_the_auc_of_the_test_images(packed, cross_validated, tmp_path, capsys):
     arguments = ["--precision", "int8", "--fold", "0", "--calibration", str(cross_validated / "output")]
     assert main(["export", str(packed), *arguments, "--output", str(tmp_path / "out")]) == 0
