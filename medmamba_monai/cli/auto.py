@@ -86,7 +86,7 @@ def auto(
     if not plan_only:
         from medmamba_monai.auto.run import run_plan
 
-        run_plan(folder, time.time() - started)
+        run_plan(folder)
 
 
 def _check_source(images: Path | None, bundle: str | None, output: Path | None) -> None:

@@ -54,6 +54,17 @@ def test_a_wrong_line_of_the_plan_is_named(quick: Path, capsys: pytest.CaptureFi
     assert "found/plan.json: finalists: Input should be a valid integer" in capsys.readouterr().err
 
 
+def test_what_the_bundle_does_not_know_ends_before_anything_is_trained(
+    quick: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["auto", "--images", str(quick), "--output", "found", "--plan-only"]) == 0
+    file = Path("found", "plan.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"recipe": "augmentd"}))
+    assert main(["auto", "--output", "found"]) == 2
+    assert "--recipe augmentd: did you mean augmented?" in capsys.readouterr().err
+    assert not list(Path("found").glob("bundles/*/output/*/fold_*"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
