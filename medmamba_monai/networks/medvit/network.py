@@ -109,8 +109,8 @@ class MedViT(nn.Module):
         Args:
             num_classes: number of logits.
         """
-        old = self.proj_head[0].weight
-        self.proj_head[0] = nn.Linear(self.norm.num_features, num_classes).to(old.device, old.dtype)
+        like = self.norm.weight
+        self.proj_head[0] = nn.Linear(self.norm.num_features, num_classes).to(like.device, like.dtype)
         self.num_classes = num_classes
         self.proj_head.apply(_draw)
 
