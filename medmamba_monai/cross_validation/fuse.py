@@ -205,7 +205,7 @@ class _Writing:
         write_predictions(folder.predictions, predictions)
         reported = [name for name in (*METRICS, "kappa") if name in list_metrics(predictions.task)]
         parts = {part: predictions.select(part) for part in METRIC_PREFIX}
-        metrics = {
+        metrics: dict[str, dict[str, Any]] = {
             part: {**compute_metrics(found, reported), "per_class": describe_classes(found)}
             for part, found in parts.items()
         }
