@@ -17,6 +17,8 @@ RAISE_NONE_OF_OURS = {
     "networks/tensor_files.py": 1,  # safetensors
     "serving/answer.py": 1,  # base64
     "tracking/sent_state.py": 1,  # json.loads, and the keys of what it read
+    "training/pretrained/origins.py": 1,  # the keys of a header
+    "training/pretrained/weights_file.py": 1,  # json.loads, and the keys of what it read
 }
 """Handlers, by module, of what can raise no `UserError`."""
 
