@@ -15,6 +15,7 @@ RAISE_NONE_OF_OURS = {
     "images/file_errors.py": 1,  # Path.stat
     "networks/layer_names.py": 1,  # MONAI's factories of layers
     "networks/tensor_files.py": 1,  # safetensors
+    "networks/transformers_encoder.py": 1,  # transformers
     "serving/answer.py": 1,  # base64
     "tracking/sent_state.py": 1,  # json.loads, and the keys of what it read
     "training/pretrained/origins.py": 1,  # the keys of a header
