@@ -9,6 +9,7 @@ block           what stands there, of the results that are in the folder, and of
 ``comparison``  how good networks and recipes are, and intervals: ``recipes.json`` and ``coverage.json``
 ``exports``     formats of exported networks: ``exports.json``
 ``integers``    bytes and AUC of exported networks in integers: ``quantization.json``
+``auto``        how good a search gets within a time: ``auto.json``
 ==============  =================================================================================================
 
 The block NAME stands in ``docs/reference/NAME.md``, after ``<!-- NAME -->`` and before ``<!-- /NAME -->``. One
@@ -23,6 +24,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.auto import auto_part
 from benchmarks.coverage import coverage_part
 from benchmarks.exports import exports_part
 from benchmarks.listener import listener_part
@@ -59,6 +61,7 @@ BLOCKS: dict[str, dict[str, Callable[[dict[str, Any]], str]]] = {
     "comparison": {"recipes": recipes_part, "coverage": coverage_part},
     "exports": {"exports": exports_part},
     "integers": {"quantization": quantization_part},
+    "auto": {"auto": auto_part},
 }
 """Names of results by the block that they stand in, in order, with what writes them."""
 
