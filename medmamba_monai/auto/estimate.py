@@ -64,12 +64,12 @@ def estimate_finals(plan: Plan) -> float:
     """Return the seconds of training the finalists on the folds after the first: the slowest ones, to be safe."""
     slowest = sorted((estimate_fold(plan, candidate) for candidate in plan.candidates), reverse=True)[: plan.finalists]
     evaluated = plan.finalists * (plan.costs.evaluation + plan.costs.review)  # of fold 0, and of all together
-    return (plan.num_folds - 1) * sum(slowest) + evaluated
+    return (plan.folds_in_time - 1) * sum(slowest) + evaluated
 
 
 def estimate_baselines(plan: Plan) -> float:
-    """Return the seconds of the cross-validations that the winner is compared with."""
-    return sum(estimate_folds(plan, baseline, plan.num_folds) for baseline in plan.baselines)
+    """Return the seconds of the cross-validations that the winner is compared with and that there is time for."""
+    return sum(estimate_folds(plan, baseline, plan.folds_in_time) for baseline in plan.baselines_in_time)
 
 
 def estimate_plan(plan: Plan) -> dict[str, float]:

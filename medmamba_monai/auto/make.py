@@ -10,6 +10,7 @@ from medmamba_monai.auto.estimate import MARGIN, estimate_plan
 from medmamba_monai.auto.fingerprint import Fingerprint, Speed
 from medmamba_monai.auto.plan import Candidate, Costs, Plan
 from medmamba_monai.auto.rules import Choice, Network, Shape
+from medmamba_monai.core.defaults import NUM_FOLDS
 from medmamba_monai.core.errors import UserError
 
 # Seconds beside those of a network's steps that a run of the demo and its package took on two cores, as its files tell;
@@ -82,10 +83,9 @@ def make_plan(
         "weight_decay": None,
     }
     for shape in rules.SHAPES:
-        fitted = shape._replace(folds=min(shape.folds, most_folds))
-        plan = _draft(seen, fitted, shape.epochs, image_size, batch_size, values)
+        plan = _draft(seen, shape, most_folds, image_size, batch_size, values)
         if estimate_whole(plan) <= available:
-            return _explain(_add_epochs(plan, seen, available), seen, fitted, most_folds, image_size, batch_size)
+            return _explain(_add_epochs(plan, seen, available), seen, shape, image_size, batch_size)
     needed = rules.describe_time(60 * math.ceil(estimate_whole(plan) / (1 - MARGIN) / 60))
     raise UserError(
         f"--budget {rules.describe_time(budget)}: one epoch of the smallest network in two folds takes about {needed} "
@@ -101,24 +101,26 @@ def estimate_whole(plan: Plan) -> float:
 def _draft(
     seen: Fingerprint,
     shape: Shape,
-    epochs: int,
+    most_folds: int,
     image_size: Choice[int],
     batch_size: Choice[int],
     values: dict[str, Any],
 ) -> Plan:
-    networks = rules.choose_networks(seen, shape.candidates)
-    hold_out = rules.choose_hold_out(seen).value
-    not_trained_on = 1 - (1 - (hold_out or 0)) * (1 - 1 / shape.folds)
+    networks, folds = rules.choose_networks(seen, shape.candidates), min(NUM_FOLDS, most_folds)
+    hold_out, epochs = rules.choose_hold_out(seen).value, shape.epochs
+    not_trained_on = 1 - (1 - (hold_out or 0)) * (1 - 1 / folds)
     seconds = {
         name: round(estimate_epoch(seen, speed, batch_size.value, not_trained_on), 1)
         for name, speed in seen.speeds.items()
     }
     slowest = max(seen.speeds[network.name].forward for network in networks)
-    tested = seen.test_images + seen.images * ((hold_out or 0) + 1 / shape.folds)
+    tested = seen.test_images + seen.images * ((hold_out or 0) + 1 / folds)
     return Plan(
         **values,
         hold_out=hold_out,
-        num_folds=shape.folds,
+        num_folds=folds,
+        planned_folds=min(shape.folds, folds),
+        planned_baselines=shape.baselines,
         views=rules.choose_views().value,
         image_size=image_size.value,
         batch_size=batch_size.value,
@@ -128,13 +130,13 @@ def _draft(
         candidates=[_make_candidate(network, seconds[network.name]) for network in networks],
         rounds=rules.choose_rounds(len(networks), shape.finalists, epochs).value,
         finalists=min(shape.finalists, len(networks)),
-        baselines=_make_baselines(seen, shape.baselines, seconds),
+        baselines=_make_baselines(seen, seconds),
         costs=Costs(
             start=round(_START + seen.seconds_per_image * seen.images, 1),
             evaluation=round(_FIGURES + tested / batch_size.value * slowest, 1),
             review=_REVIEW,
             imports=_IMPORTS,
-            package=round(_PACKAGE + shape.folds * seen.images / batch_size.value * slowest, 1),
+            package=round(_PACKAGE + folds * seen.images / batch_size.value * slowest, 1),
         ),
         reasons={},
     )
@@ -144,14 +146,14 @@ def _make_candidate(network: Network, seconds: float) -> Candidate:
     return Candidate(name=network.name, seconds_per_epoch=seconds, reason=network.reason, **network.options)
 
 
-def _make_baselines(seen: Fingerprint, number: int, seconds: dict[str, float]) -> list[Candidate]:
+def _make_baselines(seen: Fingerprint, seconds: dict[str, float]) -> list[Candidate]:
     """Return what the winner is compared with, as far as it was measured."""
     known = {network.name: network for network in rules.NETWORKS_TO_TRY if network.name in seen.speeds}
     reason = "The paper's plain recipe (section 3.1): no augmentation, a learning rate that stays."
     values = {"recipe": "paper", "learning_rate": 0.001, "reason": reason}
     return [
         Candidate(name=f"{name}_paper", seconds_per_epoch=seconds[name], **{**known[name].options, **values})
-        for name in rules.BASELINES[:number]
+        for name in rules.BASELINES
         if name in known
     ]
 
@@ -173,14 +175,13 @@ def _explain(
     plan: Plan,
     seen: Fingerprint,
     shape: Shape,
-    most_folds: int,
     image_size: Choice[int],
     batch_size: Choice[int],
 ) -> Plan:
     networks = rules.choose_networks(seen, shape.candidates)
     reasons = {
         "hold_out": rules.choose_hold_out(seen).reason,
-        "num_folds": rules.explain_folds(shape, most_folds),
+        "num_folds": rules.explain_folds(plan.num_folds, plan.folds_in_time),
         "views": rules.choose_views().reason,
         "image_size": image_size.reason,
         "batch_size": batch_size.reason,
@@ -190,7 +191,7 @@ def _explain(
         "candidates": rules.explain_candidates(seen, networks),
         "rounds": rules.choose_rounds(len(networks), plan.finalists, plan.epochs).reason,
         "finalists": rules.explain_finalists(plan.finalists),
-        "baselines": rules.explain_baselines(len(plan.baselines)),
+        "baselines": rules.explain_baselines(len(plan.baselines), len(plan.baselines_in_time)),
     }
     values = plan.model_dump(mode="json")
     chosen = {name: values[name] for name in reasons if not isinstance(values[name], list)}

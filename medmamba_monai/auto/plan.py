@@ -116,6 +116,12 @@ class Plan(_Strict):
     rounds: list[Share] = Field(description="shares of the epochs after which the worse half of the candidates leaves")
     finalists: Count = Field(description="candidates that are trained on all folds")
     baselines: list[Candidate] = Field(description="compared with the winner at the end; never chosen")
+    planned_folds: Count | None = Field(
+        default=None, description="that there is time for; more are trained where it goes faster; null: all"
+    )
+    planned_baselines: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="that there is time for; more are trained where it goes faster; null: all"
+    )
     costs: Costs
     reasons: dict[str, str] = Field(description="why, by the name of a field")
     chosen: dict[str, Any] = Field(default_factory=dict, description="values that the reasons are of; not to be edited")
@@ -144,6 +150,16 @@ class Plan(_Strict):
                 f"finalists: {self.finalists} of {len(self.candidates)} candidates; give at most as many as there are"
             )
         return self
+
+    @property
+    def folds_in_time(self) -> int:
+        """How many folds of each finalist the time was planned for."""
+        return min(self.planned_folds or self.num_folds, self.num_folds)
+
+    @property
+    def baselines_in_time(self) -> list[Candidate]:
+        """The baselines that the time was planned for."""
+        return self.baselines[: self.planned_baselines]
 
     def explain(self) -> dict[str, str]:
         """Return why, by the name of a field; of a value that was edited, what the rules would have had instead."""

@@ -181,7 +181,7 @@ class Race:
             where = f"{self._describe(name)} was the lowest of the finalists when the time left"
             self._dismiss(name, f"{where}, {format_seconds(left)}, was too short for all of them")
             self.ledger.give_up(f"finalist {name}", record.left[name])
-        if record.with_baselines and not scope.with_baselines and self.plan.baselines:
+        if record.with_baselines and not scope.with_baselines and self.plan.baselines_in_time:
             self.ledger.give_up("the time of the baselines", "the folds of the finalists need it")
         if scope.folds < record.folds:
             why = f"{format_seconds(left)} were left for the folds"

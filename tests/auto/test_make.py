@@ -34,14 +34,19 @@ def test_a_plan_leaves_the_margin_free(minutes: float) -> None:
 
 def test_ten_minutes_are_enough_for_two_candidates() -> None:
     plan = plan_for(10)
-    assert (len(plan.candidates), plan.num_folds, plan.baselines) == (2, 3, [])
-    assert plan.epochs >= 5
+    assert (len(plan.candidates), plan.folds_in_time, plan.baselines_in_time) == (2, 3, [])
+    assert (plan.num_folds, len(plan.baselines)) == (5, 2)  # where it goes faster
+    assert "There is surely time for 3 of them" in plan.reasons["num_folds"]
+    assert "Time is kept for none of them" in plan.reasons["baselines"]
+    assert plan.recipe == "strongly_augmented"
+    assert plan.epochs >= 4
 
 
 def test_in_45_minutes_there_are_five_folds_and_a_comparison() -> None:
     plan = plan_for(45)
-    assert (len(plan.candidates), plan.num_folds) == (2, 5)
-    assert [baseline.name for baseline in plan.baselines] == ["medmamba_small_paper"]
+    assert (len(plan.candidates), plan.folds_in_time) == (2, 5)
+    assert [baseline.name for baseline in plan.baselines_in_time] == ["medmamba_small_paper"]
+    assert "Time is kept for the first of them" in plan.reasons["baselines"]
     assert plan.baselines[0].options(plan)["recipe"] == "paper"
     assert plan.recipe == "strongly_augmented"
 
@@ -50,12 +55,12 @@ def test_more_time_never_means_less() -> None:
     plans = [plan_for(minutes) for minutes in (5, 10, 45, 120, 600)]
     for less, more in pairwise(plans):
         assert len(more.candidates) >= len(less.candidates)
-        assert more.num_folds >= less.num_folds
-        assert len(more.baselines) >= len(less.baselines)
+        assert more.folds_in_time >= less.folds_in_time
+        assert len(more.baselines_in_time) >= len(less.baselines_in_time)
 
 
 def test_too_little_time_says_how_much_is_needed() -> None:
-    with pytest.raises(UserError, match=r"--budget 60 seconds: .* takes about 3 minutes here.*give at least that"):
+    with pytest.raises(UserError, match=r"--budget 60 seconds: .* takes about 4 minutes here.*give at least that"):
         plan_for(1)
 
 
