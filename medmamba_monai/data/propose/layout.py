@@ -50,6 +50,8 @@ def propose_layout(
     Raises:
         UserError: they are not where they are said to be, or no class folders are found.
     """
+    if labels.table is not None and not labels.table.is_file():
+        raise UserError(f"--table {labels.table}: there is no such file")
     if labels.table is not None and labels.record_columns and not labels.label_column:
         return _propose_folders_with_records(look, labels, labels.table, group_tag)
     if labels.table is not None:
@@ -194,8 +196,6 @@ def _propose_table(
 
 def _choose_separator(table: Path, labels: Labels) -> str:
     """Return the separator that is given, or that of the header."""
-    if not table.is_file():
-        raise UserError(f"--table {table}: there is no such file")
     separator = labels.separator or _find_separator(table, labels.encoding)
     if len(separator) != 1:
         raise UserError(f"--separator {separator!r}: give one letter, such as ';'")
