@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 if TYPE_CHECKING:
-    from medmamba_monai.package.write import Folds
+    from medmamba_monai.package.select_folds import Folds
 
 _RUN = "Folder of the finished cross-validation, such as output/first."
 _FOLDS = (

@@ -3,5 +3,8 @@
 RESAMPLES = 2000
 """Resamples of a bootstrap where nobody says how many."""
 
+ROBUSTNESS_IMAGES = 1000
+"""Test images that a measurement of robustness judges where nobody says how many; more of them take their time."""
+
 NUM_FOLDS = 5
 """Folds of a dataset where nobody says how many."""

@@ -121,6 +121,8 @@ def make_plan(bundle_root: str | Path, options: CrossValidationOptions, training
     card = load_card(card_path)
     given = {name: value for name, value in training_options.items() if value is not None}
     training = read_training_options(root, config_files, {**given, "run_name": options.run_name, **options.overrides})
+    inputs = _read_inputs(config_files)
+    _check_probe(options, training.pretrained, inputs, card)
     fold_list = read_fold_list(training.data_list, training.dataset_dir, name=card.name)
     folds = _choose_folds(options.folds, fold_list.num_folds)
     return Plan(
@@ -135,9 +137,9 @@ def make_plan(bundle_root: str | Path, options: CrossValidationOptions, training
         evaluate_files=tuple(str(_find_config(root, name)) for name in options.evaluate_files),
         training=training,
         options=options,
-        inputs=_read_inputs(config_files),
+        inputs=inputs,
         pretrained=identify_starting_weights(training.pretrained, fold_list, folds),
-        encoder=_identify_encoder(options, training.pretrained),
+        encoder=None if options.encoder is None else load_encoder(options.encoder).identity,
     )
 
 
@@ -171,15 +173,22 @@ def _read_inputs(config_files: Sequence[str]) -> Inputs:
     return check_choice(parser.get("inputs", "image"), INPUTS, "inputs")
 
 
-def _identify_encoder(options: CrossValidationOptions, pretrained: str | None) -> str | None:
-    """Check what is to make frozen features, and return what it is where it is no network of ours."""
+def _check_probe(options: CrossValidationOptions, pretrained: str | None, inputs: Inputs, card: DatasetCard) -> None:
+    """Check what is to make frozen features, and what is to learn from them."""
     if options.encoder is not None and options.probe is None:
         raise UserError(f"--encoder {options.encoder}: only makes features; add --probe linear or --probe knn")
+    if options.encoder is not None and card.spatial_dims != 2:
+        raise UserError(f"--encoder {options.encoder}: takes images, and {card.name} has volumes; use --pretrained")
     if options.encoder is not None and pretrained is not None:
         raise UserError("--encoder and --pretrained: both make features; give one of them")
     if options.probe is not None and options.encoder is None and pretrained is None:
         raise UserError(f"--probe {options.probe}: needs features that were learnt; add --pretrained or --encoder")
-    return None if options.encoder is None else load_encoder(options.encoder).identity
+    if options.probe is not None and inputs != "image":
+        raise UserError(
+            f"--probe {options.probe} and --recipe {options.recipe}: a probe learns from features of images alone, and "
+            f"this recipe gives the network {inputs}; leave the recipe out, and add the records to the scores of the "
+            "probe with medmamba-monai fuse"
+        )
 
 
 def _choose_folds(folds: int | Sequence[int] | None, num_folds: int) -> tuple[int, ...]:

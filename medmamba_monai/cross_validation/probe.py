@@ -12,6 +12,7 @@ import torch
 from monai.bundle import ConfigParser
 from torch import Tensor
 
+from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_json
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.core.signals import say
@@ -80,9 +81,19 @@ class FrozenFeatures:
         loader = parser.get_parsed_content("validate#dataloader")
         with torch.inference_mode():
             found = np.concatenate([encode(batch["image"]).double().cpu().numpy() for batch in loader])
+        if broken := int((~np.isfinite(found).all(axis=1)).sum()):
+            raise UserError(
+                f"{self._name_source(parser)}: the features of {broken} of {len(found)} images are not finite; its "
+                "weights are damaged, or are no weights of an encoder that was trained"
+            )
         ordered = np.empty_like(found)
         ordered[rows] = found
         return ordered
+
+    def _name_source(self, parser: ConfigParser) -> str:
+        if self.encoder is not None:
+            return f"--encoder {self.encoder}"
+        return f"--pretrained {parser.get_parsed_content('starting_weights').file.path}"
 
     def _make_encoder(self, parser: ConfigParser) -> Encode:
         options = parser.get_parsed_content("options")

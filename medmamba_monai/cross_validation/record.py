@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ from medmamba_monai.data import FoldList
 from medmamba_monai.evaluation import CrossValidationResult, read_predictions
 from medmamba_monai.evaluation.figures.confusion import save_predictions_figure
 from medmamba_monai.evaluation.reports.files import write_summary
-from medmamba_monai.evaluation.reports.note import RunDescription, format_note
+from medmamba_monai.evaluation.reports.note import NO_EPOCHS, RunDescription, format_note
 from medmamba_monai.evaluation.reports.summary_tables import format_summary_text
 from medmamba_monai.evaluation.results.files import name_summary_values
 from medmamba_monai.tracking.environment import read_package_versions
@@ -53,6 +54,12 @@ class ResultRecord:
         return f"{self.card.title}, {self.result.combination}, test"
 
     @property
+    def remark(self) -> str:
+        """What the words of the protocol do not say of the models."""
+        results = [self.folder.fold(fold).result.read_text(encoding="utf-8") for fold in self.result.folds]
+        return NO_EPOCHS if any("probe" in json.loads(text) for text in results) else ""
+
+    @property
     def text(self) -> str:
         """What the terminal shows at the end."""
         tables = (format_summary_text(self.result.test), format_summary_text(self.result.best_validation))
@@ -87,6 +94,7 @@ class ResultRecord:
             details={**details, "fold digest": self.fold_list.digest},
             versions=read_package_versions(),
             known_problems=self.card.known_problems,
+            remark=self.remark,
         )
         note = format_note(described, [self.result.test, self.result.best_validation])
         run.journal.set_tags({"mlflow.note.content": note})

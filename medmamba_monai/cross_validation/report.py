@@ -105,6 +105,7 @@ class ReportRecord:
             warnings=write_report_warnings(audit),
             shortcuts=make_shortcuts_section(audit),
             published=self._describe_published(),
+            remark=self.record.remark,
         )
 
     def _draw_curves(self) -> list[Picture]:

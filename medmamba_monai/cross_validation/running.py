@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.files import remove_leftovers, write_json
+from medmamba_monai.core.files import remove_leftovers
 from medmamba_monai.core.folder_lock import lock_folder
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.core.signals import STOP_SIGNALS, catch_signals, say
@@ -24,6 +23,7 @@ from medmamba_monai.cross_validation.plan import Plan
 from medmamba_monai.cross_validation.probe import probe_folds
 from medmamba_monai.cross_validation.record import read_record
 from medmamba_monai.cross_validation.review import review_folds
+from medmamba_monai.cross_validation.settings import check_same_settings
 from medmamba_monai.cross_validation.shortcuts import name_audit_values
 from medmamba_monai.cross_validation.slots import Slots
 from medmamba_monai.data import describe_shortcuts, read_audit
@@ -56,25 +56,6 @@ def open_folds(plan: Plan, parent: Path | None = None) -> Iterator[RunningFolds]
         remove_leftovers(plan.output_dir)
         with_images = keep_images_choice(RunFolder(plan.output_dir), plan.options.report_images)
         yield RunningFolds(plan, with_images, parent)
-
-
-def check_same_settings(plan: Plan) -> None:
-    """Keep the settings in the folder, or compare them with those that are there.
-
-    Raises:
-        UserError: they differ.
-    """
-    path = RunFolder(plan.output_dir).settings
-    settings = json.loads(json.dumps(plan.settings()))
-    goes_on = path.is_file() and not plan.starts_afresh
-    saved = json.loads(path.read_text(encoding="utf-8")) if goes_on else settings
-    for key in sorted(saved.keys() | settings.keys()):
-        if (saved.get(key) or None) != (settings.get(key) or None):  # an option is off where it did not exist yet
-            raise UserError(
-                f"{plan.output_dir} holds a cross-validation with {key} {saved.get(key)!r}, but "
-                f"{settings.get(key)!r} is asked for: use the same value to go on, or another --run_name"
-            )
-    write_json(path, settings)
 
 
 class RunningFolds:
@@ -219,10 +200,10 @@ class RunningFolds:
         try:
             self.start()
             if not self.plan.training.resume:
-                for fold in self.plan.folds:
-                    self.folder.fold(fold).result.unlink(missing_ok=True)
-            for fold in self.plan.folds:
-                if (path := self.folder.fold(fold).result).is_file():
+                for path in (self.folder.robustness, self.folder.robustness_report, *self._list_results()):
+                    path.unlink(missing_ok=True)
+            for fold, path in zip(self.plan.folds, self._list_results(), strict=True):
+                if path.is_file():
                     print(f"fold {fold} is finished: {path}", flush=True)
             self.run_folds(self.plan.folds)
             seconds = time.time() - began
@@ -235,6 +216,9 @@ class RunningFolds:
                 say("stopped; start the same command again to go on where it was")
                 sys.exit(EXIT_KILLED)
             raise
+
+    def _list_results(self) -> list[Path]:
+        return [self.folder.fold(fold).result for fold in self.plan.folds]
 
     def _fold_ended(self, job: FoldJob, code: int) -> None:
         if code == 0:

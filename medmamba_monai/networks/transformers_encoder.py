@@ -49,10 +49,14 @@ class TransformersEncoder(nn.Module):
             (B, F).
 
         Raises:
-            UserError: the images are volumes.
+            UserError: the images are volumes, or have other channels.
         """
-        if x.ndim != 4:
-            raise UserError("--encoder: encoders of transformers take images, and these are volumes; use --pretrained")
+        if x.ndim != 4 or x.shape[1] not in (1, 3):
+            kind = "volumes" if x.ndim == 5 else f"of the shape {tuple(x.shape)}"
+            raise UserError(
+                "--encoder: encoders of transformers take images of 1 or 3 channels, and these are "
+                f"{kind}; use --pretrained"
+            )
         images = (x.expand(-1, 3, -1, -1) + 1) / 2
         if images.shape[-1] != self.image_size or images.shape[-2] != self.image_size:
             size = [self.image_size] * 2
@@ -84,7 +88,7 @@ def load_encoder(name: str) -> TransformersEncoder:
 
     try:
         with torch.random.fork_rng(devices=[]):
-            model: Any = AutoModel.from_pretrained(name, use_safetensors=True)
+            model: Any = AutoModel.from_pretrained(name, use_safetensors=True, trust_remote_code=False)
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         raise UserError(
             f"--encoder {name}: is no folder with an encoder in safetensors, and cannot be had from the Hugging Face "

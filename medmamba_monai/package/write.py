@@ -6,7 +6,7 @@ import json
 import logging
 import os
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from medmamba_monai.core.files import check_new_folder, write_bytes, write_json,
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.core.versions import read_versions
 from medmamba_monai.data import read_audit_beside, read_fold_list
-from medmamba_monai.evaluation import ConformalPredictor, CrossValidationResult, compute_metrics, read_result
+from medmamba_monai.evaluation import ConformalPredictor, CrossValidationResult, read_result
 from medmamba_monai.evaluation.results.files import describe_result
 from medmamba_monai.evaluation.statistics.conformal import Method
 from medmamba_monai.networks.tensor_files import read_safetensors_file
@@ -37,12 +37,9 @@ from medmamba_monai.package.manifest import (
 )
 from medmamba_monai.package.model_card import ModelCard
 from medmamba_monai.package.open import Package
+from medmamba_monai.package.select_folds import CHOICES, Folds, select_folds
 
 logger = logging.getLogger("medmamba_monai.package")
-
-Folds = Literal["all", "finished", "best"] | int
-
-CHOICES = ("all", "finished", "best")
 
 MODEL_CARD = "model_card.json"
 
@@ -87,6 +84,12 @@ def write_package(
     settings, described = _read_json(source.settings), _read_json(source.description)
     if (inputs := described.get("inputs", "image")) != "image":
         raise UserError(f"{source.path}: its models are given {inputs}; a package holds networks of images alone")
+    if probe := settings.get("probe"):
+        raise UserError(
+            f"{source.path}: its models are probes ({probe}) of frozen features, which leave no network that could be "
+            "packed or judge other images; train a network from the same weights (--pretrained without --probe) and "
+            "give the folder of that run"
+        )
     _check_overrides(source, settings)
     card = load_card(described["card"])
     headers = {fold: _read_header(source.fold(fold).safetensors) for fold in result.folds}
@@ -124,46 +127,6 @@ def _describe_unlike(
     file = File(path=path.name, sha256=compute_digest(path))
     unlike = UnlikeFile(file=file, training_images=counts["train"], validation_images=counts["validation"])
     return {"unlike": unlike, "unlike_missing": ""}
-
-
-def select_folds(result: CrossValidationResult, folds: Folds) -> CrossValidationResult:
-    """Return the result itself, or that of one fold alone: the one with the highest AUC on validation, or a number.
-
-    Args:
-        result: of the cross-validation.
-        folds: see `write_package`.
-
-    Raises:
-        UserError: all folds are asked for, and one has not finished; or none has; or the one that is asked for.
-    """
-    if folds == "all":
-        if result.missing:
-            raise UserError(
-                f"the folds {result.missing} have not finished: run the cross-validation on, or take finished or best"
-            )
-        return result
-    if folds == "finished" and result.folds:
-        return result
-    if not result.folds:
-        raise UserError("no fold has finished: run the cross-validation on")
-    chosen = _find_best(result) if folds == "best" else int(folds)
-    if chosen not in result.folds:
-        raise UserError(f"fold {chosen} has not finished, or there is none: those that have are {list(result.folds)}")
-    return CrossValidationResult(
-        result.task,
-        result.class_names,
-        "ensemble",
-        result.num_folds,
-        {chosen: result.folds[chosen]},
-        resamples=result.resamples,
-        seed=result.seed,
-        directory=result.directory,
-    )
-
-
-def _find_best(result: CrossValidationResult) -> int:
-    scores = {fold: compute_metrics(part, ["auc"])["auc"] for fold, part in result.validated.items()}
-    return max(scores, key=lambda fold: scores[fold])
 
 
 def _describe(

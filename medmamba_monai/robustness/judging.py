@@ -50,13 +50,15 @@ class Judge:
             UserError: an image cannot be read.
         """
         path = self.folder.corrupted_predictions(corruption, severity)
+        strength = None if corruption == CLEAN else CORRUPTIONS[corruption].strengths[severity - 1]
+        described = {"identity": self.identity, "strength": strength}
         if path.is_file():
             kept = json.loads(path.read_text(encoding="utf-8"))
-            if kept["identity"] == self.identity:
+            if described.items() <= kept.items():
                 return self._make_scores(np.array(kept["probabilities"]))
         probabilities = self._judge(corruption, severity)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, {"identity": self.identity, "probabilities": probabilities.tolist()})
+        write_json(path, {**described, "probabilities": probabilities.tolist()})
         return self._make_scores(probabilities)
 
     def _make_scores(self, probabilities: FloatArray) -> Scores:

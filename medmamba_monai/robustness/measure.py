@@ -7,9 +7,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
-from medmamba_monai.core.defaults import RESAMPLES
+from medmamba_monai.core.defaults import RESAMPLES, ROBUSTNESS_IMAGES
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.folder_lock import lock_folder
 from medmamba_monai.core.run_folder import RunFolder
@@ -19,15 +20,12 @@ from medmamba_monai.robustness.corruptions import SEVERITIES, list_corruptions
 from medmamba_monai.robustness.judging import CLEAN, Judge
 from medmamba_monai.robustness.report import Measurement, write_measurement
 
-MOST_IMAGES = 1000
-"""Test images that are judged where nobody says how many; more of them narrow the intervals and take their time."""
-
 
 def measure_robustness(
     run: str | os.PathLike[str],
     corruptions: Sequence[str] = (),
     severities: Sequence[int] = SEVERITIES,
-    images: int = MOST_IMAGES,
+    images: int = ROBUSTNESS_IMAGES,
     dataset_dir: str | os.PathLike[str] | None = None,
     device: str = "cpu",
     resamples: int = RESAMPLES,
@@ -51,7 +49,8 @@ def measure_robustness(
         The page, ``robustness.html`` in the run's folder.
 
     Raises:
-        UserError: the run has not finished, its images are not where they were, or an option is out of its range.
+        UserError: the run has not finished, its images are not where they were, the images that were drawn lack a
+            class, or an option is out of its range.
     """
     _check_options(severities, images)
     folder = RunFolder(run)
@@ -60,6 +59,7 @@ def measure_robustness(
         package = Package.open(Path(temporary, "package"), device)
     names = list_corruptions(package.card.spatial_dims, corruptions)
     judge = Judge(package, read_folds_of_run(package, folder, dataset_dir), folder, images)
+    _check_classes(judge, images)
     with lock_folder(folder.path, "cross-validation"):
         clean = judge.score(CLEAN, 0)
         keys: list[Key] = [(name, severity) for name in names for severity in sorted(set(severities))]
@@ -73,3 +73,15 @@ def _check_options(severities: Sequence[int], images: int) -> None:
         raise UserError(f"--severity {list(severities)}: choose from {', '.join(map(str, SEVERITIES))}")
     if images < 1:
         raise UserError(f"--images {images}: give a whole number from 1")
+
+
+def _check_classes(judge: Judge, images: int) -> None:
+    """Refuse images that lack a class before they are judged, since no AUC can be computed of them."""
+    names = judge.package.card.display_names
+    labels = np.array([item["label"] for item in judge.items])
+    found = labels.any(axis=0) if labels.ndim == 2 else np.isin(np.arange(len(names)), labels)
+    if missing := [name for name, is_there in zip(names, found, strict=True) if not is_there]:
+        raise UserError(
+            f"--images {images}: none of the {len(labels)} test images that were drawn shows {', '.join(missing)}, and "
+            "an AUC needs every class; give a higher number"
+        )

@@ -129,9 +129,9 @@ def summarize(measurement: Measurement) -> list[str]:
     worst = min(costs, key=lambda name: costs[name].change)
     lower = [name for name, cost in costs.items() if cost.is_shown and cost.change < 0]
     quiet = [name for name, cost in costs.items() if not cost.is_shown]
+    said = "lowers the AUC most" if costs[worst].change < 0 else "comes closest to a lower AUC, which none has"
     sentences = [
-        f"At severity {last}, {CORRUPTIONS[worst].title} changes the AUC most: "
-        f"{format_difference('auc', costs[worst].change)}{_spell(costs[worst], 'auc')}.",
+        f"At severity {last}, {CORRUPTIONS[worst].title} {said}: {_write(costs[worst], 'auc', 1)}.",
         f"At severity {last} a lower AUC is shown for {len(lower)} of {len(costs)} kinds of corruption"
         + (f": {', '.join(CORRUPTIONS[name].title for name in lower)}." if lower else "."),
     ]

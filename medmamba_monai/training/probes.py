@@ -6,6 +6,7 @@ alone, so that the validation part stays for thresholds and the like.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -115,7 +116,7 @@ def _make_search(method: Method, splits: list[Any], smallest: int) -> GridSearch
         counts = [count for count in NEIGHBORS if count <= smallest] or [1]
         estimator = KNeighborsClassifier(counts[0], weights="distance", metric="cosine")
         grid = {"n_neighbors": counts}
-    return GridSearchCV(estimator, grid, scoring=_score, cv=splits)
+    return GridSearchCV(estimator, grid, scoring=_score, cv=splits, error_score="raise")
 
 
 def _score(estimator: Any, features: np.ndarray, labels: np.ndarray) -> float:
@@ -128,16 +129,21 @@ def _score(estimator: Any, features: np.ndarray, labels: np.ndarray) -> float:
 def _split(
     features: np.ndarray, labels: np.ndarray, groups: Sequence[str] | None, seed: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield inner folds: three, or as many as the second most frequent class has images or groups; none of one."""
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    units = labels if groups is None else np.array([labels[np.array(groups) == name].max() for name in set(groups)])
-    number = min(INNER_FOLDS, int(np.unique(units, return_counts=True)[1].min()))
+    units = np.arange(len(labels)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    classes, _ = np.unique(np.stack([labels, units], axis=1), axis=0).T
+    number = min(INNER_FOLDS, int(np.sort(np.unique(classes, return_counts=True)[1])[-2]))
     if number < 2:
         return
-    if groups is None:
-        yield from StratifiedKFold(number, shuffle=True, random_state=seed).split(features, labels)
-    else:
-        yield from StratifiedGroupKFold(number, shuffle=True, random_state=seed).split(features, labels, groups)
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class")  # `_score` knows classes that were not seen
+        splits = list(kind(number, shuffle=True, random_state=seed).split(features, labels, groups))
+    for train, held in splits:
+        if len(held) and len(np.unique(labels[train])) > 1:  # large groups may leave one class alone
+            yield train, held
 
 
 def _spread(classifier: Any, features: np.ndarray, num_classes: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from medmamba_monai.core.errors import UserError, find_user_error
 from medmamba_monai.core.options import Flag
 from medmamba_monai.cross_validation import CrossValidation, CrossValidationOptions
 from medmamba_monai.cross_validation.plan import Plan, make_plan
-from medmamba_monai.cross_validation.running import check_same_settings
+from medmamba_monai.cross_validation.settings import check_same_settings
 from tests.helpers.small_bundle import SMALL, SmallBundle
 
 OPTIONS: dict[str, Any] = {
@@ -127,6 +127,12 @@ def test_folds_that_start_from_a_run_are_told_apart_by_its_weights_alone(small_b
     for fold in ("fold_0", "fold_1"):
         shutil.copytree(run / fold, copied / fold)
     assert plan(small_bundle, tmp_path, {"pretrained": copied}).pretrained == made.pretrained
+
+
+def test_an_encoder_of_images_is_refused_for_volumes(tmp_path):
+    root = Path(__file__).resolve().parents[2] / "bundles" / "nodulemnist3d"
+    with pytest.raises(UserError, match="--encoder x: takes images, and nodulemnist3d has volumes; use --pretrained"):
+        make_plan(root, options(tmp_path, probe="knn", encoder="x"), {})
 
 
 def test_a_fold_that_would_start_from_images_it_is_judged_by_is_refused(small_bundle, tmp_path, cross_validated):

@@ -14,6 +14,7 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.cross_validation import review_again
 from medmamba_monai.evaluation import read_result
+from medmamba_monai.evaluation.reports.note import NO_EPOCHS
 from tests.helpers.small_bundle import SmallBundle
 
 pytestmark = pytest.mark.usefixtures("own_process")
@@ -36,6 +37,8 @@ def test_a_linear_probe_of_a_run_is_a_cross_validation(small_bundle, cross_valid
     assert found.metrics["auc"] == pytest.approx(read.metrics["auc"])
     assert not np.allclose(read.folds[0].probabilities, trained.folds[0].probabilities)
     assert "linear probe on frozen MedMamba" in folder.report.read_text()
+    assert NO_EPOCHS in folder.report.read_text()
+    assert NO_EPOCHS in folder.journal.read_text()
     assert review_again(folder.path, resamples=100).is_file()
     assert str(tmp_path) not in folder.fold(0).journal.read_text()
     with pytest.raises(UserError, match="holds a cross-validation with probe 'linear', but 'knn'"):
@@ -47,7 +50,12 @@ def test_a_linear_probe_of_a_run_is_a_cross_validation(small_bundle, cross_valid
     [
         ({"probe": "linear"}, "add --pretrained or --encoder"),
         ({"encoder": "x"}, "add --probe linear"),
-        ({"probe": "knn", "encoder": "x", "pretrained": "y.pt"}, r"y\.pt: does not exist"),
+        ({"probe": "knn", "pretrained": "y.pt"}, r"y\.pt: does not exist"),
+        ({"probe": "knn", "encoder": "x", "pretrained": "y.pt"}, "both make features; give one of them"),
+        (
+            {"probe": "knn", "pretrained": "y.pt", "recipe": "film"},
+            "--recipe film: .*image and records.* medmamba-monai fuse",
+        ),
         ({"probe": "tree"}, "--probe 'tree': give linear or knn"),
     ],
 )

@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from medmamba_monai.core.errors import find_user_error
+from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.data import describe_shortcuts, read_fold_list
 from medmamba_monai.evaluation import METRICS
 from tests.helpers.small_bundle import (
@@ -269,7 +270,10 @@ def test_a_single_fold_can_be_trained_anew(interrupted, small_bundle, own_proces
 
 def test_all_folds_trained_anew_are_another_cross_validation(interrupted, small_bundle, own_process):
     folder = interrupted["folder"]
+    robustness = RunFolder(folder / "output").robustness_report
+    robustness.write_text("of the weights before")
     run_in_process(small_bundle, folder, resume=False, epochs=1, jobs=2)
+    assert not robustness.exists()
     first, second = TrackedRuns(folder / "mlruns.db").parents
     assert (first.data.params["epochs"], second.data.params["epochs"]) == (str(EPOCHS), "1")
     assert second.data.metrics["folds_finished"] == 2

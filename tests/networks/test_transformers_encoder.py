@@ -52,6 +52,9 @@ def test_what_is_neither_a_folder_nor_to_be_had_is_said(tmp_path, monkeypatch, n
         load_encoder(name)
 
 
-def test_volumes_are_refused(folder):
-    with pytest.raises(UserError, match="these are volumes"):
-        load_encoder(str(folder))(torch.zeros(1, 1, 8, 8, 8))
+@pytest.mark.parametrize(
+    ("shape", "said"), [((1, 1, 8, 8, 8), "volumes"), ((1, 4, 8, 8), r"of the shape \(1, 4, 8, 8\)")]
+)
+def test_volumes_and_other_channels_are_refused(folder, shape, said):
+    with pytest.raises(UserError, match=f"images of 1 or 3 channels, and these are {said}"):
+        load_encoder(str(folder))(torch.zeros(shape))

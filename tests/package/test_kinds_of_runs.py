@@ -12,6 +12,8 @@ import pytest
 
 from medmamba_monai.cli.main import main
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.files import write_json
+from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.evaluation import read_result
 from medmamba_monai.package import Package, write_package
 from medmamba_monai.package.manifest import MANIFEST
@@ -95,6 +97,16 @@ def test_images_that_are_gone_are_said_to_be(plain, tmp_path, capsys, caplog):
         write_package(run, tmp_path / "other", dataset_dir=tmp_path)
     moved = write_package(run, tmp_path / "moved", dataset_dir=plain.parent)
     assert moved.manifest.unlike is not None
+
+
+def test_a_probe_of_frozen_features_is_said_to_have_no_network(plain, tmp_path):
+    run = RunFolder(shutil.copytree(plain, tmp_path / "run", ignore=shutil.ignore_patterns("model.*")))
+    write_json(run.settings, {**json.loads(run.settings.read_text(encoding="utf-8")), "probe": "linear"})
+    with pytest.raises(
+        UserError, match=r"probes \(linear\) of frozen features, which leave no network .* train a network"
+    ):
+        write_package(run, tmp_path / "p")
+    assert not (tmp_path / "p").exists()
 
 
 def test_a_package_holds_no_numbers_of_a_single_image_but_a_distance(plain, tmp_path):

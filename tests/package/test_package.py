@@ -18,7 +18,8 @@ from medmamba_monai.data import read_fold_list
 from medmamba_monai.evaluation import compute_metrics, read_result
 from medmamba_monai.package import Package, write_package
 from medmamba_monai.package.manifest import MANIFEST, compute_digest
-from medmamba_monai.package.write import MODEL_CARD, _explain_selection, select_folds
+from medmamba_monai.package.select_folds import select_folds
+from medmamba_monai.package.write import MODEL_CARD, _explain_selection
 from tests.test_imports import ROOT, import_graph, module_of
 
 

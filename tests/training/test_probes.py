@@ -54,6 +54,21 @@ def test_a_class_with_one_image_leaves_nothing_to_choose_by(method):
     assert probe.predict(features).shape == (20, 2)
 
 
+@pytest.mark.parametrize("groups", [None, [f"p{row // 4}" for row in range(41)]])
+def test_a_rare_class_does_not_keep_the_strength_from_being_chosen(groups):
+    features = np.random.default_rng(0).normal(size=(41, 20))  # tell nothing, so that the strongest penalty is best
+    labels = np.append(np.arange(40) % 2, 2)
+    assert fit_probe("linear", features, labels, 3, groups).chosen[0] < 0.01
+
+
+def test_inner_folds_whose_training_images_are_of_one_class_are_left_out():
+    labels = np.array([0] * 20 + [1] * 20)
+    groups = ["a"] * 20 + ["a"] * 19 + ["b"]  # without the first group one class is left
+    features, _ = draw(40, 2)
+    assert fit_probe("linear", features, labels, 2, groups).chosen == (1.0,)
+    assert fit_probe("linear", features, labels, 2, ["a"] * 19 + ["c"] + groups[20:]).predict(features).shape == (40, 2)
+
+
 def test_the_strength_is_chosen_with_patients_kept_together():
     generator = np.random.default_rng(0)
     patients = np.repeat(np.arange(24), 5)

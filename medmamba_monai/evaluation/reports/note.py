@@ -32,6 +32,11 @@ PROTOCOLS = {
 }
 """What was evaluated on what, for each protocol of a fold list."""
 
+NO_EPOCHS = (
+    "These models are probes of frozen features: they have no epochs, and nothing was chosen or learnt on validation "
+    "images."
+)
+
 
 @dataclass(frozen=True)
 class RunDescription:
@@ -45,6 +50,7 @@ class RunDescription:
         versions: package names and versions.
         details: names and values worth knowing: network, recipe, image size, seed, fold digest, device.
         known_problems: what is known to be wrong with the data, one sentence each.
+        remark: what the words of the protocol do not say of these models.
     """
 
     title: str
@@ -54,6 +60,7 @@ class RunDescription:
     versions: Mapping[str, str]
     details: Mapping[str, object] = field(default_factory=dict)
     known_problems: Sequence[str] = ()
+    remark: str = ""
 
 
 def format_note(description: RunDescription, summaries: Sequence[Summary]) -> str:
@@ -73,7 +80,7 @@ def format_note(description: RunDescription, summaries: Sequence[Summary]) -> st
         raise UserError("a note needs at least one evaluated part")
     if description.protocol not in PROTOCOLS:
         raise UserError(f"unknown protocol {description.protocol!r}: choose one of {', '.join(PROTOCOLS)}")
-    protocol = PROTOCOLS[description.protocol].format(folds=summaries[0].num_folds)
+    protocol = f"{PROTOCOLS[description.protocol].format(folds=summaries[0].num_folds)} {description.remark}".rstrip()
     problems = _list_bullets(description.known_problems) or "None is recorded in the dataset's card."
     versions = ", ".join(f"{name} {version}" for name, version in description.versions.items())
     details = _list_bullets(

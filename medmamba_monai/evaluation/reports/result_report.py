@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean, stdev
 
+from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.evaluation.metrics.catalogue import CATALOGUE
 from medmamba_monai.evaluation.reports.note import PROTOCOLS
-from medmamba_monai.evaluation.reports.page import KeyFigure, Picture, Report, Section
+from medmamba_monai.evaluation.reports.page import KeyFigure, Link, Picture, Report, Section
 from medmamba_monai.evaluation.reports.result_tables import (
     make_abstention_table,
     make_calibration_table,
@@ -28,6 +29,8 @@ FEW_IMAGES = 30
 
 MOST_LISTED = 10
 """So many of them are named."""
+
+ROBUSTNESS = Link("What noise, blur and other light cost, once it was measured", RunFolder("").robustness_report.name)
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class ReportContext:
         warnings: of the data, which must be read first.
         shortcuts: the audit of the data, where there is one.
         published: where the result stands among published ones, where there are some.
+        remark: what the words of the protocol do not say of these models.
     """
 
     title: str
@@ -71,6 +75,7 @@ class ReportContext:
     warnings: Sequence[str] = ()
     shortcuts: Section | None = None
     published: Section | None = None
+    remark: str = ""
 
 
 def make_report(result: CrossValidationResult, context: ReportContext) -> Report:
@@ -86,8 +91,8 @@ def make_report(result: CrossValidationResult, context: ReportContext) -> Report
         Section("Folds and training", pictures=context.trainings),
         *([context.shortcuts] if context.shortcuts is not None else []),
         _describe_data(context),
-        Section("What was evaluated on what", [PROTOCOLS[context.protocol].format(folds=result.num_folds)]),
-        Section("What was not tested", bullets=list_limits(result)),
+        Section("What was evaluated on what", _explain_protocol(result, context)),
+        Section("What was not tested", bullets=list_limits(result), links=[ROBUSTNESS]),
         _tell_command(result, context),
     ]
     return Report(
@@ -124,14 +129,18 @@ def list_limits(result: CrossValidationResult) -> list[str]:
     if bound := [fold for fold, found in result.calibration.temperatures.items() if found.at_bound]:
         limits.append(f"The temperature of the folds {bound} ran into its bound: take their calibration with care.")
     limits.append(
-        "Noise, blur and other light: medmamba-monai robustness FOLDER measures what they cost, in robustness.html "
-        "beside this page."
+        "Noise, blur and other light: medmamba-monai robustness FOLDER measures what they cost, and writes a page "
+        f"{ROBUSTNESS.address} into that folder."
     )
     limits.append(
         "Intervals say what other test images of the same kind would change. They say nothing of other hospitals, "
         "scanners and patients, nor of another training: the spread of the folds hints at that."
     )
     return limits
+
+
+def _explain_protocol(result: CrossValidationResult, context: ReportContext) -> list[str]:
+    return [PROTOCOLS[context.protocol].format(folds=result.num_folds), *filter(None, [context.remark])]
 
 
 def _list_broken_promises(result: CrossValidationResult) -> list[str]:

@@ -11,7 +11,9 @@ from medmamba_monai.cards import DatasetCard
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.spelling import comparable
 from medmamba_monai.networks import MedMamba, read_architecture
+from medmamba_monai.networks.film import FiLM
 from medmamba_monai.networks.head_features import find_head
+from medmamba_monai.networks.state_dicts import list_names
 from medmamba_monai.training.pretrained.weights_file import CLASS_INDICES, WeightsFile
 from medmamba_monai.training.weights import format_option
 
@@ -37,7 +39,8 @@ def fit_weights(file: WeightsFile, network: nn.Module, card: DatasetCard) -> Fit
     Every weight but those of head and stem must be there in its shape. The head is taken where the names of its
     classes are known and are the card's, its rows put into the card's order; else the network keeps its own. A stem
     for another number of input channels gets, in each channel, the mean over the file's channels times old/new, so
-    that a gray image, repeated in all channels, is seen as before.
+    that a gray image, repeated in all channels, is seen as before. Of a `FiLM`, the MedMamba takes them; the layers of
+    its clinical records begin anew, since those of a file may be of other records.
 
     Args:
         file: the weights.
@@ -47,9 +50,19 @@ def fit_weights(file: WeightsFile, network: nn.Module, card: DatasetCard) -> Fit
     Raises:
         UserError: the file is of another network, or cannot be read.
     """
+    if not isinstance(network, FiLM):
+        return _fit(file, file.state, network, card)
+    of_records = tuple(f"{name}." for name, _ in network.named_children() if name != "network")
+    state = {key: value for key, value in file.state.items() if not key.startswith(of_records)}
+    inner = _fit(file, state, network.network, card)
+    own = {key: inner.state.get(key.removeprefix("network."), value) for key, value in network.state_dict().items()}
+    return FittedWeights(own, (*inner.notes, "the layers of the clinical records begin anew"))
+
+
+def _fit(file: WeightsFile, given: dict[str, Tensor], network: nn.Module, card: DatasetCard) -> FittedWeights:
     own = network.state_dict()
     _check_architecture(file, network)
-    state = dict(file.state)
+    state = dict(given)
     head, head_note = _fit_head(file, network, card, own)
     stem, stem_note = _fit_stem(state, network, own)
     state = {**state, **stem}
@@ -105,7 +118,7 @@ def _fit_head(
         )
     rows_of = match_classes(names, card)
     if rows_of is None:
-        return drawn, f"the head is drawn anew, that of the file has other classes ({', '.join(names)})"
+        return drawn, f"the head is drawn anew, that of the file has other classes ({list_names(names)})"
     note = "the head is taken"
     if rows_of != sorted(rows_of):
         note = "the head is taken, its rows put into the order of the card's classes"
@@ -151,6 +164,11 @@ def _plain(value: object) -> object:
 def _check_rest(file: WeightsFile, own: dict[str, Tensor], state: dict[str, Tensor]) -> None:
     wrong = [key for key in own if key not in state or state[key].shape != own[key].shape]
     wrong += [key for key in state if key not in own]
+    if wrong and (records := file.description.get("records")):
+        raise UserError(
+            f"--pretrained {file.path}: was trained with clinical records beside images ({list_names(records)}), which "
+            "this network is not given; use the recipe film, or other weights"
+        )
     if wrong:
         key = wrong[0]
         found = list(state[key].shape) if key in state else "missing"

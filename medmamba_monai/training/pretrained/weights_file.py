@@ -48,10 +48,18 @@ class WeightsFile:
     def description(self) -> dict[str, Any]:
         """What the header says of the training; empty where nothing is said.
 
+        The header of a ``.pt`` is that of the ``.safetensors`` beside it, which must hold the same weights.
+
         Raises:
-            UserError: the header cannot be read.
+            UserError: the header cannot be read, or is of other weights.
         """
-        return read_description(self.path)
+        described, beside = read_description(self.path), self.path.with_suffix(".safetensors")
+        if described and beside != self.path and not _are_same(_read(beside)[0], self.state):
+            raise UserError(
+                f"--pretrained {self.path}: {beside.name} beside it holds other weights, so that what it says of "
+                "classes and folds is not said of these; give the one that is meant, or move the other away"
+            )
+        return described
 
     @cached_property
     def origins(self) -> tuple[Origin, ...]:
@@ -105,5 +113,16 @@ class WeightsFile:
 
     @cached_property
     def _content(self) -> tuple[dict[str, Tensor], bool]:
-        with torch.random.fork_rng(devices=[]):  # a network is built on the way, which draws numbers
-            return read_foreign_weights(self.path)
+        return _read(self.path)
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], bool]:
+    with torch.random.fork_rng(devices=[]):  # a network is built on the way, which draws numbers
+        return read_foreign_weights(path)
+
+
+def _are_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(
+        one[key].dtype == value.dtype and torch.equal(one[key].nan_to_num(), value.nan_to_num())
+        for key, value in other.items()
+    )

@@ -51,6 +51,12 @@ def test_the_report_holds_what_a_reviewer_asks_for():
     assert [text for text in [*wanted, "2.13.0", "1000 resamples of 60 images"] if text not in html] == []
 
 
+def test_the_page_on_robustness_is_linked_where_its_command_is_named():
+    html = text_of(make_report(result(), CONTEXT))
+    assert '<a href="robustness.html">' in html.split("What was not tested</h2>")[1].split("<h2")[0]
+    assert any("medmamba-monai robustness FOLDER" in text for text in list_limits(result()))
+
+
 def test_the_review_can_be_made_again_as_it_was():
     assert "medmamba-monai review FOLDER --resamples 1000 --seed 0" in text_of(make_report(result(), CONTEXT))
 

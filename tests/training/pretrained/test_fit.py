@@ -11,6 +11,7 @@ from torch import nn
 from medmamba_monai.cards import DatasetCard
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.networks import build_network, to_official_state_dict
+from medmamba_monai.networks.film import FiLM
 from medmamba_monai.training import save_weights
 from medmamba_monai.training.pretrained.fit import FittedWeights, fit_weights, match_classes
 from medmamba_monai.training.pretrained.weights_file import CLASS_INDICES, WeightsFile
@@ -121,6 +122,39 @@ def test_a_stem_for_other_channels_sees_gray_images_as_before(tmp_path, name, ol
     assert (
         fitted.notes[1] == f"the stem is made for {new} input channels of {old}: the mean over them, times {old}/{new}"
     )
+
+
+@pytest.mark.parametrize("records", [None, 3])
+def test_the_medmamba_of_a_film_takes_the_weights_and_its_records_begin_anew(tmp_path, records):
+    source, target = network(0), FiLM(network(1), 2)
+    held = source if records is None else FiLM(source, records)
+    save_weights(held, tmp_path / "model.pt", {"class_names": ["wart", "mole", "acne"]})
+    drawn = {key: value.clone() for key, value in target.state_dict().items() if not key.startswith("network.")}
+    assert fit(tmp_path / "model.pt", target).notes == (
+        "the head is taken",
+        "the layers of the clinical records begin anew",
+    )
+    assert_equal(dict(target.network.state_dict()), dict(source.state_dict()))
+    assert_equal({key: target.state_dict()[key] for key in drawn}, drawn)
+
+
+def test_a_network_of_images_does_not_take_weights_of_records(tmp_path):
+    save_weights(FiLM(network(0), 2), tmp_path / "model.pt", {"records": ["age", "sex"]})
+    with pytest.raises(UserError, match=r"beside images \(age, sex\), which this network is not given; use the recipe"):
+        fit(tmp_path / "model.pt", network(1))
+
+
+def test_a_header_beside_other_weights_is_not_taken_for_theirs(tmp_path):
+    save_weights(network(0), tmp_path / "model.pt", {"class_names": ["wart", "mole", "acne"]})
+    torch.save(network(2).state_dict(), tmp_path / "model.pt")
+    with pytest.raises(UserError, match=r"model\.pt: model\.safetensors beside it holds other weights"):
+        fit(tmp_path / "model.pt", network(1))
+
+
+def test_of_many_other_classes_the_first_are_named(tmp_path):
+    source = network(0, classes=1000)
+    save_weights(source, tmp_path / "model.pt", {"class_names": [f"class {row}" for row in range(1000)]})
+    assert "class 7 and 992 more" in fit(tmp_path / "model.pt", network(1)).notes[0]
 
 
 def test_a_medmamba_of_other_depths_is_refused_with_the_options_that_fit(tmp_path):
