@@ -12,7 +12,9 @@ import pytest
 from medmamba_monai import Bundle
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.run_folder import RunFolder
-from medmamba_monai.cross_validation import review_again
+from medmamba_monai.cross_validation import CrossValidationOptions, review_again
+from medmamba_monai.cross_validation.plan import make_plan
+from medmamba_monai.cross_validation.running import open_folds
 from medmamba_monai.evaluation import read_result
 from medmamba_monai.evaluation.reports.note import NO_EPOCHS
 from tests.helpers.small_bundle import SmallBundle
@@ -71,8 +73,30 @@ def test_an_encoder_of_transformers_is_probed(small_bundle, tmp_path):
         image_size=16, patch_size=8, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
     )
     transformers.ViTModel(config).save_pretrained(tmp_path / "encoder")
-    found = probe(small_bundle, tmp_path, probe="knn", encoder=tmp_path / "encoder", folds=[0])
-    assert sorted(found.folds) == [0]
-    settings = json.loads(RunFolder(tmp_path / "output").settings.read_text())
-    assert settings["encoder"].startswith("ViTModel sha256:")
-    assert str(tmp_path) not in (tmp_path / "output" / "tracking.jsonl").read_text()
+    options = CrossValidationOptions(
+        run_name="probe",
+        output_dir=str(tmp_path / "output"),
+        folds=[0],
+        jobs=1,
+        recipe="paper",
+        config_files=["configs/train.json"],
+        evaluate_files=["configs/evaluate.json"],
+        probe="knn",
+        encoder=str(tmp_path / "encoder"),
+        overrides={},
+        bootstrap_resamples=100,
+        bootstrap_seed=0,
+        report_images=None,
+    )
+    places = small_bundle.options(
+        tmp_path, bundle_root=None, output_dir=None, run_name=None, tracking_uri="", epochs=None
+    )
+    with open_folds(make_plan(small_bundle.root, options, places)) as running:  # a review is made in the test above
+        running.start()
+        running.run_folds([0])
+        running.finish()
+    folder = RunFolder(tmp_path / "output")
+    assert [folder.fold(fold).result.is_file() for fold in (0, 1)] == [True, False]
+    assert json.loads(folder.fold(0).result.read_text())["features"] == 16
+    assert json.loads(folder.settings.read_text())["encoder"].startswith("ViTModel sha256:")
+    assert str(tmp_path) not in folder.journal.read_text() + folder.fold(0).journal.read_text()
