@@ -9,6 +9,7 @@ that figures can be drawn in any thread.
 
 from __future__ import annotations
 
+import functools
 import os
 import textwrap
 import threading
@@ -21,6 +22,7 @@ from medmamba_monai.core.files import replace_atomically
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.font_manager import FontProperties
 
 FONT_SIZE = 10.0
 """Points, for every text but titles; figures are kept small so that this stays readable when they are shrunk."""
@@ -70,9 +72,15 @@ def choose_marker_style(index: int) -> dict[str, Any]:
 def measure_text(text: str, size: float = FONT_SIZE) -> float:
     """Return how wide one line of text is drawn, in inches, at a size in points."""
     from matplotlib.font_manager import FontProperties
+
+    return _measure(text, FontProperties(size=size))
+
+
+@functools.lru_cache(maxsize=4096)  # the figures of an evaluation share titles and classes
+def _measure(text: str, font: FontProperties) -> float:
     from matplotlib.textpath import text_to_path
 
-    return text_to_path.get_text_width_height_descent(text, FontProperties(size=size), ismath=False)[0] / 72
+    return text_to_path.get_text_width_height_descent(text, font, ismath=False)[0] / 72
 
 
 def wrap(text: str, inches: float, lines: int = 2, size: float = FONT_SIZE) -> str:
