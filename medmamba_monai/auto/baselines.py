@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from medmamba_monai.auto.contenders import Contender
-from medmamba_monai.auto.race import OutOfTime, Race, estimate_step
+from medmamba_monai.auto.contenders import Contender, estimate_step
+from medmamba_monai.auto.race import TIME_OF_BASELINES, OutOfTime, Race
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.cross_validation.hints import format_command
 from medmamba_monai.evaluation import Comparison, Model, Predictions, compare, read_predictions
@@ -40,6 +40,8 @@ def run_baselines(race: Race, baselines: Mapping[str, Contender], folds: Sequenc
             race.ledger.give_up(f"baseline {name}", why)
             continue
         race.ledger.take_back(f"baseline {name}")
+        race.ledger.take_back(TIME_OF_BASELINES)  # there was some left after all
+        race.ledger.record.failures.pop(name, None)
         _run_baseline(race, contender, unfinished, len(folds))
     race.ledger.save()
 

@@ -31,13 +31,15 @@ class Choice(BaseModel):
         folds: those whose validation predictions decided, which all finalists have.
         images: how many images these are.
         scores: of each finalist on them together, by name.
-        corrected: AUC of the choice without the optimism of having chosen by it, see `compute_cost_of_choosing`.
-        low: lower limit of its interval; None where there is none.
+        corrected: AUC of the choice without the optimism of having chosen by it, see `compute_cost_of_choosing`; None
+            where no resample could be used.
+        low: lower limit of its interval; None where there is none, see `CostOfChoosing`.
         high: upper limit.
         level: of the interval.
-        optimism: AUC of the winner minus `corrected`.
+        optimism: AUC of the winner minus `corrected`, likewise.
         shares: how often each finalist won in resamples.
         resamples: how many were drawn.
+        left_out: of them, those that could not be used, as a class was absent.
         units: what was drawn, ``images`` or ``groups``.
         num_units: how many there are.
         seconds: of computing that the search spent until the choice.
@@ -49,13 +51,14 @@ class Choice(BaseModel):
     folds: tuple[int, ...]
     images: int
     scores: dict[str, Score]
-    corrected: float
+    corrected: float | None
     low: float | None
     high: float | None
     level: float
-    optimism: float
+    optimism: float | None
     shares: dict[str, float]
     resamples: int
+    left_out: int = 0
     units: str
     num_units: int
     seconds: float
@@ -131,6 +134,7 @@ def choose_winner(
         optimism=cost.optimism,
         shares=dict(cost.shares),
         resamples=resamples,
+        left_out=cost.left_out,
         units=cost.resampling.units,
         num_units=cost.resampling.num_units,
         seconds=seconds,

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from medmamba_monai.auto.estimate import count_epochs, estimate_training
 from medmamba_monai.auto.plan import Candidate, Plan
 from medmamba_monai.bundle.workflow import contain_workflow, open_workflow
 from medmamba_monai.core.errors import UserError
@@ -110,9 +111,14 @@ class Contender:
         return time.monotonic() - began
 
     def end(self, status: str, reason: str = "") -> None:
-        """End the run in MLflow, if it was begun, as FINISHED, FAILED or KILLED, and say why it did not finish."""
-        if self._started:
-            self.running.tracked_run.finish(status, reason)
+        """End the run in MLflow, if it was begun, as FINISHED, FAILED or KILLED, and say why it did not finish.
+
+        One that has finished is said to have also where an earlier start, which was killed, has begun it.
+        """
+        run = self.running.tracked_run
+        left_open = status == "FINISHED" and run.journal.started and run.journal.status != "FINISHED"
+        if self._started or left_open:
+            run.finish(status, reason)
             self._started = False
 
     def dismiss(self, reason: str) -> None:
@@ -122,3 +128,16 @@ class Contender:
             run.journal.set_tags({STOPPED_TAG: reason})
             run.finish("FINISHED")
             self._started = False
+
+
+def estimate_step(plan: Plan, contender: Contender, fold: int, until: int | None) -> float:
+    """Return the seconds that a plan gives to the process that trains a fold up to an epoch, or to its end.
+
+    Args:
+        plan: that the contender is of.
+        contender: what is trained.
+        fold: its number.
+        until: epoch after which it pauses; None for its end, after which it is evaluated.
+    """
+    epochs = (until or count_epochs(plan, contender.candidate)) - contender.count_saved(fold)
+    return estimate_training(plan, contender.candidate, max(epochs, 0)) + (plan.costs.evaluation if not until else 0)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from medmamba_monai.cards import DatasetCard
 from medmamba_monai.core.device import resolve_device
+from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_json
 from medmamba_monai.core.memory import measure_available_memory
 from medmamba_monai.data.find.dataset_folder import DatasetFolder
@@ -156,10 +157,15 @@ def take_fingerprint(card: DatasetCard, folder: DatasetFolder, samples: Sequence
         samples: all of its samples, as they were found.
 
     Raises:
-        UserError: an image cannot be read.
+        UserError: an image cannot be read, or a class has none that is not a test image.
     """
     training = [sample for sample in samples if sample.split != "test"]
     looked = _look_at_some(card, folder, training)
+    if empty := [name for label, name in enumerate(card.class_names) if label not in looked]:
+        raise UserError(
+            f"{card.name}: no image to learn {empty[0]!r} from was found among {len(training)}; add some, or leave that "
+            "class or label out"
+        )
     group_sizes = Counter(sample.group for sample in training if sample.group is not None)
     sides = sorted(side for look in looked.values() for side in look.sides)
     number = len(sides)

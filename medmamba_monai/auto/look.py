@@ -94,6 +94,12 @@ def take_bundle(output: Path, bundle: str, dataset_dir: str | None) -> Dataset:
     return Dataset(card, target, folder, find_data(card, folder).samples)
 
 
+def find_dataset_name(bundle: str) -> str:
+    """Return the short name of a bundle's dataset, or what was given where that is a dataset's name."""
+    cards = (place / "configs" / "card.json" for place in (Path(bundle), Path("bundles") / bundle))
+    return next((load_card(card).name for card in cards if card.is_file()), bundle)
+
+
 def take_search(output: Path, plan: Path, dataset_dir: str | None) -> Dataset:
     """Copy the bundle of another search, and find its images where that search found them.
 

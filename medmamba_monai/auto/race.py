@@ -11,21 +11,18 @@ from collections.abc import Mapping, Sequence
 
 from medmamba_monai.auto.budget import fit_scope
 from medmamba_monai.auto.choose import read_out_of_fold, score_predictions
-from medmamba_monai.auto.contenders import Contender
-from medmamba_monai.auto.estimate import (
-    count_epochs,
-    count_epochs_of_rounds,
-    count_staying,
-    estimate_baselines,
-    estimate_training,
-)
+from medmamba_monai.auto.contenders import Contender, estimate_step
+from medmamba_monai.auto.estimate import count_epochs, count_epochs_of_rounds, count_staying, estimate_baselines
 from medmamba_monai.auto.plan import Plan
 from medmamba_monai.auto.record import Ledger, Phase, Place, Step
-from medmamba_monai.auto.standings import Score, rank_scores, read_fold_score
+from medmamba_monai.auto.standings import rank_scores, read_fold_score
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.signals import say
 from medmamba_monai.cross_validation.fold_server import FoldServer
 from medmamba_monai.training.handlers.epoch_progress import format_seconds
+
+TIME_OF_BASELINES = "the time of the baselines"
+"""What the record says that was given up where finalists need the time; a baseline may run all the same."""
 
 
 class OutOfTime(Exception):
@@ -94,7 +91,7 @@ class Race:
             except UserError as error:
                 self._fail(contender, error)
         if not self._leave_out(racing):
-            raise UserError(f"no candidate could be trained: {'; '.join(self.ledger.record.failures.values())}")
+            self._forget_failures("no candidate could be trained")
 
     def _has_time(self, contender: Contender, until: int | None, racing: Sequence[str]) -> bool:
         """Say whether a step leaves time to train one of the others on fold 0 to its end; true where it is alone."""
@@ -122,7 +119,7 @@ class Race:
             for rank, name in enumerate(ranked)
         ]
         self.ledger.record.rounds.append(places)
-        say(f"round {number + 1}: {'; '.join(_format_place(place) for place in places)}")
+        say(f"round {number + 1}: {'; '.join(place.describe() for place in places)}")
         for rank, place in enumerate(places):
             if not place.stays:
                 self._dismiss(place.name, f"{_name_round(number, last)} it was number {rank + 1} of {len(places)}")
@@ -148,9 +145,7 @@ class Race:
                 self.train(contender, fold, "finals", None, f"finals, fold {fold + 1} of {record.folds}")
             except UserError as error:
                 self._fail(contender, error)
-                record.finalists.remove(contender.name)
-                if not record.finalists:
-                    raise UserError(f"no finalist could be trained: {error}") from error
+                self._go_on_without(contender.name, fold)
             except OutOfTime:
                 record.folds = max(fold, 1)
                 self.ledger.give_up(
@@ -158,6 +153,17 @@ class Race:
                     f"{contender.name} was stopped in fold {fold}: the budget was spent",
                 )
             self.ledger.save()
+
+    def _go_on_without(self, name: str, fold: int) -> None:
+        """Go on without a finalist that failed in a fold; the last one stays, with the folds before that."""
+        record = self.ledger.record
+        if len(record.finalists) > 1:
+            record.finalists.remove(name)
+        elif fold > 0:
+            record.folds = fold
+        else:
+            record.finalists.clear()
+            self._forget_failures("no finalist could be trained")
 
     def list_folds(self) -> list[int]:
         """Return the folds that all finalists have finished."""
@@ -182,7 +188,7 @@ class Race:
             self._dismiss(name, f"{where}, {format_seconds(left)}, was too short for all of them")
             self.ledger.give_up(f"finalist {name}", record.left[name])
         if record.with_baselines and not scope.with_baselines and self.plan.baselines_in_time:
-            self.ledger.give_up("the time of the baselines", "the folds of the finalists need it")
+            self.ledger.give_up(TIME_OF_BASELINES, "the folds of the finalists need it")
         if scope.folds < record.folds:
             why = f"{format_seconds(left)} were left for the folds"
             self.ledger.give_up(f"folds {scope.folds} to {record.folds - 1} of {self.plan.num_folds}", why)
@@ -258,6 +264,20 @@ class Race:
         self.ledger.save()
         contender.end("FAILED", str(error))
 
+    def _forget_failures(self, what: str) -> None:
+        """End a search that has nobody left, so that its next start tries all of them again.
+
+        Raises:
+            UserError: always.
+        """
+        failures = list(self.ledger.record.failures.values())
+        self.ledger.record.failures.clear()
+        self.ledger.save()
+        raise UserError(
+            f"{what}: {'; '.join(failures)}. What went wrong stands above and in the log of each fold; mend that and "
+            "start the same command again"
+        )
+
     def _dismiss(self, name: str, reason: str) -> None:
         self.ledger.record.left.setdefault(name, reason)
         self.contenders[name].dismiss(reason)
@@ -268,27 +288,6 @@ class Race:
                 if place.name == name:
                     return f"validation AUC {place.score.auc:.4f}"
         return "its validation AUC"
-
-
-def estimate_step(plan: Plan, contender: Contender, fold: int, until: int | None) -> float:
-    """Return the seconds that a plan gives to the process that trains a fold up to an epoch, or to its end.
-
-    Args:
-        plan: that the contender is of.
-        contender: what is trained.
-        fold: its number.
-        until: epoch after which it pauses; None for its end, after which it is evaluated.
-    """
-    epochs = (until or count_epochs(plan, contender.candidate)) - contender.count_saved(fold)
-    return estimate_training(plan, contender.candidate, max(epochs, 0)) + (plan.costs.evaluation if not until else 0)
-
-
-def _format_place(place: Place) -> str:
-    return f"{place.name} {_format_score(place.score)}{'' if place.stays else ' (leaves)'}"
-
-
-def _format_score(score: Score) -> str:
-    return f"AUC {score.auc:.4f}, log loss {score.log_loss:.4f}"
 
 
 def _name_round(number: int, last: bool) -> str:

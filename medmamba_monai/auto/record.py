@@ -62,12 +62,18 @@ class Place(_Document):
     score: Score
     stays: bool
 
+    def describe(self) -> str:
+        """Return the place as a line says it."""
+        scores = f"AUC {self.score.auc:.4f}, log loss {self.score.log_loss:.4f}"
+        return f"{self.name} {scores}{'' if self.stays else ' (leaves)'}"
+
 
 class Record(_Document):
     """What happened until now.
 
     Attributes:
-        candidates: names of the plan's candidates and the shares of its rounds, which must be the same to go on.
+        candidates: names of the plan's candidates, which must be the same to go on.
+        rounds_at: the shares of its rounds, which must be, too.
         spent: seconds of computing.
         steps: processes that have ended, in order.
         rounds: the places of each round that has ended, the best first.

@@ -11,7 +11,9 @@ from pathlib import Path
 from medmamba_monai.auto.choose import Choice
 from medmamba_monai.auto.estimate import estimate_plan
 from medmamba_monai.auto.plan import Candidate, Plan
-from medmamba_monai.auto.record import Phase, Place, Record
+from medmamba_monai.auto.record import Phase, Record
+from medmamba_monai.auto.report_race import tell_cost, tell_race
+from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.evaluation import CATALOGUE, Comparison, CrossValidationResult
 from medmamba_monai.evaluation.reports.comparison_tables import (
     explain_correction,
@@ -19,7 +21,8 @@ from medmamba_monai.evaluation.reports.comparison_tables import (
     make_tests_table,
     write_sentences,
 )
-from medmamba_monai.evaluation.reports.page import KeyFigure, Link, Report, Section
+from medmamba_monai.evaluation.reports.page import KeyFigure, Link, Picture, Report, Section
+from medmamba_monai.evaluation.reports.published import Own, Published, make_published_section
 from medmamba_monai.evaluation.results.formatting import format_interval, format_value
 from medmamba_monai.evaluation.statistics.resampling import Interval
 from medmamba_monai.evaluation.tables import Table
@@ -42,6 +45,7 @@ class Found:
         tested_on: what that is, such as ``official test set``.
         comparison: with the baselines; None where there is none.
         records: of the winner with clinical records, alone and fused; None where there are none.
+        published: results that others printed for the dataset.
         commands: that train a baseline which there was no time for, by its name.
         known_problems: of the data, one sentence each.
         output: folder of the search.
@@ -57,6 +61,7 @@ class Found:
     tested_on: str
     comparison: Comparison | None
     records: Comparison | None
+    published: Sequence[Published]
     commands: dict[str, str]
     known_problems: Sequence[str]
     output: Path
@@ -73,8 +78,9 @@ def make_search_report(found: Found) -> Report:
         key_figures=[_make_figure(found, name) for name in ANSWERS],
         sections=[
             _tell_answer(found),
-            _tell_race(found),
-            _tell_cost(found.choice),
+            *_tell_standing(found),
+            tell_race(found.plan, found.record, found.choice),
+            tell_cost(found.choice),
             _tell_comparison(found),
             *_tell_records(found),
             _tell_plan(found.plan),
@@ -113,7 +119,7 @@ def _describe_answer(found: Found) -> str:
 
 def _list_warnings(found: Found) -> list[str]:
     warnings = [f"Given up for lack of time: {what} ({why})." for what, why in found.record.given_up.items()]
-    warnings += [f"{name} could not be trained: {reason}" for name, reason in found.record.failures.items()]
+    warnings += [f"{name} could not be trained to the end: {reason}" for name, reason in found.record.failures.items()]
     if found.spent > found.plan.budget_seconds:
         over = format_seconds(found.spent - found.plan.budget_seconds)
         warnings.append(f"The budget of {format_seconds(found.plan.budget_seconds)} was exceeded by {over}.")
@@ -135,91 +141,26 @@ def _tell_answer(found: Found) -> Section:
     return Section("The answer", paragraphs)
 
 
-def _tell_race(found: Found) -> Section:
-    plan, record, choice = found.plan, found.record, found.choice
-    text = (
-        "All candidates began with fold 0. At the end of each round the worse half left, by the AUC on the validation "
-        "part in their best epoch until then; AUCs that agree to four digits were ordered by their log loss. "
-        f"The best {plan.finalists} were trained on {len(choice.folds)} of {plan.num_folds} folds, and the winner is "
-        f"the one with the highest AUC over all {choice.images} validation images together, each predicted by the "
-        "model that was not trained on it."
-    )
-    left = [f"{name}: {reason}." for name, reason in record.left.items()]
-    return Section("How it was chosen", [text], left, tables=[_make_race_table(found), _make_finals_table(found)])
-
-
-def _make_race_table(found: Found) -> Table:
-    """Lay out the validation AUC of each candidate at the end of each round, the latest to stay first."""
-    rounds = found.record.rounds
-    scores = [{place.name: place for place in places} for places in rounds]
-    names = [candidate.name for candidate in found.plan.candidates]
-    order = sorted(names, key=lambda name: [-sum(name in places for places in scores), _find_rank(rounds, name)])
-    rows = []
-    for name in order:
-        cells = [
-            f"{places[name].score.auc:.4f} (epoch {places[name].epochs})" if name in places else "-"
-            for places in scores
-        ]
-        rows.append([name, *cells, "failed" if name in found.record.failures else _find_end(found, name)])
-    header = ["candidate", *(f"round {number + 1}" for number in range(len(rounds))), "end"]
-    return Table(header, rows, "AUC on the validation part of fold 0 at the end of each round")
-
-
-def _find_rank(rounds: Sequence[Sequence[Place]], name: str) -> int:
-    """Return where a candidate stood in the last round that it ran."""
-    ranks = [[place.name for place in places].index(name) for places in rounds if name in {one.name for one in places}]
-    return ranks[-1] if ranks else len(rounds)
-
-
-def _find_end(found: Found, name: str) -> str:
-    if name == found.choice.winner:
-        return "winner"
-    return "finalist" if name in found.choice.scores else "left"
-
-
-def _make_finals_table(found: Found) -> Table:
-    choice = found.choice
-    names = sorted(choice.scores, key=lambda name: choice.scores[name].key)
-    rows = [
-        [name, f"{choice.scores[name].auc:.4f}", f"{choice.scores[name].log_loss:.4f}", f"{choice.shares[name]:.0%}"]
-        for name in names
-    ]
-    header = ["finalist", "AUC", "log loss", "wins in resamples"]
-    return Table(header, rows, f"Out-of-fold predictions of {choice.images} validation images")
-
-
-def _tell_cost(choice: Choice) -> Section:
-    naive = choice.scores[choice.winner].auc
-    interval = (
-        "no interval" if choice.low is None else f"{choice.level:.0%} interval {choice.low:.4f} to {choice.high:.4f}"
-    )
-    if len(choice.scores) > 1:
-        optimism = (
-            f"The winner's AUC of {naive:.4f} on the validation images is too high, as it was chosen there. The choice "
-            f"was repeated on {choice.resamples} resamples of {choice.num_units} {choice.units}, and each time the "
-            f"chosen one was scored on what the resample had left out (BBC-CV, Tsamardinos et al. 2018): "
-            f"{choice.corrected:.4f} ({interval}). Choosing among {len(choice.scores)} finalists was worth "
-            f"{choice.optimism:+.4f} of optimism."
-        )
-    else:
-        optimism = (
-            f"One finalist was left, so that the last choice cost nothing. Its AUC on the validation images is "
-            f"{naive:.4f}; scored on what resamples leave out {choice.corrected:.4f} ({interval})."
-        )
-    limits = (
-        "What the rounds on fold 0 and the choice of the best epoch add to that is not in this figure; the test images "
-        "above are free of all of it."
-    )
-    time = f"In time, the search had spent {format_seconds(choice.seconds)} of computing when the winner was chosen."
-    return Section("How much choosing cost", [optimism, limits, time])
+def _tell_standing(found: Found) -> list[Section]:
+    """Lay the winner beside published results, with the figure of its own report; nothing where there are none."""
+    if not found.published:
+        return []
+    own = Own(found.choice.winner, found.result.metrics, found.result.intervals.metrics)
+    figure = RunFolder(found.winner).figures / "published.png"
+    text = "The winner with its 95 % interval, and published results."
+    pictures = [Picture(figure, text, wide=True)] if figure.is_file() else []
+    return [make_published_section([own], found.published, pictures)]
 
 
 def _tell_comparison(found: Found) -> Section:
     comparison = found.comparison
     commands = "\n\n".join(found.commands.values())
     missing = [
-        f"No time was left for {name}. More budget_seconds in plan.json and the same command again train it here; the "
-        "command below does in the folder of its bundle."
+        f"{name} could not be trained, see above. The same command again tries it here; the command below does in the "
+        "folder of its bundle."
+        if name in found.record.failures
+        else f"There was no time for {name} yet. More budget_seconds in plan.json and the same command again train it "
+        "here; the command below does in the folder of its bundle."
         for name in found.commands
     ]
     if comparison is None:

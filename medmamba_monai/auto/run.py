@@ -29,6 +29,7 @@ from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.core.signals import STOP_SIGNALS, catch_signals, say
 from medmamba_monai.cross_validation.fold_process import EXIT_KILLED
 from medmamba_monai.cross_validation.fold_server import FoldServer
+from medmamba_monai.cross_validation.published import list_published
 from medmamba_monai.cross_validation.running import interrupt, open_folds
 from medmamba_monai.data import FoldList
 from medmamba_monai.evaluation import Comparison, CrossValidationResult, read_result
@@ -165,10 +166,12 @@ class _Search:
         """Look at the winner's test predictions, once; a review that is there is read."""
         folder = winner.folder
         if folder.review.is_file() and len(read_result(folder).folds) == len(winner.list_finished()):
+            winner.end("FINISHED")
             return read_result(folder)
         winner.start()
-        missing = set(range(self.plan.num_folds)) - set(winner.list_finished())
-        winner.running.failures = dict.fromkeys(sorted(missing), "given up, as the time of the search was short")
+        missing = sorted(set(range(self.plan.num_folds)) - set(winner.list_finished()))
+        short = "given up, as the time of the search was short"
+        winner.running.failures = dict.fromkeys(missing, self.ledger.record.failures.get(winner.name, short))
         seconds = sum(step.seconds for step in self.ledger.record.steps if step.name == winner.name)
         result = winner.running.summarize(seconds)
         winner.end("FINISHED")
@@ -201,6 +204,7 @@ class _Search:
             tested_on=TESTED_ON[self.fold_list.protocol],
             comparison=comparison,
             records=records,
+            published=list_published(self.card),
             commands=commands,
             known_problems=self._list_problems(),
             output=self.output,

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from medmamba_monai.auto import rules
 from medmamba_monai.auto.fingerprint import Findings, Fingerprint, Speed, take_fingerprint
-from medmamba_monai.auto.look import Dataset, count_possible_folds, prepare_folds
+from medmamba_monai.auto.look import Dataset, count_possible_folds, find_dataset_name, prepare_folds
 from medmamba_monai.auto.make import choose_affordable_size, make_plan
 from medmamba_monai.auto.plan import FILE_NAME, Plan, read_plan
 from medmamba_monai.auto.rules import Choice
 from medmamba_monai.auto.speed import measure_speed
-from medmamba_monai.auto.text import write_plan_text
+from medmamba_monai.auto.text import TEXT_NAME, write_plan_text
 from medmamba_monai.core.documents import read_document
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.data import FoldList
@@ -24,6 +24,7 @@ MEASURING_SHARE = 0.04
 """Share of the budget that measuring networks may take."""
 
 _SMALL = rules.NETWORKS_TO_TRY[0]
+_LEFT = ("bundles", "data_lists", "fingerprint.json", "places.json", TEXT_NAME)
 _PREPARE = 10.0  # seconds that preparing takes beside reading the images
 
 
@@ -151,6 +152,44 @@ def open_plan(output: Path, budget: float | None = None, dataset_dir: str | None
     seen = read_document(fingerprint, Fingerprint) if fingerprint.is_file() else None
     write_plan_text(plan, seen, output)
     return plan
+
+
+def check_source(plan: Plan, output: Path, images: Path | None, bundle: str | None) -> None:
+    """Refuse images or a bundle that are not those of the plan that is there.
+
+    Args:
+        plan: of the folder.
+        output: folder of the search.
+        images: those that were given, if they were.
+        bundle: likewise.
+
+    Raises:
+        UserError: the plan is of others.
+    """
+    other = f"{output / FILE_NAME} is of {plan.dataset!r}"
+    place = Path(plan.dataset_dir).resolve() if plan.dataset_dir else None
+    if images is not None and place is not None and not images.resolve().is_relative_to(place):
+        raise UserError(
+            f"--images {images}: {other} in {place}; give another --output for these images, or --dataset-dir, too, if "
+            "those were moved here"
+        )
+    if bundle is not None and (name := find_dataset_name(bundle)) != plan.dataset:
+        raise UserError(f"--bundle {bundle}: is of {name!r}, and {other}; give another --output")
+
+
+def check_output(output: Path) -> None:
+    """Refuse a folder without a plan that holds anything but what a stopped start left: files there are replaced.
+
+    Raises:
+        UserError: it holds something else.
+    """
+    others = [path for path in sorted(output.glob("*")) if path.name not in _LEFT and not path.name.startswith(".")]
+    others += sorted(output.glob("bundles/*/output/*"))
+    if others:
+        raise UserError(
+            f"--output {output}: holds {others[0].relative_to(output)} and no {FILE_NAME}, so it is no folder of a "
+            "search; give a new one"
+        )
 
 
 def take_plan(output: Path, file: Path, dataset: Dataset, budget: float | None) -> Plan:

@@ -45,8 +45,8 @@ def format_plan(plan: Plan, seen: Fingerprint | None) -> str:
         + _format_table(
             [(_STEPS[step], describe_time(time)) for step, time in seconds.items() if time], ("step", "takes")
         )
-        + f"\n\nMeasured on this machine just now; {MARGIN:.0%} of the time is left free, as machines have busier "
-        "hours. When it gets late, the search gives up its last steps before its time.",
+        + f"\n\nMeasured where and when the plan was made; {MARGIN:.0%} of the time is left free, as machines have "
+        "busier hours. When it gets late, the search gives up its last steps before its time.",
         "## Values, and why\n\n"
         + "\n".join(f"- **{name}: {_format_value(plan, name)}.** {reason}" for name, reason in plan.explain().items()),
         "## Candidates\n\n" + _format_candidates(plan, plan.candidates),

@@ -56,11 +56,11 @@ def auto(
     """
     started = time.time()
     from medmamba_monai.auto.look import take_bundle, take_images, take_search
-    from medmamba_monai.auto.search import open_plan, plan_search, take_plan
+    from medmamba_monai.auto.search import check_output, check_source, open_plan, plan_search, take_plan
     from medmamba_monai.auto.text import TEXT_NAME
 
-    _check_source(images, bundle, output)
-    name = make_name(images) if images is not None else Path(bundle or "").name
+    _check_source(images, bundle, output, plan)
+    name = make_name(images) if images is not None else Path(bundle or "").absolute().name
     folder = output or Path(f"auto_{name}")
     reading = collect_reading(background, intensity_range, window, frame, fill_non_finite)
 
@@ -74,13 +74,16 @@ def auto(
         raise UserError(f"--output {folder}: holds no plan.json; give --images or --bundle, too")
 
     seconds = None if budget is None else read_budget(budget)
-    if plan_is_there := open_plan(folder, seconds, dataset_dir) is not None:
+    if (found := open_plan(folder, seconds, dataset_dir)) is not None:
+        check_source(found, folder, images, bundle)
+        if plan is not None:
+            raise UserError(f"--plan {plan}: {folder} has a plan of its own; give another --output")
         print(f"{folder / 'plan.json'} is there and is used as it stands", flush=True)
-    if plan_is_there and plan is not None:
-        raise UserError(f"--plan {plan}: {folder} has a plan of its own; give another --output")
-    if not plan_is_there and plan is not None:
+    elif plan is not None:
+        check_output(folder)
         take_plan(folder, plan, take(), seconds)
-    elif not plan_is_there:
+    else:
+        check_output(folder)
         plan_search(folder, take, seconds or read_budget(DEFAULT_BUDGET), options.image_size, started)
     print(f"\n{(folder / TEXT_NAME).read_text(encoding='utf-8')}\nwrote {folder / TEXT_NAME}", flush=True)
     if not plan_only:
@@ -89,9 +92,11 @@ def auto(
         run_plan(folder)
 
 
-def _check_source(images: Path | None, bundle: str | None, output: Path | None) -> None:
+def _check_source(images: Path | None, bundle: str | None, output: Path | None, plan: Path | None) -> None:
     if images is not None and bundle is not None:
         raise UserError(f"--images {images}, --bundle {bundle}: give one of them")
+    if images is None and bundle is None and output is None and plan is not None:
+        raise UserError(f"--plan {plan}: give --output, too: a folder for the new search")
     if images is None and bundle is None and output is None:
         raise UserError("auto: give --images FOLDER or --bundle BUNDLE, or the --output of an earlier start")
 

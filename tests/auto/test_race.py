@@ -157,6 +157,45 @@ def test_a_candidate_that_fails_leaves_and_the_others_go_on(tmp_path):
     assert race.ledger.record.finalists == ["c"]
 
 
+def fail(contender: Contender, fails: int | None) -> None:
+    """Let a fold of a contender fail, or all of them."""
+    run, running = contender.running.run_folds, contender.running
+
+    def run_folds(folds, server, on_look, **more):
+        if fails in (None, folds[0]):
+            running.failures[folds[0]] = "exit code 1"
+        else:
+            run(folds, server, on_look, **more)
+
+    running.run_folds = run_folds
+
+
+def test_where_nobody_is_left_the_next_start_tries_all_again(tmp_path):
+    race = make_race(tmp_path, QUALITIES)
+    for contender in race.contenders.values():
+        fail(contender, None)
+    with pytest.raises(UserError, match=r"no candidate could be trained: a, fold 0: exit code 1; .*start the same"):
+        race.run_rounds()
+    again = make_race(tmp_path, QUALITIES)
+    again.run_rounds()
+    assert (again.ledger.record.finalists, again.ledger.record.failures) == (["b"], {})
+
+
+@pytest.mark.parametrize("finalists", [1, 2])
+def test_the_last_finalist_that_fails_stays_with_the_folds_that_it_has(tmp_path, finalists):
+    race = make_race(tmp_path, QUALITIES, finalists=finalists)
+    race.run_rounds()
+    fail(race.contenders["b"], 2)
+    fail(race.contenders["c"], 1)
+    race.run_finals()
+    assert (race.ledger.record.finalists, race.list_folds()) == (["b"], [0, 1])
+    assert race.ledger.record.failures["b"] == "b, fold 2: exit code 1"
+    again = make_race(tmp_path, QUALITIES, finalists=finalists)
+    again.run_rounds()
+    again.run_finals()
+    assert not any(list_calls(again).values())
+
+
 def test_a_race_of_another_plan_is_refused(tmp_path):
     make_race(tmp_path, QUALITIES).ledger.save()
     with pytest.raises(UserError, match="is of a plan with the candidates"):

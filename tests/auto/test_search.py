@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from medmamba_monai.auto import search
-from medmamba_monai.auto.fingerprint import Fingerprint
+from medmamba_monai.auto.fingerprint import Fingerprint, take_fingerprint
 from medmamba_monai.auto.look import Dataset, take_bundle, take_images, take_search
 from medmamba_monai.auto.plan import Plan, read_plan
 from medmamba_monai.auto.search import open_plan, plan_search, take_plan
@@ -100,6 +100,13 @@ def test_an_edited_plan_is_used_as_it_stands(planned: tuple[Path, Path], tmp_pat
     assert "**image_size: 32.** Edited; the rules chose 64. The images are" in (output / "plan.md").read_text()
     folds = read_fold_list(output / "data_lists" / "lesions" / "folds.json", planned[0])
     assert folds.num_folds == 2
+
+
+def test_a_class_that_no_image_has_is_named(planned: tuple[Path, Path], tmp_path: Path) -> None:
+    dataset = take(tmp_path, planned[0])
+    benign = [sample for sample in dataset.samples if sample.label == 0]
+    with pytest.raises(UserError, match="lesions: no image to learn 'malignant' from was found among 12; add some"):
+        take_fingerprint(dataset.card, dataset.folder, benign)
 
 
 def test_another_budget_for_a_plan_that_is_there_is_an_error(planned: tuple[Path, Path]) -> None:

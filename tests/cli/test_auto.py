@@ -38,6 +38,31 @@ def test_a_plan_from_images_is_used_when_started_again(quick: Path, capsys: pyte
     assert (card["classes"][0]["name"], card["reading"]["window"]) == ("dog", [100, 200])
 
 
+def test_images_of_others_do_not_go_on_with_a_plan_that_is_there(
+    quick: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--output", "found", "--plan-only"]
+    assert main(["auto", "--images", str(quick), *given]) == 0
+    moved = Path("moved", quick.name)
+    draw_classes(moved)
+    capsys.readouterr()
+    assert main(["auto", "--images", str(moved), *given]) == 2
+    assert f"found/plan.json is of 'two_kinds' in {quick}; give another --output" in capsys.readouterr().err
+    assert main(["auto", "--bundle", "pneumoniamnist", *given]) == 2
+    assert "--bundle pneumoniamnist: is of 'pneumoniamnist', and found/plan.json is of" in capsys.readouterr().err
+    assert main(["auto", "--bundle", "found/bundles/two_kinds", *given]) == 0
+    assert main(["auto", "--images", str(moved), "--dataset-dir", str(moved), *given]) == 0
+
+
+def test_a_folder_of_something_else_is_refused(quick: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["auto", "--images", str(quick), "--output", ".", "--plan-only"]) == 2
+    assert "--output .: holds Two Kinds and no plan.json, so it is no folder of a search" in capsys.readouterr().err
+    run = Path("old", "bundles", "two_kinds", "output", "first")
+    run.mkdir(parents=True)
+    assert main(["auto", "--images", str(quick), "--output", "old", "--plan-only"]) == 2
+    assert "--output old: holds bundles/two_kinds/output/first and no plan.json" in capsys.readouterr().err
+
+
 def test_a_size_that_is_asked_for_is_taken(quick: Path) -> None:
     assert main(["auto", "--images", str(quick), "--image-size", "40", "--output", "found", "--plan-only"]) == 0
     plan = read_plan(Path("found"))
@@ -69,6 +94,7 @@ def test_what_the_bundle_does_not_know_ends_before_anything_is_trained(
     ("arguments", "said"),
     [
         ([], "give --images FOLDER or --bundle BUNDLE"),
+        (["--plan", "other/plan.json"], "--plan other/plan.json: give --output, too"),
         (["--images", "a", "--bundle", "b"], "--images a, --bundle b: give one of them"),
         (["--output", "nothing"], "--output nothing: holds no plan.json; give --images or --bundle, too"),
         (["--bundle", "pneumonia", "--budget", "soon"], "--budget soon: give a number with s, m or h"),

@@ -21,7 +21,14 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.evaluation.metrics.catalogue import CATALOGUE
 from medmamba_monai.evaluation.metrics.weighted import PreparedScores
 from medmamba_monai.evaluation.scores import FloatArray, IntArray, Scores
-from medmamba_monai.evaluation.statistics.resampling import Interval, Resampling, Units, draw_resamples
+from medmamba_monai.evaluation.statistics.resampling import (
+    MAX_LEFT_OUT,
+    MIN_UNITS,
+    Interval,
+    Resampling,
+    Units,
+    draw_resamples,
+)
 
 DIGITS = 4
 """AUCs that agree to so many digits, those that readers see, are a tie, which the log loss breaks: an AUC that is
@@ -35,9 +42,10 @@ class CostOfChoosing:
     Attributes:
         chosen: name of the best on all images.
         auc: its AUC there, too high by having been chosen there.
-        corrected: the AUC of the choice, without that.
+        corrected: the AUC of the choice, without that; None where no resample could be used.
         interval: of `corrected`: quantiles of the AUCs of choices on the images that their resamples left out; None
-            where no resample could be used.
+            for fewer than `MIN_UNITS` units, and where more than `MAX_LEFT_OUT` of the resamples could not be used: a
+            class is then so rare that those which hold it are no fair sample.
         shares: how often each model was chosen in the resamples.
         left_out: resamples that could not be used, as a class was absent from them or from what they left out.
         resampling: how the resamples were drawn.
@@ -45,16 +53,16 @@ class CostOfChoosing:
 
     chosen: str
     auc: float
-    corrected: float
+    corrected: float | None
     interval: Interval | None
     shares: Mapping[str, float]
     left_out: int
     resampling: Resampling
 
     @property
-    def optimism(self) -> float:
-        """How much too high the AUC of the chosen one is for having been chosen by it."""
-        return self.auc - self.corrected
+    def optimism(self) -> float | None:
+        """How much too high the AUC of the chosen one is for having been chosen by it; None where it is not known."""
+        return None if self.corrected is None else self.auc - self.corrected
 
 
 def order_by_score(auc: FloatArray, log_loss: FloatArray) -> IntArray:
@@ -98,17 +106,23 @@ def compute_cost_of_choosing(
         outside.append(found[defined])
         picked.append(picks[defined])
     values, picks = np.concatenate(outside), np.concatenate(picked)
-    auc = float(everything[0][chosen, 0])
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2]) if len(values) else (np.nan, np.nan)
+    left_out = resamples - len(values)
     return CostOfChoosing(
         chosen=names[chosen],
-        auc=auc,
-        corrected=float(values.mean()) if len(values) else auc,
-        interval=Interval(float(low), float(high), resamples - len(values)) if len(values) else None,
+        auc=float(everything[0][chosen, 0]),
+        corrected=float(values.mean()) if len(values) else None,
+        interval=_make_interval(values, left_out, level) if units.count >= MIN_UNITS else None,
         shares={name: float(np.mean(picks == number)) if len(picks) else 0.0 for number, name in enumerate(names)},
-        left_out=resamples - len(values),
+        left_out=left_out,
         resampling=Resampling(level, resamples, seed, units.kind, units.count),
     )
+
+
+def _make_interval(values: FloatArray, left_out: int, level: float) -> Interval | None:
+    if not len(values) or left_out > MAX_LEFT_OUT * (len(values) + left_out):
+        return None
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(low), float(high), left_out)
 
 
 def _prepare(models: Sequence[Scores]) -> list[PreparedScores]:

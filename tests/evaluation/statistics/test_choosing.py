@@ -56,6 +56,37 @@ def test_groups_are_drawn_together():
     assert (found.resampling.units, found.resampling.num_units) == ("groups", 30)
 
 
+def test_where_a_class_is_rare_there_is_no_interval_and_without_a_resample_no_correction():
+    labels = np.arange(60) < 3
+    scores = [np.where(labels, high, 0.4) + 0.001 * np.arange(60) for high in (0.5, 0.41)]
+    rare = compute_cost_of_choosing({f"{row[0]}": Scores(row, labels, "binary") for row in scores}, resamples=200)
+    assert 0.05 * 200 < rare.left_out < 200
+    assert rare.interval is None
+    assert rare.optimism == pytest.approx(rare.auc - rare.corrected)
+    alone = np.arange(20) < 1  # whatever is drawn, one side has no positive
+    never = compute_cost_of_choosing({"a": Scores(np.linspace(0.9, 0.1, 20), alone, "binary")}, resamples=100)
+    assert (never.left_out, never.corrected, never.optimism, never.interval) == (100, None, None, None)
+    few = make_models([1.0, 0.5], groups=tuple(f"patient {number // 20}" for number in range(120)))
+    assert compute_cost_of_choosing(few, resamples=100).interval is None
+
+
+@pytest.mark.parametrize("task", ["multi-class", "ordinal", "multi-label"])
+def test_every_task_has_a_choice_that_is_that_of_its_metrics(task):
+    generator = np.random.default_rng(0)
+    labels = np.arange(90) % 3 if task != "multi-label" else generator.integers(0, 2, (90, 3))
+    right = np.eye(3)[labels] if task != "multi-label" else labels
+    models = {}
+    for name, weight in {"poor": 0.5, "good": 3.0}.items():
+        odds = np.exp(weight * right + generator.normal(size=(90, 3)))
+        values = odds / (1 + odds) if task == "multi-label" else odds / odds.sum(axis=1, keepdims=True)
+        models[name] = Scores(values, labels, task)
+    found = compute_cost_of_choosing(models, resamples=100)
+    assert found.chosen == "good"
+    assert found.auc == pytest.approx(compute_metrics(models["good"], ["auc"])["auc"])
+    assert found.left_out == 0
+    assert found.interval.low < found.corrected < found.interval.high
+
+
 def test_models_of_other_images_are_refused():
     models = make_models([1.0]) | {"other": make_models([1.0], images=100)["model 0"]}
     with pytest.raises(UserError, match="the same images in the same order"):
