@@ -163,8 +163,8 @@ def take_fingerprint(card: DatasetCard, folder: DatasetFolder, samples: Sequence
     looked = _look_at_some(card, folder, training)
     if empty := [name for label, name in enumerate(card.class_names) if label not in looked]:
         raise UserError(
-            f"{card.name}: no image to learn {empty[0]!r} from was found among {len(training)}; add some, or leave that "
-            "class or label out"
+            f"{card.name}: no image to learn {empty[0]!r} from was found among {len(training)}; add some, or leave "
+            "that class or label out"
         )
     group_sizes = Counter(sample.group for sample in training if sample.group is not None)
     sides = sorted(side for look in looked.values() for side in look.sides)
