@@ -12,9 +12,11 @@ from medmamba_monai.auto.choose import Choice
 from medmamba_monai.auto.estimate import estimate_plan
 from medmamba_monai.auto.plan import Candidate, Plan
 from medmamba_monai.auto.record import Phase, Record
+from medmamba_monai.auto.records import tell_records
 from medmamba_monai.auto.report_race import tell_cost, tell_race
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.evaluation import CATALOGUE, Comparison, CrossValidationResult
+from medmamba_monai.evaluation.reports.additions import write_additions
 from medmamba_monai.evaluation.reports.comparison_tables import (
     explain_correction,
     make_models_table,
@@ -82,7 +84,7 @@ def make_search_report(found: Found) -> Report:
             tell_race(found.plan, found.record, found.choice),
             tell_cost(found.choice),
             _tell_comparison(found),
-            *_tell_records(found),
+            *tell_records(found.records, _weighs_classes(found)),
             _tell_plan(found.plan),
             _tell_time(found),
             Section(
@@ -138,6 +140,8 @@ def _tell_answer(found: Found) -> Section:
         f"No choice has seen the {found.tested_on}: candidates left and won by validation images alone, and the "
         "winner was written down before its test predictions were read.",
     ]
+    if found.records is not None:
+        paragraphs.append(f"{' '.join(write_additions(found.records))} See Clinical records below.")
     return Section("The answer", paragraphs)
 
 
@@ -179,24 +183,9 @@ def _tell_comparison(found: Found) -> Section:
     )
 
 
-def _tell_records(found: Found) -> list[Section]:
-    """Say what clinical records add to the winner, and the image to them; nothing where the card has none."""
-    comparison = found.records
-    if comparison is None:
-        return []
-    text = (
-        "Logistic regression of the clinical records alone, and of the records with the winner's scores, on the "
-        "winner's folds: each is fitted on the training images of a fold, each of which has the score of a network "
-        "that did not learn from it. Nothing was chosen by this, and the package judges by the image alone."
-    )
-    return [
-        Section(
-            "Clinical records",
-            [text, explain_correction(comparison)],
-            write_sentences(comparison),
-            tables=[make_models_table(comparison), *map(make_tests_table, comparison.pairs)],
-        )
-    ]
+def _weighs_classes(found: Found) -> bool:
+    winner = next(one for one in found.plan.candidates if one.name == found.choice.winner)
+    return "class_weighted" in winner.options(found.plan)["recipe"].split(",")
 
 
 def _tell_plan(plan: Plan) -> Section:

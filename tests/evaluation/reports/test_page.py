@@ -12,6 +12,7 @@ import pytest
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.evaluation.reports.page import (
     KeyFigure,
+    Link,
     Picture,
     Report,
     Section,
@@ -48,11 +49,12 @@ def page(*sections: Section, **options: object) -> Page:
 
 
 def test_every_text_is_shown_as_it_is_and_none_is_run():
-    section = Section(HOSTILE, [HOSTILE], [HOSTILE], HOSTILE, [Table([HOSTILE], [[HOSTILE]], HOSTILE)])
+    table, link = Table([HOSTILE], [[HOSTILE]], HOSTILE), Link(HOSTILE, "report.html")
+    section = Section(HOSTILE, [HOSTILE], [HOSTILE], links=[link], code=HOSTILE, tables=[table])
     figures, warnings = [KeyFigure(HOSTILE, HOSTILE, HOSTILE)], [HOSTILE]
     found = Page(render_report(Report(HOSTILE, HOSTILE, [section], warnings, figures, HOSTILE)))
     assert found.of("script") == []
-    assert found.texts.count(HOSTILE) == 16
+    assert found.texts.count(HOSTILE) == 17
 
 
 def test_the_page_needs_nothing_else(tmp_path):
