@@ -2,5 +2,7 @@
 
 import os
 
+# Workers share the cores: threads of torch that wait for one another give them up, where they would spin in vain.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is imported, here and in what tests start
 if "PYTEST_XDIST_WORKER" in os.environ:  # before anything imports torch, which reads it once
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # each worker has one core; more threads would wait for one another

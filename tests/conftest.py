@@ -24,9 +24,6 @@ settings.register_profile("suite", max_examples=25, derandomize=True, database=N
 settings.register_profile("fuzz", max_examples=int(os.environ.get("FUZZ_EXAMPLES", "1000")), **_ANY_SPEED)
 settings.load_profile("suite")  # --hypothesis-profile fuzz chooses the other: make fuzz
 
-# Workers share the cores: threads of torch that wait for one another give them up, where they would spin in vain.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is imported, here and in what tests start
-
 SHARED_VARIABLE = "MEDMAMBA_SHARED_DIR"
 
 

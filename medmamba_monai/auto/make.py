@@ -10,6 +10,7 @@ from medmamba_monai.auto.estimate import MARGIN, estimate_plan
 from medmamba_monai.auto.fingerprint import Fingerprint, Speed
 from medmamba_monai.auto.plan import Candidate, Costs, Plan
 from medmamba_monai.auto.rules import Choice, Network, Shape
+from medmamba_monai.auto.words import describe_time
 from medmamba_monai.core.defaults import NUM_FOLDS
 from medmamba_monai.core.errors import UserError
 
@@ -86,9 +87,9 @@ def make_plan(
         plan = _draft(seen, shape, most_folds, image_size, batch_size, values)
         if estimate_whole(plan) <= available:
             return _explain(_add_epochs(plan, seen, available), seen, shape, image_size, batch_size)
-    needed = rules.describe_time(60 * math.ceil(estimate_whole(plan) / (1 - MARGIN) / 60))
+    needed = describe_time(60 * math.ceil(estimate_whole(plan) / (1 - MARGIN) / 60))
     raise UserError(
-        f"--budget {rules.describe_time(budget)}: one epoch of the smallest network in two folds takes about {needed} "
+        f"--budget {describe_time(budget)}: one epoch of the smallest network in two folds takes about {needed} "
         "here, with looking, evaluation and report; give at least that"
     )
 

@@ -6,13 +6,12 @@ runs where a reason names one; all others are conventions, and the race decides 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from medmamba_monai.auto.fingerprint import Fingerprint
+from medmamba_monai.auto.words import describe_network, describe_time, format_count, format_percent
 from medmamba_monai.core.defaults import NUM_FOLDS
-from medmamba_monai.networks import NETWORKS
 
 Value = TypeVar("Value")
 
@@ -93,8 +92,12 @@ class Shape(NamedTuple):
 
 
 STRONG_FROM = 4
-"""Epochs from which the stronger augmentation is taken: on PneumoniaMNIST a fold came to 0.96 after four epochs and to
-0.975 after ten, where folds of the lighter one came to 0.954 after three."""
+"""Epochs from which the stronger augmentation is taken.
+
+On PneumoniaMNIST a fold came to 0.96 after four epochs and to 0.975 after ten, where folds of the lighter one came to
+0.954 after three. These are figures of its test set, which therefore says too much of this rule; validation did not
+show the difference.
+"""
 
 ENOUGH = 8
 """Epochs that come before more candidates and comparisons: what they gain is said above."""
@@ -254,7 +257,7 @@ def explain_candidates(seen: Fingerprint, chosen: Sequence[Network]) -> str:
     titles = [describe_network(network.options) for network in chosen]
     left = [network.name for network in NETWORKS_TO_TRY if network not in chosen]
     less = f" Left out, as the time would be missed elsewhere: {', '.join(left)}." if left else ""
-    return f"{_count(len(chosen), 'network')}: {'; '.join(titles)}.{less}"
+    return f"{format_count(len(chosen), 'network')}: {'; '.join(titles)}.{less}"
 
 
 def choose_rounds(candidates: int, finalists: int, epochs: int) -> Choice[list[float]]:
@@ -281,7 +284,7 @@ def explain_folds(number: int, in_time: int) -> str:
         number: of folds.
         in_time: of these, those that the time is planned for.
     """
-    share = f"each model learns from {_percent(1 - 1 / number)} of the images, and the ensemble is their mean"
+    share = f"each model learns from {format_percent(1 - 1 / number)} of the images, and the ensemble is their mean"
     why = (
         f"No more than {number} folds can be made with every class in each; {share}."
         if number < NUM_FOLDS
@@ -324,38 +327,3 @@ def explain_baselines(number: int, in_time: int) -> str:
             f"{why} Time is kept for {kept}; what is left when the winner is trained goes to the rest, if it suffices."
         )
     return why
-
-
-def describe_network(options: dict[str, Any]) -> str:
-    """Return a network in words: its title and, of a MedMamba, its sizes."""
-    title = NETWORKS[options["network_name"]]
-    if options.get("depths"):
-        title += (
-            f" (depths {'-'.join(map(str, options['depths']))}, channels {'-'.join(map(str, options['channels']))})"
-        )
-    return f"{title}, learning rate {options['learning_rate']:g}"
-
-
-def describe_time(seconds: float) -> str:
-    """Return a time in words, coarser the longer it is.
-
-    Example:
-        >>> describe_time(0.24), describe_time(95), describe_time(1500), describe_time(7200), describe_time(9000)
-        ('0.2 seconds', '95 seconds', '25 minutes', '2 hours', '2 h 30 min')
-    """
-    if seconds < 10:
-        return f"{seconds:.1f} seconds"
-    if seconds < 120:
-        return f"{math.ceil(seconds)} seconds"
-    minutes = round(seconds / 60)
-    if minutes < 120:
-        return f"{minutes} minutes"
-    return f"{minutes // 60} hours" if minutes % 60 == 0 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.0f} %"

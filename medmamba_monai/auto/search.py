@@ -15,6 +15,7 @@ from medmamba_monai.auto.plan import FILE_NAME, Plan, read_plan
 from medmamba_monai.auto.rules import Choice
 from medmamba_monai.auto.speed import measure_speed
 from medmamba_monai.auto.text import TEXT_NAME, write_plan_text
+from medmamba_monai.auto.words import describe_time
 from medmamba_monai.core.documents import read_document
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.data import FoldList
@@ -85,7 +86,7 @@ def measure_networks(
         out.
     """
     limit = MEASURING_SHARE * budget
-    print(f"Measuring how fast networks train on this machine, about {rules.describe_time(limit)} ...", flush=True)
+    print(f"Measuring how fast networks train on this machine, about {describe_time(limit)} ...", flush=True)
     began = time.perf_counter()
     smallest = rules.SIZES[seen.spatial_dims][0] if asked is None else asked.value
     first = measure_speed(dataset.bundle, {**_SMALL.options, "image_size": smallest}, batch_size, limit / 4)
@@ -101,7 +102,7 @@ def measure_networks(
         speeds[network.name] = known or measure_speed(dataset.bundle, values, batch_size, left / 2)
         took = took if known else time.perf_counter() - before
         epoch = speeds[network.name].step * seen.images / batch_size
-        print(f"  {network.name} at {size.value} pixels: an epoch takes {rules.describe_time(epoch)}", flush=True)
+        print(f"  {network.name} at {size.value} pixels: an epoch takes {describe_time(epoch)}", flush=True)
     return size, speeds
 
 
@@ -140,8 +141,8 @@ def open_plan(output: Path, budget: float | None = None, dataset_dir: str | None
     plan = read_plan(output)
     if budget not in (None, plan.budget_seconds):
         raise UserError(
-            f"--budget {rules.describe_time(budget or 0)}: {output / FILE_NAME} was made for "
-            f"{rules.describe_time(plan.budget_seconds)}; leave the option out to use that plan, change its "
+            f"--budget {describe_time(budget or 0)}: {output / FILE_NAME} was made for "
+            f"{describe_time(plan.budget_seconds)}; leave the option out to use that plan, change its "
             "budget_seconds, or give another --output"
         )
     if dataset_dir is not None:

@@ -10,7 +10,7 @@ from tabulate import tabulate
 from medmamba_monai.auto.estimate import MARGIN, count_epochs, estimate_plan
 from medmamba_monai.auto.fingerprint import Findings, Fingerprint
 from medmamba_monai.auto.plan import FILE_NAME, Candidate, Plan
-from medmamba_monai.auto.rules import describe_network, describe_time
+from medmamba_monai.auto.words import describe_network, describe_time
 from medmamba_monai.core.files import write_text
 
 TEXT_NAME = "plan.md"
