@@ -1,4 +1,6 @@
-"""From a folder of DICOM files with a table of records to a comparison: the data are made so that both are needed."""
+"""Records laid beside a finished cross-validation: what is compared, kept and refused; whether the words are true is
+held by test_fusion.py.
+"""
 
 from __future__ import annotations
 
@@ -13,45 +15,20 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from medmamba_monai import Bundle
 from medmamba_monai.auto.contenders import Contender
 from medmamba_monai.auto.plan import Candidate
 from medmamba_monai.auto.records import compare_with_records
-from medmamba_monai.bundle.new_bundle import new_bundle
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.files import write_json
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.cross_validation import compare_runs, fuse_records, review_again
-from medmamba_monai.cross_validation.fold_server import FoldServer
-from medmamba_monai.data import FoldList, read_fold_list
-from medmamba_monai.data.propose.card import Options
-from medmamba_monai.data.propose.labels import Labels
+from medmamba_monai.data import FoldList, prepare_dataset, read_fold_list
 from medmamba_monai.evaluation import CrossValidationResult, read_result
 from medmamba_monai.package import write_package
-from tests.conftest import shared_by_workers
-from tests.helpers.small_bundle import SmallBundle
-from tests.helpers.small_images import write_dicom
-from tests.helpers.warm_commands import launch_fold_server
+from tests.helpers.recorded_samples import RECORDS
+from tests.helpers.small_bundle import SmallBundle, copy_cross_validation
 
-PATIENTS = 80
 SECRET = "73.2548163"
-
-
-def write_study(folder: Path) -> Labels:
-    """Two slices a patient; brightness and age decide the class half and half, a fifth of the images is positive."""
-    generator = np.random.default_rng(0)
-    lines = ["file,finding,age,sex"]
-    for patient in range(PATIENTS):
-        light, age = generator.standard_normal(2)
-        sick = light + age + 0.5 * generator.standard_normal() > 1.2
-        written = SECRET if patient == 0 else "" if patient % 9 == 1 else f"{60 + 10 * age:.1f}"
-        for number in range(2):
-            name = f"{patient:03d}_{number}.dcm"
-            level = int(np.clip(1000 + 300 * light, 24, 2000))
-            values = generator.integers(level, level + 40, (8, 10), dtype=np.uint16)
-            write_dicom(folder / "scans" / name, patient, f"P{patient}", PixelData=values.tobytes())
-            lines.append(f"{name},{'sick' if sick else 'well'},{written},{'FM'[patient % 2]}")
-    (folder / "clinic.csv").write_text("\n".join(lines))
-    return Labels(folder / "clinic.csv", "file", ("finding",), record_columns=("age", "sex"))
 
 
 def contend(folder: Path, fold_list: FoldList) -> Contender:
@@ -65,48 +42,52 @@ class Study:
     """A finished cross-validation of images, and the two of records that were made beside it."""
 
     folder: Path
-    uri: str
+    list_file: Path
+    images: Path
     found: dict[str, CrossValidationResult]
 
     @property
-    def list_file(self) -> Path:
-        return self.folder.parents[2] / "data_lists" / "study" / "folds.json"
+    def uri(self) -> str:
+        return f"sqlite:///{self.folder}/mlruns.db"
 
 
 @pytest.fixture(scope="module")
-def study(small_bundle: SmallBundle, tmp_path_factory: pytest.TempPathFactory) -> Study:
-    with shared_by_workers(tmp_path_factory, "study with records") as (folder, to_make):
-        output, uri = folder / "bundles" / "study" / "output", f"sqlite:///{folder}/mlruns.db"
-        if to_make:
-            _make(folder, uri, small_bundle.store)
-        runs = {"net": "net", "late": "net_late", "records": "net_records"}
-        return Study(output, uri, {name: read_result(output / run) for name, run in runs.items()})
+def study(cross_validated: Path, small_bundle: SmallBundle, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    folder = tmp_path_factory.mktemp("records") / "study"
+    net = copy_cross_validation(cross_validated, folder)
+    card, images, list_file = add_records(small_bundle, folder)
+    places = {"card": str(card), "data_list": str(list_file), "dataset_dir": str(images)}
+    description = net / "description.json"
+    write_json(description, json.loads(description.read_text()) | places)
+    compare_with_records(contend(net, read_fold_list(list_file, images, verify=False)), resamples=100)
+    runs = {"net": "output", "late": "output_late", "records": "output_records"}
+    return Study(folder, list_file, images, {name: read_result(folder / run) for name, run in runs.items()})
 
 
-def _make(folder: Path, uri: str, store: Path) -> None:
-    shutil.copy(store, folder / "mlruns.db")
-    options = Options(classes=("well", "sick"), image_size=16, reading={"intensity_range": [-1000, 1000], "clip": True})
-    root = new_bundle("study", folder / "scans", write_study(folder), options, folder)
-    small = {"depths": [1], "channels": [8], "epochs": 4, "learning_rate": 0.01, "batch_size": 16}
-    bundle = Bundle(root, dataset_dir=folder, tracking_uri=uri, **small)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FoldServer, "_launch", launch_fold_server)
-        patch.setenv("OMP_NUM_THREADS", "1")
-        made = bundle.prepare(num_folds=3)
-        bundle.cross_validate(run_name="net", bootstrap_resamples=100)
-    compare_with_records(contend(root / "output" / "net", made), resamples=100)
+def add_records(bundle: SmallBundle, folder: Path) -> tuple[Path, Path, Path]:
+    """Lay a table beside a copy of the images and make the same folds again; return card, images and list."""
+    images = Path(shutil.copytree(bundle.dataset_dir, folder / "data"))
+    known, ages = read_fold_list(bundle.data_list, images, verify=False), np.random.default_rng(0)
+    lines = ["file,age,sex"]
+    for number, item in enumerate((*known.training, *known.test)):
+        age = 60 + 10 * (int(item.label) + ages.standard_normal())
+        written = SECRET if number == 0 else "" if number % 9 == 1 else f"{age:.1f}"
+        lines.append(f"{item.image},{written},{'FM'[number % 2]}")
+    (images / "clinic.csv").write_text("\n".join(lines))
+    card = folder / "card.json"
+    write_json(card, json.loads(Path(bundle.config("card")).read_text()) | {"records": RECORDS})
+    made = prepare_dataset(card, images, folder / "folds.json", num_folds=2, allow_count_mismatch=True)
+    assert made.digest == known.digest
+    return card, images, made.path
 
 
-@pytest.mark.slow
-def test_fusion_is_better_than_image_and_records_alone_as_the_data_were_made(study: Study) -> None:
-    auc = {name: result.metrics["auc"] for name, result in study.found.items()}
-    assert auc["late"] > max(auc["net"], auc["records"]) + 0.02
-    assert min(auc["net"], auc["records"]) > 0.6
+def test_all_three_are_of_the_same_images_and_find_what_the_ages_tell(study: Study) -> None:
     assert len({tuple(sorted(result.combined_predictions.ids)) for result in study.found.values()}) == 1
+    assert min(study.found[name].metrics["auc"] for name in ("records", "late")) > 0.6
 
 
 def test_the_comparison_says_what_each_adds(study: Study, tmp_path: Path) -> None:
-    names = ["net", "net late", "net records"]
+    names = ["small", "net late", "net records"]
     said = compare_runs(names, study.uri, tmp_path / "comparison", ("net", "both", "clinic"), resamples=100)
     found = json.loads((tmp_path / "comparison" / "comparison.json").read_text())["sentences"]
     assert re.search("records add .*image", found[0])
@@ -116,15 +97,15 @@ def test_the_comparison_says_what_each_adds(study: Study, tmp_path: Path) -> Non
 
 
 def test_what_an_earlier_start_left_is_read(study: Study) -> None:
-    fold_list = read_fold_list(study.list_file, study.folder, verify=False)
-    reports = [study.folder / name / "report.html" for name in ("net_late", "net_records")]
+    fold_list = read_fold_list(study.list_file, study.images, verify=False)
+    reports = [study.folder / name / "report.html" for name in ("output_late", "output_records")]
     before = [report.stat().st_mtime_ns for report in reports]
-    comparison = compare_with_records(contend(study.folder / "net", fold_list), resamples=100)
+    comparison = compare_with_records(contend(study.folder / "output", fold_list), resamples=100)
     assert comparison is not None
     assert [model.inputs for model in comparison.models] == ["image", "records", "image and records"]
     assert [report.stat().st_mtime_ns for report in reports] == before
     bare = fold_list.model_copy(update={"records": None})
-    assert compare_with_records(contend(study.folder / "net", bare), resamples=100) is None
+    assert compare_with_records(contend(study.folder / "output", bare), resamples=100) is None
 
 
 def test_values_of_records_are_neither_in_the_runs_nor_in_the_store(study: Study) -> None:
@@ -134,13 +115,13 @@ def test_values_of_records_are_neither_in_the_runs_nor_in_the_store(study: Study
     assert parent.data.tags["inputs"] == "image and records"
     assert parent.data.params["record_columns"] == "['age', 'sex']"
     assert {path.path for path in client.list_artifacts(parent.info.run_id)} >= {"review.json", "report.html"}
-    files = [path for name in ("net_late", "net_records") for path in (study.folder / name).rglob("*")]
+    files = [path for name in ("output_late", "output_records") for path in (study.folder / name).rglob("*")]
     texts = [path for path in [*files, Path(study.uri.removeprefix("sqlite:///"))] if path.is_file()]
     assert not [path for path in texts if SECRET.encode() in path.read_bytes()]
 
 
 def test_a_fused_run_is_reviewed_again_and_made_again_in_its_place(study: Study, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(study.folder / "net_records", tmp_path / "again"))
+    copy = Path(shutil.copytree(study.folder / "output_records", tmp_path / "again"))
     (copy / "mlflow.json").unlink()
     before = (copy / "review.json").read_bytes()
     (copy / "report.html").unlink()
@@ -152,18 +133,18 @@ def test_a_fused_run_is_reviewed_again_and_made_again_in_its_place(study: Study,
     ("options", "message"),
     [
         ({"run": "nowhere"}, "holds no finished cross-validation"),
-        ({"run": "net_late"}, "is given image and records already; give a cross-validation of images alone"),
+        ({"run": "output_late"}, "is given image and records already; give a cross-validation of images alone"),
         ({"way": "early"}, "unknown way 'early': choose one of records, late"),
         ({"classifier": "forest"}, "unknown classifier 'forest': choose one of logistic, boosted"),
-        ({"run_name": "net"}, "net: holds something else; choose another --output-dir or --run-name"),
+        ({"run_name": "output"}, "output: holds something else; choose another --output-dir or --run-name"),
         ({"resample": 1}, "unknown option 'resample' of the review"),
     ],
 )
 def test_what_does_not_fit_is_one_clear_error(study: Study, options: dict[str, str], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        fuse_records(study.folder / options.pop("run", "net"), **options)  # type: ignore[arg-type]
+        fuse_records(study.folder / options.pop("run", "output"), **options)  # type: ignore[arg-type]
 
 
 def test_no_package_is_made_of_what_needs_records(study: Study, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="are given records; a package holds networks of images alone"):
-        write_package(study.folder / "net_records", tmp_path / "package")
+        write_package(study.folder / "output_records", tmp_path / "package")
