@@ -79,7 +79,7 @@ def _check_classes(judge: Judge, images: int) -> None:
     """Refuse images that lack a class before they are judged, since no AUC can be computed of them."""
     names = judge.package.card.display_names
     labels = np.array([item["label"] for item in judge.items])
-    found = labels.any(axis=0) if labels.ndim == 2 else np.isin(np.arange(len(names)), labels)
+    found: np.ndarray = np.any(labels, axis=0) if labels.ndim == 2 else np.isin(np.arange(len(names)), labels)
     if missing := [name for name, is_there in zip(names, found, strict=True) if not is_there]:
         raise UserError(
             f"--images {images}: none of the {len(labels)} test images that were drawn shows {', '.join(missing)}, and "
