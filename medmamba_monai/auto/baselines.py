@@ -63,11 +63,9 @@ def _run_baseline(race: Race, contender: Contender, unfinished: Sequence[int], f
 
 def _review(race: Race, contender: Contender) -> None:
     """Give a baseline a report of its own where it has none yet and the time is left."""
-    review = race.plan.costs.review * max(race.ledger.pace.compute_factor(), 1.0)
-    if not contender.folder.review.is_file() and race.ledger.budget.left > review + race.estimate_report():
+    if not contender.folder.review.is_file() and race.ledger.budget.left > race.estimate_closing():
         contender.start()
-        seconds = sum(step.seconds for step in race.ledger.record.steps if step.name == contender.name)
-        contender.running.summarize(seconds)
+        contender.running.summarize(race.ledger.record.sum_seconds(contender.name))
     contender.end("FINISHED")
 
 

@@ -220,11 +220,15 @@ class Race:
 
     def estimate_closing(self) -> float:
         """Return the seconds that the review of the winner, the report and the package need."""
-        return (self.plan.costs.review + self.plan.costs.package) * max(self.ledger.pace.compute_factor(), 1.0)
+        return self._correct_cost(self.plan.costs.review) + self.estimate_report()
 
     def estimate_report(self) -> float:
         """Return the seconds that the report and the package need."""
-        return self.plan.costs.package * max(self.ledger.pace.compute_factor(), 1.0)
+        return self._correct_cost(self.plan.costs.package)
+
+    def _correct_cost(self, planned: float) -> float:
+        """Return a cost as steps took it until now, and never less than planned."""
+        return planned * max(self.ledger.pace.compute_factor(), 1.0)
 
     def train(self, contender: Contender, fold: int, phase: Phase, until: int | None, where: str) -> None:
         """Train a fold up to an epoch or to its end, and note what it took.

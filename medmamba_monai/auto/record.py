@@ -97,6 +97,10 @@ class Record(_Document):
     with_baselines: bool = True
     given_up: dict[str, str] = {}
 
+    def sum_seconds(self, name: str) -> float:
+        """Return the seconds that all processes of a candidate took."""
+        return sum(step.seconds for step in self.steps if step.name == name)
+
 
 class Ledger:
     """The record together with the clock, kept on disk as the search goes.

@@ -172,8 +172,7 @@ class _Search:
         missing = sorted(set(range(self.plan.num_folds)) - set(winner.list_finished()))
         short = "given up, as the time of the search was short"
         winner.running.failures = dict.fromkeys(missing, self.ledger.record.failures.get(winner.name, short))
-        seconds = sum(step.seconds for step in self.ledger.record.steps if step.name == winner.name)
-        result = winner.running.summarize(seconds)
+        result = winner.running.summarize(self.ledger.record.sum_seconds(winner.name))
         winner.end("FINISHED")
         self.ledger.save()
         return result

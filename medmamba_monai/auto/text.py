@@ -106,7 +106,7 @@ def _format_value(plan: Plan, name: str) -> str:
 def _format_candidates(plan: Plan, candidates: list[Candidate]) -> str:
     rows = []
     for candidate in candidates:
-        options = {**candidate.options(plan)}
+        options = candidate.options(plan)
         epochs = count_epochs(plan, candidate)
         rows.append(
             (
