@@ -18,10 +18,11 @@ from medmamba_monai.core.folder_lock import lock_folder
 from medmamba_monai.core.names import make_file_name
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.cross_validation.choices import keep_images_choice, read_images_choice
+from medmamba_monai.cross_validation.fold_tags import describe_folds
 from medmamba_monai.cross_validation.record import read_record
 from medmamba_monai.cross_validation.review import check_review_options, review_folds
 from medmamba_monai.cross_validation.shortcuts import name_audit_values
-from medmamba_monai.data import FoldList, describe_shortcuts, read_audit, read_fold_list
+from medmamba_monai.data import FoldList, read_audit, read_fold_list
 from medmamba_monai.evaluation import (
     METRICS,
     CrossValidationResult,
@@ -184,13 +185,8 @@ class _Writing:
         columns = [column.name for column in fold_list.records or ()]
         run.journal.log_params({**self.parameters, "num_folds": num_folds, "record_columns": columns})
         tags = {
-            "dataset": self.source.card.name,
-            "fold_digest": fold_list.digest,
+            **describe_folds(self.source.card.name, fold_list),
             "records_digest": fold_list.records_digest,
-            "protocol": fold_list.protocol,
-            "count_mismatch": "; ".join(fold_list.count_mismatch) or "none",
-            "checksum_mismatch": "; ".join(fold_list.checksum_mismatch) or "none",
-            "shortcuts": describe_shortcuts(fold_list),
             "inputs": self.inputs,
         }
         run.journal.set_tags({**describe_environment("cpu"), **tags})

@@ -18,6 +18,7 @@ from medmamba_monai.cross_validation.choices import keep_images_choice
 from medmamba_monai.cross_validation.fold_jobs import FoldJob, run_jobs
 from medmamba_monai.cross_validation.fold_process import EXIT_KILLED, describe_pause, open_fold_run, read_training
 from medmamba_monai.cross_validation.fold_server import FoldServer
+from medmamba_monai.cross_validation.fold_tags import describe_folds
 from medmamba_monai.cross_validation.hints import describe_results, format_command
 from medmamba_monai.cross_validation.plan import Plan
 from medmamba_monai.cross_validation.probe import probe_folds
@@ -26,7 +27,7 @@ from medmamba_monai.cross_validation.review import review_folds
 from medmamba_monai.cross_validation.settings import check_same_settings
 from medmamba_monai.cross_validation.shortcuts import name_audit_values
 from medmamba_monai.cross_validation.slots import Slots
-from medmamba_monai.data import describe_shortcuts, read_audit
+from medmamba_monai.data import read_audit
 from medmamba_monai.evaluation import CrossValidationResult
 from medmamba_monai.tracking.dataset import RunDataset
 from medmamba_monai.tracking.environment import describe_environment
@@ -108,12 +109,7 @@ class RunningFolds:
         run.start()
         run.journal.log_params({**self.plan.logged_parameters(), "num_folds": fold_list.num_folds})
         tags = {
-            "dataset": self.plan.card.name,
-            "fold_digest": fold_list.digest,
-            "protocol": fold_list.protocol,
-            "count_mismatch": "; ".join(fold_list.count_mismatch) or "none",
-            "checksum_mismatch": "; ".join(fold_list.checksum_mismatch) or "none",
-            "shortcuts": describe_shortcuts(fold_list),
+            **describe_folds(self.plan.card.name, fold_list),
             "inputs": self.plan.inputs,
             "pretrained": self.plan.pretrained or "none",
         }
