@@ -199,7 +199,7 @@ def serve(connection: Connection) -> int:
     try:
         connection.send_bytes(json.dumps({"ready": True}).encode())
         request = _fork(connection)
-    except (EOFError, OSError):  # the other end is gone; folds that still run will see that their parent is
+    except (EOFError, ConnectionError):  # the other end is gone; folds that still run will see that their parent is
         return 0
     return _run_fold(request, inherited)
 

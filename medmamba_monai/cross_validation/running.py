@@ -183,7 +183,8 @@ class RunningFolds:
         if self.failures:
             reason = f"folds that did not finish: {_list_folds(self.failures)}"
             self.tracked_run.finish("FAILED", reason)
-            raise UserError(f"{reason}. Start the same command again to go on with them.")
+            ends = [_quote_end(fold, self.folder.fold(fold).log) for fold in sorted(self.failures)]
+            raise UserError("\n".join([f"{reason}. Start the same command again to go on with them.", *ends]))
         if self.pauses:
             reason = f"folds that paused: {_list_folds(self.pauses)}"
             self.tracked_run.finish("KILLED", reason)
@@ -281,6 +282,13 @@ class RunningFolds:
 
 def _list_folds(reasons: dict[int, str]) -> str:
     return ", ".join(f"{fold} ({reason})" for fold, reason in sorted(reasons.items()))
+
+
+def _quote_end(fold: int, log: Path) -> str:
+    """Return the last line of a fold's log; the file stands behind it, so that where files are hidden both are."""
+    lines = log.read_text(encoding="utf-8", errors="replace").split("\n") if log.is_file() else []
+    last = next((line for line in reversed(lines) if line.strip()), "nothing was written")
+    return f"Fold {fold} ended with: {last} (log: {log})"
 
 
 def interrupt(number: int, frame: object) -> None:

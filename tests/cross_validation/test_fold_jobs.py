@@ -59,7 +59,9 @@ def test_the_error_names_fold_batch_and_log_without_a_traceback(troubled):
     assert troubled.code == 1
     assert "the loss is inf in epoch 1, batch 1 (samples train-" in troubled.printed
     assert "folds that did not finish: 0 (exit code 1)" in troubled.printed
-    assert "fold_0/log.txt" in troubled.printed
+    end = next(line for line in troubled.printed.splitlines() if line.startswith("Fold 0 ended with: "))
+    assert "the loss is inf in epoch 1" in end
+    assert end.endswith("fold_0/log.txt)")
     assert "Traceback" not in troubled.printed
 
 
