@@ -27,6 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cards": {"images"},
     "data": {"images", "cards"},
     "evaluation": set(),
+    "explain": {"selective_scan", "networks"},
     "tracking": set(),
     "records": {"cards", "data", "evaluation"},
     "training": {"selective_scan", "networks", "images", "cards", "data", "evaluation", "tracking"},

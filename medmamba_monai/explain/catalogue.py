@@ -1,0 +1,51 @@
+"""Every method that explains a network's decision, by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from torch import Tensor, nn
+
+from medmamba_monai.explain.relevance import ScanRelevance
+from medmamba_monai.networks.medmamba import MedMamba
+
+
+class Method(Protocol):
+    """What explains images with a network in evaluation mode, and leaves the network as it was."""
+
+    def __call__(self, images: Tensor, class_index: int | Tensor) -> Tensor:
+        """Return a map for each image.
+
+        Args:
+            images: (B, channels, *spatial), float.
+            class_index: the class to explain, or one for each image, int64 (B,).
+
+        Returns:
+            (B, *spatial), float32, at the resolution of the images; positive speaks for the class.
+        """
+        ...
+
+
+class Explanation(NamedTuple):
+    """A method of :data:`EXPLANATIONS`.
+
+    Attributes:
+        title: as people read it.
+        make: makes the method from a network in evaluation mode.
+        can_explain: says whether it takes a network.
+        signed: whether its maps also say what speaks against a class.
+    """
+
+    title: str
+    make: Callable[[nn.Module], Method]
+    can_explain: Callable[[nn.Module], bool]
+    signed: bool
+
+
+EXPLANATIONS: dict[str, Explanation] = {
+    "scan_relevance": Explanation(
+        "Scan relevance", ScanRelevance, lambda network: isinstance(network, MedMamba) and network.num_classes > 0, True
+    ),
+}
+"""Every method by its name."""
