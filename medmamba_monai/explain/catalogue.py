@@ -43,9 +43,12 @@ class Explanation(NamedTuple):
     signed: bool
 
 
+def has_scans_and_classes(network: nn.Module) -> bool:
+    """Say whether a network is a MedMamba that classifies."""
+    return isinstance(network, MedMamba) and network.num_classes > 0
+
+
 EXPLANATIONS: dict[str, Explanation] = {
-    "scan_relevance": Explanation(
-        "Scan relevance", ScanRelevance, lambda network: isinstance(network, MedMamba) and network.num_classes > 0, True
-    ),
+    "scan_relevance": Explanation("Scan relevance", ScanRelevance, has_scans_and_classes, True),
 }
 """Every method by its name."""

@@ -1,7 +1,7 @@
 """A MedMamba that is linear in its input around an image: the same outputs, another derivative.
 
-Step sizes, B, C and the gates of every scan are held constant, as MambaLRP does (Jafari et al., arXiv 2406.07592,
-section 4), and with them all other factors that depend on the input (:mod:`~medmamba_monai.explain.rules`). What is
+Step sizes, B, C and the gates of every scan are held constant, as MambaLRP does (Rezaei Jafari et al., arXiv
+2406.07592), and with them all other factors that depend on the input (:mod:`~medmamba_monai.explain.rules`). What is
 left is a linear map of the image and the biases, so that the gradient of a logit times the image conserves it.
 
 **Streams** tell which way relevance took. The map between two blocks is held several times, with the same values: one
@@ -100,9 +100,9 @@ def freeze(module: nn.Module, account: BiasAccount) -> nn.Module:
     for kind, rule in ((SSConvSSM, FrozenBlock), (SS2D, FrozenScan)):
         if isinstance(module, kind):
             return rule(module, account)
-    if not list(module.children()):
-        rule_of_layer = find_rule(module)
-        return module if rule_of_layer is None else rule_of_layer(module, account)
+    is_layer = not list(module.children())
+    if is_layer and (rule_of_layer := find_rule(module)) is not None:
+        return rule_of_layer(module, account)
     twin = copy.copy(module)
     for name, value in vars(module).items():
         if name.endswith(("_hooks", "_hooks_with_kwargs", "_hooks_always_called")) and isinstance(value, OrderedDict):

@@ -74,15 +74,15 @@ class BatchNormRule(Rule):
 
 
 class LayerNormRule(Rule):
-    """A layer norm over the last axis: centering is linear, and the deviation is held constant."""
+    """A layer norm: centering is linear, and the deviation is held constant."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalize (..., channels)."""
+        """Normalize the last axes of x, such as (..., channels)."""
         norm = self.layer
-        y = standardize(x, norm.eps)
-        y = y if norm.weight is None else y * norm.weight.detach()
-        bias = detach(norm.bias)
-        return self.account.note(y if bias is None else y + bias, bias, -1)
+        weight, bias = (None if t is None else t.detach().flatten() for t in (norm.weight, norm.bias))
+        y = standardize(x.flatten(-len(norm.normalized_shape)), norm.eps)
+        y = y if weight is None else y * weight
+        return self.account.note(y if bias is None else y + bias, bias, -1).view(x.shape)
 
 
 class GroupNormRule(Rule):
@@ -134,7 +134,7 @@ def detach(tensor: Tensor | None) -> Tensor | None:
 
 
 def find_rule(layer: nn.Module) -> type[Rule] | None:
-    """Return the rule for a layer, None for one that is linear without a rule or homogeneous.
+    """Return the rule for a layer, None for one that needs none.
 
     Raises:
         UserError: there is no rule for it.
