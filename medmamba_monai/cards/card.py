@@ -25,6 +25,7 @@ Prose = Annotated[str, Field(min_length=1), AfterValidator(check_prose)]
 """What is written into documents alone."""
 Md5 = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Count = Annotated[int, Field(ge=0)]
+Millimetres = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -90,6 +91,9 @@ class Reading(Strict):
         default=None, description="which frame of a file with several; 'all': each is an image, of one group"
     )
     fill_non_finite: float | None = Field(default=None, description="what stands for NaN and infinity")
+    field_of_view: Millimetres | tuple[Millimetres, Millimetres, Millimetres] | None = Field(
+        default=None, description="of volumes: the mm around their center that are shown, along x, y and z; null: all"
+    )
     max_pixels: Annotated[int, Field(gt=0)] = 2**26
 
     @model_validator(mode="after")
@@ -251,6 +255,12 @@ class DatasetCard(Strict):
         total = sum(count.classes.values())
         if self.task != "multi-label" and total != count.images:
             raise ValueError(f"{where}: images is {count.images}, the classes add up to {total}")
+
+    @model_validator(mode="after")
+    def _reading_fits(self) -> DatasetCard:
+        if self.reading.field_of_view is not None and self.spatial_dims != 3:
+            raise ValueError(f"reading.field_of_view: is for volumes, but spatial_dims is {self.spatial_dims}")
+        return self
 
     @model_validator(mode="after")
     def _layout_fits(self) -> DatasetCard:

@@ -13,6 +13,7 @@ import typer
 from medmamba_monai.cli.option_tables import expand_tables
 from medmamba_monai.cli.reading_options import (
     Background,
+    FieldOfView,
     FillNonFinite,
     Frame,
     IntensityRange,
@@ -48,6 +49,7 @@ def auto(
     window: Window = None,
     frame: Frame = None,
     fill_non_finite: FillNonFinite = None,
+    field_of_view: FieldOfView = None,
 ) -> None:
     """Find the best classifier for your images within a time.
 
@@ -62,7 +64,7 @@ def auto(
     _check_source(images, bundle, output, plan)
     name = make_name(images) if images is not None else Path(bundle or "").absolute().name
     folder = output or Path(f"auto_{name}")
-    reading = collect_reading(background, intensity_range, window, frame, fill_non_finite)
+    reading = collect_reading(background, intensity_range, window, frame, fill_non_finite, field_of_view)
 
     def take() -> Dataset:
         if images is not None:

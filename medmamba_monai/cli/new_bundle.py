@@ -11,6 +11,7 @@ import typer
 from medmamba_monai.cli.option_tables import expand_tables
 from medmamba_monai.cli.reading_options import (
     Background,
+    FieldOfView,
     FillNonFinite,
     Frame,
     IntensityRange,
@@ -32,6 +33,7 @@ def new_bundle(
     window: Window = None,
     frame: Frame = None,
     fill_non_finite: FillNonFinite = None,
+    field_of_view: FieldOfView = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a card of this name.")] = False,
 ) -> None:
     """Make a card and a bundle for images of your own.
@@ -40,5 +42,5 @@ def new_bundle(
     """
     from medmamba_monai.bundle.new_bundle import new_bundle as make_bundle
 
-    reading = collect_reading(background, intensity_range, window, frame, fill_non_finite)
+    reading = collect_reading(background, intensity_range, window, frame, fill_non_finite, field_of_view)
     make_bundle(name, images, labels, replace(options, reading=reading), Path.cwd(), overwrite)

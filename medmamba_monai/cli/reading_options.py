@@ -19,6 +19,12 @@ IntensityRange = Annotated[
 Window = Annotated[_Pair, typer.Option(metavar="CENTER WIDTH", help="DICOM window.")]
 Frame = Annotated[int | None, typer.Option(help="Which frame to take of files with several, from 0.")]
 FillNonFinite = Annotated[float | None, typer.Option(help="What stands for NaN and infinity.")]
+FieldOfView = Annotated[
+    list[float] | None,
+    typer.Option(
+        metavar="MM...", help="Millimetres of a volume that are shown around its center: one number, or x, y and z."
+    ),
+]
 
 
 def collect_reading(
@@ -27,6 +33,7 @@ def collect_reading(
     window: _Pair,
     frame: int | None,
     fill_non_finite: float | None,
+    field_of_view: list[float] | None,
 ) -> dict[str, Any]:
     """Return what was given as fields of a card's ``reading``."""
     given = {
@@ -36,5 +43,6 @@ def collect_reading(
         "window": list(window) if window else None,
         "frame": frame,
         "fill_non_finite": fill_non_finite,
+        "field_of_view": field_of_view[0] if field_of_view and len(field_of_view) == 1 else field_of_view,
     }
     return {key: value for key, value in given.items() if value is not None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -46,12 +47,28 @@ def orient(raw: RawImage, directions: np.ndarray, spatial_dims: int, name: str) 
         values=turned(raw.values),
         alpha=None if raw.alpha is None else turned(raw.alpha),
         origin={**raw.origin, **_describe_origin(raw, affine)},
+        spacing=turn_spacing(_measure_steps(affine), orientation) if single is None else None,
     )
 
 
+def turn_spacing(spacing: Sequence[float], orientation: np.ndarray) -> tuple[float, float, float]:
+    """Return the size of a voxel along x, y and z.
+
+    Args:
+        spacing: along the axes of the file.
+        orientation: (3, 2) of `nibabel.orientations.io_orientation`: where each axis of the file goes.
+    """
+    turned = dict(zip((int(axis) for axis in orientation[:, 0]), spacing, strict=True))
+    return float(turned[0]), float(turned[1]), float(turned[2])
+
+
+def _measure_steps(affine: np.ndarray) -> tuple[float, ...]:
+    return tuple(float(length) for length in np.linalg.norm(affine[:3, :3], axis=0))
+
+
 def _describe_origin(raw: RawImage, affine: np.ndarray) -> Origin:
-    spacing = tuple(float(length) for length in np.linalg.norm(affine[:3, :3], axis=0))
-    return {"mode": str(raw.values.dtype), "stored axes": "".join(aff2axcodes(affine)), "voxel spacing": spacing}
+    axes = "".join(aff2axcodes(affine))
+    return {"mode": str(raw.values.dtype), "stored axes": axes, "voxel spacing": _measure_steps(affine)}
 
 
 def _find_single_axis(shape: tuple[int, ...], orientation: np.ndarray, name: str) -> int:

@@ -96,6 +96,7 @@ class RawImage:
         frames: how many frames the file has.
         format: which reader read it.
         origin: facts of the file that say nothing of what it shows.
+        spacing: size of a voxel of a volume in mm along x, y and z; None where it is not known.
     """
 
     values: np.ndarray
@@ -111,6 +112,7 @@ class RawImage:
     frames: int = 1
     format: FileFormat = "picture"
     origin: Origin = field(default_factory=dict)
+    spacing: tuple[float, float, float] | None = None
 
     def get_visible_values(self) -> np.ndarray:
         """Return the finite values outside padding, as one axis."""
@@ -143,6 +145,7 @@ class ImageFacts:
         format: which reader read it.
         has_own_window: whether the file itself says, by a window or a table, which values are black and white.
         origin: facts of the file that say nothing of what it shows, such as its compression; texts as digests.
+        spacing: size of a voxel of a volume in mm along x, y and z; None where it is not known.
     """
 
     kind: str
@@ -161,6 +164,7 @@ class ImageFacts:
     format: FileFormat = "picture"
     has_own_window: bool = False
     origin: Origin = field(default_factory=dict, compare=False, repr=False)
+    spacing: tuple[float, float, float] | None = None
 
 
 def describe_raw_image(raw: RawImage) -> ImageFacts:
@@ -185,6 +189,7 @@ def describe_raw_image(raw: RawImage) -> ImageFacts:
         format=raw.format,
         has_own_window=raw.display is not None,
         origin=raw.origin,
+        spacing=raw.spacing,
     )
 
 

@@ -18,6 +18,7 @@ from monai.transforms import Transform
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
 from medmamba_monai.images.dicom.series import read_slices
+from medmamba_monai.images.field_of_view import cut_box, find_box, parse_field_of_view
 from medmamba_monai.images.intensity import Background, IntensityRange, Rules, scale_to_display
 from medmamba_monai.images.kinds import describe_array, read_raw
 from medmamba_monai.images.raw_image import (
@@ -60,6 +61,9 @@ class ReadImage(Transform):
         frame: the frame to read of every file with several; ``path#frame[3]`` names one itself. "all" says that every
             frame is an image of its own, so that each path must name one.
         fill_non_finite: value, in the file's units, that replaces NaN and infinity.
+        field_of_view: for volumes: what is shown around their center, in mm along x, y and z or one number for all
+            three, rounded to whole voxels; what lies outside a volume is black. By default the whole volume. Scaled to
+            n voxels afterwards, each stands for field_of_view / n mm, whatever the file's spacing.
         max_pixels: largest image or volume that is decoded; a small file can expand to a large one.
         max_bytes: largest size that a file is inflated to.
 
@@ -79,6 +83,7 @@ class ReadImage(Transform):
         background: Background = None,
         frame: int | Literal["all"] | None = None,
         fill_non_finite: float | None = None,
+        field_of_view: float | Sequence[float] | None = None,
         max_pixels: int = MAX_PIXELS,
         max_bytes: int = MAX_BYTES,
     ) -> None:
@@ -87,6 +92,9 @@ class ReadImage(Transform):
         _check_choice("dtype", dtype, ("uint8", "float32"), '"uint8" or "float32"')
         if frame not in (None, "all") and not (isinstance(frame, int) and frame >= 0):
             raise UserError(f'frame: must be a number from 0 or "all", found {frame!r}')
+        self.field_of_view = parse_field_of_view(field_of_view)
+        if self.field_of_view is not None and spatial_dims != 3:
+            raise UserError(f"field_of_view: is for volumes, but spatial_dims is {spatial_dims}")
         self.channels = channels
         self.spatial_dims = spatial_dims
         self.dtype = dtype
@@ -97,6 +105,8 @@ class ReadImage(Transform):
     def __repr__(self) -> str:
         """Return the transform with all that decides what it returns."""
         options = f"{self.channels}, {self.spatial_dims}, {self.dtype!r}, frame={self.frame!r}"
+        if self.field_of_view is not None:
+            options += f", field_of_view={self.field_of_view}"
         return f"ReadImage({options}, {self.rules}, {self.limits})"
 
     def __call__(self, source: Source) -> torch.Tensor:
@@ -145,6 +155,8 @@ class ReadImage(Transform):
         if self.dtype == "uint8" and values.dtype != np.uint8:
             values = np.rint(values)
         planes = np.moveaxis(values, -1, 0) if color else values[None]
+        if self.field_of_view is not None:
+            planes = cut_box(planes, find_box(planes.shape[1:], raw.spacing, self.field_of_view, name))
         return torch.from_numpy(self._as_declared(planes, name).astype(self.dtype))
 
     def _as_declared(self, planes: np.ndarray, name: str) -> np.ndarray:

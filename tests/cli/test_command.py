@@ -135,7 +135,8 @@ def test_new_bundle_gives_every_option_to_the_proposal(tmp_path, monkeypatch):
         "new-bundle ct --images scans --table t.csv --image_column file --label-column a b --no-label none healthy "
         "--label-separator | --separator ; --encoding latin-1 --group_column patient --split-column split --title CT "
         "--modality CT --spatial-dims 3 --channels 1 --image-size 64 --classes b a --ordinal --background 1 2 3 "
-        "--intensity-range -160 240 --frame 2 --fill_non_finite -1 --group-tag none --allow_links --overwrite"
+        "--intensity-range -160 240 --frame 2 --fill_non_finite -1 "
+        "--field-of-view 200 200 150 --group-tag none --allow_links --overwrite"
     )
     assert main(line.split()) == 0
     name, images, labels, options, root, overwrite = seen
@@ -157,6 +158,7 @@ def test_new_bundle_gives_every_option_to_the_proposal(tmp_path, monkeypatch):
         "clip": True,
         "frame": 2,
         "fill_non_finite": -1.0,
+        "field_of_view": [200.0, 200.0, 150.0],
     }
     assert options == Options(
         title="CT",

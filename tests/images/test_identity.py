@@ -35,6 +35,8 @@ OPTIONS: list[dict[str, Any]] = [
     {"background": 0},
     {"frame": "all"},
     {"fill_non_finite": 0},
+    {"spatial_dims": 3, "field_of_view": 100},
+    {"spatial_dims": 3, "field_of_view": (100, 100, 90)},
     {"max_pixels": 9},
     {"max_bytes": 9},
 ]

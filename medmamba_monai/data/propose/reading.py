@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import Any
 
+import numpy as np
+
 from medmamba_monai.cards.card import DatasetCard
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.data.prepare.inspect import find_stored_range, uses_little
@@ -14,6 +16,8 @@ from medmamba_monai.images.raw_image import ImageFacts
 from medmamba_monai.images.read import ReadImage
 
 _EIGHT_BITS = (0.0, 255.0)
+_ALIKE = 1.1
+"""Up to this ratio of the longest to the shortest side of any voxel, nothing is said."""
 
 
 def propose_reading(look: FirstLook, given: dict[str, Any], remarks: list[str]) -> dict[str, Any]:
@@ -35,9 +39,27 @@ def propose_reading(look: FirstLook, given: dict[str, Any], remarks: list[str]) 
     if look.spatial_dims == 2 and any(fact.frames > 1 for fact in look.facts) and "frame" not in given:
         reading["frame"] = "all"
         remarks.append("some files have several frames: each is an image, kept in one fold with the others of its file")
+    if look.spatial_dims == 3 and "field_of_view" not in given:
+        remarks += _explain_spacing(look)
     if not {"window", "intensity_range"} & given.keys():
         reading |= _propose_range(look, remarks)
     return reading | given
+
+
+def _explain_spacing(look: FirstLook) -> list[str]:
+    """Return what a user should know of voxels that are no cubes, or not the same in all volumes."""
+    spacings = [fact.spacing for fact in look.facts if fact.spacing is not None]
+    if not spacings:
+        return []
+    least, most = np.min(spacings, axis=0), np.max(spacings, axis=0)
+    if most.max() <= _ALIKE * least.min():
+        return []
+    sides = zip(least, most, strict=True)
+    ranges = " x ".join(f"{low:.3g}" if low == high else f"{low:.3g} to {high:.3g}" for low, high in sides)
+    return [
+        f"voxels are {ranges} mm: each volume is scaled as a whole, so that shapes and sizes are not those "
+        "of the body; --field-of-view MM shows the same millimetres around the center of each"
+    ]
 
 
 def _propose_range(look: FirstLook, remarks: list[str]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from medmamba_monai.images.dicom.recognize import DICOM_SUFFIXES, HEAD_BYTES, is
 from medmamba_monai.images.dicom.values import interpret_frame
 from medmamba_monai.images.dicom.window import UnusableDisplay, find_common_display
 from medmamba_monai.images.file_errors import explain_file_errors
-from medmamba_monai.images.orientation import LPS_TO_RAS
+from medmamba_monai.images.orientation import LPS_TO_RAS, turn_spacing
 from medmamba_monai.images.raw_image import Limits, RawImage, check_frame_count
 
 _MAX_COSINE_DIFFERENCE = 1e-3
@@ -47,6 +47,7 @@ class Slice:
         along_row: direction cosines towards the next column, in the patient's axes (LPS).
         along_column: direction cosines towards the next row.
         position: center of the first pixel, in mm.
+        spacing: distance of rows and of columns in mm; None where it is not told.
         pixels: what its pixels are.
     """
 
@@ -55,6 +56,7 @@ class Slice:
     along_row: np.ndarray
     along_column: np.ndarray
     position: np.ndarray
+    spacing: np.ndarray | None
     pixels: PixelKind
 
     @property
@@ -173,7 +175,16 @@ def _read_slice(header: FileDataset, index: int, name: str) -> Slice:
     if plane is header and count_header_frames(header) > 1:
         raise UserError(f"{name}: tells no position of its single frames; read them in 2 dimensions")
     size = (read_integer(header, "Rows"), read_integer(header, "Columns"))
-    return Slice(name, size, directions[:3], directions[3:], place, read_pixel_kind(header))
+    spacing = _read_spacing(get_functional_group(header, index, "PixelMeasuresSequence") or header)
+    return Slice(name, size, directions[:3], directions[3:], place, spacing, read_pixel_kind(header))
+
+
+def _read_spacing(measures: Dataset) -> np.ndarray | None:
+    """Return the distance of rows and of columns; None also where it has no meaning: few read it."""
+    try:
+        return _read_numbers(measures, "PixelSpacing", 2)
+    except BrokenAttributeError:
+        return None
 
 
 def _read_numbers(item: Dataset, keyword: str, count: int) -> np.ndarray | None:
@@ -202,7 +213,21 @@ def _make_volume(slices: Sequence[Slice], raws: Sequence[RawImage]) -> RawImage:
     across = ordered[-1].position - ordered[0].position if len(ordered) > 1 else first.normal
     steps = (first.along_row, first.along_column, across)
     affine[:3, :3] = LPS_TO_RAS @ np.stack(steps, axis=1)
-    return _stack([raws[index] for index in order], io_orientation(affine), ordered)
+    orientation = io_orientation(affine)
+    volume = _stack([raws[index] for index in order], orientation, ordered)
+    return replace(volume, spacing=_find_spacing(ordered, places[order], orientation))
+
+
+def _find_spacing(
+    slices: Sequence[Slice], places: np.ndarray, orientation: np.ndarray
+) -> tuple[float, float, float] | None:
+    """Return the size of a voxel; None where a slice tells none, there is only one, or two tell different ones."""
+    found = [item.spacing for item in slices]
+    first = found[0]
+    if first is None or len(slices) < 2 or any(other is None or not np.allclose(first, other) for other in found):
+        return None
+    rows, columns = (float(distance) for distance in first)
+    return turn_spacing((columns, rows, float(np.diff(places).mean())), orientation)
 
 
 def _check_alike(first: Slice, other: Slice) -> None:
