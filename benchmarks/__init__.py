@@ -6,7 +6,7 @@ command                             what it measures
 ``python -m benchmarks.scan``       the scan alone: time of each backend, accuracy against float64
 ``python -m benchmarks.model``      networks: forward, training step, peak memory, bars met or not
 ``python -m benchmarks.baselines``  size and speed of every network that the pipeline trains
-``python -m benchmarks.growth``     time and memory from 112 to 896 pixels, as a table and a figure
+``python -m benchmarks.growth``     time and memory from 112 to 1,792 pixels, as a table and a figure
 ``python -m benchmarks.loading``    how fast images are loaded, with and without keeping them decoded
 ``python -m benchmarks.recipes``    cross-validations of networks and recipes, compared
 ``python -m benchmarks.coverage``   how often the intervals of the review hold, by simulation

@@ -1,7 +1,8 @@
 """Measure how time and memory grow with the image: ``python -m benchmarks.growth``.
 
-Inference and training step at batch 1, from 112 to 896 pixels, for a network that is linear in the number of pixels
-(MedMamba), one that is so by construction (ResNet-50) and one that is not (ViT). The exponent is the slope of a line
+Inference and training step at batch 1, from 112 to 1,792 pixels, for a network that is linear in the number of pixels
+(MedMamba, in training also with activation checkpointing), one that is so by construction (ResNet-50) and one that is
+not (ViT). The exponent is the slope of a line
 through the logarithms: 1 is linear in the number of pixels, 2 is quadratic. What does not depend on the image, such as
 weights, flattens small sizes, so the slope between the two largest sizes is given beside that of all.
 """
@@ -26,8 +27,9 @@ from benchmarks.report import add_common_options, load_result, new_result, save_
 from benchmarks.timing import interleave, time_entries
 from medmamba_monai.core.errors import ends_with_user_errors
 
-NETWORKS = ("medmamba", "resnet50", "vit")
-SIZES = (112, 224, 448, 896)
+NETWORKS = ("medmamba", "medmamba-checkpointed", "resnet50", "vit")
+TRAINING_ONLY = ("medmamba-checkpointed",)
+SIZES = (112, 224, 448, 896, 1792)
 TASKS = {"inference": False, "training step": True}
 SECONDS_A_TASK = 60.0
 """About how long the samples of one size, task and number of threads may take; large images get fewer rounds."""
@@ -57,7 +59,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     try:
         for size in sorted(options.sizes):
             for task, training in TASKS.items():
-                jobs = [Job(name, size, 1, training) for name in names]
+                jobs = [Job(name, size, 1, training) for name in names if training or name not in TRAINING_ONLY]
                 for threads in options.threads:
                     result["times"] += time_size(jobs, task, threads, options.rounds)
                 for job in jobs:
@@ -94,7 +96,7 @@ def memory_entry(job: Job, task: str, threads: int) -> dict[str, Any]:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks.growth", description=__doc__)
     parser.add_argument("--networks", nargs="+", metavar="NAME", default=list(NETWORKS), help="default: %(default)s")
-    parser.add_argument("--sizes", nargs="+", type=int, metavar="PIXELS", help="default: 112 224 448 896")
+    parser.add_argument("--sizes", nargs="+", type=int, metavar="PIXELS", help="default: 112 224 448 896 1792")
     parser.add_argument("--threads", nargs="+", type=int, default=sorted({1, default_threads()}))
     parser.add_argument("--rounds", type=int, help="samples of each at most (default 15, quick 2)")
     parser.add_argument("--figure", type=Path, metavar="STEM", help="where STEM.svg and STEM.png are drawn")

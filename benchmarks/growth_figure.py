@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 STYLES: dict[str, tuple[str, str]] = {
     "MedMamba-T": ("#0072B2", "o"),
+    "MedMamba-T, checkpointed": ("#56B4E9", "v"),
     "ResNet-50": ("#E69F00", "s"),
     "ViT-S/16": ("#CC79A7", "^"),
 }

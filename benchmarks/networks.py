@@ -5,6 +5,7 @@ name                        network
 ==========================  ========================================================================================
 ``medmamba``                MedMamba-T; ``medmamba:NAME`` scans with the backend NAME (numba, triton, mamba_ssm...)
 ``medmamba-loop``           MedMamba-T with the scan as a Python loop over tokens, as ``medmamba:reference``
+``medmamba-checkpointed``   MedMamba-T that recomputes its scan branches in the backward pass
 ``medmamba-folded``         MedMamba-T with its batch norms folded into the convolutions, for inference only
 ``resnet50``                that of :mod:`medmamba_monai.networks`, in channels-last memory format
 ``swin``                    Swin-T, that of :mod:`medmamba_monai.networks`
@@ -33,6 +34,7 @@ NUM_CLASSES = 6
 TITLES = {
     "medmamba": "MedMamba-T",
     "medmamba-loop": "MedMamba-T, loop",
+    "medmamba-checkpointed": "MedMamba-T, checkpointed",
     "medmamba-folded": "MedMamba-T, folded",
     "resnet50": "ResNet-50",
     "swin": "Swin-T",
@@ -140,7 +142,8 @@ def build_network(name: str, image_size: int = 224, num_classes: int = NUM_CLASS
     if base == "medmamba-folded":
         return networks.fold_batch_norm(medmamba_tiny(num_classes=num_classes).eval())
     backend = "reference" if base == "medmamba-loop" else backend or "auto"
-    return medmamba_tiny(num_classes=num_classes, scan_backend=backend)
+    recomputes = base == "medmamba-checkpointed"
+    return medmamba_tiny(num_classes=num_classes, scan_backend=backend, use_checkpoint=recomputes)
 
 
 def build_step(job: Job) -> Callable[[], None]:

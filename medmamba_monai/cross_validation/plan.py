@@ -23,7 +23,10 @@ from medmamba_monai.networks.transformers_encoder import load_encoder
 from medmamba_monai.tracking.mlflow_store import check_tracking_uri
 from medmamba_monai.training.options import TrainingOptions
 
-_OF_A_TRAINING = ("epochs", "learning_rate", "weight_decay", "drop_path_rate", "patience", "amp", "compile", "recipe")
+_OF_A_TRAINING = (
+    *("epochs", "learning_rate", "weight_decay", "drop_path_rate", "grad_checkpointing", "patience", "amp", "compile"),
+    "recipe",
+)
 
 
 @dataclass(frozen=True)

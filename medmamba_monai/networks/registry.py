@@ -38,6 +38,7 @@ def build_network(
     drop_path_rate: float | None = None,
     scan_backend: str = "auto",
     exportable: bool = False,
+    grad_checkpointing: bool = False,
 ) -> nn.Module:
     """Build a network with random weights; an option that it does not have is refused, not ignored.
 
@@ -57,6 +58,8 @@ def build_network(
             :func:`medmamba_monai.selective_scan.check_backend`.
         exportable: whether files made of a MedMamba load where this package is not installed, see
             :meth:`MedMamba.set_exportable`; those of the other networks always do.
+        grad_checkpointing: whether training recomputes the scan branches of a MedMamba, see
+            :meth:`MedMamba.set_grad_checkpointing`.
 
     Returns:
         The network in training mode, on the CPU. It maps images (B, in_channels, H, W) or volumes
@@ -81,10 +84,12 @@ def build_network(
     if name in BASELINES:
         if scan_backend != "auto":
             raise UserError(f"network {name!r} has no scan, but scan_backend={scan_backend!r} was given: leave it out")
+        if grad_checkpointing:
+            raise UserError(f"network {name!r} has no scan to recompute: leave out grad_checkpointing")
         return build_baseline(name, spatial_dims, in_channels, num_classes, image_size, drop_path_rate)
     rate = {} if drop_path_rate is None else {"drop_path_rate": drop_path_rate}
     build = _MEDMAMBAS[name][1]
-    scan = {"scan_backend": scan_backend, "exportable": exportable}
+    scan = {"scan_backend": scan_backend, "exportable": exportable, "use_checkpoint": grad_checkpointing}
     network = build(spatial_dims, in_channels, num_classes, **scan, **sizes, **rate)
     _check_size(name, network, image_size)
     return network

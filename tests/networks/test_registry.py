@@ -55,6 +55,13 @@ def test_depths_channels_rate_and_backend_arrive() -> None:
     assert found(torch.zeros(2, 1, 8, 8, 8)).shape == (2, 2)
 
 
+def test_recomputing_is_of_the_scan_branches_alone() -> None:
+    found = build_network("medmamba", 2, 1, 2, 32, **SMALL, grad_checkpointing=True)
+    assert all(block.use_checkpoint for stage in found.stages for block in stage.blocks)
+    with pytest.raises(UserError, match="network 'resnet18' has no scan to recompute: leave out grad_checkpointing"):
+        build_network("resnet18", 2, 1, 2, 32, grad_checkpointing=True)
+
+
 def test_none_is_the_default_of_the_network() -> None:
     assert build("medmamba_tiny").stages[-1].blocks[-1].drop_path.drop_prob == pytest.approx(0.1)
 

@@ -36,6 +36,7 @@ GIVEN: dict[str, Any] = {
     "depths": (1, 1),
     "channels": None,
     "drop_path_rate": None,
+    "grad_checkpointing": False,
     "scan_backend": "auto",
     "amp": False,
     "compile": False,
@@ -118,7 +119,8 @@ def test_flags_decide_what_must_be_the_same_and_what_is_logged():
     fixed = {"seed", "fold", "image_size", "batch_size", "learning_rate", "weight_decay", "network_name", "depths"}
     assert set(collect_settings(made, recipe=True)) == fixed | {"channels", "drop_path_rate", "amp", "recipe"}
     logged = collect_parameters(made)
-    assert set(logged) == fixed | {"channels", "drop_path_rate", "amp", "compile", "epochs", "patience", "scan_backend"}
+    how = {"amp", "compile", "epochs", "patience", "scan_backend", "grad_checkpointing"}
+    assert set(logged) == fixed | {"channels", "drop_path_rate"} | how
     assert logged["depths"] == [1, 1]
 
 
