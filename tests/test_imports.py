@@ -54,7 +54,8 @@ INSIDE: dict[str, dict[str, set[str]]] = {
     "data": {
         "samples": set(),
         "counts": {"samples"},
-        "phantom": set(),
+        "findings": set(),
+        "phantom": {"findings"},
         "statistics": set(),
         "find": {"samples", "counts"},
         "folds": {"samples", "counts", "find"},

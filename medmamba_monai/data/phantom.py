@@ -2,7 +2,8 @@
 
 Each image is a noisy chest-like texture: a bright body, two dark lungs, ribs. In the class ``nodule`` a lung holds a
 faint round blob; in the class ``normal`` it holds a line of the same total brightness instead. Place, size, contrast
-and direction vary, so the brightness of single pixels says little and the shape says nearly all.
+and direction vary, so the brightness of single pixels says little and the shape says nearly all. Where each blob and
+line is stands in ``findings.json`` beside the images.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.data.findings import Finding, Findings, write_findings
 
 CLASS_NAMES = ("normal", "nodule")
 _NOISE = 0.035
@@ -23,7 +25,7 @@ _NOISE = 0.035
 def write_phantom(
     folder: str | Path, num_train: int = 600, num_test: int = 200, image_size: int = 64, seed: int = 0
 ) -> Path:
-    """Write the dataset as ``{train,test}/{normal,nodule}/*.png``, half of each class.
+    """Write the dataset as ``{train,test}/{normal,nodule}/*.png``, half of each class, and where their findings are.
 
     A folder that is already there is left as it is; an interrupted call leaves none.
 
@@ -54,11 +56,15 @@ def _write(folder: Path, num_train: int, num_test: int, image_size: int, seed: i
     shutil.rmtree(unfinished, ignore_errors=True)
     generator = np.random.default_rng(seed)
     plan = [("train", index) for index in range(num_train)] + [("test", index) for index in range(num_test)]
+    findings: dict[str, Finding] = {}
     for split, index in tqdm(plan, "phantom", leave=False, unit="image", disable=None):
         label = index % len(CLASS_NAMES)
-        path = unfinished / split / CLASS_NAMES[label] / f"{index:05d}.png"
+        name = f"{split}/{CLASS_NAMES[label]}/{index:05d}.png"
+        path = unfinished / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(draw_phantom(label, image_size, generator)).save(path)
+        image, findings[name] = draw_with_finding(label, image_size, generator)
+        Image.fromarray(image).save(path)
+    write_findings(unfinished, Findings(image_size=image_size, findings=findings))
     return unfinished.rename(folder)
 
 
@@ -73,11 +79,18 @@ def draw_phantom(label: int, image_size: int, generator: np.random.Generator) ->
     Returns:
         uint8 array of shape (image_size, image_size).
     """
+    return draw_with_finding(label, image_size, generator)[0]
+
+
+def draw_with_finding(label: int, image_size: int, generator: np.random.Generator) -> tuple[np.ndarray, Finding]:
+    """Draw one image as `draw_phantom` does, and say where its blob or line is."""
     axis = np.linspace(-1, 1, image_size)
     rows, columns = np.meshgrid(axis, axis, indexing="ij")
-    image = _draw_chest(rows, columns, generator) + _draw_finding(label, rows, columns, generator)
+    image = _draw_chest(rows, columns, generator)
+    shape, finding = _draw_finding(label, rows, columns, generator)
+    image += shape
     image += 0.045 * _draw_smooth_noise(image_size, generator) + _NOISE * generator.standard_normal(image.shape)
-    return np.clip(255 * image, 0, 255).astype(np.uint8)
+    return np.clip(255 * image, 0, 255).astype(np.uint8), finding
 
 
 def _draw_chest(rows: np.ndarray, columns: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -90,7 +103,9 @@ def _draw_chest(rows: np.ndarray, columns: np.ndarray, generator: np.random.Gene
     return image + 0.04 * np.sin(frequency * (rows + 0.5 * columns**2) + phase)
 
 
-def _draw_finding(label: int, rows: np.ndarray, columns: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def _draw_finding(
+    label: int, rows: np.ndarray, columns: np.ndarray, generator: np.random.Generator
+) -> tuple[np.ndarray, Finding]:
     center_row, center_column = generator.uniform(-0.5, 0.5), generator.choice([-0.45, 0.45])
     center_column += generator.uniform(-0.15, 0.15)
     radius, angle = generator.uniform(0.09, 0.16), generator.uniform(0, np.pi)
@@ -98,7 +113,15 @@ def _draw_finding(label: int, rows: np.ndarray, columns: np.ndarray, generator: 
     across = np.cos(angle) * (columns - center_column) - np.sin(angle) * (rows - center_row)
     stretch = 1.0 if label else generator.uniform(2.2, 3.4)
     shape = np.exp(-0.5 * ((along / (radius * stretch)) ** 2 + (across * stretch / radius) ** 2))
-    return generator.uniform(0.15, 0.45) * shape
+    half = (len(rows) - 1) / 2
+    finding = Finding(
+        row=half * (center_row + 1),
+        column=half * (center_column + 1),
+        along=half * radius * stretch,
+        across=half * radius / stretch,
+        angle=angle,
+    )
+    return generator.uniform(0.15, 0.45) * shape, finding
 
 
 def _draw_smooth_noise(image_size: int, generator: np.random.Generator) -> np.ndarray:

@@ -7,6 +7,10 @@ from typing import NamedTuple, Protocol
 
 from torch import Tensor, nn
 
+from medmamba_monai.explain.class_activation import ClassActivation, ClassActivationPlusPlus, has_maps
+from medmamba_monai.explain.floors import EdgeMap, RandomMap
+from medmamba_monai.explain.gradients import IntegratedGradients, SmoothedGradients
+from medmamba_monai.explain.occlusion import Occlusion
 from medmamba_monai.explain.relevance import ScanRelevance
 from medmamba_monai.networks.medmamba import MedMamba
 
@@ -48,7 +52,19 @@ def has_scans_and_classes(network: nn.Module) -> bool:
     return isinstance(network, MedMamba) and network.num_classes > 0
 
 
+def takes_any(network: nn.Module) -> bool:
+    """Say that a method takes any network."""
+    return True
+
+
 EXPLANATIONS: dict[str, Explanation] = {
     "scan_relevance": Explanation("Scan relevance", ScanRelevance, has_scans_and_classes, True),
+    "grad_cam": Explanation("Grad-CAM", ClassActivation, has_maps, False),
+    "grad_cam_plus_plus": Explanation("Grad-CAM++", ClassActivationPlusPlus, has_maps, False),
+    "occlusion": Explanation("Occlusion", Occlusion, takes_any, True),
+    "integrated_gradients": Explanation("Integrated gradients", IntegratedGradients, takes_any, True),
+    "smooth_gradients": Explanation("SmoothGrad", SmoothedGradients, takes_any, False),
+    "random": Explanation("Random (floor)", RandomMap, takes_any, False),
+    "edges": Explanation("Edges (floor)", EdgeMap, takes_any, False),
 }
 """Every method by its name."""

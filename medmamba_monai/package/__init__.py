@@ -7,7 +7,7 @@ from medmamba_monai.evaluation.answers.prediction import Prediction
 from medmamba_monai.package.manifest import FORMAT_VERSION, Manifest
 from medmamba_monai.package.open import Package
 from medmamba_monai.package.predict_folder import predict_folder
-from medmamba_monai.package.run_folds import read_folds_of_run
+from medmamba_monai.package.run_folds import list_test_parts, read_folds_of_run
 from medmamba_monai.package.write import write_package
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Manifest",
     "Package",
     "Prediction",
+    "list_test_parts",
     "predict_folder",
     "read_folds_of_run",
     "write_package",

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from pydantic import BaseModel
 
 from medmamba_monai.core.documents import read_document
@@ -43,3 +46,27 @@ def read_folds_of_run(
             "give the run that the package was made of"
         )
     return folds
+
+
+def list_test_parts(
+    package: Package, folds: FoldList, images: int | None = None
+) -> list[tuple[list[int], list[dict[str, Any]]]]:
+    """Return test images of a run, with the folds whose networks judge them together.
+
+    With an official test set these are all folds, else each fold's own test part has that fold.
+
+    Args:
+        package: of the run.
+        folds: of the run.
+        images: how many at most, an equal share of each part and at least one, drawn with a fixed seed; None for all.
+    """
+    shared = folds.protocol != "cross-validation"
+    members = [list(package.networks)] if shared else [[fold] for fold in package.networks]
+    return [(part, _draw(folds.parts(part[0])["test"], images, len(members))) for part in members]
+
+
+def _draw(items: Sequence[dict[str, Any]], images: int | None, parts: int) -> list[dict[str, Any]]:
+    if images is None or images // parts >= len(items):
+        return list(items)
+    chosen = np.random.default_rng(0).permutation(len(items))[: max(1, images // parts)]
+    return [items[index] for index in sorted(chosen)]

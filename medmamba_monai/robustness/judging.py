@@ -14,7 +14,7 @@ from medmamba_monai.core.files import write_json
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.data import FoldList
 from medmamba_monai.evaluation.scores import FloatArray, Scores
-from medmamba_monai.package import Package
+from medmamba_monai.package import Package, list_test_parts
 from medmamba_monai.robustness.corruptions import CORRUPTIONS
 
 CLEAN = "none"
@@ -33,9 +33,7 @@ class Judge:
 
     def __init__(self, package: Package, folds: FoldList, folder: RunFolder, images: int | None = None) -> None:
         self.package, self.folder = package, folder
-        shared = folds.protocol != "cross-validation"  # an official test set, which all networks judge together
-        members = [list(package.networks)] if shared else [[fold] for fold in package.networks]
-        self.parts = [(part, _draw(folds.parts(part[0])["test"], images, len(members))) for part in members]
+        self.parts = list_test_parts(package, folds, images)
         self.items = [item for _, items in self.parts for item in items]
         self.identity = _digest([package.digest, *(item["id"] for item in self.items)])
 
@@ -85,14 +83,6 @@ def _make_corrupt(corruption: str, severity: int) -> Callable[[Tensor, str], Ten
     if corruption == CLEAN:
         return lambda image, _: image
     return lambda image, seed: CORRUPTIONS[corruption](image, severity, seed)
-
-
-def _draw(items: Sequence[dict[str, Any]], images: int | None, parts: int) -> list[dict[str, Any]]:
-    """Draw an equal share of the images that are wanted from each part, the same each time, in their order."""
-    if images is None or images // parts >= len(items):
-        return list(items)
-    chosen = np.random.default_rng(0).permutation(len(items))[: max(1, images // parts)]
-    return [items[index] for index in sorted(chosen)]
 
 
 def _digest(texts: Sequence[str]) -> str:

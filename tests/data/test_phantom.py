@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from sklearn.preprocessing import StandardScaler
 from medmamba_monai.cards import load_card
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.data import prepare_dataset, write_phantom
-from medmamba_monai.data.phantom import CLASS_NAMES
+from medmamba_monai.data.findings import FINDINGS, Finding, read_findings
+from medmamba_monai.data.phantom import CLASS_NAMES, _draw_finding, draw_phantom, draw_with_finding
 
 CARD = Path(__file__).resolve().parents[2] / "data_lists" / "phantom" / "card.json"
 Pixels = NDArray[np.float64]
@@ -82,3 +84,50 @@ def test_brightness_alone_says_little(phantom: Path) -> None:
 def test_shape_says_more(phantom: Path) -> None:
     images, labels = read(phantom / "train")
     assert roc_auc_score(labels, -sharpest_ridge(images)) > 0.7
+
+
+PIXELS = {
+    ("train", "normal", 0): "be5aaa592bf48a28cbb0358c029066d8a2c17779a783bfefb17cf235ed649bc6",
+    ("test", "nodule", 1): "1217d140609154babafa3317d1c1b1594372faf0f06a0c0cc2044dff7170d7ec",
+}
+"""SHA-256 of pixels that were generated before anything told where the findings are."""
+
+
+def test_pixels_are_those_of_all_versions(tmp_path: Path) -> None:
+    folder = write_phantom(tmp_path / "phantom", num_train=2, num_test=2, image_size=64)
+    for (split, name, index), digest in PIXELS.items():
+        pixels = np.asarray(Image.open(folder / split / name / f"{index:05d}.png"))
+        assert hashlib.sha256(pixels.tobytes()).hexdigest() == digest
+
+
+def test_findings_are_told_beside_the_images(tmp_path: Path) -> None:
+    folder = write_phantom(tmp_path / "phantom", num_train=4, num_test=2, image_size=32)
+    found = read_findings(folder)
+    assert found is not None
+    assert found.image_size == 32
+    assert set(found.findings) == {path.relative_to(folder).as_posix() for path in folder.rglob("*.png")}
+    assert read_findings(folder / "test") is None
+    (folder / FINDINGS).write_text("{}")
+    with pytest.raises(UserError, match=r"findings\.json: .*image_size"):
+        read_findings(folder)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_a_finding_is_where_the_image_differs_from_one_without(label: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, finding = draw_with_finding(label, 128, np.random.default_rng(3))
+    assert np.array_equal(image, draw_phantom(label, 128, np.random.default_rng(3)))
+    unseen = "medmamba_monai.data.phantom._draw_finding"
+    monkeypatch.setattr(unseen, lambda *given: (0 * _draw_finding(*given)[0], finding))
+    without, _ = draw_with_finding(label, 128, np.random.default_rng(3))
+    difference = image.astype(float) - without
+    inside = finding.draw(128, 128)
+    # The Gaussian at the edge of the mask, EDGE = 2 standard deviations, has exp(-2) of its peak.
+    assert difference[inside].min() >= np.exp(-2.2) * difference.max() - 1
+    assert difference[~inside].max() <= np.exp(-1.8) * difference.max() + 1
+
+
+def test_a_turned_finding_is_drawn_turned() -> None:
+    mask = Finding(row=8, column=12, along=3, across=1, angle=np.pi / 2).draw(16, 24)
+    assert mask[8, 6:19].all()
+    assert mask[:, 12].sum() == 5
+    assert mask.sum() == pytest.approx(np.pi * 6 * 2, rel=0.1)

@@ -9,17 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.evaluation.figures.style import (
-    BLUE,
-    FONT_SIZE,
-    INK,
-    VERMILLION,
-    Box,
-    fit,
-    format_fraction,
-    measure_text,
-    wrap,
-    write_title,
+from medmamba_monai.evaluation.figures.style import BLUE, INK, VERMILLION, fit, format_fraction, wrap, write_title
+from medmamba_monai.evaluation.figures.tiles import (
+    BETWEEN,
+    CAPTION_SIZE,
+    TILE_INCHES,
+    place_tiles,
+    shorten_start,
+    write_caption,
 )
 
 if TYPE_CHECKING:
@@ -31,9 +28,6 @@ Caption = tuple[str, str, float, str]
 
 MOST_IMAGES = 24
 
-_SIZE = FONT_SIZE - 1
-_TILE_INCHES, _BETWEEN = 1.25, 0.14
-_LINE_INCHES = 1.2 * _SIZE / 72
 _NOTE = "✓ right, ✗ wrong: probability and predicted class"
 _RIGHT: dict[str, Any] = {"color": BLUE, "linewidth": 1}
 _WRONG: dict[str, Any] = {"color": VERMILLION, "linewidth": 3.5}
@@ -60,15 +54,15 @@ def draw_mosaic(
     _check(images, captions, columns)
     columns = min(columns, len(images))
     texts = [_caption(*caption) for caption in captions]
-    boxes = _places([text.count("\n") + 1 for text in texts], columns)
+    boxes = place_tiles([text.count("\n") + 1 for text in texts], columns)
     figure = Figure()
     tiles = {figure.add_axes((0, 0, 1, 1), label=str(index)): box for index, box in enumerate(boxes)}
     for axes, image, (true, predicted, _, _), text in zip(tiles, images, captions, texts, strict=True):
         _draw_tile(axes, image, true == predicted, text)
-    width, height = columns * (_TILE_INCHES + _BETWEEN) - _BETWEEN, boxes[0][1] + _TILE_INCHES
+    width, height = columns * (TILE_INCHES + BETWEEN) - BETWEEN, boxes[0][1] + TILE_INCHES
     whole = figure.add_axes((0, 0, 1, 1), label="whole", frameon=False, xticks=[], yticks=[])
     write_title(whole, title, width, pad=10)
-    whole.set_xlabel(_NOTE, fontsize=_SIZE, color=INK)
+    whole.set_xlabel(_NOTE, fontsize=CAPTION_SIZE, color=INK)
     fit(figure, {whole: (0, 0, width, height), **tiles})
     return figure
 
@@ -88,44 +82,11 @@ def _check(images: Sequence[NDArray[np.uint8]], captions: Sequence[Caption], col
 def _caption(true: str, predicted: str, probability: float, identifier: str) -> str:
     mark = "✓" if true == predicted else "✗"
     names = (f"{mark} {format_fraction(probability)} {predicted}", f"true: {true}")
-    return "\n".join([*(wrap(name, _TILE_INCHES, size=_SIZE) for name in names), _shorten(identifier)])
-
-
-def _shorten(identifier: str) -> str:
-    """Return as much of it as fits into a line, from its end: there the files of a folder differ."""
-    shown = identifier
-    while measure_text(shown, _SIZE) > _TILE_INCHES:
-        shown = "…" + shown.lstrip("…")[1:]
-    return shown
-
-
-def _places(lines: Sequence[int], columns: int) -> list[Box]:
-    """Left, bottom, width and height of each tile; below each row there is room for its longest caption."""
-    boxes: list[Box] = []
-    bottom = 0.0
-    for start in reversed(range(0, len(lines), columns)):
-        row = lines[start : start + columns]
-        bottom += max(row) * _LINE_INCHES + _BETWEEN
-        places = [(index * (_TILE_INCHES + _BETWEEN), bottom, _TILE_INCHES, _TILE_INCHES) for index in range(len(row))]
-        boxes = places + boxes
-        bottom += _TILE_INCHES + _BETWEEN
-    return boxes
+    return "\n".join([*(wrap(name, TILE_INCHES, size=CAPTION_SIZE) for name in names), shorten_start(identifier)])
 
 
 def _draw_tile(axes: Axes, image: NDArray[np.uint8], right: bool, text: str) -> None:
     axes.imshow(image, cmap="gray", vmin=0, vmax=255)
     axes.set(xticks=[], yticks=[], anchor="SW")
     axes.spines[:].set(**(_RIGHT if right else _WRONG))
-    axes.annotate(
-        text,
-        (0, 0),
-        (0, -5),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        ha="left",
-        va="top",
-        fontsize=_SIZE,
-        color=INK,
-        linespacing=1.1,
-        parse_math=False,
-    )
+    write_caption(axes, text)
