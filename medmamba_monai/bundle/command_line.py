@@ -115,6 +115,19 @@ def print_next_step(weights: str, within: bool, arguments: Sequence[str] | None 
     print(f"weights of the best epoch: {weights}\nnext, their metrics: {command}", flush=True)
 
 
+def print_pretrained(folder: str, weights: str) -> None:
+    """Say where a pretraining left its weights, and how a training starts from them.
+
+    Args:
+        folder: of all its folds.
+        weights: the file.
+    """
+    print(
+        f"weights of the best epoch: {weights}\nnext, a training that starts from them: --pretrained {folder}",
+        flush=True,
+    )
+
+
 def make_evaluation_command(arguments: Sequence[str]) -> str:
     """Return the command that evaluates what a command trained.
 

@@ -19,6 +19,7 @@ from medmamba_monai.core.options import Flag, Options, expected
 from medmamba_monai.cross_validation.options import CrossValidationOptions
 from medmamba_monai.data import PrepareOptions
 from medmamba_monai.training.options import EvaluationOptions, InferenceOptions, TrainingOptions
+from medmamba_monai.training.self_supervised.options import PretrainingOptions
 
 _EVALUATED = ("$", "@", "%")
 
@@ -108,6 +109,7 @@ def _check_plain(name: str, value: Any) -> None:
 
 PREPARE = Command("prepare", ("data",), "prepare", (PrepareOptions,))
 TRAIN = Command("train", ("train",), "training", (TrainingOptions,))
+PRETRAIN = Command("pretrain", ("train", "pretrain"), "pretraining", (TrainingOptions, PretrainingOptions))
 EVALUATE = Command("evaluate", ("train", "evaluate"), "evaluating", (TrainingOptions, EvaluationOptions))
 INFER = Command("infer", ("inference",), "inference", (InferenceOptions,))
 INFER_WITH_ALL = Command("infer", ("inference", "ensemble_inference"), "inference", (InferenceOptions,))
@@ -118,5 +120,5 @@ CROSS_VALIDATE = Command(
     (TrainingOptions, CrossValidationOptions),
     without=(Flag.PER_FOLD,),
 )
-COMMANDS = {command.name: command for command in (PREPARE, TRAIN, EVALUATE, CROSS_VALIDATE, INFER)}
+COMMANDS = {command.name: command for command in (PREPARE, TRAIN, PRETRAIN, EVALUATE, CROSS_VALIDATE, INFER)}
 """The commands by name."""

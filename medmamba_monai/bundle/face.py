@@ -6,7 +6,7 @@ import enum
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from medmamba_monai.bundle.commands import (
     INFER,
     INFER_WITH_ALL,
     PREPARE,
+    PRETRAIN,
     TRAIN,
     Command,
 )
@@ -28,6 +29,7 @@ from medmamba_monai.bundle.describe import describe_overrides
 from medmamba_monai.bundle.find_bundle import find_bundle, list_fold_weights
 from medmamba_monai.bundle.image_items import Image, make_items
 from medmamba_monai.bundle.predict import PredictionCollector
+from medmamba_monai.bundle.pretrain import pretrain_folds
 from medmamba_monai.bundle.workflow import check_name, contain_workflow, open_workflow, run_workflow
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import make_file_name
@@ -185,6 +187,25 @@ class Bundle:
             weights=RunFolder(given.ckpt_dir).weights,
             directory=Path(given.output_dir),
         )
+
+    def pretrain(self, fold: int | None = None, overrides: Mapping[str, Any] | None = None, **options: Any) -> Path:
+        """Pretrain the network on images without their labels, for a later ``pretrained`` of `train` and its like.
+
+        Args:
+            fold: whose training part it learns from; by default the bundle's, or one after the other of all folds.
+                With ``images_dir``, a folder of images without labels, there is one pretraining for all folds.
+            overrides: what to change in the configs, by id.
+            options: see ``list_options("pretrain")``, such as ``method`` and ``epochs``.
+
+        Returns:
+            The folder that ``pretrained`` takes.
+
+        Raises:
+            UserError: the data are not prepared, there are too few images, or an option does not fit.
+        """
+        fold = self.options.get("fold") if fold is None else fold
+        with contain_workflow():
+            return pretrain_folds(partial(self._open, PRETRAIN), fold, options, overrides or {})
 
     def evaluate(
         self, fold: int | None = None, overrides: Mapping[str, Any] | None = None, **options: Any

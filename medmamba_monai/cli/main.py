@@ -24,6 +24,7 @@ from medmamba_monai.cli.log_model import log_model
 from medmamba_monai.cli.new_bundle import new_bundle
 from medmamba_monai.cli.package import package
 from medmamba_monai.cli.prepare import prepare
+from medmamba_monai.cli.pretrain import pretrain
 from medmamba_monai.cli.publish import publish
 from medmamba_monai.cli.review import review
 from medmamba_monai.cli.robustness import robustness
@@ -38,6 +39,7 @@ COMMANDS = (
     new_bundle,
     bundle,
     prepare,
+    pretrain,
     train,
     evaluate,
     cross_validate,

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from medmamba_monai.data import FoldList
 from medmamba_monai.training.pretrained.find import find_weights
-from medmamba_monai.training.pretrained.origins import check_origins
 from medmamba_monai.training.pretrained.weights_file import WeightsFile
 
 
@@ -31,7 +30,7 @@ def identify_starting_weights(source: str | Path | None, fold_list: FoldList, fo
         return None
     files = {fold: WeightsFile(find_weights(source, fold)) for fold in range(fold_list.num_folds)}
     for fold in folds:
-        check_origins(files[fold].path, files[fold].origins, fold_list, fold)
+        files[fold].check_unseen(fold_list, fold)
     digests = list(dict.fromkeys(file.digest for file in files.values()))
     together = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
     return f"{files[0].kind} sha256:{together}"

@@ -42,12 +42,16 @@ from medmamba_monai.training.options import (
     describe_weights,
 )
 from medmamba_monai.training.seeding import derive_seed, seed_everything
+from medmamba_monai.training.self_supervised.objectives import ContrastiveViews, MaskedImages, make_objective
+from medmamba_monai.training.self_supervised.options import PretrainingOptions
+from medmamba_monai.training.self_supervised.unlabelled import find_unlabelled
 from medmamba_monai.training.titles import format_title
 from medmamba_monai.training.views import make_views
 from medmamba_monai.training.weights import load_weights, save_weights, unwrap
 
 __all__ = [
     "AverageViews",
+    "ContrastiveViews",
     "EarlyStop",
     "EnsembleLoader",
     "EpochProgress",
@@ -62,9 +66,11 @@ __all__ = [
     "InferenceOptions",
     "InferenceWriter",
     "IterationSchedule",
+    "MaskedImages",
     "MultiLabelFocalLoss",
     "NetworkInferer",
     "PauseTraining",
+    "PretrainingOptions",
     "ResumableCheckpoint",
     "StartingWeights",
     "SyncBuffers",
@@ -85,12 +91,14 @@ __all__ = [
     "describe_weights",
     "explain_user_errors",
     "find_local_device",
+    "find_unlabelled",
     "format_title",
     "group_parameters",
     "list_fold_weights",
     "load_weights",
     "make_file_name",
     "make_loss",
+    "make_objective",
     "make_views",
     "resolve_device",
     "save_weights",

@@ -132,6 +132,10 @@ def load_weights(network: nn.Module, path: str | Path, expected: dict[str, Any] 
     """
     state = read_state_dict(path)
     description = read_description(path)
+    if description.get("self_supervised"):
+        raise UserError(
+            f"{path}: holds self-supervised weights, which know no classes; train from it: --pretrained {path}"
+        )
     for key, value in (expected or {}).items():
         if key in description and description[key] != value:
             remedy = _REMEDIES.get(key, f"pass --{key} {format_option(description[key])}")

@@ -167,7 +167,7 @@ def test_the_command_generates_the_bundles_it_is_told(tmp_path, monkeypatch, cap
     (tmp_path / "data_lists").symlink_to(ROOT / "data_lists")
     monkeypatch.chdir(tmp_path)
     assert main(["phantom"]) == 0
-    assert capsys.readouterr().out == "bundles/phantom: 19 files\n"
+    assert capsys.readouterr().out == "bundles/phantom: 20 files\n"
     assert [path.name for path in (tmp_path / "bundles").iterdir()] == ["phantom"]
 
 

@@ -24,6 +24,7 @@ REQUIRED_FILES = (
     "configs/train.json",
     "configs/evaluate.json",
     "configs/inference.json",
+    "configs/pretrain.json",
     "configs/ensemble_evaluate.json",
     "configs/ensemble_inference.json",
     "configs/recipes/augmented.json",

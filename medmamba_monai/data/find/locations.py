@@ -54,6 +54,7 @@ def list_images(
     every_frame: bool = False,
     allow_links: bool = False,
     read: Callable[[str], object] | None = None,
+    option: str = "dataset_dir",
 ) -> list[dict[str, str]]:
     """Return the images in and below a folder, as items of a MONAI dataset.
 
@@ -64,6 +65,7 @@ def list_images(
         allow_links: whether links may lead out of the folder.
         read: from a path to pixels, raising UserError; where it is given, images that it cannot read are left out, each
             with a warning. None lists all.
+        option: name of the option that the folder was given as, for messages.
 
     Returns:
         For each image its ``id``, a number that tells nothing about the patient; its absolute path as ``image``; and
@@ -74,10 +76,10 @@ def list_images(
     """
     dataset = DatasetFolder(Path(folder), allow_links)
     if not dataset.exists():
-        raise UserError(f"--dataset_dir {folder}: there is no such folder")
+        raise UserError(f"--{option} {folder}: there is no such folder")
     listing = dataset.list_images(None, spatial_dims, every_frame)
     if not listing.images:
-        raise UserError(f"--dataset_dir {folder}: holds no image; {describe_others(dataset.root, listing.others)}")
+        raise UserError(f"--{option} {folder}: holds no image; {describe_others(dataset.root, listing.others)}")
     if listing.others:
         logger.warning(
             f"{len(listing.others)} files in {format_path(dataset.root)} are no readable images and are left out"

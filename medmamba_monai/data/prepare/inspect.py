@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,6 +16,7 @@ from medmamba_monai.data.prepare.near_duplicates import compute_fingerprint, fin
 from medmamba_monai.data.samples import Sample, list_labels
 from medmamba_monai.data.shortcuts.facts import Facts, drop_origin, gather_facts
 from medmamba_monai.data.shortcuts.sample import choose_audited
+from medmamba_monai.images.pixel_digest import compute_pixel_digest, describe_size, is_blank
 from medmamba_monai.images.raw_image import ImageFacts
 
 _SHOWN_ERRORS = 10
@@ -94,15 +94,12 @@ def inspect_images(
             pixels, facts = read(str(folder.locate(sample.image)))
         except UserError as error:
             return Look(error=str(error))
-        size = " x ".join(str(length) for length in pixels.shape[1:])
-        digest = hashlib.blake2b(size.encode() + pixels.numpy().tobytes(), digest_size=16).digest()
-        blank = bool((pixels == pixels.flatten()[0]).all())
         return Look(
-            size,
-            digest,
+            describe_size(pixels),
+            compute_pixel_digest(pixels),
             drop_origin(facts),
             compute_fingerprint(pixels) if look_for_near else None,
-            blank,
+            is_blank(pixels),
             audited=gather_facts(pixels, facts) if sample.id in chosen else None,
         )
 

@@ -19,18 +19,29 @@ class EarlyStop:
 
     Args:
         patience: validations without improvement before the training stops; 0 never stops.
-        metric: name of the metric in the evaluator's ``state.metrics``; larger is better.
+        metric: name of the metric in the evaluator's ``state.metrics``.
         evaluator: the engine that computes it.
-        min_delta: an increase up to this counts as no improvement.
+        min_delta: a change up to this counts as no improvement.
+        lower_is_better: whether the metric is a loss.
     """
 
-    def __init__(self, patience: int, metric: str, evaluator: Evaluator, min_delta: float = 0.0) -> None:
+    def __init__(
+        self,
+        patience: int,
+        metric: str,
+        evaluator: Evaluator,
+        min_delta: float = 0.0,
+        lower_is_better: bool = False,
+    ) -> None:
         self.patience = patience
         self.metric = metric
         self.logger = logging.getLogger("medmamba_monai.training")
         self.evaluator = evaluator
+        score = stopping_fn_from_metric(metric)
         self.handler = EarlyStopHandler(
-            patience=max(patience, 1), score_function=stopping_fn_from_metric(metric), min_delta=min_delta
+            patience=max(patience, 1),
+            score_function=(lambda engine: -score(engine)) if lower_is_better else score,
+            min_delta=min_delta,
         )
 
     def attach(self, engine: Trainer) -> None:

@@ -15,7 +15,8 @@ from medmamba_monai.data import FoldList
 from medmamba_monai.training.handlers.given_weights import GivenWeights
 from medmamba_monai.training.pretrained.find import find_weights
 from medmamba_monai.training.pretrained.fit import FittedWeights, fit_weights
-from medmamba_monai.training.pretrained.origins import HISTORY, check_origins
+from medmamba_monai.training.pretrained.origins import HISTORY
+from medmamba_monai.training.pretrained.seen import SEEN
 from medmamba_monai.training.pretrained.weights_file import WeightsFile
 from medmamba_monai.training.weights import unwrap
 
@@ -63,7 +64,7 @@ class StartingWeights:
         """
         assert self.source is not None
         file = WeightsFile(find_weights(self.source, self.fold))
-        check_origins(file.path, file.origins, self.fold_list, self.fold)
+        file.check_unseen(self.fold_list, self.fold)
         return file
 
     @cached_property
@@ -85,8 +86,9 @@ class StartingWeights:
         """What is kept in the header of the new weights: what they come from, and what that was trained on."""
         if not self.source:
             return {}
-        seen = [origin.describe() for origin in self.file.origins]
-        return {HISTORY: {"kind": self.file.kind, "sha256": self.file.digest, "trained_on": seen}}
+        trained_on = [origin.describe() for origin in self.file.origins]
+        history = {"kind": self.file.kind, "sha256": self.file.digest, "trained_on": trained_on}
+        return {HISTORY: history | ({SEEN: [one.describe() for one in self.file.seen]} if self.file.seen else {})}
 
     def describe(self) -> str:
         """Return in words what the training starts from, without the file's name."""
@@ -94,6 +96,8 @@ class StartingWeights:
             return "none"
         seen = ", ".join(f"{origin.dataset} (fold {origin.fold})" for origin in self.file.origins)
         trained = f"trained on {seen}" if seen else "it is not known which images they were trained on"
+        if images := sum(len(one.pixels) for one in self.file.seen):
+            trained = f"pretrained on {images} images without labels" + (f", {trained}" if seen else "")
         return "; ".join([f"{self.file.kind} weights {self.file.digest[:12]}, {trained}", *self.fitted.notes])
 
     def attach(self, engine: Engine) -> None:

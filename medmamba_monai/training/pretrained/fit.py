@@ -105,6 +105,8 @@ def _fit_head(
     found = {key: file.state[key] for key in drawn if key in file.state}
     if len(found) < len(drawn):
         return drawn, "the head is drawn anew, the file has none"
+    if file.kind == "self-supervised":
+        return drawn, "the head is drawn anew, since self-supervised weights know no classes"
     names = file.class_names
     if names is None:
         return drawn, (

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.data import FoldList
 from medmamba_monai.networks.official_weights import read_foreign_weights
-from medmamba_monai.training.pretrained.origins import Origin, read_origins
+from medmamba_monai.training.pretrained.origins import HISTORY, Origin, check_origins, read_origins
+from medmamba_monai.training.pretrained.seen import SeenImages, check_seen, read_seen
 from medmamba_monai.training.weights import read_description
 
 CLASS_INDICES = "class_indices.json"
@@ -72,6 +74,31 @@ class WeightsFile:
             return read_origins(self.description)
         except UserError as error:
             raise UserError(f"--pretrained {self.path}: {error}") from error
+
+    @cached_property
+    def seen(self) -> tuple[SeenImages, ...]:
+        """The images without labels that the weights were pretrained on.
+
+        Raises:
+            UserError: the header cannot be read.
+        """
+        try:
+            return read_seen(self.description, self.description.get(HISTORY) or {})
+        except UserError as error:
+            raise UserError(f"--pretrained {self.path}: {error}") from error
+
+    def check_unseen(self, fold_list: FoldList, fold: int) -> None:
+        """Refuse weights that have seen images on which a fold selects or reports.
+
+        Args:
+            fold_list: of the training that is to begin.
+            fold: its fold.
+
+        Raises:
+            UserError: they have seen such images, or it cannot be excluded.
+        """
+        check_origins(self.path, self.origins, fold_list, fold)
+        check_seen(self.path, self.seen, fold_list, fold)
 
     @property
     def kind(self) -> Kind:

@@ -9,6 +9,7 @@ from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.data import read_fold_list
 from medmamba_monai.training.pretrained.find import find_weights
 from medmamba_monai.training.pretrained.origins import Origin, check_origins, read_origins
+from medmamba_monai.training.pretrained.seen import SeenImages, check_seen, compute_digests, read_seen
 from medmamba_monai.training.pretrained.weights_file import WeightsFile
 from tests.helpers.small_runs import write_run
 
@@ -71,3 +72,24 @@ def test_what_weights_started_from_themselves_counts_too(fold_list):
 def test_a_header_that_says_something_else_is_refused(description):
     with pytest.raises(UserError, match="does not say what it was trained on"):
         read_origins(description)
+
+
+@pytest.mark.parametrize(("part", "refused"), [("train", False), ("validation", True), ("test", True)])
+def test_weights_that_saw_an_image_without_its_label_are_refused_where_a_fold_is_judged_by_it(
+    run, fold_list, part, refused
+):
+    digest = compute_digests([fold_list.parts(0)[part][0]["image"]], fold_list.reading)[0]
+    seen = [SeenImages(("0" * 16, digest), "another dataset")]
+    if not refused:
+        check_seen(run.path, seen, fold_list, 0)
+        return
+    with pytest.raises(UserError, match=r"has seen 1 of the \d+ images that fold 0 is validated or tested on"):
+        check_seen(run.path, seen, fold_list, 0)
+    check_seen(run.path, [SeenImages((digest,), fold_list.images_digest)], fold_list, 0)
+
+
+def test_images_without_labels_that_the_start_of_weights_has_seen_count_too():
+    own, before = SeenImages(("a",), "1"), SeenImages(("b",), "2")
+    assert read_seen({"seen": [own.describe()]}, {"seen": [before.describe()]}) == (own, before)
+    with pytest.raises(UserError, match="does not say which images it has seen"):
+        read_seen({"seen": [1]}, {})
