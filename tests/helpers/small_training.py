@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from ignite.engine import Events
 from monai.data import CacheDataset, DataLoader
@@ -117,3 +118,23 @@ class SmallTraining:
         finally:
             torch.set_num_threads(threads)
         return {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+
+
+class Stopped(Exception):
+    """What a crash of a test raises."""
+
+
+def stop_after(training: SmallTraining, epoch: int) -> None:
+    """End the process's work like a crash that comes right after the checkpoint of an epoch."""
+
+    def crash(engine):
+        raise Stopped
+
+    training.trainer.add_event_handler(Events.EPOCH_COMPLETED(once=epoch), crash)
+    with pytest.raises(Stopped):
+        training.run()
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    """Return whether two states have the same tensors, bit for bit."""
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
