@@ -49,10 +49,14 @@ def real_data_dir() -> Path:
     return _shared_folder("data")
 
 
+ALONE = Path("selective_scan", "triton", "test_compile.py")
+"""Takes a minute and nothing that workers share: while one runs it, another makes that and compiles Numba's kernels."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put files with slow tests first, so that no worker is left with one of them when the others have ended."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: (not item.path.match(str(ALONE)), item.path not in slow))
 
 
 @contextlib.contextmanager
