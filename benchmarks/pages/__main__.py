@@ -6,7 +6,8 @@ block           what stands there, of the results that are in the folder, and of
 ``speed``       ``model.json``, ``baselines.json``, ``scan.json``, ``growth.json``, ``loading.json``,
                 ``augmentation.json``, ``gpu.json`` and ``listener.json``
 ``unlike``      which score tells other images from those of the dataset: ``unlike.json``
-``comparison``  how good networks and recipes are, and intervals: ``recipes.json`` and ``coverage.json``
+``comparison``  how good networks, recipes and pretrainings are, and intervals: ``recipes.json``,
+                ``pretrain.json`` and ``coverage.json``
 ``exports``     formats of exported networks: ``exports.json``
 ``integers``    bytes and AUC of exported networks in integers: ``quantization.json``
 ``auto``        how good a search gets within a time: ``auto.json``
@@ -28,7 +29,7 @@ from benchmarks.auto import auto_part
 from benchmarks.coverage import coverage_part
 from benchmarks.exports import exports_part
 from benchmarks.listener import listener_part
-from benchmarks.pages.comparison import recipes_part
+from benchmarks.pages.comparison import pretrain_part, recipes_part
 from benchmarks.pages.quantization import quantization_part
 from benchmarks.pages.speed import (
     augmentation_part,
@@ -58,7 +59,7 @@ BLOCKS: dict[str, dict[str, Callable[[dict[str, Any]], str]]] = {
         "listener": listener_part,
     },
     "unlike": {"unlike": unlike_part},
-    "comparison": {"recipes": recipes_part, "coverage": coverage_part},
+    "comparison": {"recipes": recipes_part, "pretrain": pretrain_part, "coverage": coverage_part},
     "exports": {"exports": exports_part},
     "integers": {"quantization": quantization_part},
     "auto": {"auto": auto_part},

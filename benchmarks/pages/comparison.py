@@ -1,4 +1,4 @@
-"""The documents' comparison of networks and recipes, from the result of ``benchmarks.recipes`` alone."""
+"""The documents' comparisons, from the results of ``benchmarks.recipes`` and ``benchmarks.pretrain`` alone."""
 
 from __future__ import annotations
 
@@ -17,12 +17,28 @@ CARDS = Path(__file__).resolve().parents[2] / "data_lists"
 
 def recipes_part(result: dict[str, Any]) -> str:
     """Write AUC and accuracy of each model, what can be said of each pair, and how that was found."""
+    return _write_part(result, f"{_training_note(result)} MedMamba is the demo's, of a million parameters.")
+
+
+def pretrain_part(result: dict[str, Any]) -> str:
+    """Write what pretraining without labels came to where few images have them, in the same way."""
+    options = result["options"]
+    epochs = f"contrastive: {options['contrastive']} epochs, masked: {options['masked']}"
+    intro = (
+        f"Pretraining without labels: {options['labelled']} images with labels, {options['unlabelled']:,} others "
+        f"without for `medmamba-monai pretrain` ({epochs}), recipe `augmented`, and a MedMamba of a quarter of a "
+        "million parameters."
+    )
+    return f"{intro}\n\n{_write_part(result, _training_note(result))} Made by `python -m benchmarks.pretrain`."
+
+
+def _write_part(result: dict[str, Any], trained: str) -> str:
     comparison, options = result["comparison"], result["options"]
     rows = [[name, *_cells(comparison, name)] for name in comparison["models"]]
     sentences = "\n".join(f"- {sentence}" for sentence in comparison["sentences"])
     table = markdown_table(_titles(comparison, options), rows)
     tests = explain_holm(len(comparison["pairs"]) * len(COMPARED))
-    note = f"{_training_note(comparison, options)} {_interval_note(comparison)} {tests}"
+    note = f"{trained} {_interval_note(comparison)} {tests}"
     return f"{table}\n\n{sentences}\n\n{note} {measured_on(result)}"
 
 
@@ -49,13 +65,14 @@ def _limits(metric: str, interval: dict[str, float]) -> tuple[str, str]:
     return format_value(metric, interval["low"]), format_value(metric, interval["high"])
 
 
-def _training_note(comparison: dict[str, Any], options: dict[str, Any]) -> str:
+def _training_note(result: dict[str, Any]) -> str:
+    comparison, options = result["comparison"], result["options"]
     tests = comparison["pairs"][0]["tests"][COMPARED[0]]
     folds = (tests["over_folds"]["degrees_of_freedom"] + 1) // _seeds(comparison)
     seeds = f", {_seeds(comparison)} seeds" if _seeds(comparison) > 1 else ""
     return (
         f"Trained for {options['epochs']} epochs at {options['image_size']} pixels, {folds} folds{seeds}: figures of "
-        f"a small budget. MedMamba is the demo's, of a million parameters."
+        "a small budget."
     )
 
 

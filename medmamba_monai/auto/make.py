@@ -9,6 +9,13 @@ from medmamba_monai.auto import rules
 from medmamba_monai.auto.estimate import MARGIN, estimate_plan
 from medmamba_monai.auto.fingerprint import Fingerprint, Speed
 from medmamba_monai.auto.plan import Candidate, Costs, Plan
+from medmamba_monai.auto.reasons import (
+    explain_baselines,
+    explain_candidates,
+    explain_epochs,
+    explain_finalists,
+    explain_folds,
+)
 from medmamba_monai.auto.rules import Choice, Network, Shape
 from medmamba_monai.auto.words import describe_time
 from medmamba_monai.core.defaults import NUM_FOLDS
@@ -182,17 +189,17 @@ def _explain(
     networks = rules.choose_networks(seen, shape.candidates)
     reasons = {
         "hold_out": rules.choose_hold_out(seen).reason,
-        "num_folds": rules.explain_folds(plan.num_folds, plan.folds_in_time),
+        "num_folds": explain_folds(plan.num_folds, plan.folds_in_time),
         "views": rules.choose_views().reason,
         "image_size": image_size.reason,
         "batch_size": batch_size.reason,
-        "epochs": rules.explain_epochs(plan.epochs, plan.budget_seconds),
+        "epochs": explain_epochs(plan.epochs, plan.budget_seconds),
         "recipe": rules.choose_recipe(seen, plan.epochs).reason,
         "learning_rate": rules.choose_learning_rate().reason,
-        "candidates": rules.explain_candidates(seen, networks),
+        "candidates": explain_candidates(seen, networks),
         "rounds": rules.choose_rounds(len(networks), plan.finalists, plan.epochs).reason,
-        "finalists": rules.explain_finalists(plan.finalists),
-        "baselines": rules.explain_baselines(len(plan.baselines), len(plan.baselines_in_time)),
+        "finalists": explain_finalists(plan.finalists),
+        "baselines": explain_baselines(len(plan.baselines), len(plan.baselines_in_time)),
     }
     values = plan.model_dump(mode="json")
     chosen = {name: values[name] for name in reasons if not isinstance(values[name], list)}

@@ -132,7 +132,7 @@ class Race:
         """Train the finalists on the other folds, fold by fold, as far as the time goes.
 
         After each process the estimate is corrected by what it took; what does not fit any more is given up, see
-        `fit_scope`.
+        `fit_scope`, and folds are taken up again where it goes faster than it looked.
         """
         record = self.ledger.record
         while True:
@@ -147,7 +147,7 @@ class Race:
                 self._fail(contender, error)
                 self._go_on_without(contender.name, fold)
             except OutOfTime:
-                record.folds = max(fold, 1)
+                record.folds = record.most_folds = max(fold, 1)
                 self.ledger.give_up(
                     f"folds from {record.folds} on",
                     f"{contender.name} was stopped in fold {fold}: the budget was spent",
@@ -160,7 +160,7 @@ class Race:
         if len(record.finalists) > 1:
             record.finalists.remove(name)
         elif fold > 0:
-            record.folds = fold
+            record.folds = record.most_folds = fold
         else:
             record.finalists.clear()
             self._forget_failures("no finalist could be trained")
@@ -178,23 +178,29 @@ class Race:
     def _fit(self) -> None:
         record, budget = self.ledger.record, self.ledger.budget
         ranked = self._rank_finalists()
-        steps = {name: [self._estimate_fold(name, fold) for fold in range(record.folds)] for name in ranked}
+        most = record.most_folds or self.plan.num_folds
+        steps = {name: [self._estimate_fold(name, fold) for fold in range(most)] for name in ranked}
         pace = self.ledger.pace
         baselines = estimate_baselines(self.plan) * pace.compute_factor()
         left = budget.left - self.estimate_closing()
-        scope = fit_scope(ranked, record.folds, steps, left, baselines, record.with_baselines)
+        scope = fit_scope(ranked, most, steps, left, baselines, record.with_baselines)
         for name in ranked[len(scope.finalists) :]:
             where = f"{self._describe(name)} was the lowest of the finalists when the time left"
             self._dismiss(name, f"{where}, {format_seconds(left)}, was too short for all of them")
             self.ledger.give_up(f"finalist {name}", record.left[name])
         if record.with_baselines and not scope.with_baselines and self.plan.baselines_in_time:
             self.ledger.give_up(TIME_OF_BASELINES, "the folds of the finalists need it")
-        if scope.folds < record.folds:
-            why = f"{format_seconds(left)} were left for the folds"
-            self.ledger.give_up(f"folds {scope.folds} to {record.folds - 1} of {self.plan.num_folds}", why)
+        if scope.folds != record.folds:
+            self.ledger.take_back(self._name_folds(record.folds, most))
+            if scope.folds < most:
+                why = f"{format_seconds(left)} were left for the folds"
+                self.ledger.give_up(self._name_folds(scope.folds, most), why)
         record.finalists, record.folds = list(scope.finalists), scope.folds
         record.with_baselines = scope.with_baselines
         self.ledger.save()
+
+    def _name_folds(self, first: int, most: int) -> str:
+        return f"folds {first} to {most - 1} of {self.plan.num_folds}"
 
     def _rank_finalists(self) -> list[str]:
         """Return the finalists, the best first, by the folds that all of them have finished."""

@@ -80,7 +80,8 @@ class Record(_Document):
         failures: why a candidate or a baseline could not be trained, by its name.
         finalists: names of the finalists that are left, the best first; empty before the race has ended.
         left: why a candidate did not go on, in a sentence, by its name.
-        folds: how many folds finalists get.
+        folds: how many folds finalists get in the time that is left, as it looks now.
+        most_folds: how many they can get at all, once one was stopped or failed; None before that, for all.
         with_baselines: whether the time of the baselines is kept for them.
         given_up: why something was given up for lack of time, by what it is.
     """
@@ -94,6 +95,7 @@ class Record(_Document):
     finalists: list[str] = []
     left: dict[str, str] = {}
     folds: int
+    most_folds: int | None = None
     with_baselines: bool = True
     given_up: dict[str, str] = {}
 

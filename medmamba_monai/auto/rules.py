@@ -6,12 +6,9 @@ runs where a reason names one; all others are conventions, and the race decides 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from medmamba_monai.auto.fingerprint import Fingerprint
-from medmamba_monai.auto.words import describe_network, describe_time, format_count, format_percent
-from medmamba_monai.core.defaults import NUM_FOLDS
 
 Value = TypeVar("Value")
 
@@ -30,11 +27,21 @@ class Choice(NamedTuple, Generic[Value]):
 
 
 class Network(NamedTuple):
-    """A network that may become a candidate: its options, and why it is tried."""
+    """A network that may become a candidate.
+
+    Attributes:
+        name: of the candidate.
+        options: of its training.
+        reason: why it is tried.
+        spatial_dims: the images that it takes.
+        fewest_images: below which it is not worth its time.
+    """
 
     name: str
     options: dict[str, Any]
     reason: str
+    spatial_dims: tuple[int, ...] = (2, 3)
+    fewest_images: int = 0
 
 
 NETWORKS_TO_TRY = (
@@ -68,6 +75,14 @@ NETWORKS_TO_TRY = (
         "medmamba_tiny",
         {"network_name": "medmamba_tiny", "learning_rate": 0.0005},
         "The paper's MedMamba-T; half the learning rate, as it is larger.",
+    ),
+    Network(
+        "medvit_tiny",
+        {"network_name": "medvit_t", "learning_rate": 0.0005},
+        "MedViT-T of the paper's tables, convolutions and attention in turns: attention has little built in, so it is "
+        "tried where there are many images.",
+        spatial_dims=(2,),
+        fewest_images=2000,
     ),
 )
 """In the order in which they are worth their time: a small budget takes the first ones."""
@@ -103,6 +118,7 @@ ENOUGH = 8
 """Epochs that come before more candidates and comparisons: what they gain is said above."""
 
 SHAPES = (
+    Shape(7, 3, 5, 2, 40),
     Shape(6, 3, 5, 2, 30),
     Shape(6, 2, 5, 2, 20),
     Shape(5, 2, 5, 2, 12),
@@ -249,15 +265,13 @@ def choose_views() -> Choice[bool]:
 
 def choose_networks(seen: Fingerprint, number: int) -> list[Network]:
     """Return the first networks that were fast enough to be measured here."""
-    return [network for network in NETWORKS_TO_TRY if network.name in seen.speeds][:number]
+    return [network for network in list_networks(seen) if network.name in seen.speeds][:number]
 
 
-def explain_candidates(seen: Fingerprint, chosen: Sequence[Network]) -> str:
-    """Say why these networks and not more."""
-    titles = [describe_network(network.options) for network in chosen]
-    left = [network.name for network in NETWORKS_TO_TRY if network not in chosen]
-    less = f" Left out, as the time would be missed elsewhere: {', '.join(left)}." if left else ""
-    return f"{format_count(len(chosen), 'network')}: {'; '.join(titles)}.{less}"
+def list_networks(seen: Fingerprint) -> list[Network]:
+    """Return the networks that take such images and have enough of them to learn from."""
+    fitting = [network for network in NETWORKS_TO_TRY if seen.spatial_dims in network.spatial_dims]
+    return [network for network in fitting if seen.images >= network.fewest_images]
 
 
 def choose_rounds(candidates: int, finalists: int, epochs: int) -> Choice[list[float]]:
@@ -275,55 +289,3 @@ def choose_rounds(candidates: int, finalists: int, epochs: int) -> Choice[list[f
         "A quarter of the epochs shows who is hopeless, half of them who will not win; each time the better half goes "
         "on.",
     )
-
-
-def explain_folds(number: int, in_time: int) -> str:
-    """Say why the winner is trained so many times.
-
-    Args:
-        number: of folds.
-        in_time: of these, those that the time is planned for.
-    """
-    share = f"each model learns from {format_percent(1 - 1 / number)} of the images, and the ensemble is their mean"
-    why = (
-        f"No more than {number} folds can be made with every class in each; {share}."
-        if number < NUM_FOLDS
-        else f"Five folds, as is usual: {share}."
-    )
-    if in_time < number:
-        return f"{why} There is surely time for {in_time} of them; more are trained where it goes faster."
-    return why
-
-
-def explain_epochs(epochs: int, budget: float) -> str:
-    """Say what decided the number of epochs."""
-    if epochs >= MOST_EPOCHS:
-        return f"{MOST_EPOCHS}, as in the paper (section 3.1); there is time for them."
-    return f"As many as fit into {describe_time(budget)} with all that is planned. More time gives more epochs."
-
-
-def explain_finalists(number: int) -> str:
-    """Say how many candidates go on after the race."""
-    if number == 1:
-        return "The best candidate on fold 0 is trained on the other folds; there is no time for a second one."
-    return f"The best {number} on fold 0 are trained on all folds: fold 0 alone is too little to tell close ones apart."
-
-
-def explain_baselines(number: int, in_time: int) -> str:
-    """Say what the winner is compared with.
-
-    Args:
-        number: of baselines.
-        in_time: of these, those that the time is planned for.
-    """
-    networks = "The small MedMamba and ResNet-18" if number > 1 else "The small MedMamba"
-    why = (
-        f"{networks} with the paper's plain recipe, on the same folds, for as many epochs: they show what was gained "
-        "over what anybody would have done first. Never chosen, only compared."
-    )
-    if in_time < number:
-        kept = "the first of them" if in_time else "none of them"
-        return (
-            f"{why} Time is kept for {kept}; what is left when the winner is trained goes to the rest, if it suffices."
-        )
-    return why

@@ -93,7 +93,7 @@ def measure_networks(
     took = time.perf_counter() - began
     size = asked or rules.choose_image_size(seen, choose_affordable_size(seen, first, batch_size, budget / 2))
     speeds: dict[str, Speed] = {_SMALL.name: first} if size.value == smallest else {}
-    for network in rules.NETWORKS_TO_TRY:
+    for network in rules.list_networks(seen):
         left = limit - (before := time.perf_counter()) + began
         known = speeds.get(network.name) or _find_same(network, speeds)
         if known is None and speeds and left < took:  # later networks are seldom faster than the one before

@@ -23,23 +23,14 @@ from medmamba_monai.cross_validation.record import read_record
 from medmamba_monai.cross_validation.review import check_review_options, review_folds
 from medmamba_monai.cross_validation.shortcuts import name_audit_values
 from medmamba_monai.data import FoldList, read_audit, read_fold_list
-from medmamba_monai.evaluation import (
-    METRICS,
-    CrossValidationResult,
-    Predictions,
-    compute_metrics,
-    list_metrics,
-    read_result,
-    write_predictions,
-)
-from medmamba_monai.evaluation.results.classes import describe_classes
+from medmamba_monai.evaluation import CrossValidationResult, Predictions, read_result
 from medmamba_monai.evaluation.results.comparison import Inputs
+from medmamba_monai.evaluation.results.fold_files import name_evaluation_values, write_evaluation
 from medmamba_monai.records import CLASSIFIERS, WAYS, Classifier, Way, predict_folds
 from medmamba_monai.tracking.dataset import RunDataset
 from medmamba_monai.tracking.environment import describe_environment
 from medmamba_monai.tracking.failures import describe_failure
 from medmamba_monai.tracking.run import TrackedRun, choose_end_status, reopen_run
-from medmamba_monai.training.handlers.evaluation_report import METRIC_PREFIX
 
 _INPUTS: dict[Way, Inputs] = {"records": "records", "late": "image and records"}
 _TITLES: dict[Classifier, str] = {"logistic": "logistic regression", "boosted": "gradient-boosted trees"}
@@ -198,18 +189,10 @@ class _Writing:
         folder.path.mkdir(exist_ok=True)
         run = self._open(folder.path, f"fold {fold}", self.folder.path)
         run.start()
-        write_predictions(folder.predictions, predictions)
-        reported = [name for name in (*METRICS, "kappa") if name in list_metrics(predictions.task)]
-        parts = {part: predictions.select(part) for part in METRIC_PREFIX}
-        metrics: dict[str, dict[str, Any]] = {
-            part: {**compute_metrics(found, reported), "per_class": describe_classes(found)}
-            for part, found in parts.items()
-        }
-        write_json(folder.metrics, metrics)
+        metrics = write_evaluation(folder, predictions)
         write_json(folder.result, {"fold": fold, "seconds": time.time() - self.began, "metrics": metrics})
         run.journal.set_tags({"dataset": self.source.card.name, "fold": fold, "inputs": self.inputs})
-        for part, values in metrics.items():
-            run.journal.log_summary({f"{METRIC_PREFIX[part]}/{name}": values[name] for name in METRICS})
+        run.journal.log_summary(name_evaluation_values(metrics, predictions))
         for path in (folder.predictions, folder.metrics):
             run.journal.log_artifact(path)
         run.finish("FINISHED")

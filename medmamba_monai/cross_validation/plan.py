@@ -126,6 +126,8 @@ def make_plan(bundle_root: str | Path, options: CrossValidationOptions, training
     training = read_training_options(root, config_files, {**given, "run_name": options.run_name, **options.overrides})
     inputs = _read_inputs(config_files)
     _check_probe(options, training.pretrained, inputs, card)
+    if options.probe is not None and "epochs" in given:
+        raise UserError(f"--epochs {given['epochs']}: --probe {options.probe} trains no network; leave one of them out")
     fold_list = read_fold_list(training.data_list, training.dataset_dir, name=card.name)
     folds = _choose_folds(options.folds, fold_list.num_folds)
     return Plan(

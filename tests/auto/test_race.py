@@ -135,6 +135,18 @@ def test_what_does_not_fit_is_given_up_and_one_fold_of_one_finalist_stays(tmp_pa
     assert record.given_up.keys() == {"candidate b", "candidate c", "candidate d", "folds 1 to 2 of 3"}
 
 
+def test_folds_that_were_given_up_are_taken_up_again_where_there_is_time_after_all(tmp_path):
+    race = make_race(tmp_path, {"only": 3.0})
+    race.run_rounds()
+    seconds, race.ledger.budget.seconds = race.ledger.budget.seconds, race.ledger.budget.spent
+    race._fit()
+    assert race.ledger.record.given_up.keys() == {"folds 1 to 2 of 3"}
+    race.ledger.budget.seconds = seconds
+    race.run_finals()
+    assert race.list_folds() == [0, 1, 2]
+    assert race.ledger.record.given_up == {}
+
+
 def test_a_fold_that_outlasts_the_budget_is_stopped(tmp_path, monkeypatch):
     race = make_race(tmp_path, {"only": 3.0})
     race.run_rounds()

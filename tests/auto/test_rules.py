@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from medmamba_monai.auto import rules
+from medmamba_monai.auto.reasons import explain_candidates
 from medmamba_monai.networks import NETWORKS, build_network
 from tests.auto.fingerprints import make_fingerprint
 
@@ -75,6 +76,20 @@ def test_only_measured_networks_become_candidates() -> None:
         "resnet18",
     ]
     assert len(rules.choose_networks(seen, 6)) == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "tried"), [({}, True), ({"images": 1999}, False), ({"spatial_dims": 3, "side": 60}, False)]
+)
+def test_medvit_is_tried_on_images_of_which_there_are_many(changes: dict[str, Any], tried: bool) -> None:
+    assert ("medvit_tiny" in [network.name for network in rules.list_networks(make_fingerprint(**changes))]) is tried
+
+
+def test_a_plan_says_which_network_would_want_more_images() -> None:
+    seen = make_fingerprint(images=300)
+    said = explain_candidates(seen, rules.choose_networks(seen, 2))
+    assert "medvit_tiny would want more than the 300 images that there are." in said
+    assert "medvit_tiny" not in explain_candidates(make_fingerprint(spatial_dims=3, side=60), []).partition("Left")[0]
 
 
 @pytest.mark.parametrize("network", rules.NETWORKS_TO_TRY, ids=lambda network: network.name)

@@ -58,6 +58,7 @@ def test_a_linear_probe_of_a_run_is_a_cross_validation(small_bundle, cross_valid
             {"probe": "knn", "pretrained": "y.pt", "recipe": "film"},
             "--recipe film: .*image and records.* medmamba-monai fuse",
         ),
+        ({"probe": "knn", "pretrained": "y.pt", "epochs": 5}, "--epochs 5: --probe knn trains no network"),
         ({"probe": "tree"}, "--probe 'tree': give linear or knn"),
     ],
 )

@@ -9,26 +9,14 @@ from typing import Any
 import numpy as np
 from ignite.engine import Engine, Events
 
-from medmamba_monai.core.files import write_json
 from medmamba_monai.core.run_folder import RunFolder
-from medmamba_monai.evaluation import (
-    CATALOGUE,
-    METRICS,
-    Predictions,
-    Task,
-    compute_metrics,
-    list_metrics,
-    write_predictions,
-)
+from medmamba_monai.evaluation import CATALOGUE, METRICS, Predictions, Task
 from medmamba_monai.evaluation.figures.confusion import save_predictions_figure
 from medmamba_monai.evaluation.figures.result import save_curves
-from medmamba_monai.evaluation.results.classes import describe_classes, make_metric_keys
+from medmamba_monai.evaluation.results.fold_files import name_evaluation_values, write_evaluation
 from medmamba_monai.evaluation.results.formatting import format_value
 from medmamba_monai.tracking.run import TrackedRun
 from medmamba_monai.training.handlers.epoch_score import probabilities_and_labels
-
-METRIC_PREFIX = {"validation": "validation_best", "test": "test"}
-"""How the metrics of the two parts are named in MLflow; ``validation/...`` are the curves of the training."""
 
 
 def select_evaluation_items(parts: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
@@ -116,25 +104,23 @@ class EvaluationReport:
 
     def write(self, predictions: Predictions) -> dict[str, Any]:
         """Write and log predictions that were made elsewhere; returns the metrics of each part."""
-        path = RunFolder(self.output_dir).predictions
-        write_predictions(path, predictions)
-        metrics = {part: self._report_part(predictions.select(part), part) for part in dict.fromkeys(predictions.parts)}
-        metrics_path = RunFolder(self.output_dir).metrics
-        write_json(metrics_path, metrics)
+        folder = RunFolder(self.output_dir)
+        metrics = write_evaluation(folder, predictions)
+        for part in metrics:
+            self._draw(predictions.select(part), part)
         if self.run is not None:
-            self._log(self.run, metrics, (path, metrics_path))
+            self._log(self.run, name_evaluation_values(metrics, predictions), (folder.predictions, folder.metrics))
         if self.run is None or self.run.parent is None:
             self._print(metrics)
         return metrics
 
-    def _log(self, run: TrackedRun, metrics: Mapping[str, Mapping[str, Any]], files: Sequence[Path]) -> None:
+    def _log(self, run: TrackedRun, values: Mapping[str, float], files: Sequence[Path]) -> None:
         ends_here = not run.journal.started
         if ends_here:
             run.start()
         if self.tags:
             run.journal.set_tags(self.tags)
-        for part, values in metrics.items():
-            run.journal.log_summary(self._numbers(METRIC_PREFIX[part], values))
+        run.journal.log_summary(values)
         for path in self._figures:
             run.journal.log_artifact(path, "figures")
         for path in files:
@@ -150,18 +136,7 @@ class EvaluationReport:
             print(f"{part}: {', '.join(numbers)}")
         print(f"predictions, metrics and figures: {self.output_dir}", flush=True)
 
-    def _numbers(self, prefix: str, values: Mapping[str, Any]) -> dict[str, float]:
-        """What MLflow gets: the six metrics, and of a multi-label task the AUC of each label in a group of its own."""
-        numbers = {f"{prefix}/{name}": values[name] for name in METRICS}
-        if self.task == "multi-label":
-            aucs = zip(make_metric_keys(self.class_names), values["per_class"].values(), strict=True)
-            numbers |= {f"{prefix}_auc/{key}": label["auc"] for key, label in aucs}
-        return numbers
-
-    def _report_part(self, predictions: Predictions, part: str) -> dict[str, Any]:
-        reported = [name for name in (*METRICS, "kappa") if name in list_metrics(self.task)]
-        values: dict[str, Any] = {**compute_metrics(predictions, reported), "per_class": describe_classes(predictions)}
+    def _draw(self, predictions: Predictions, part: str) -> None:
         title = f"{self.title}, {part}"
         self._figures += save_predictions_figure(predictions, title, self.output_dir, part)
         self._figures += save_curves([predictions], predictions, title, self.output_dir, part)
-        return values

@@ -100,3 +100,14 @@ def test_an_interval_that_there_is_not_is_not_shown(comparison: Comparison) -> N
     options = {"image_size": 64, "epochs": 6, "dataset": "pneumoniamnist"}
     text = render({"recipes": {"machine": MACHINE, "options": options, "comparison": content}})["comparison"]
     assert cells(text, "MedMamba")[1].endswith(" (no interval)")
+
+
+def test_a_pretraining_is_compared_in_the_same_way(comparison: Comparison) -> None:
+    options = {"image_size": 32, "epochs": 20, "dataset": "pneumoniamnist", "labelled": 200, "unlabelled": 1500}
+    options |= {"contrastive": 10, "masked": 20}
+    result = {"machine": MACHINE, "options": options, "comparison": describe_comparison(comparison)}
+    text = render({"pretrain": json.loads(json.dumps(result))})["comparison"]
+    assert text.startswith("Pretraining without labels: 200 images with labels, 1,500 others without")
+    assert "(contrastive: 10 epochs, masked: 20)" in text
+    assert [line[2:] for line in text.splitlines() if line.startswith("- ")] == write_sentences(comparison)
+    assert "Trained for 20 epochs at 32 pixels, 3 folds, 2 seeds: figures of a small budget." in text
