@@ -59,6 +59,7 @@ benchmarks: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m benchmarks.baselines --json benchmarks/results/baselines.json
 	$(VENV)/bin/python -m benchmarks.loading --json benchmarks/results/loading.json
 	$(VENV)/bin/python -m benchmarks.augmentation --json benchmarks/results/augmentation.json
+	$(VENV)/bin/python -m benchmarks.explain --json benchmarks/results/explain.json
 	$(VENV)/bin/python -m benchmarks.growth --json benchmarks/results/growth.json --figure docs/images/growth
 	$(VENV)/bin/python -m benchmarks.exports --json benchmarks/results/exports.json
 	$(VENV)/bin/python -m benchmarks.pages

@@ -4,7 +4,7 @@
 block           what stands there, of the results that are in the folder, and of nothing else
 ==============  =================================================================================================
 ``speed``       ``model.json``, ``baselines.json``, ``scan.json``, ``growth.json``, ``loading.json``,
-                ``augmentation.json``, ``gpu.json`` and ``listener.json``
+                ``augmentation.json``, ``explain.json``, ``gpu.json`` and ``listener.json``
 ``unlike``      which score tells other images from those of the dataset: ``unlike.json``
 ``comparison``  how good networks, recipes and pretrainings are, and intervals: ``recipes.json``,
                 ``pretrain.json`` and ``coverage.json``
@@ -27,6 +27,7 @@ from typing import Any
 
 from benchmarks.auto import auto_part
 from benchmarks.coverage import coverage_part
+from benchmarks.explain import explain_part
 from benchmarks.exports import exports_part
 from benchmarks.listener import listener_part
 from benchmarks.pages.comparison import pretrain_part, recipes_part
@@ -55,6 +56,7 @@ BLOCKS: dict[str, dict[str, Callable[[dict[str, Any]], str]]] = {
         "growth": growth_part,
         "loading": loading_part,
         "augmentation": augmentation_part,
+        "explain": explain_part,
         "gpu": gpu_part,
         "listener": listener_part,
     },

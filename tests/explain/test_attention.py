@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import doctest
-
 import pytest
 import torch
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.explain import attention, list_scans, read_attention_row
+from medmamba_monai.explain import list_scans, read_attention_row
 from medmamba_monai.networks.blocks import SS2D
 from tests.explain.dense import attention_matrix, record_inputs
 from tests.explain.nets import draw_images, small_net
@@ -62,7 +60,3 @@ def test_scans_are_listed_and_no_hook_is_left() -> None:
     assert list_scans(network) == [f"stages.{stage}.blocks.{n}.ss2d" for stage, n in ((0, 0), (1, 0), (1, 1))]
     read_attention_row(network, draw_images(), list_scans(network)[2], 0, (0, 0))
     assert not any(module._forward_pre_hooks for module in network.modules())
-
-
-def test_example() -> None:
-    assert doctest.testmod(attention).failed == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import doctest
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from monai.data import MetaTensor
 from torch import Tensor, nn
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.explain import EXPLANATIONS, ScanRelevance, relevance
+from medmamba_monai.explain import EXPLANATIONS, ScanRelevance
 from medmamba_monai.networks import MedMamba, load_official_checkpoint, medmamba_tiny
 from tests.explain.dense import dense_relevance
 from tests.explain.nets import draw_images, small_net
@@ -63,7 +62,6 @@ def test_official_network_conserves(reference_dir: Path) -> None:
     check_conservation(network.eval(), arrays["input_odd"], torch.tensor([1, 4]), 1e-3)
 
 
-@pytest.mark.slow
 def test_medmamba_tiny_conserves() -> None:
     torch.manual_seed(0)
     network = medmamba_tiny(num_classes=6)
@@ -163,7 +161,3 @@ def test_catalogue_has_a_row_that_knows_its_networks() -> None:
     assert row.can_explain(small_net())
     assert not row.can_explain(nn.Linear(2, 2))
     assert row.make(small_net())(draw_images(), 1).dtype == torch.float32
-
-
-def test_example() -> None:
-    assert doctest.testmod(relevance).failed == 0
