@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from monai.data import MetaTensor
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.explain.biases import BiasAccount
 from medmamba_monai.explain.frozen import freeze
+from medmamba_monai.explain.pixels import spread_over_patches
 from medmamba_monai.networks.medmamba import MedMamba
 
 
@@ -26,7 +29,7 @@ class Relevance:
         directions: (B, K, *spatial), what each direction of a scan took up first, in the order of
             :func:`~medmamba_monai.selective_scan.scan_orders`.
         direct: (B, *spatial), what went past all blocks.
-        from_biases: (B,), what biases and the shifts of norms carry, summed over them one by one.
+        from_biases: (B,), what biases and the shifts of norms behind the tokens carry, summed over them one by one.
         logit: (B,) of the class.
     """
 
@@ -67,7 +70,7 @@ class ScanRelevance:
             raise UserError("ScanRelevance: the network has num_classes=0, so there is no class to explain")
         self._spatial_dims, self._classes = network.spatial_dims, network.num_classes
         self._account = BiasAccount()
-        self._frozen = freeze(network, self._account)
+        self._frozen: Any = freeze(network, self._account)
 
     def __call__(self, images: Tensor, class_index: int | Tensor) -> Tensor:
         """Compute the relevance of every pixel.
@@ -82,7 +85,15 @@ class ScanRelevance:
         Raises:
             UserError: a class does not exist, or the images do not fit the network.
         """
-        return self._explain(images, class_index, 1)[0][0].float()
+        return self._explain(images, class_index)[0][0].float()
+
+    def speak_for(self, images: Tensor, class_index: int | Tensor) -> Tensor:
+        """Compute what of every pixel speaks for the class, without what speaks against it.
+
+        The channels of a token cancel in its relevance. Here only those above zero are added up, so the map does not
+        conserve the logit, and is steadier. Args, result and errors are those of a call.
+        """
+        return self._explain(images, class_index, floor=0)[0][0].float()
 
     def explain(self, images: Tensor, class_index: int | Tensor) -> Relevance:
         """Compute the relevance of every pixel, split by branch and direction, and what the biases carry.
@@ -96,17 +107,32 @@ class ScanRelevance:
 
     @torch.inference_mode(False)
     @torch.enable_grad()
-    def _explain(self, images: Tensor, class_index: int | Tensor, streams: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the map of each stream (streams, B, *spatial), what biases carry and the logit, each (B,)."""
+    def _explain(
+        self, images: Tensor, class_index: int | Tensor, streams: int = 1, floor: float | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the map of each stream (streams, B, *spatial), what biases carry and the logit, each (B,).
+
+        With a floor no channel of a token counts for less.
+        """
         images = (images.as_tensor() if isinstance(images, MetaTensor) else images).detach()
         chosen = choose_classes(class_index, len(images), self._classes).to(images.device)
         self._account.open(len(images))
-        x = images.repeat(streams, *[1] * (images.ndim - 1)).requires_grad_()
         with torch.autocast(images.device.type, enabled=False):
-            logit = self._frozen(x)[-len(images) :].gather(1, chosen[:, None])[:, 0]
-            (gradient,) = torch.autograd.grad(logit.sum(), x)
-        maps = (gradient * x.detach()).sum(1).unflatten(0, [streams, -1])
-        return maps, self._account.close().to(logit.dtype), logit.detach()
+            with torch.no_grad():
+                tokens = self._frozen.embed(images)
+            tokens = tokens.repeat(streams, *[1] * (tokens.ndim - 1)).requires_grad_()
+            features = self._frozen.stages(tokens)[-len(images) :]
+            logit = self._frozen.forward_head(features).gather(1, chosen[:, None])[:, 0]
+            (gradient,) = torch.autograd.grad(logit.sum(), tokens)
+        relevance = gradient.mul_(tokens.detach())
+        relevance = relevance if floor is None else relevance.clamp_(min=floor)
+        maps = spread_over_patches(relevance, self._frozen.embedding.conv.layer, images.shape[2:])
+        return maps.unflatten(0, [streams, -1]), self._account.close().to(logit.dtype), logit.detach()
+
+
+def make_positive_relevance(network: nn.Module) -> Callable[[Tensor, int | Tensor], Tensor]:
+    """Make the method :meth:`ScanRelevance.speak_for` of a network that :class:`ScanRelevance` takes."""
+    return ScanRelevance(network).speak_for
 
 
 def choose_classes(class_index: int | Tensor, batch: int, classes: int) -> Tensor:

@@ -1,11 +1,13 @@
-"""The relevance of a small MedMamba the long way round: forwards, from one-pixel images, with dense scan matrices.
+"""The relevance of a small MedMamba the long way round: forwards, number by number, with dense scan matrices.
 
-Every factor that depends on the image is read from the network itself as it runs; then each pixel's value is sent
-through what is left, without any bias and without a gradient. Nothing of ``medmamba_monai.explain`` is used.
+Every factor that depends on the image is read from the network itself as it runs; then each number of each token is
+sent through what is left, without any bias and without a gradient, and what arrives is shared out among the pixels of
+its patch in a loop. Nothing of ``medmamba_monai.explain`` is used.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -109,11 +111,8 @@ def interleave(near: Tensor, far: Tensor) -> Tensor:
 def dense_relevance(network: MedMamba, image: Tensor, class_index: int) -> Tensor:
     """Relevance (readers, *S) of an image (1, C, *S) by its first reader: convolution, each direction, nobody."""
     seen = record_inputs(network, image)
-    pixels = image[0].numel()
-    parts = torch.diag(image.flatten()).unflatten(1, image.shape[1:])
-    embedding = network.embedding
-    first = layer_norm(embedding.norm, seen[embedding.norm])(conv(embedding.conv, parts).movedim(1, -1))
-    untouched, touched = first.movedim(-1, 1), None
+    tokens = network.embedding(image)[0]
+    untouched, touched = torch.diag(tokens.flatten()).unflatten(1, tokens.shape), None
     for stage in network.stages:
         for block in stage.blocks:
             convolve, directions = convolution_branch(block, seen), scan_branches(block, seen)
@@ -132,9 +131,22 @@ def dense_relevance(network: MedMamba, image: Tensor, class_index: int) -> Tenso
             cells = [merge_cells(stage.merging, part) for part in (*touched, untouched)]
             *touched, untouched = (after(norm(part)).movedim(-1, 1) for part in cells)
     weight = network.head.weight[class_index]
-    of_pixels = [part.flatten(2).mean(-1) @ weight for part in (*touched, untouched)]
-    assert len(of_pixels[0]) == pixels
-    return torch.stack(of_pixels).unflatten(1, image.shape[1:]).sum(1)
+    of_tokens = torch.stack([part.flatten(2).mean(-1) @ weight for part in (*touched, untouched)])
+    return share_out(of_tokens.unflatten(1, tokens.shape), network.embedding.conv.weight, image.shape[2:])
+
+
+def share_out(of_tokens: Tensor, weight: Tensor, shape: torch.Size) -> Tensor:
+    """Share (readers, M, S) out among the pixels of each patch by the squares of the weights (M, channels, patch)."""
+    pixels = of_tokens.new_zeros(len(of_tokens), *shape)
+    squares = weight.square().sum(1)
+    for offset in itertools.product(*map(range, squares.shape[1:])):
+        share = squares[(slice(None), *offset)] / squares.flatten(1).sum(1)
+        places = (
+            slice(at, at + size * count, size)
+            for at, size, count in zip(offset, squares.shape[1:], of_tokens.shape[2:], strict=True)
+        )
+        pixels[(slice(None), *places)] += torch.einsum("rm...,m->r...", of_tokens, share)
+    return pixels
 
 
 def merge_cells(merging: Any, x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from medmamba_monai.explain.class_activation import ClassActivation, find_last_m
 from medmamba_monai.explain.gradients import IntegratedGradients
 from medmamba_monai.networks import MedMamba, build_network
 
-OTHERS = [name for name in EXPLANATIONS if name != "scan_relevance"]
+OTHERS = [name for name in EXPLANATIONS if not name.endswith("relevance")]
 FLOORS = ("random", "edges")
 SPOTS: dict[int, tuple[slice, ...]] = {2: (slice(8, 12), slice(20, 24)), 3: (slice(4, 8), slice(8, 12), slice(8, 12))}
 SHAPES: dict[int, tuple[int, ...]] = {2: (24, 32), 3: (16, 16, 16)}
@@ -89,7 +89,7 @@ def test_the_network_and_the_images_stay_as_they_were(name: str) -> None:
     assert not any(module._forward_hooks or module._backward_hooks for module in net.modules())
 
 
-@pytest.mark.parametrize("name", [*OTHERS, "scan_relevance"])
+@pytest.mark.parametrize("name", EXPLANATIONS)
 def test_classes_that_do_not_exist_are_refused(name: str) -> None:
     method = EXPLANATIONS[name].make(tiny())
     for wrong in (3, torch.tensor([0, 3]), torch.tensor([0, 1, 2]), torch.tensor([0.5, 1.0])):

@@ -94,6 +94,35 @@ def test_branches_and_directions_add_up_to_the_map_of_one_pass(spatial_dims: int
     torch.testing.assert_close(method(images, CLASSES), found.total, **tolerance)
 
 
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+def test_map_does_not_depend_on_the_zero_of_the_intensities(spatial_dims: int) -> None:
+    network, images = small_net(spatial_dims), draw_images(spatial_dims)
+    shifted = copy.deepcopy(network)
+    weight = network.embedding.conv.weight
+    shifted.embedding.conv.bias.data -= 0.7 * weight.detach().flatten(1).sum(1)  # type: ignore[operator]
+    first, second = ScanRelevance(network)(images, 1), ScanRelevance(shifted)(images + 0.7, 1)
+    torch.testing.assert_close(first, second, rtol=1e-3, atol=1e-4 * float(first.abs().max()))
+
+
+def test_border_that_no_patch_covers_has_no_relevance_and_a_filter_of_zeros_shares_evenly() -> None:
+    network, images = small_net(), draw_images()
+    network.embedding.conv.weight.data[0] = 0
+    found = ScanRelevance(network)(images, 1)
+    assert images.shape[3] == 17
+    assert not found[..., 16].any()
+    assert found[..., :16].any()
+    assert bool(found.isfinite().all())
+    check_conservation(network, images, CLASSES, 1e-3)
+
+
+def test_what_speaks_for_a_class_is_where_relevance_is_above_zero_and_no_less() -> None:
+    method, images = ScanRelevance(small_net()), draw_images()
+    positive, signed = method.speak_for(images, CLASSES), method(images, CLASSES)
+    assert bool((positive >= 0).all())
+    assert bool((positive >= signed - 1e-6 * signed.abs().max()).all())
+    assert positive.sum() > signed.clamp(min=0).sum() > 0
+
+
 def test_each_image_is_explained_by_itself() -> None:
     method, images = ScanRelevance(small_net()), draw_images()
     together = method(images, CLASSES)
