@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(options.threads)
     chosen = {key: getattr(options, key) for key in ("image_size", "rounds", "quick")}
     result = new_result("explain", chosen, describe_machine(threads=options.threads))
-    times = interleave(make_calls(options.image_size), options.rounds, warmups=2, label="explain")
+    times = interleave(make_calls(options.image_size), options.rounds, label="explain")
     result["times"] = time_entries(times, f"one image of {options.image_size} pixels", FORWARD)
     result["bars"] = [make_bar(result, name).entry() for name in (MAP, SPLIT)]
     print(f"\n{time_table(result['times'])}\n\n{bar_table(result['bars'])}")
