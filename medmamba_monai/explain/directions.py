@@ -24,8 +24,9 @@ def scan_direction(inputs: ScanInputs, k: int, backend: str) -> Tensor:
     """
     shape, device = list(inputs.spatial_shape), inputs.u.device
     order, position = scan_orders(shape, device)[k], scan_positions(shape, device)[k]
-    of_direction = [tensor[k : k + 1] for tensor in inputs[2:6]]
-    sequence = ScanInputs(inputs.u[:, order], inputs.projected[:, order, k : k + 1], *of_direction, [len(order)])
+    dt_weight, dt_bias, A, D = (tensor[k : k + 1] for tensor in inputs[2:6])
+    projected = inputs.projected[:, order, k : k + 1]
+    sequence = ScanInputs(inputs.u[:, order], projected, dt_weight, dt_bias, A, D, [len(order)])
     dtype = choose_dtype(sequence.tensors)
     return scan(sequence, choose_backend(backend, device, dtype), dtype)[:, position]
 
