@@ -10,6 +10,7 @@ The two ends talk through a pipe, in JSON: ``ready`` once, then ``start`` and ``
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -196,6 +197,7 @@ def serve(connection: Connection) -> int:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     for name in PRELOADED:
         importlib.import_module(name)
+    gc.freeze()  # a collection in a fold would look at all that was imported, and so copy the memory that it is in
     try:
         connection.send_bytes(json.dumps({"ready": True}).encode())
         request = _fork(connection)

@@ -116,3 +116,13 @@ def test_a_fold_that_was_not_started_yet_never_is(tmp_path):
         fold.terminate()
     server.close()
     assert fold.returncode is not None
+
+
+def test_no_collection_in_a_fold_looks_at_what_was_imported(server, tmp_path):
+    found = tmp_path / "found.txt"
+    text = "str(any(one is imported for one in __import__('gc').get_objects()))"
+    write = f"(lambda imported: __import__('pathlib').Path({str(found)!r}).write_text({text}))"
+    call = f"${write}(vars(__import__('medmamba_monai'))) and __import__('time').sleep(300)"
+    fold = server.start(write_job(server, tmp_path, call), {})
+    assert wait_for(found, fold) == "False"
+    fold.kill()

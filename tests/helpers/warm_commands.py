@@ -28,10 +28,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 if TYPE_CHECKING:
     from medmamba_monai.cross_validation.fold_server import FoldServer
 
-# No module of the package: a command may be that of an installed wheel. Of Numba nothing that looks at the CPU.
+# No module of the package: a command may be that of an installed wheel. Of Numba nothing that looks at the CPU. Last
+# what keeps all of it out of the collections of garbage.
 PRELOADED = (
     *("torch", "monai.bundle", "ignite.handlers", "matplotlib.pyplot", "sklearn.metrics", "typer", "fire"),
     *("mlflow.store.tracking.sqlalchemy_store", "sqlalchemy.dialects.sqlite", "numba", "numba.misc.cffiimpl"),
+    "tests.helpers.frozen",
 )
 
 TORCHRUN = "torch.distributed.run"
