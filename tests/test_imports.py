@@ -23,19 +23,23 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core": set(),
     "selective_scan": set(),
     "networks": {"selective_scan"},
+    "explain": {"selective_scan", "networks"},
     "images": set(),
     "cards": {"images"},
     "data": {"images", "cards"},
     "evaluation": set(),
-    "explain": {"selective_scan", "networks"},
     "tracking": set(),
     "records": {"cards", "data", "evaluation"},
     "training": {"selective_scan", "networks", "images", "cards", "data", "evaluation", "tracking"},
-    "cross_validation": {"networks", "images", "cards", "data", "evaluation", "tracking", "training", "records"},
+    "cross_validation": {
+        *("networks", "images", "cards", "data", "evaluation", "tracking", "training", "records"),
+        *("explain", "explanations", "package"),
+    },
     "package": {"networks", "images", "cards", "data", "evaluation"},
     "export": {"selective_scan", "networks", "images", "cards", "data", "evaluation", "package"},
     "serving": {"images", "cards", "data", "evaluation", "tracking", "package"},
     "robustness": {"images", "cards", "data", "evaluation", "package"},
+    "explanations": {"images", "cards", "data", "evaluation", "explain", "package"},
     "hospital": {"images", "cards", "data", "evaluation", "package"},
     "bundle": {"networks", "images", "cards", "data", "evaluation", "tracking", "training", "cross_validation"},
     "auto": {
@@ -44,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "cli": {
         *("images", "cards", "data", "evaluation", "tracking", "training", "cross_validation", "bundle"),
-        *("package", "export", "serving", "hospital", "robustness", "auto", "records"),
+        *("package", "export", "serving", "hospital", "robustness", "explanations", "auto", "records"),
     },
 }
 ENTRY_POINTS = {"__init__", "__main__"}

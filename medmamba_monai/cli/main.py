@@ -16,6 +16,7 @@ from medmamba_monai.cli.compare import compare
 from medmamba_monai.cli.cross_validate import cross_validate
 from medmamba_monai.cli.demo import demo
 from medmamba_monai.cli.evaluate import evaluate
+from medmamba_monai.cli.explain import explain
 from medmamba_monai.cli.export import export
 from medmamba_monai.cli.fuse import fuse
 from medmamba_monai.cli.infer import infer
@@ -52,6 +53,7 @@ COMMANDS = (
     fuse,
     compare,
     robustness,
+    explain,
     send,
     publish,
 )

@@ -204,6 +204,11 @@ class RunFolder:
         """
         return self.path / "robustness" / f"{corruption}_{severity}.json"
 
+    @property
+    def explanations(self) -> Path:
+        """Folder of maps of what speaks for a class, and their page."""
+        return self.path / "explanations"
+
     # a comparison
 
     @property

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.cross_validation.mistake_maps import draw_mistake_maps
 from medmamba_monai.cross_validation.published import list_published
 from medmamba_monai.cross_validation.record import ResultRecord
 from medmamba_monai.cross_validation.report_inputs import count_classes, read_case_images, read_history
@@ -30,10 +33,13 @@ from medmamba_monai.evaluation.statistics.resampling import Interval
 from medmamba_monai.tracking.environment import read_package_versions
 from medmamba_monai.tracking.run import TrackedRun
 
+logger = logging.getLogger("medmamba_monai.cross_validation")
+
 CASES = 12
 """Images in a mosaic."""
 
 _MOSAICS = {"mistakes": "The most confident mistakes", "least_certain": "The least certain cases"}
+_MAPS = "mistake_maps"
 _CURVES = ("train/loss", "validation/loss", "validation/auc")
 
 
@@ -53,6 +59,7 @@ class ReportRecord:
         self.result = record.result
         self.folder = record.folder
         self.images_left_out = images_left_out
+        self._maps_note = ""
         self._figures: list[Path] = []
         self._files: list[Path] = []
 
@@ -81,7 +88,7 @@ class ReportRecord:
         for path in self._files:
             run.journal.log_artifact(path, stays_here=self.stay_here and path == self.folder.report)
         for path in self._figures:
-            run.journal.log_artifact(path, "figures", stays_here=self.stay_here and path.stem in _MOSAICS)
+            run.journal.log_artifact(path, "figures", stays_here=self.stay_here and path.stem in (*_MOSAICS, _MAPS))
 
     def _describe_context(self, title: str, command: str, details: Mapping[str, Any]) -> ReportContext:
         card, fold_list = self.record.card, self.record.fold_list
@@ -102,6 +109,7 @@ class ReportRecord:
             cases=cases,
             trainings=self._draw_trainings(),
             cases_note=note,
+            maps_note=self._maps_note,
             warnings=write_report_warnings(audit),
             shortcuts=make_shortcuts_section(audit),
             published=self._describe_published(),
@@ -159,7 +167,7 @@ class ReportRecord:
 
     def _draw_cases(self) -> tuple[list[Picture], str]:
         """Draw mosaics of images, and say where there are none why; those of an earlier report are removed."""
-        for name in _MOSAICS:
+        for name in (*_MOSAICS, _MAPS):
             for path in self.folder.figures.glob(f"{name}.*"):
                 path.unlink()
         if self.images_left_out:
@@ -168,7 +176,29 @@ class ReportRecord:
         mistakes = find_mistakes(combined, CASES)
         found = {"mistakes": mistakes, "least_certain": find_least_certain(combined, CASES)}
         pictures = [self._draw_mosaic(name, cases) for name, cases in found.items() if cases]
+        pictures[1:1] = self._draw_maps(mistakes)
         return pictures, "" if mistakes else "No test image was classified wrongly. These were the closest calls."
+
+    def _draw_maps(self, mistakes: list[Case]) -> list[Picture]:
+        """Draw maps of mistakes, or note why there are none."""
+        if not mistakes:
+            return []
+        if self.result.task == "multi-label":
+            self._maps_note = (
+                "Maps are drawn of mistakes where an image has one class; there are none of several labels."
+            )
+            return []
+        try:
+            figure = draw_mistake_maps(self.folder, self.record.fold_list, mistakes, self.record.title)
+        except UserError as error:
+            logger.warning("There are no maps of mistakes: %s", error)  # it may name folders, which the page does not
+            self._maps_note = "There are no maps of mistakes: the run left no networks that could be opened again."
+            return []
+        text = (
+            "What spoke for the true class, and for the one that was predicted. A map's score is the area below its "
+            "insertion curve minus that below its deletion curve, -1 to 1; about 0 says nothing."
+        )
+        return [self._save(figure, _MAPS, text, wide=True)]
 
     def _draw_mosaic(self, name: str, cases: list[Case]) -> Picture:
         captions = [(case.true, case.predicted, case.probability, case.id) for case in cases]

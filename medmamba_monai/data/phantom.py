@@ -88,9 +88,18 @@ def draw_with_finding(label: int, image_size: int, generator: np.random.Generato
     rows, columns = np.meshgrid(axis, axis, indexing="ij")
     image = _draw_chest(rows, columns, generator)
     shape, finding = _draw_finding(label, rows, columns, generator)
-    image += shape
-    image += 0.045 * _draw_smooth_noise(image_size, generator) + _NOISE * generator.standard_normal(image.shape)
-    return np.clip(255 * image, 0, 255).astype(np.uint8), finding
+    return _add_noise(image + shape, generator), finding
+
+
+def draw_healthy(image_size: int, generator: np.random.Generator) -> np.ndarray:
+    """Draw one image as `draw_phantom` does, with neither blob nor line."""
+    axis = np.linspace(-1, 1, image_size)
+    return _add_noise(_draw_chest(*np.meshgrid(axis, axis, indexing="ij"), generator), generator)
+
+
+def _add_noise(image: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    noisy = image + 0.045 * _draw_smooth_noise(len(image), generator) + _NOISE * generator.standard_normal(image.shape)
+    return np.clip(255 * noisy, 0, 255).astype(np.uint8)
 
 
 def _draw_chest(rows: np.ndarray, columns: np.ndarray, generator: np.random.Generator) -> np.ndarray:

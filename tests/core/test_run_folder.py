@@ -34,6 +34,7 @@ NAMES = {
     "summary_text": "summary.md",
     "review": "review.json",
     "review_table": "review.csv",
+    "explanations": "explanations",
     "robustness": "robustness.json",
     "robustness_report": "robustness.html",
     "comparison": "comparison.json",

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.slow
 FIGURES = (
     *("confusion_matrix_ensemble", "roc_ensemble", "precision_recall_ensemble", "reliability_ensemble"),
     "abstention_ensemble",
-    *("folds", "learning_curves", "class_balance", "mistakes", "least_certain"),
+    *("folds", "learning_curves", "class_balance", "mistakes", "mistake_maps", "least_certain"),
 )
 
 

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.slow
 OVERRIDES = {"train#trainer#amp": False}
 FIGURES = (
     *(f"{name}_ensemble" for name in ("confusion_matrix", "roc", "precision_recall", "reliability", "abstention")),
-    *("class_balance", "folds", "learning_curves", "least_certain", "mistakes"),
+    *("class_balance", "folds", "learning_curves", "least_certain", "mistake_maps", "mistakes"),
 )
 ALL_FINISHED = {"small": "FINISHED", "fold 0": "FINISHED", "fold 1": "FINISHED"}
 

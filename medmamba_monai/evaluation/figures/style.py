@@ -196,11 +196,20 @@ def save_figure(figure: Figure, path_stem: str | os.PathLike[str]) -> tuple[Path
 
     stem = Path(path_stem)
     png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
-    with replace_atomically(png) as temporary:
-        figure.savefig(temporary, dpi=PNG_DPI)
+    save_png(figure, png)
     with replace_atomically(svg) as temporary, _saving, matplotlib.rc_context({"svg.hashsalt": _SALT}):
         figure.savefig(temporary, dpi=PNG_DPI, metadata={"Date": None})
     return png, svg
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a PNG file alone, atomically.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    with replace_atomically(path) as temporary:
+        figure.savefig(temporary, dpi=PNG_DPI, format="png")
 
 
 def _place(figure: Figure, boxes: Mapping[Axes, Box], left: float, bottom: float, width: float, height: float) -> None:

@@ -52,6 +52,7 @@ class ReportContext:
         cases: pictures of images.
         trainings: pictures of trainings and data.
         cases_note: why there are no pictures of images, where there are none.
+        maps_note: why there are no maps of mistakes, where there are none.
         warnings: of the data, which must be read first.
         shortcuts: the audit of the data, where there is one.
         published: where the result stands among published ones, where there are some.
@@ -72,6 +73,7 @@ class ReportContext:
     cases: Sequence[Picture] = ()
     trainings: Sequence[Picture] = ()
     cases_note: str = ""
+    maps_note: str = ""
     warnings: Sequence[str] = ()
     shortcuts: Section | None = None
     published: Section | None = None
@@ -87,7 +89,7 @@ def make_report(result: CrossValidationResult, context: ReportContext) -> Report
         *_write_operating_points(result),
         Section("Calibration", [_explain_calibration(result)], tables=[make_calibration_table(result)]),
         *_write_doubt(result),
-        Section("Mistakes and doubts", [_explain_cases(context)], pictures=context.cases),
+        Section("Mistakes and doubts", _explain_cases(context), pictures=context.cases),
         Section("Folds and training", pictures=context.trainings),
         *([context.shortcuts] if context.shortcuts is not None else []),
         _describe_data(context),
@@ -243,10 +245,9 @@ def _write_doubt(result: CrossValidationResult) -> list[Section]:
     return [Section("When not to answer", [text], tables=[sets, abstention])]
 
 
-def _explain_cases(context: ReportContext) -> str:
-    if context.cases_note:
-        return context.cases_note
-    return "The wrong predictions with the highest probabilities, and those that another class came closest to."
+def _explain_cases(context: ReportContext) -> list[str]:
+    said = "The wrong predictions with the highest probabilities, and those that another class came closest to."
+    return [text for text in (context.cases_note or said, context.maps_note) if text]
 
 
 def _describe_data(context: ReportContext) -> Section:
