@@ -11,6 +11,7 @@ block           what stands there, of the results that are in the folder, and of
 ``exports``     formats of exported networks: ``exports.json``
 ``integers``    bytes and AUC of exported networks in integers: ``quantization.json``
 ``auto``        how good a search gets within a time: ``auto.json``
+``rivals``      how good other programs get within the same time: ``rivals.json``
 ==============  =================================================================================================
 
 The block NAME stands in ``docs/reference/NAME.md``, after ``<!-- NAME -->`` and before ``<!-- /NAME -->``. One
@@ -42,6 +43,7 @@ from benchmarks.pages.speed import (
     scan_part,
 )
 from benchmarks.report import RESULTS, load_result
+from benchmarks.rival_scores import rivals_part
 from benchmarks.unlike import unlike_part
 from medmamba_monai.core.errors import UserError, ends_with_user_errors
 from medmamba_monai.core.files import write_text
@@ -65,6 +67,7 @@ BLOCKS: dict[str, dict[str, Callable[[dict[str, Any]], str]]] = {
     "exports": {"exports": exports_part},
     "integers": {"quantization": quantization_part},
     "auto": {"auto": auto_part},
+    "rivals": {"rivals": rivals_part},
 }
 """Names of results by the block that they stand in, in order, with what writes them."""
 

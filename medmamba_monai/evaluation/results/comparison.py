@@ -224,7 +224,7 @@ def _test(
     first, second = (CATALOGUE[metric].compute(member) for member in combined)
     ratio = compute_test_to_train_ratio(models[0].runs[0], combination)
     over_folds = corrected_resampled_t_test(_list_fold_differences(metric, models), ratio)
-    return MetricTests((first, second), _test_images(metric, combined, differences), over_folds)
+    return MetricTests((first, second), compare_on_images(metric, combined, differences), over_folds)
 
 
 def _list_fold_differences(metric: str, models: Sequence[Model]) -> list[float]:
@@ -238,7 +238,16 @@ def _list_fold_differences(metric: str, models: Sequence[Model]) -> list[float]:
     return differences
 
 
-def _test_images(metric: str, combined: tuple[Predictions, Predictions], differences: PairedDifferences) -> ImageTest:
+def compare_on_images(
+    metric: str, combined: tuple[Predictions, Predictions], differences: PairedDifferences
+) -> ImageTest:
+    """Test whether two trained models differ by a metric on images like these.
+
+    Args:
+        metric: one of `COMPARED`.
+        combined: predictions of both, in the same order.
+        differences: their paired bootstrap, for where no other test fits.
+    """
     first, second = combined
     if metric == "auc" and first.task == "binary":
         scores = first.probabilities[:, 1], second.probabilities[:, 1]
