@@ -17,6 +17,7 @@ from medmamba_monai.core.device import resolve_device
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_json
 from medmamba_monai.core.memory import measure_available_memory
+from medmamba_monai.data.cache.device import measure_free_gpu_memory
 from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.samples import Sample, list_labels
 from medmamba_monai.images.read import ReadImage
@@ -50,7 +51,7 @@ class ClassFacts(_Strict):
 
 
 class Machine(_Strict):
-    """What computes: processor cores that may be used, GiB of memory that are free, and the device of trainings."""
+    """What computes: processor cores that may be used, GiB of the device that are free, and the device of trainings."""
 
     cores: int
     memory_gib: float
@@ -63,10 +64,16 @@ class Speed(_Strict):
     Attributes:
         step: seconds of a training step on one batch, augmentation included.
         forward: seconds of a batch that is only predicted.
+        memory_gib: what a step on one batch keeps in memory for its backward pass.
     """
 
     step: float
     forward: float
+    memory_gib: float = 0.0
+
+    def scale(self, factor: float) -> Speed:
+        """Return the speed on batches that are so many times as large."""
+        return Speed(step=self.step * factor, forward=self.forward * factor, memory_gib=self.memory_gib * factor)
 
 
 class Findings(_Strict):
@@ -197,7 +204,7 @@ def describe_machine() -> Machine:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     return Machine(
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        memory_gib=round(measure_available_memory() / 2**30, 1),
+        memory_gib=round((measure_free_gpu_memory(device) or measure_available_memory()) / 2**30, 1),
         device=name,
     )
 

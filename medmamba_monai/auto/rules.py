@@ -19,6 +19,10 @@ SIZES = {2: (64, 96, 128, 160, 224), 3: (32, 48, 64)}
 """Sides that are tried, in pixels, by the number of dimensions."""
 
 
+MEMORY_SHARE = 0.5
+"""Part of the free memory that a batch may take; optimizer, loaded images and the system need the rest."""
+
+
 class Choice(NamedTuple, Generic[Value]):
     """A value of the plan and why it was chosen."""
 
@@ -195,6 +199,26 @@ def choose_batch_size(seen: Fingerprint) -> Choice[int]:
             "would not.",
         )
     return Choice(64, "The paper's batch (section 3.1).")
+
+
+def bound_batch_size(wanted: Choice[int], seen: Fingerprint) -> Choice[int]:
+    """Halve a batch until what the hungriest network keeps of it takes no more than a part of the memory.
+
+    Args:
+        wanted: the batch that the networks were measured with.
+        seen: the dataset, with the speeds measured here.
+    """
+    needed, free = max((speed.memory_gib for speed in seen.speeds.values()), default=0.0), seen.machine.memory_gib
+    size = wanted.value
+    while size > 1 and needed * size / wanted.value > MEMORY_SHARE * free:
+        size //= 2
+    if size == wanted.value:
+        return wanted
+    return Choice(
+        size,
+        f"{wanted.value} were wanted, but a step would keep {needed:.1f} GiB of them for its backward pass, and "
+        f"{free:g} GiB are free here; {size} leave half of these to everything else.",
+    )
 
 
 def choose_recipe(seen: Fingerprint, epochs: int) -> Choice[str]:

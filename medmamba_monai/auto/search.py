@@ -57,6 +57,9 @@ def plan_search(
     asked = None if image_size is None else Choice(image_size, "As it was asked for.")
     size, speeds = measure_networks(dataset, seen, batch_size.value, budget, asked)
     seen = seen.model_copy(update={"speeds": speeds})
+    measured, batch_size = batch_size.value, rules.bound_batch_size(batch_size, seen)
+    bounded = {name: speed.scale(batch_size.value / measured) for name, speed in speeds.items()}
+    seen = seen.model_copy(update={"speeds": bounded})
     looked = time.time() - started + _PREPARE + seen.seconds_per_image * (seen.images + seen.test_images)
     place = str(dataset.folder.root)
     plan = make_plan(seen, size, batch_size, folds, budget, looked, place)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.bundle import ConfigParser
+from torch import nn
 
 from medmamba_monai.auto.fingerprint import Speed
 from medmamba_monai.bundle.workflow import contain_workflow, open_workflow
@@ -46,12 +47,12 @@ def measure_speed(bundle: Path, values: Mapping[str, Any], batch_size: int, seco
     with contain_workflow():
         parser = open_workflow(bundle, _CONFIGS, "training", given, {}).parser
         step, predict = _make_steps(parser)
-        _time(step)
+        memory = _measure_memory(step, parser.get_parsed_content("network"))  # warms up, too
         steps = [_time(step)]
         while len(steps) < _STEPS and time.perf_counter() - began < seconds:
             steps.append(_time(step))
         scale = batch_size / measured
-        return Speed(step=statistics.median(steps) * scale, forward=_time(predict) * scale)
+        return Speed(step=statistics.median(steps), forward=_time(predict), memory_gib=memory / 2**30).scale(scale)
 
 
 def _make_steps(parser: ConfigParser) -> tuple[Callable[[], None], Callable[[], None]]:
@@ -83,6 +84,26 @@ def _make_steps(parser: ConfigParser) -> tuple[Callable[[], None], Callable[[], 
             inferer(split.batches(kept, np.arange(len(kept))), network)
 
     return train, predict
+
+
+def _measure_memory(step: Callable[[], None], network: nn.Module) -> int:
+    """Return the bytes that a training step keeps for its backward pass, beside those of the weights themselves.
+
+    PyTorch tells of each tensor that it keeps, on any device; what a process takes at its peak could only be told of
+    one that runs nothing else.
+    """
+    weights = {tensor.untyped_storage().data_ptr() for tensor in (*network.parameters(), *network.buffers())}
+    kept: dict[int, int] = {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        step()
+    return sum(kept.values())
 
 
 def _time(step: Callable[[], None]) -> float:

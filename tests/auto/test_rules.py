@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from medmamba_monai.auto import rules
+from medmamba_monai.auto.fingerprint import Speed
 from medmamba_monai.auto.reasons import explain_candidates
 from medmamba_monai.networks import NETWORKS, build_network
 from tests.auto.fingerprints import make_fingerprint
@@ -40,6 +41,19 @@ def test_volumes_have_sizes_of_their_own() -> None:
 @pytest.mark.parametrize(("counts", "size"), [((100, 100), 16), ((400, 400), 32), ((1349, 3883), 64)])
 def test_few_images_come_in_small_batches(counts: tuple[int, ...], size: int) -> None:
     assert rules.choose_batch_size(make_fingerprint(counts)).value == size
+
+
+@pytest.mark.parametrize(("memory", "size"), [(6.0, 64), (7.0, 32), (100.0, 4), (1e6, 1)])
+def test_a_batch_takes_no_more_than_half_of_the_free_memory(memory: float, size: int) -> None:
+    speeds = {name: Speed(step=1.0, forward=0.1, memory_gib=share * memory) for name, share in (("a", 0.5), ("b", 1))}
+    choice = rules.bound_batch_size(rules.Choice(64, "Wanted."), make_fingerprint(speeds=speeds))
+    assert choice.value == size
+    assert choice.reason == "Wanted." if size == 64 else f"keep {memory:.1f} GiB" in choice.reason
+
+
+def test_a_speed_on_smaller_batches_takes_less_of_everything() -> None:
+    scaled = Speed(step=4.0, forward=2.0, memory_gib=1.0).scale(0.5)
+    assert (scaled.step, scaled.forward, scaled.memory_gib) == (2.0, 1.0, 0.5)
 
 
 @pytest.mark.parametrize(
