@@ -15,7 +15,7 @@ PACKAGE = "medmamba_monai"
 ROOT = Path(__file__).resolve().parents[1] / PACKAGE
 OPTIONAL = {
     *("mamba_ssm", "matplotlib", "mlflow", "numba", "selective_scan_cuda", "triton"),
-    *("highdicom", "onnx", "onnxruntime", "onnxscript", "openvino", "pynetdicom", "transformers"),
+    *("highdicom", "onnx", "onnxruntime", "onnxscript", "openslide", "openvino", "pynetdicom", "transformers"),
 }
 # What each room may import from the package beside itself and the ground floor; the entry points may import everything.
 GROUND = {"core"}
@@ -60,6 +60,7 @@ INSIDE: dict[str, dict[str, set[str]]] = {
         "counts": {"samples"},
         "findings": set(),
         "phantom": {"findings"},
+        "phantom_slides": set(),
         "statistics": set(),
         "find": {"samples", "counts"},
         "folds": {"samples", "counts", "find"},

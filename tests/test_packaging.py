@@ -53,7 +53,7 @@ def test_the_constraints_pin_every_dependency():
     text = (ROOT / "constraints.txt").read_text()
     pinned = {line.split("==")[0].strip().lower() for line in text.splitlines() if "==" in line}
     project = (ROOT / "pyproject.toml").read_text()
-    extras = re.findall(r"^(?:baselines|dicom|gpu) = \[.*\]$", project, re.MULTILINE)  # those that dev takes
+    extras = re.findall(r"^(?:baselines|dicom|gpu|slides) = \[.*\]$", project, re.MULTILINE)  # those that dev takes
     declared = re.findall(r'^    "([A-Za-z0-9-]+)>=', project, re.MULTILINE)
     declared += re.findall(r'"([A-Za-z0-9-]+)>=', "\n".join(extras))
     assert {"torch", "pytest", "einops", "triton"} <= set(declared)

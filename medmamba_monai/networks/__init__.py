@@ -1,5 +1,6 @@
 """MedMamba, its sizes, official checkpoints in and out, and the networks that it is compared with."""
 
+from medmamba_monai.networks.attention_mil import BAG_NETWORKS, AttentionMIL, build_bag_network
 from medmamba_monai.networks.encoder import MedMambaEncoder, load_encoder_weights, register_encoder
 from medmamba_monai.networks.fuse_batch_norm import fold_batch_norm
 from medmamba_monai.networks.grad_cam import list_cam_layers, make_grad_cam
@@ -9,10 +10,13 @@ from medmamba_monai.networks.official_weights import load_official_checkpoint, r
 from medmamba_monai.networks.registry import NETWORKS, build_network
 
 __all__ = [
+    "BAG_NETWORKS",
     "NETWORKS",
+    "AttentionMIL",
     "MedMamba",
     "MedMambaEncoder",
     "MedViT",
+    "build_bag_network",
     "build_network",
     "fold_batch_norm",
     "list_cam_layers",

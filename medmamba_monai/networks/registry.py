@@ -9,6 +9,7 @@ from numbers import Integral
 from torch import nn
 
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.networks.attention_mil import BAG_NETWORKS
 from medmamba_monai.networks.baselines import BASELINES, build_baseline
 from medmamba_monai.networks.medmamba import MedMamba, medmamba_base, medmamba_small, medmamba_tiny
 
@@ -109,6 +110,8 @@ def _check_size(name: str, network: MedMamba, image_size: int) -> None:
 
 
 def _check_name(name: str) -> None:
+    if name in BAG_NETWORKS:
+        raise UserError(f"network {name!r} takes tiles of slides, and these are images: choose another")
     if name not in NETWORKS:
         near = difflib.get_close_matches(str(name).lower(), NETWORKS, 1)
         advice = f"did you mean {near[0]!r}? " if near else ""
