@@ -16,6 +16,7 @@ import gc
 import multiprocessing
 import re
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -45,6 +46,30 @@ def peak_memory(build: Build, prepare: Callable[[], object], threads: int) -> in
     """
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_measure_here, build, prepare, threads).result()
+
+
+def measure_fork(step: Callable[[], object]) -> tuple[int, float]:
+    """Measure peak memory and time of a step that runs once, in a copy of this process that has imported all.
+
+    Returns:
+        Bytes above what the copy held before, and seconds.
+
+    Raises:
+        BrokenProcessPool: the process died, in most cases because the machine has too little memory.
+    """
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
+        return pool.submit(_run_once, step).result()
+
+
+def _run_once(step: Callable[[], object]) -> tuple[int, float]:
+    gc.collect()
+    before = _resident() if _can_reset() else _peak_of_process()
+    if _can_reset():
+        _CLEAR.write_text(_RESET_PEAK)
+    began = time.perf_counter()
+    step()
+    seconds = time.perf_counter() - began
+    return (_status("VmHWM") if _can_reset() else _peak_of_process()) - before, seconds
 
 
 def peak_cuda_memory(build: Build, device: torch.device) -> int:

@@ -38,6 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "package": {"networks", "images", "cards", "data", "evaluation"},
     "export": {"selective_scan", "networks", "images", "cards", "data", "evaluation", "package"},
     "serving": {"images", "cards", "data", "evaluation", "tracking", "package"},
+    "slides": {"images", "cards", "data", "evaluation", "networks", "training"},
     "robustness": {"images", "cards", "data", "evaluation", "package"},
     "explanations": {"images", "cards", "data", "evaluation", "explain", "package"},
     "hospital": {"images", "cards", "data", "evaluation", "package"},
@@ -48,7 +49,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "cli": {
         *("images", "cards", "data", "evaluation", "tracking", "training", "cross_validation", "bundle"),
-        *("package", "export", "serving", "hospital", "robustness", "explanations", "auto", "records"),
+        *("package", "export", "serving", "hospital", "robustness", "explanations", "auto", "records", "slides"),
     },
 }
 ENTRY_POINTS = {"__init__", "__main__"}

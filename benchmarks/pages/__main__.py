@@ -10,6 +10,7 @@ block           what stands there, of the results that are in the folder, and of
                 ``pretrain.json`` and ``coverage.json``
 ``exports``     formats of exported networks: ``exports.json``
 ``integers``    bytes and AUC of exported networks in integers: ``quantization.json``
+``slides``      memory and time of slides of any size: ``slides.json``
 ``auto``        how good a search gets within a time: ``auto.json``
 ``rivals``      how good other programs get within the same time: ``rivals.json``
 ==============  =================================================================================================
@@ -44,6 +45,7 @@ from benchmarks.pages.speed import (
 )
 from benchmarks.report import RESULTS, load_result
 from benchmarks.rival_scores import rivals_part
+from benchmarks.slides import slides_part
 from benchmarks.unlike import unlike_part
 from medmamba_monai.core.errors import UserError, ends_with_user_errors
 from medmamba_monai.core.files import write_text
@@ -68,6 +70,7 @@ BLOCKS: dict[str, dict[str, Callable[[dict[str, Any]], str]]] = {
     "integers": {"quantization": quantization_part},
     "auto": {"auto": auto_part},
     "rivals": {"rivals": rivals_part},
+    "slides": {"slides": slides_part},
 }
 """Names of results by the block that they stand in, in order, with what writes them."""
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from monai.bundle import ConfigParser
 
 from medmamba_monai.bundle.metadata import describe_card, make_metadata
 from medmamba_monai.cards import DatasetCard, load_card
@@ -13,6 +15,12 @@ from medmamba_monai.core.files import write_json, write_text
 
 CONFIGS = Path(__file__).parent / "configs"
 """The configs of every bundle. What differs between datasets they read from ``card.json`` and ``metadata.json``."""
+
+OF_SLIDES = Path(__file__).parent / "slides"
+"""Overlays of these configs for bundles of slides, by the same names; such a bundle has both merged."""
+
+RECIPES_OF_SLIDES = ("class_weighted", "focal_loss")
+"""Recipes that change nothing but the loss; the others change images."""
 
 DOCUMENTS = Path(__file__).parent / "docs"
 
@@ -31,15 +39,27 @@ def generate_bundle(card_file: str | Path, bundle_dir: str | Path) -> list[Path]
         UserError: the card is missing or does not fit its schema.
     """
     card, root = load_card(card_file), Path(bundle_dir)
-    copies = {path: root / "configs" / path.relative_to(CONFIGS) for path in CONFIGS.rglob("*") if path.is_file()}
+    files = [path for path in CONFIGS.rglob("*") if path.is_file()]
+    if card.tiling is not None:
+        files = [path for path in files if path.parent == CONFIGS or path.stem in RECIPES_OF_SLIDES]
+    copies = {path: root / "configs" / path.relative_to(CONFIGS) for path in files}
     copies[DOCUMENTS / "LICENSE"] = root / "LICENSE"
     copies[Path(card_file)] = root / "configs" / "card.json"
     for source, target in copies.items():
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
+    if card.tiling is not None:
+        for overlay in OF_SLIDES.glob("*.json"):
+            write_json(root / "configs" / overlay.name, merge_configs(CONFIGS / overlay.name, overlay))
     metadata = root / "configs" / "metadata.json"
     write_json(metadata, make_metadata(card))
     return sorted([*copies.values(), metadata, *_write_documents(card, root / "docs")])
+
+
+def merge_configs(config: Path, overlay: Path) -> dict[str, Any]:
+    """Return a config with what an overlay changes, as ``monai.bundle`` merges files."""
+    merged: dict[str, Any] = ConfigParser.load_config_files([config, overlay])
+    return merged
 
 
 def _write_documents(card: DatasetCard, folder: Path) -> list[Path]:

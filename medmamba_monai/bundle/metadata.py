@@ -6,6 +6,7 @@ from typing import Any
 
 from medmamba_monai.cards import DatasetCard
 from medmamba_monai.cards.card import ExpectedCount
+from medmamba_monai.images.slides.tiles import Tiling
 
 VERSION = "0.1.0"
 CHANGELOG = {"0.1.0": "first version: training, cross-validation, evaluation and inference"}
@@ -16,9 +17,10 @@ NETWORK_CHANNELS = 3
 AUTHORS = "medmamba-monai developers"
 PAPER = "Yue, Y. and Li, Z.: MedMamba: Vision Mamba for Medical Image Classification. arXiv 2403.03849 (2024)"
 DISCLAIMER = "Research only. Not a medical device, and not for diagnosis or treatment."
-
-
 _ACTIVATION = {True: "sigmoid of each gives its probability", False: "softmax over them gives probabilities"}
+
+
+_DATA_TYPE = {"npz": "npz", "slides": "whole slides (SVS, NDPI, MIRAX, tiled TIFF)"}
 
 
 def make_metadata(card: DatasetCard) -> dict[str, Any]:
@@ -47,9 +49,9 @@ def make_metadata(card: DatasetCard) -> dict[str, Any]:
         "authors": AUTHORS,
         "copyright": "Copyright (c) 2026 medmamba-monai developers",
         "data_source": card.homepage or "see Data in docs/README.md",
-        "data_type": "npz" if card.layout.kind == "npz" else "image files (PNG, JPEG, TIFF, BMP, DICOM, NIfTI)",
+        "data_type": _DATA_TYPE.get(card.layout.kind, "image files (PNG, JPEG, TIFF, BMP, DICOM, NIfTI)"),
         "image_classes": f"{card.modality}, {card.channels} channel(s), read as 0 to 255, scaled to [-1, 1] and given "
-        f"to the network as {NETWORK_CHANNELS} channels",
+        f"to {'the network' if card.tiling is None else 'what makes features of tiles'} as {NETWORK_CHANNELS} channels",
         "label_classes": "; ".join(f"{index}: {name}" for index, name in classes.items()),
         "pred_classes": f"one logit a class, in the order of label_classes; {_ACTIVATION[card.task == 'multi-label']}",
         "eval_metrics": {},
@@ -116,11 +118,17 @@ def describe_card(card: DatasetCard) -> dict[str, str]:
 
 
 def _reading(card: DatasetCard) -> str:
+    if card.tiling is not None:
+        return f"Of tiles of a slide's tissue a frozen network makes features: {_tiling(card.tiling)}."
     options = card.reading.arguments()
     declared = ", ".join(f"{name} {value}" for name, value in options.items())
     how = f" (declared in the card: {declared})" if options else ""
     color = "gray" if card.channels == 1 else "red, green and blue"
     return f"An image is read as {color} values from 0 to 255{how}, its rows from the top as a person sees it."
+
+
+def _tiling(tiling: Tiling) -> str:
+    return ", ".join(f"{name} {value}" for name, value in tiling.model_dump(exclude_none=True).items())
 
 
 def _count_line(split: str, count: ExpectedCount) -> str:

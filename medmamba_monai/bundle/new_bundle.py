@@ -133,7 +133,11 @@ def format_next_commands(proposal: Proposal, bundle: Path, more: str) -> list[st
     places = {"bundle_root": bundle, "dataset_dir": proposal.dataset_dir}
     where = " ".join(f"--{option} {shlex.quote(str(path.absolute()))}" for option, path in places.items())
     configs = (("prepare", "data.json", more), ("cross_validation", "cross_validation.json", ""))
-    return [
+    first, second = (
         f"python -m monai.bundle run {run_id} --config_file {shlex.quote(str(bundle / 'configs' / name))} {where}{rest}"
         for run_id, name, rest in configs
-    ]
+    )
+    if proposal.card.tiling is None:
+        return [first, second]
+    slides = shlex.join([str(bundle.absolute()), "--dataset-dir", str(proposal.dataset_dir.absolute())])
+    return [first, f"medmamba-monai embed {slides} --pretrained WEIGHTS", second]

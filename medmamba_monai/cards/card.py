@@ -8,13 +8,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from medmamba_monai.cards.layouts import FoldersLayout, NpzLayout, RelativePath, Split, Strict, TableLayout
+from medmamba_monai.cards.layouts import (
+    FoldersLayout,
+    NpzLayout,
+    RelativePath,
+    SlidesLayout,
+    Split,
+    Strict,
+    TableLayout,
+)
 from medmamba_monai.cards.records import Records
 from medmamba_monai.core.config_text import check_config_text, check_prose
 from medmamba_monai.core.documents import read_document, summarize_validation_error
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.spelling import comparable
 from medmamba_monai.images.intensity import Rules
+from medmamba_monai.images.slides.tiles import Tiling
 
 Task = Literal["binary", "multi-class", "ordinal", "multi-label"]
 Url = Annotated[str, Field(pattern=r"^https?://\S+$")]
@@ -27,6 +36,9 @@ Md5 = Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
 Count = Annotated[int, Field(ge=0)]
 Millimetres = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+
+THUMBNAIL = 512
+"""Longer edge in pixels of the picture that stands for a slide wherever a person or a check looks at it."""
 
 
 class ClinicalCode(Strict):
@@ -148,7 +160,7 @@ class DatasetCard(Strict):
         "abdomen), horizontal, or along every axis (cells, skin); what recipes and test-time augmentation may do",
     )
     classes: tuple[ClassLabel, ...] = Field(min_length=2, description="in label order")
-    layout: Annotated[NpzLayout | FoldersLayout | TableLayout, Field(discriminator="kind")]
+    layout: Annotated[NpzLayout | FoldersLayout | TableLayout | SlidesLayout, Field(discriminator="kind")]
     records: Records | None = Field(default=None, description="what is known of each image beside its pixels")
     reading: Reading = Field(default_factory=Reading)
     dicom: DicomFacts = Field(default_factory=DicomFacts)
@@ -171,8 +183,19 @@ class DatasetCard(Strict):
     published_results: tuple[PublishedResult, ...] = ()
 
     def reading_arguments(self) -> dict[str, Any]:
-        """Return the arguments of `ReadImage` for this dataset, as plain values."""
-        return {"channels": self.channels, "spatial_dims": self.spatial_dims, **self.reading.arguments()}
+        """Return the arguments of `ReadImage` for this dataset, as plain values; a slide is read as its thumbnail."""
+        thumbnail = {"thumbnail": THUMBNAIL} if self.tiling is not None else {}
+        return {"channels": self.channels, "spatial_dims": self.spatial_dims, **self.reading.arguments(), **thumbnail}
+
+    @property
+    def label_layout(self) -> NpzLayout | FoldersLayout | TableLayout:
+        """What says which class an image or a slide has."""
+        return self.layout.labels if self.layout.kind == "slides" else self.layout
+
+    @property
+    def tiling(self) -> Tiling | None:
+        """How slides are cut into tiles; None where the images are no slides."""
+        return self.layout.tiling if self.layout.kind == "slides" else None
 
     @property
     def every_frame(self) -> bool:
@@ -264,7 +287,7 @@ class DatasetCard(Strict):
 
     @model_validator(mode="after")
     def _layout_fits(self) -> DatasetCard:
-        layout = self.layout
+        layout = self.label_layout
         if layout.kind == "npz" and not self.files:
             raise ValueError("files: the npz layout needs at least one file")
         if layout.kind == "folders" and self.task == "multi-label":
@@ -281,8 +304,20 @@ class DatasetCard(Strict):
         return self
 
     @model_validator(mode="after")
+    def _slides_fit(self) -> DatasetCard:
+        if self.tiling is None:
+            return self
+        if (self.channels, self.spatial_dims) != (3, 2):
+            raise ValueError("layout: slides are color images of two dimensions; set channels to 3, spatial_dims to 2")
+        if said := self.reading.arguments():
+            raise ValueError(f"reading: slides have rules of their own; leave {', '.join(said)} out")
+        if self.flips != "none":
+            raise ValueError("flips: tiles of slides are not mirrored; set it to 'none'")
+        return self
+
+    @model_validator(mode="after")
     def _records_fit_the_layout(self) -> DatasetCard:
-        records, layout = self.records, self.layout
+        records, layout = self.records, self.label_layout
         if records is None:
             return self
         if records.path is None and layout.kind != "table":

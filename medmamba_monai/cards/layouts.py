@@ -1,4 +1,4 @@
-"""How a dataset lies on the disk, as a card declares it: one npz file, a folder per class, or a table."""
+"""How a dataset lies on the disk, as a card declares it: one npz file, a folder per class, a table, or slides."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from medmamba_monai.core.documents import check_relative
+from medmamba_monai.images.slides.tiles import Tiling
 
 Split = Literal["train", "validation", "test"]
 SPLIT_SPELLINGS: dict[Split, tuple[str, ...]] = {
@@ -174,3 +175,18 @@ class TableLayout(Strict):
         if (self.split_column is None) != (not self.split_values):
             raise ValueError("split_column and split_values belong together")
         return self
+
+
+class SlidesLayout(Strict):
+    """Whole slides, which networks are given as tiles; their labels stand as those of images do."""
+
+    kind: Literal["slides"]
+    labels: Annotated[FoldersLayout | TableLayout, Field(discriminator="kind")] = Field(
+        description="where the slides are and which class each has: a folder per class, or a table"
+    )
+    tiling: Tiling = Field(description="how slides are cut into tiles, whose edge in pixels is the card's image_size")
+
+    @property
+    def official_test(self) -> bool:
+        """Whether the publisher fixed the test slides."""
+        return self.labels.official_test

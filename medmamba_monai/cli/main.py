@@ -9,12 +9,14 @@ from typing import Annotated
 import typer
 
 from medmamba_monai import __version__
+from medmamba_monai.cli.attention import attention
 from medmamba_monai.cli.auto import auto
 from medmamba_monai.cli.bundle import bundle
 from medmamba_monai.cli.command import Command
 from medmamba_monai.cli.compare import compare
 from medmamba_monai.cli.cross_validate import cross_validate
 from medmamba_monai.cli.demo import demo
+from medmamba_monai.cli.embed import embed
 from medmamba_monai.cli.evaluate import evaluate
 from medmamba_monai.cli.explain import explain
 from medmamba_monai.cli.export import export
@@ -41,6 +43,7 @@ COMMANDS = (
     bundle,
     prepare,
     pretrain,
+    embed,
     train,
     evaluate,
     cross_validate,
@@ -54,6 +57,7 @@ COMMANDS = (
     compare,
     robustness,
     explain,
+    attention,
     send,
     publish,
 )

@@ -11,12 +11,15 @@ import typer
 from medmamba_monai.cli.option_tables import expand_tables
 from medmamba_monai.cli.reading_options import (
     Background,
+    Downsample,
     FieldOfView,
     FillNonFinite,
     Frame,
     IntensityRange,
+    MicronsPerPixel,
     Window,
     collect_reading,
+    collect_tiling,
 )
 from medmamba_monai.data.propose.card import Options
 from medmamba_monai.data.propose.labels import Labels
@@ -34,6 +37,8 @@ def new_bundle(
     frame: Frame = None,
     fill_non_finite: FillNonFinite = None,
     field_of_view: FieldOfView = None,
+    microns_per_pixel: MicronsPerPixel = None,
+    downsample: Downsample = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a card of this name.")] = False,
 ) -> None:
     """Make a card and a bundle for images of your own.
@@ -43,4 +48,5 @@ def new_bundle(
     from medmamba_monai.bundle.new_bundle import new_bundle as make_bundle
 
     reading = collect_reading(background, intensity_range, window, frame, fill_non_finite, field_of_view)
-    make_bundle(name, images, labels, replace(options, reading=reading), Path.cwd(), overwrite)
+    tiling = collect_tiling(microns_per_pixel, downsample)
+    make_bundle(name, images, labels, replace(options, reading=reading, tiling=tiling), Path.cwd(), overwrite)

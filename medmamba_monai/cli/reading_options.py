@@ -26,6 +26,19 @@ FieldOfView = Annotated[
     ),
 ]
 
+MicronsPerPixel = Annotated[
+    float | None, typer.Option(metavar="MICRONS", help="The images are slides: edge of a tile's pixel.")
+]
+Downsample = Annotated[
+    float | None, typer.Option(metavar="NUMBER", help="The images are slides: their pixels to one of a tile.")
+]
+
+
+def collect_tiling(microns_per_pixel: float | None, downsample: float | None) -> dict[str, Any]:
+    """Return what was given as fields of a card's ``tiling``; nothing where the images are no slides."""
+    given = {"microns_per_pixel": microns_per_pixel, "downsample": downsample}
+    return {key: value for key, value in given.items() if value is not None}
+
 
 def collect_reading(
     background: list[int] | None,

@@ -186,6 +186,11 @@ class RunFolder:
         return self.path / "review.csv"
 
     @property
+    def attention(self) -> Path:
+        """Folder of what the networks looked at in slides."""
+        return self.path / "attention"
+
+    @property
     def robustness(self) -> Path:
         """What corrupted test images cost, for programs."""
         return self.path / "robustness.json"

@@ -18,7 +18,7 @@ from medmamba_monai.cross_validation.recipes import PAPER, find_recipe_files, sp
 from medmamba_monai.cross_validation.starting_weights import identify_starting_weights
 from medmamba_monai.data import FoldList, read_fold_list
 from medmamba_monai.evaluation.results.comparison import INPUTS, Inputs
-from medmamba_monai.networks import NETWORKS
+from medmamba_monai.networks import BAG_NETWORKS, NETWORKS
 from medmamba_monai.networks.transformers_encoder import load_encoder
 from medmamba_monai.tracking.mlflow_store import check_tracking_uri
 from medmamba_monai.training.options import TrainingOptions
@@ -86,7 +86,7 @@ class Plan:
     @property
     def model(self) -> str:
         """What is trained, for readers."""
-        network = NETWORKS[self.training.network_name]
+        network = (NETWORKS | BAG_NETWORKS)[self.training.network_name]
         if self.options.probe is None:
             return network
         probe = {"linear": "linear probe", "knn": "nearest neighbors"}[self.options.probe]
@@ -186,6 +186,8 @@ def _check_probe(options: CrossValidationOptions, pretrained: str | None, inputs
         raise UserError(f"--encoder {options.encoder}: takes images, and {card.name} has volumes; use --pretrained")
     if options.encoder is not None and pretrained is not None:
         raise UserError("--encoder and --pretrained: both make features; give one of them")
+    if options.probe is not None and inputs == "tiles of slides":
+        raise UserError(f"--probe {options.probe}: learns from features of images, and these are slides; leave it out")
     if options.probe is not None and options.encoder is None and pretrained is None:
         raise UserError(f"--probe {options.probe}: needs features that were learnt; add --pretrained or --encoder")
     if options.probe is not None and inputs != "image":

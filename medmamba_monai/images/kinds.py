@@ -19,6 +19,7 @@ from medmamba_monai.images.npz import NpzReference, read_npz_array
 from medmamba_monai.images.nrrd import count_nrrd_frames, read_nrrd
 from medmamba_monai.images.pillow.read import count_picture_frames, read_picture
 from medmamba_monai.images.raw_image import FileFormat, Frame, Limits, RawImage, check_frame_count
+from medmamba_monai.images.slides.open import Slide
 
 _VOLUMES = {"NIfTI": read_nifti, "MGH": read_mgh, "NRRD": read_nrrd, "MetaImage": read_meta_image}
 _COUNTS = {
@@ -65,6 +66,16 @@ def read_raw(source: str | os.PathLike[str], spatial_dims: int, frame: Frame, li
     if kind in _VOLUMES:
         return _VOLUMES[kind](path, spatial_dims, frame, limits)
     return read_dicom(path, frame, limits)
+
+
+def read_slide(source: str | os.PathLike[str], edge: int, limits: Limits) -> RawImage:
+    """Read a slide with at most so many pixels along its longer edge.
+
+    Raises:
+        UserError: it is missing, damaged or no slide that can be read.
+    """
+    with Slide(Path(source)) as slide:
+        return describe_array(slide.read_thumbnail(edge), slide.name, 2, limits, "slide")
 
 
 def count_frames(path: str | os.PathLike[str]) -> int:

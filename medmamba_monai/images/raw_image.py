@@ -19,7 +19,7 @@ MAX_FRAMES = 2**16
 _EIGHT_BITS = (0.0, 255.0)
 _SLACK = 2**24  # bytes of what a file holds beside its header and pixels
 
-FileFormat = Literal["picture", "DICOM", "NIfTI", "MGH", "NRRD", "MetaImage", "npz", "array"]
+FileFormat = Literal["picture", "DICOM", "NIfTI", "MGH", "NRRD", "MetaImage", "npz", "slide", "array"]
 """Which reader read a file; an array is what was in memory already."""
 
 Frame = int | Literal["all", "first"] | None

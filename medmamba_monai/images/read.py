@@ -20,7 +20,7 @@ from medmamba_monai.core.names import format_path
 from medmamba_monai.images.dicom.series import read_slices
 from medmamba_monai.images.field_of_view import cut_box, find_box, parse_field_of_view
 from medmamba_monai.images.intensity import Background, IntensityRange, Rules, scale_to_display
-from medmamba_monai.images.kinds import describe_array, read_raw
+from medmamba_monai.images.kinds import describe_array, read_raw, read_slide
 from medmamba_monai.images.raw_image import (
     MAX_BYTES,
     MAX_PIXELS,
@@ -64,6 +64,7 @@ class ReadImage(Transform):
         field_of_view: for volumes: what is shown around their center, in mm along x, y and z or one number for all
             three, rounded to whole voxels; what lies outside a volume is black. By default the whole volume. Scaled to
             n voxels afterwards, each stands for field_of_view / n mm, whatever the file's spacing.
+        thumbnail: the files are slides, each of which is read with at most so many pixels along its longer edge.
         max_pixels: largest image or volume that is decoded; a small file can expand to a large one.
         max_bytes: largest size that a file is inflated to.
 
@@ -84,6 +85,7 @@ class ReadImage(Transform):
         frame: int | Literal["all"] | None = None,
         fill_non_finite: float | None = None,
         field_of_view: float | Sequence[float] | None = None,
+        thumbnail: int | None = None,
         max_pixels: int = MAX_PIXELS,
         max_bytes: int = MAX_BYTES,
     ) -> None:
@@ -99,6 +101,7 @@ class ReadImage(Transform):
         self.spatial_dims = spatial_dims
         self.dtype = dtype
         self.frame: Frame = frame
+        self.thumbnail = thumbnail
         self.rules = Rules(intensity_range, window, clip, background, fill_non_finite)
         self.limits = Limits(max_pixels, max_bytes)
 
@@ -107,6 +110,7 @@ class ReadImage(Transform):
         options = f"{self.channels}, {self.spatial_dims}, {self.dtype!r}, frame={self.frame!r}"
         if self.field_of_view is not None:
             options += f", field_of_view={self.field_of_view}"
+        options += "" if self.thumbnail is None else f", thumbnail={self.thumbnail}"
         return f"ReadImage({options}, {self.rules}, {self.limits})"
 
     def __call__(self, source: Source) -> torch.Tensor:
@@ -143,6 +147,8 @@ class ReadImage(Transform):
             return describe_array(source, "an array", self.spatial_dims, self.limits), "an array"
         if not isinstance(source, (str, os.PathLike)):
             return self._read_slices(source)
+        if self.thumbnail is not None:
+            return read_slide(source, self.thumbnail, self.limits), format_path(source)
         return read_raw(source, self.spatial_dims, self.frame, self.limits), format_path(source)
 
     def _read_slices(self, files: Sequence[Path]) -> tuple[RawImage, str]:

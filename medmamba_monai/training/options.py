@@ -23,7 +23,7 @@ from medmamba_monai.core.options import (
     WholeNumbers,
 )
 from medmamba_monai.data import check_cache
-from medmamba_monai.networks import NETWORKS
+from medmamba_monai.networks import BAG_NETWORKS, NETWORKS
 from medmamba_monai.tracking.private_values import hide_quoted_paths
 from medmamba_monai.training.precision import EXPECTED, Precision, resolve_precision
 
@@ -38,7 +38,7 @@ FREE, SAME, WEIGHTS, PER_FOLD, PRIVATE, UNLOGGED = (
 
 
 def _check_network(name: Any) -> str:
-    if name not in NETWORKS:
+    if name not in NETWORKS | BAG_NETWORKS:
         raise UserError(f"--network_name {name}: does not exist; choose one of {', '.join(NETWORKS)}")
     return str(name)
 

@@ -35,6 +35,7 @@ NAMES = {
     "review": "review.json",
     "review_table": "review.csv",
     "explanations": "explanations",
+    "attention": "attention",
     "robustness": "robustness.json",
     "robustness_report": "robustness.html",
     "comparison": "comparison.json",

@@ -14,9 +14,11 @@ from medmamba_monai.data.find.image_files import (
     ImageFile,
     Listing,
     find_companions,
+    find_parts,
     is_series,
     list_frames,
     select_image_files,
+    select_slide_files,
 )
 
 
@@ -84,13 +86,16 @@ class DatasetFolder:
             )
         return found[0] if found else None
 
-    def list_images(self, below: Path | None = None, spatial_dims: int = 2, every_frame: bool = False) -> Listing:
+    def list_images(
+        self, below: Path | None = None, spatial_dims: int = 2, every_frame: bool = False, *, slides: bool = False
+    ) -> Listing:
         """List the images in the folder.
 
         Args:
             below: a folder in it, where only that is meant.
             spatial_dims: 3: a folder of single DICOM slices is one volume.
             every_frame: whether each frame of a file with several is an image.
+            slides: whether the images are slides, which are known by the suffixes of their files.
 
         Raises:
             UserError: a link leaves the folder, or a file cannot be read.
@@ -99,8 +104,9 @@ class DatasetFolder:
         others: set[str] = set()
         used: set[str] = set()
         for parent, paths in self._walk(self.root if below is None else below):
-            readable = [] if is_hidden(parent.relative_to(self.root)) else select_image_files(paths)
-            companions = find_companions(readable)
+            select = select_slide_files if slides else select_image_files
+            readable = [] if is_hidden(parent.relative_to(self.root)) else select(paths)
+            companions = find_parts(readable) if slides else find_companions(readable)
             values = {file for files in companions.values() for file in files}
             readable = [path for path in readable if path not in values]
             others |= {self.to_text(path) for path in set(paths) - set(readable)}

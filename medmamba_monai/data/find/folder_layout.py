@@ -27,6 +27,7 @@ from medmamba_monai.data.find.group_tables import read_groups
 from medmamba_monai.data.find.image_files import ImageFile
 from medmamba_monai.images.dicom.tags import read_group
 from medmamba_monai.images.formats import is_image_file
+from medmamba_monai.images.slides.open import is_slide_file
 
 _MAX_DEPTH = 5
 
@@ -55,13 +56,15 @@ def find_folders(card: DatasetCard, layout: FoldersLayout, dataset: DatasetFolde
     ignored: list[str] = []
     for split, root in _find_split_roots(card, layout, dataset):
         for label, folder in _find_class_folders(card, root):
-            listing = dataset.list_images(folder, card.spatial_dims, card.reading.frame == "all")
+            listing = dataset.list_images(
+                folder, card.spatial_dims, card.reading.frame == "all", slides=card.tiling is not None
+            )
             if not listing.images:
                 raise NotFoundError(f"{folder}: holds no images. {card.how_to_obtain}")
             _check_no_slices(folder, listing.images, dataset)
             ignored += listing.others
             placed += [_Placed(image, folder, label, split) for image in listing.images]
-        ignored += _list_strays(root, dataset)
+        ignored += _list_strays(root, dataset, is_image_file if card.tiling is None else is_slide_file)
     groups, tables = _find_groups(layout, placed, dataset)
     images = [FoundImage(p.image.text, p.image.files, p.label, p.split, groups[p.image.text]) for p in placed]
     images.sort(key=lambda image: (image.split or "", image.text))
@@ -131,7 +134,8 @@ def _find_class_folders(card: DatasetCard, root: Path) -> list[tuple[int, Path]]
     labelled = [(card.label_of(folder.name), folder) for folder in folders]
     labels = [label for label, _ in labelled if label is not None]
     unknown = [folder for label, folder in labelled if label is None]
-    holding = [folder.name for folder in unknown if DatasetFolder(root, allow_links=True).list_images(folder).images]
+    inside, slides = DatasetFolder(root, allow_links=True), card.tiling is not None
+    holding = [folder.name for folder in unknown if inside.list_images(folder, slides=slides).images]
     absent = sorted(set(range(card.num_classes)) - set(labels))
     if holding or absent:
         raise UserError(
@@ -141,10 +145,10 @@ def _find_class_folders(card: DatasetCard, root: Path) -> list[tuple[int, Path]]
     return [(label, folder) for label, folder in labelled if label is not None]
 
 
-def _list_strays(root: Path, dataset: DatasetFolder) -> list[str]:
+def _list_strays(root: Path, dataset: DatasetFolder, is_image: Callable[[Path], bool]) -> list[str]:
     """List files beside the class folders; an image among them has no label, which is an error."""
     files = [path for path in sorted(root.iterdir()) if path.is_file() and not is_hidden(PurePosixPath(path.name))]
-    if images := [path for path in files if is_image_file(path)]:
+    if images := [path for path in files if is_image(path)]:
         raise UserError(f"{images[0]}: is in no class folder; move it into one of them or away")
     return [dataset.to_text(path) for path in files]
 

@@ -14,6 +14,7 @@ from medmamba_monai.images.companions import list_companions
 from medmamba_monai.images.dicom.recognize import looks_like_dicom
 from medmamba_monai.images.formats import READABLE_SUFFIXES, describe_unread, is_image_file
 from medmamba_monai.images.kinds import count_frames
+from medmamba_monai.images.slides.open import is_slide_file, list_slide_files
 
 _NAMED_KINDS = 5
 
@@ -54,6 +55,17 @@ class Listing:
 def select_image_files(paths: Iterable[Path]) -> list[Path]:
     """Return those of the files of a folder that are images, without hidden ones."""
     return [path for path in paths if not is_hidden(Path(path.name)) and is_image_file(path)]
+
+
+def select_slide_files(paths: Iterable[Path]) -> list[Path]:
+    """Return those of the files of a folder that are slides, without hidden ones."""
+    return [path for path in paths if not is_hidden(Path(path.name)) and is_slide_file(path)]
+
+
+def find_parts(slides: Sequence[Path]) -> dict[Path, tuple[Path, ...]]:
+    """Return the files beside its own that a slide is made of, of slides that are made of several."""
+    found = {path: list_slide_files(path)[1:] for path in slides}
+    return {path: files for path, files in found.items() if files}
 
 
 def find_companions(readable: Sequence[Path]) -> dict[Path, tuple[Path, ...]]:

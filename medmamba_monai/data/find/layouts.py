@@ -82,7 +82,7 @@ def _is_own_file(sample: Sample) -> bool:
 
 def _warn_of_companions(card: DatasetCard, found: FoundData) -> list[str]:
     """Return a remark on images that look like masks of others; it names none, as names may be those of patients."""
-    if card.layout.kind == "npz":
+    if card.label_layout.kind == "npz":
         return []
     count, images = len(find_companions(sample.image for sample in found.samples)), len(found.samples)
     if not count:
@@ -117,7 +117,7 @@ def _fetch(file: DataFile, path: Path) -> None:
 
 def _list_archives(card: DatasetCard, folder: DatasetFolder) -> list[Path]:
     """Return the archives that may hold the data; see `find_data`."""
-    if card.layout.kind == "npz" or not folder.exists():
+    if card.label_layout.kind == "npz" or not folder.exists():
         return []
     names = [file.path for file in card.files if file.path.lower().endswith(SUFFIXES)]
     if names:
@@ -141,9 +141,9 @@ def _list_archive_folders(card: DatasetCard, folder: DatasetFolder) -> Iterator[
     """Yield where archives that the card does not name are looked for."""
     yield folder.root
     yield from _find_only_folder(folder.root)
-    if card.layout.kind != "table":
+    if card.label_layout.kind != "table":
         return
-    images, table = folder.find(card.layout.image_folder), folder.find_named(card.layout.path)
+    images, table = folder.find(card.label_layout.image_folder), folder.find_named(card.label_layout.path)
     if images == folder.root and table is not None:
         images = table.parent
     if images.is_dir() and (images != folder.root or table is not None):
@@ -158,7 +158,7 @@ def _find_only_folder(folder: Path) -> list[Path]:
 
 
 def _look(card: DatasetCard, folder: DatasetFolder, source_file: str | None, any_checksum: bool) -> FoundData:
-    layout = card.layout
+    layout = card.label_layout
     if layout.kind == "npz":
         return find_npz(card, layout, folder, source_file, any_checksum)
     if layout.kind == "folders":
@@ -168,7 +168,7 @@ def _look(card: DatasetCard, folder: DatasetFolder, source_file: str | None, any
 
 def _choose_missing_file(card: DatasetCard, folder: DatasetFolder, source_file: str | None) -> DataFile | None:
     """Return the file that is missing and can be downloaded; None where there is none."""
-    if card.layout.kind == "npz":
+    if card.label_layout.kind == "npz":
         wanted = [choose_file(card, folder, source_file)]
     else:
         wanted = [file for file in card.files if source_file in (None, file.path)]
@@ -178,7 +178,7 @@ def _choose_missing_file(card: DatasetCard, folder: DatasetFolder, source_file: 
 
 def drop_leaks(card: DatasetCard, found: FoundData) -> FoundData:
     """Leave out training images of a group of the official test set, where the card says so."""
-    table = None if card.layout.kind == "table" else card.layout.group_table
+    table = None if card.label_layout.kind == "table" else card.label_layout.group_table
     if table is None or not table.drop_leaks:
         return found
     tested = {sample.group for sample in found.samples if sample.split == "test"} - {None}

@@ -55,6 +55,7 @@ def list_images(
     allow_links: bool = False,
     read: Callable[[str], object] | None = None,
     option: str = "dataset_dir",
+    slides: bool = False,
 ) -> list[dict[str, str]]:
     """Return the images in and below a folder, as items of a MONAI dataset.
 
@@ -66,6 +67,7 @@ def list_images(
         read: from a path to pixels, raising UserError; where it is given, images that it cannot read are left out, each
             with a warning. None lists all.
         option: name of the option that the folder was given as, for messages.
+        slides: whether the images are slides.
 
     Returns:
         For each image its ``id``, a number that tells nothing about the patient; its absolute path as ``image``; and
@@ -77,7 +79,7 @@ def list_images(
     dataset = DatasetFolder(Path(folder), allow_links)
     if not dataset.exists():
         raise UserError(f"--{option} {folder}: there is no such folder")
-    listing = dataset.list_images(None, spatial_dims, every_frame)
+    listing = dataset.list_images(None, spatial_dims, every_frame, slides=slides)
     if not listing.images:
         raise UserError(f"--{option} {folder}: holds no image; {describe_others(dataset.root, listing.others)}")
     if listing.others:

@@ -132,7 +132,7 @@ def _read_number(column: RecordColumn, row: Row, cell: str) -> float:
 
 
 def _find_place(card: DatasetCard, records: Records, folder: DatasetFolder) -> _Place:
-    layout = card.layout
+    layout = card.label_layout
     names: tuple[str, ...]
     if records.path is None:
         assert isinstance(layout, TableLayout)  # the card was checked

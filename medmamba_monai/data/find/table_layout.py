@@ -47,7 +47,8 @@ def find_table(card: DatasetCard, layout: TableLayout, folder: DatasetFolder) ->
     skipped = [find_skipped(layout, row) for row in rows]
     kept = [row for row, value in zip(rows, skipped, strict=True) if value is None]
     below = folder.find(layout.image_folder)
-    listing = folder.list_images(below, card.spatial_dims, card.reading.frame == "all")
+    slides = card.tiling is not None
+    listing = folder.list_images(below, card.spatial_dims, card.reading.frame == "all", slides=slides)
     index = ImageIndex(listing.images, folder, table.parent)
     found = _match_images(card, layout, kept, index)
     images = sorted(found, key=lambda image: (image.split or "", image.text))

@@ -79,7 +79,7 @@ def prepare_dataset(
         raise UserError(
             f"{card.name}: the card has an official test set, but no image of it was found; correct one of them"
         )
-    read = ReadImage(card.channels, card.spatial_dims, **card.reading.arguments())
+    read = ReadImage(**card.reading_arguments())
     groups = len({sample.group for sample in found.samples} - {None})
     inspection = inspect_images(found.samples, folder, read.read_with_facts, near_duplicates)
     found = drop_leaks(card, replace(found, samples=tuple(join_groups(found.samples, inspection.duplicates))))

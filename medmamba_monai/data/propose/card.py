@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from medmamba_monai.data.propose.first_look import FirstLook, choose_patient_tag
 from medmamba_monai.data.propose.labels import Labels, make_order_key
 from medmamba_monai.data.propose.layout import ProposedLayout, propose_layout
 from medmamba_monai.data.propose.reading import propose_reading, try_reading
+from medmamba_monai.data.propose.slides import look_at_slides, propose_slides_layout
 from medmamba_monai.data.samples import list_labels
 
 
@@ -53,6 +54,7 @@ class Options:
         group_tag: DICOM tag of what stays in one fold; ``none`` for no grouping. By default ``PatientID``.
         allow_links: Links may lead out of the folder of images.
         reading: Fields of the card's ``reading`` that go before what is found.
+        tiling: How slides are cut into tiles, the fields of `Tiling`; empty where the images are no slides.
     """
 
     title: str | None = None
@@ -65,6 +67,7 @@ class Options:
     group_tag: Literal["PatientID", "StudyInstanceUID", "SeriesInstanceUID", "none"] | None = None
     allow_links: bool = False
     reading: dict[str, Any] = field(default_factory=dict)
+    tiling: dict[str, Any] = field(default_factory=dict)
 
 
 def propose_card(name: str, images: Path, labels: Labels, options: Options) -> Proposal:
@@ -82,11 +85,14 @@ def propose_card(name: str, images: Path, labels: Labels, options: Options) -> P
     Raises:
         UserError: there are no images, they cannot be read, or no label can be found for them.
     """
-    look = look_at(DatasetFolder(images, options.allow_links), options.spatial_dims)
+    folder = DatasetFolder(images, options.allow_links)
+    look = look_at_slides(folder) if options.tiling else look_at(folder, options.spatial_dims)
     remarks = list(look.remarks)
     reading = propose_reading(look, options.reading, remarks)
     tag = None if labels.names_groups else choose_patient_tag(look, options.group_tag, remarks)
     proposed = propose_layout(look, labels, tag, options.classes)
+    if options.tiling:
+        proposed = replace(proposed, layout=propose_slides_layout(proposed.layout, options.tiling))
     fields = _make_fields(name, look, proposed, options) | {"reading": reading}
     card = check_card(fields | {"how_to_obtain": "Correct the table, or --images."}, f"the card of {name}")
     found = find_data(card, DatasetFolder(proposed.dataset_dir, options.allow_links), fetch=False, unpack=False)

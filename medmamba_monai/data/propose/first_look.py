@@ -74,7 +74,7 @@ def look_at(folder: DatasetFolder, spatial_dims: int | None = None) -> FirstLook
         raise UserError(f"--images {folder}: holds no image that can be read; {said}")
     dims, why = (spatial_dims, "as said") if spatial_dims else _find_spatial_dims(folder, flat)
     listing = flat if dims == 2 else folder.list_images(None, dims)
-    opened = _spread(listing.images)
+    opened = spread(listing.images)
     look = FirstLook(folder, dims, listing, opened, (), ())
     if dims == 3:
         _refuse_single_slices(look)
@@ -128,7 +128,7 @@ def _refuse_single_slices(look: FirstLook) -> None:
         )
 
 
-def _spread(images: Sequence[ImageFile]) -> tuple[ImageFile, ...]:
+def spread(images: Sequence[ImageFile]) -> tuple[ImageFile, ...]:
     """Return the images from the whole list, which is sorted by class."""
     chosen = np.linspace(0, len(images) - 1, min(len(images), OPENED)).astype(int)
     return tuple(images[index] for index in chosen)
