@@ -150,6 +150,11 @@ def again(cross_validated: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return output
 
 
+def test_mistakes_have_maps_of_both_classes_with_their_scores(html):
+    assert "What spoke for the true class, and for the one that was predicted." in html
+    assert "There are no maps of mistakes" not in html
+
+
 def test_a_review_made_again_changes_the_intervals_alone(again, cross_validated):
     old, new = (read(folder / "review.json") for folder in (cross_validated / "output", again))
     assert (new["bootstrap"]["resamples"], new["bootstrap"]["seed"]) == (400, 1)
@@ -305,6 +310,7 @@ def test_pooled_volumes_are_reviewed(tmp_path):
         nibabel.save(nibabel.Nifti1Image(voxels, np.eye(4)), path)
     html = reviewed(finished_folds(folder_card(spatial_dims=3), tmp_path / "images", tmp_path / "output"))
     assert "There is no official test set" in html
+    assert "There are no maps of mistakes: the run left no networks that could be opened again." in html
     assert {path.name for path in (tmp_path / "output" / "figures").glob("*.png")} == {
         f"{name}.png"
         for name in (
