@@ -2,7 +2,7 @@
 
 Step sizes, B, C and the gates of every scan are held constant, as MambaLRP does (Rezaei Jafari et al., arXiv
 2406.07592), and with them all other factors that depend on the input (:mod:`~medmamba_monai.explain.rules`). What is
-left is a linear map of the image and the biases, so that the gradient of a logit times the image conserves it.
+left is a linear map of the tokens and the biases, so that the gradient of a logit times the tokens conserves it.
 
 **Streams** tell which way relevance took. The map between two blocks is held several times, with the same values: one
 copy is read by the convolution branch, one by each direction of the scan, and the last by nobody but the head. What a
