@@ -11,7 +11,7 @@ from medmamba_monai.explain.class_activation import ClassActivation, ClassActiva
 from medmamba_monai.explain.floors import EdgeMap, RandomMap
 from medmamba_monai.explain.gradients import IntegratedGradients, SmoothedGradients
 from medmamba_monai.explain.occlusion import Occlusion
-from medmamba_monai.explain.relevance import ScanRelevance, make_positive_relevance
+from medmamba_monai.explain.relevance import PositiveRelevance, ScanRelevance
 from medmamba_monai.networks.medmamba import MedMamba
 
 
@@ -59,9 +59,7 @@ def takes_any(network: nn.Module) -> bool:
 
 EXPLANATIONS: dict[str, Explanation] = {
     "scan_relevance": Explanation("Scan relevance", ScanRelevance, has_scans_and_classes, True),
-    "positive_relevance": Explanation(
-        "Scan relevance, positive", make_positive_relevance, has_scans_and_classes, False
-    ),
+    "positive_relevance": Explanation("Scan relevance, positive", PositiveRelevance, has_scans_and_classes, False),
     "grad_cam": Explanation("Grad-CAM", ClassActivation, has_maps, False),
     "grad_cam_plus_plus": Explanation("Grad-CAM++", ClassActivationPlusPlus, has_maps, False),
     "occlusion": Explanation("Occlusion", Occlusion, takes_any, True),

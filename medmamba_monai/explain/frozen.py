@@ -80,8 +80,8 @@ def read_scan(scan: Any, u: Tensor, spatial_shape: list[int]) -> ScanInputs:
     """Return what an ``SS2D`` makes of the tokens ``u`` (B, L, C) that it scans, all of it constant."""
     weight = scan.x_proj_weight
     projected = functional.linear(u, weight.flatten(0, 1)).unflatten(-1, weight.shape[:2])
-    constants = [tensor.detach() for tensor in (u, projected, scan.dt_weight, scan.dt_bias)]
-    return ScanInputs(*constants, -torch.exp(scan.A_log), scan.D.detach(), spatial_shape)
+    dt_weight, dt_bias, D = scan.dt_weight.detach(), scan.dt_bias.detach(), scan.D.detach()
+    return ScanInputs(u.detach(), projected, dt_weight, dt_bias, -torch.exp(scan.A_log), D, spatial_shape)
 
 
 def freeze(module: nn.Module, account: BiasAccount) -> nn.Module:
@@ -97,9 +97,8 @@ def freeze(module: nn.Module, account: BiasAccount) -> nn.Module:
     Raises:
         UserError: there is no rule for a layer.
     """
-    for kind, rule in ((SSConvSSM, FrozenBlock), (SS2D, FrozenScan)):
-        if isinstance(module, kind):
-            return rule(module, account)
+    if isinstance(module, SSConvSSM):
+        return FrozenBlock(module, account)
     is_layer = not list(module.children())
     if is_layer and (rule_of_layer := find_rule(module)) is not None:
         return rule_of_layer(module, account)

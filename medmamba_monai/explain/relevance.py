@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,9 +129,19 @@ class ScanRelevance:
         return maps.unflatten(0, [streams, -1]), self._account.close().to(logit.dtype), logit.detach()
 
 
-def make_positive_relevance(network: nn.Module) -> Callable[[Tensor, int | Tensor], Tensor]:
-    """Make the method :meth:`ScanRelevance.speak_for` of a network that :class:`ScanRelevance` takes."""
-    return ScanRelevance(network).speak_for
+class PositiveRelevance:
+    """What of every pixel speaks for a class, see :meth:`ScanRelevance.speak_for`.
+
+    Args:
+        network: what :class:`ScanRelevance` takes, else a UserError.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._relevance = ScanRelevance(network)
+
+    def __call__(self, images: Tensor, class_index: int | Tensor) -> Tensor:
+        """Compute the map of each image, (B, *spatial), not negative."""
+        return self._relevance.speak_for(images, class_index)
 
 
 def choose_classes(class_index: int | Tensor, batch: int, classes: int) -> Tensor:
