@@ -79,10 +79,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         **NETWORK,
     )
     bundle.prepare(download=False, allow_count_mismatch=True, allow_checksum_mismatch=True)
-    weights = {method: _pretrain(bundle, method, folder / "unlabelled", options) for method in METHODS}
+    starts: dict[str, Path | None] = {FROM_SCRATCH: None}
+    starts |= {method: _pretrain(bundle, method, folder / "unlabelled", options) for method in METHODS}
     runs: dict[str, list[Any]] = {
         title: [_train(bundle, title, start, seed, options) for seed in range(options.seeds)]
-        for title, start in {FROM_SCRATCH: None, **weights}.items()
+        for title, start in starts.items()
     }
     models = [Model(title, [run.folds for run in found]) for title, found in runs.items()]
     comparison = compare(models, runs[FROM_SCRATCH][0].combination)
