@@ -129,7 +129,7 @@ class MaskedImages(Objective):
         found = self.layers["predict"](self.network.stages(torch.where(hidden > 0, token, tokens)))
         predicted = pixelshuffle(found, images.ndim - 2, self.network.stage_strides[-1]).to(images.dtype)
         hidden = _spread(covered, self.size, predicted.shape[2:])
-        inside = (..., *(slice(size) for size in predicted.shape[2:]))
+        inside: tuple[Any, ...] = (..., *(slice(size) for size in predicted.shape[2:]))
         made = images.clone()
         made[inside] = torch.where(hidden > 0, predicted, images[inside])
         return made
