@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Let everyone run, score them and write the result; returns 0, or 2 for what the user can fix."""
     parser = argparse.ArgumentParser("python -m benchmarks.rivals", description=__doc__)
     parser.add_argument("--budget", default="10m", help="of everyone on PneumoniaMNIST, as of auto")
-    parser.add_argument("--phantom-budget", default="2m", help="of everyone on the phantom")
+    parser.add_argument("--phantom-budget", default="5m", help="of everyone on the phantom")
     parser.add_argument("--rivals", nargs="+", choices=RIVALS, default=list(RIVALS))
     parser.add_argument("--threads", type=int, default=1, help="of everyone")
     parser.add_argument("--folder", type=Path, default=ROOT / "output" / "rivals", help="of what everyone writes")
