@@ -68,7 +68,12 @@ def measure(path: Path, gigapixels: float, number: int) -> dict[str, Any]:
         tiles = find_tiles(slide, TILING, SIZE)
     steps = {"find": partial(_find, path), "features": partial(_make_features, path, _choose(tiles, number))}
     found = {name: measure_fork(step) for name, step in steps.items()}
-    made = {"edge": edge, "gigapixels": edge**2 / 1e9, "bytes": path.stat().st_size, "tiles": tiles.with_tissue}
+    made: dict[str, Any] = {
+        "edge": edge,
+        "gigapixels": edge**2 / 1e9,
+        "bytes": path.stat().st_size,
+        "tiles": tiles.with_tissue,
+    }
     made |= {name: {"memory": memory, "seconds": seconds} for name, (memory, seconds) in found.items()}
     return {**made, "number": number}
 

@@ -47,7 +47,7 @@ def _images(card: DatasetCard) -> str:
 
 def _groups(card: DatasetCard) -> str:
     """What keeps images in one fold: a column, a table that may be added, or nothing but exact copies."""
-    layout = card.layout
+    layout = card.label_layout
     if layout.kind == "table":
         return layout.group_column or layout.group_tag or "none"
     table = layout.group_table

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -81,8 +82,10 @@ def write_pyramid(path: Path, picture: np.ndarray, microns_per_pixel: float | No
         picture: uint8 (rows, columns, 3).
         microns_per_pixel: what the file says of its scale; None for nothing.
     """
-    options = {"tile": (_TILE, _TILE), "photometric": "rgb", "compression": "zlib"}
-    scale = {} if microns_per_pixel is None else {"resolution": (1e4 / microns_per_pixel,) * 2, "resolutionunit": 3}
+    options: dict[str, Any] = {"tile": (_TILE, _TILE), "photometric": "rgb", "compression": "zlib"}
+    scale: dict[str, Any] = (
+        {} if microns_per_pixel is None else {"resolution": (1e4 / microns_per_pixel,) * 2, "resolutionunit": 3}
+    )
     with tifffile.TiffWriter(path, bigtiff=False) as file:
         file.write(picture, **options, **scale)
         while min(picture.shape[:2]) > _TILE:

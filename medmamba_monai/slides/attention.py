@@ -85,10 +85,10 @@ def show_attention(
     if described.inputs != OF_SLIDES:
         raise UserError(f"{run}: its networks are given {described.inputs}, and attention is to {OF_SLIDES}")
     card = load_card(described.card)
-    folds = read_fold_list(described.data_list, dataset_dir or described.dataset_dir, name=card.name)
+    folds = read_fold_list(described.data_list, Path(dataset_dir or described.dataset_dir), name=card.name)
     if folds.digest != described.fold_digest:
         raise UserError(f"{described.data_list}: holds other folds than those of {run}; put its folds back there")
-    bundle_features = BundleFeatures(features or described.card.parents[1] / FOLDER, card, folds)
+    bundle_features = BundleFeatures(Path(features or described.card.parents[1] / FOLDER), card, folds)
     found = compute_attention(folder, folds, bundle_features)
     for attention in tqdm(found, "attention", folds.num_images, leave=False, unit="slide", disable=None):
         _write(folder.attention, attention, bundle_features, card)

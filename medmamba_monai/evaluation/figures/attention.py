@@ -89,4 +89,4 @@ def _draw_map(axes: Axes, bar: Axes, thumbnail: NDArray[np.uint8], painted: NDAr
     colors = axes.figure.colorbar(shown, cax=bar, ticks=[0, 1])
     colors.ax.set_yticklabels(["least", "most"], fontsize=FONT_SIZE, color=INK)
     colors.ax.tick_params(length=0)
-    colors.outline.set_visible(False)  # type: ignore[operator]
+    colors.outline.set_visible(False)
