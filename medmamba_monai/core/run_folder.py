@@ -104,6 +104,11 @@ class RunFolder:
         return self.path / "gpu_memory.json"
 
     @property
+    def exit_code(self) -> Path:
+        """With what exit code the fold's process ended as a job of a cluster, and which job that was."""
+        return self.path / "exit_code.json"
+
+    @property
     def log(self) -> Path:
         """Log of the fold's process."""
         return self.path / "log.txt"
@@ -143,6 +148,16 @@ class RunFolder:
     def choices(self) -> Path:
         """What a cross-validation was told for privacy, which binds whatever works on it later."""
         return self.path / "choices.json"
+
+    @property
+    def slurm_jobs(self) -> Path:
+        """Which job of Slurm each fold was given to last."""
+        return self.path / "slurm_jobs.json"
+
+    @property
+    def slurm_logs(self) -> Path:
+        """Folder of the scripts and logs of these jobs."""
+        return self.path / "slurm"
 
     @property
     def description(self) -> Path:

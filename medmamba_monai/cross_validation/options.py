@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, cast, get_args
 
 from pydantic import Field, PlainValidator, model_validator
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.options import Expects, Flag, Options, Switch, Text, Whole
+from medmamba_monai.core.options import Expects, Flag, Options, Switch, Text, Whole, WholeFrom0, WholeFrom1
 from medmamba_monai.cross_validation.review import check_review_options
 from medmamba_monai.cross_validation.slots import check_jobs
 from medmamba_monai.training.probes import METHODS, Method
@@ -20,6 +20,17 @@ def _check_probe(value: Any) -> Method | None:
     return known[value]
 
 
+def _check_launcher(value: Any) -> Launcher:
+    if value not in LAUNCHERS:
+        raise UserError(f"--launcher {value!r}: give {' or '.join(LAUNCHERS)}")
+    return cast(Launcher, value)
+
+
+Launcher = Literal["local", "slurm"]
+LAUNCHERS: tuple[Launcher, ...] = get_args(Launcher)
+"""Where the processes of folds run: on this machine, or as jobs of a cluster."""
+
+LauncherName = Annotated[Launcher, PlainValidator(_check_launcher), Expects("local or slurm")]
 Folds = Annotated[list[int], Expects("numbers of folds, such as [0,1]")]
 Jobs = Annotated[int | str, PlainValidator(check_jobs), Expects("auto or a whole number from 1")]
 ProbeMethod = Annotated[Method | None, PlainValidator(_check_probe), Expects("linear, knn or None")]
@@ -33,6 +44,16 @@ class CrossValidationOptions(Options):
     output_dir: Annotated[Text, Flag.PRIVATE] = Field(description="folder of the cross-validation")
     folds: Folds | Whole | None = Field(description="folds to run; None: all")
     jobs: Jobs = Field(description="folds that run at a time; auto: one on a CPU, as many as fit on a GPU")
+    launcher: LauncherName = Field(default="local", description="local: on this machine; slurm: each fold as a job")
+    slurm_partition: Text | None = Field(default=None, description="partition of the jobs; None: the cluster's default")
+    slurm_gpus: WholeFrom0 = Field(default=0, description="GPUs of a fold's job")
+    slurm_cpus: WholeFrom1 = Field(default=2, description="CPU cores of a fold's job")
+    slurm_minutes: WholeFrom1 = Field(
+        default=240, description="time limit of a job; a fold that reaches it is queued again and goes on"
+    )
+    slurm_parameters: Annotated[dict[str, Any], Expects("a dictionary")] = Field(
+        default_factory=dict, description="further parameters of sbatch, such as {'account': 'a', 'mem': '16GB'}"
+    )
     recipe: Text = Field(description="recipe of the training, or several with commas")
     config_files: Names = Field(description="training configs, relative to the bundle")
     evaluate_files: Names = Field(description="evaluation overlays, relative to the bundle")
@@ -54,6 +75,12 @@ class CrossValidationOptions(Options):
     @model_validator(mode="after")
     def _check_review(self) -> CrossValidationOptions:
         check_review_options(self.review)
+        return self
+
+    @model_validator(mode="after")
+    def _check_cluster(self) -> CrossValidationOptions:
+        if self.launcher == "slurm" and self.probe is not None:
+            raise UserError(f"--probe {self.probe}: is fitted in one process; leave out --launcher slurm")
         return self
 
     @property

@@ -125,6 +125,7 @@ def make_plan(bundle_root: str | Path, options: CrossValidationOptions, training
     given = {name: value for name, value in training_options.items() if value is not None}
     training = read_training_options(root, config_files, {**given, "run_name": options.run_name, **options.overrides})
     inputs = _read_inputs(config_files)
+    _check_precision(options, given)
     _check_probe(options, training.pretrained, inputs, card)
     if options.probe is not None and "epochs" in given:
         raise UserError(f"--epochs {given['epochs']}: --probe {options.probe} trains no network; leave one of them out")
@@ -176,6 +177,15 @@ def _read_inputs(config_files: Sequence[str]) -> Inputs:
     parser = ConfigParser()
     parser.read_config(list(config_files))
     return check_choice(parser.get("inputs", "image"), INPUTS, "inputs")
+
+
+def _check_precision(options: CrossValidationOptions, given: Mapping[str, Any]) -> None:
+    """Check that the precision of folds that run elsewhere does not depend on the device of this machine."""
+    if options.launcher == "slurm" and options.slurm_gpus and given.get("amp", "auto") == "auto":
+        raise UserError(
+            f"--slurm_gpus {options.slurm_gpus}: which precision is auto depends on the GPU, which is not here; say "
+            "--amp bfloat16 (compute capability 8.0 and later), --amp float16 or --amp False"
+        )
 
 
 def _check_probe(options: CrossValidationOptions, pretrained: str | None, inputs: Inputs, card: DatasetCard) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import remove_leftovers
 from medmamba_monai.core.folder_lock import lock_folder
@@ -27,6 +29,7 @@ from medmamba_monai.cross_validation.review import review_folds
 from medmamba_monai.cross_validation.settings import check_same_settings
 from medmamba_monai.cross_validation.shortcuts import name_audit_values
 from medmamba_monai.cross_validation.slots import Slots
+from medmamba_monai.cross_validation.slurm import SlurmFolds, SlurmOptions
 from medmamba_monai.data import read_audit
 from medmamba_monai.evaluation import CrossValidationResult
 from medmamba_monai.tracking.dataset import RunDataset
@@ -138,6 +141,9 @@ class RunningFolds:
         for fold in unfinished:
             self.failures.pop(fold, None)
             self.pauses.pop(fold, None)
+        if self.plan.options.launcher == "slurm":
+            self._run_on_slurm(unfinished, changes)
+            return
         notes = [self.folder.fold(fold).gpu_memory for fold in unfinished]
         slots = Slots(self.plan.options.jobs, len(unfinished), self.plan.training.device, notes)
         if server is None:
@@ -150,6 +156,12 @@ class RunningFolds:
             probe_folds(self.plan, jobs)
         else:
             run_jobs(jobs, slots, self._fold_ended, server, on_look)
+
+    def _run_on_slurm(self, folds: Sequence[int], changes: dict[str, Any]) -> None:
+        asked = SlurmOptions.of(self.plan.options)
+        there = {**changes, "device": asked.device}
+        jobs = [self._make_job(fold, 0, Slots(1, 1, torch.device("cpu")), there) for fold in folds]
+        SlurmFolds(self.folder, asked).run(jobs, self._fold_ended, self.plan.starts_afresh)
 
     def summarize(self, seconds: float) -> CrossValidationResult:
         """Put the finished folds together: tables, report, and the numbers of the parent run.
