@@ -16,6 +16,7 @@ from medmamba_monai.cards import load_card
 from medmamba_monai.cli.main import main
 from tests.helpers.small_bundle import run_command
 from tests.helpers.small_images import draw, write_dicom
+from tests.helpers.warm_commands import without_package
 
 PATIENT = "Mustermann"
 RUN = "import sys, medmamba_monai.cli.main as cli; print(cli.__file__); sys.exit(cli.main())"
@@ -40,13 +41,14 @@ def finished(tmp_path_factory: pytest.TempPathFactory, installed_wheel: Path) ->
     wheel = {"PYTHONPATH": str(installed_wheel)}
     python = [sys.executable, "-W", "ignore"]
     command = [*python, "-c", RUN, "new-bundle", "my_ct", "--images", str(images)]
-    code, said = run_command(command, home, **wheel)
-    assert code == 0, said
-    commands = [line.strip() for line in said.splitlines() if line.startswith("  python -m monai.bundle run")]
-    commands = [commands[0].replace("--num_folds 4", "--num_folds 2"), " ".join([commands[1], *SMALL])]
-    for line in commands:
-        code, output = run_command([*python, *shlex.split(line)[1:]], home, **wheel)
-        assert code == 0, output
+    with without_package():
+        code, said = run_command(command, home, **wheel)
+        assert code == 0, said
+        commands = [line.strip() for line in said.splitlines() if line.startswith("  python -m monai.bundle run")]
+        commands = [commands[0].replace("--num_folds 4", "--num_folds 2"), " ".join([commands[1], *SMALL])]
+        for line in commands:
+            code, output = run_command([*python, *shlex.split(line)[1:]], home, **wheel)
+            assert code == 0, output
     return SimpleNamespace(home=home, images=images, said=said, wheel=installed_wheel)
 
 

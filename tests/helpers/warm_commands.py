@@ -1,4 +1,4 @@
-"""Commands in processes that find the large packages imported: forked from one that did nothing else.
+"""Commands in processes that find the large packages and ours imported: forked from one that did nothing else.
 
 This module imports none of them itself: the process that hands out the tests has no use for them.
 
@@ -9,6 +9,8 @@ by tests/test_imports.py, and of the server that forks folds by tests/cross_vali
 from __future__ import annotations
 
 import atexit
+import contextlib
+import gc
 import multiprocessing
 import os
 import runpy
@@ -16,8 +18,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from multiprocessing import Pipe
+from collections.abc import Callable, Iterator
+from multiprocessing import Pipe, forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from multiprocessing.reduction import DupFd
@@ -28,23 +30,38 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 if TYPE_CHECKING:
     from medmamba_monai.cross_validation.fold_server import FoldServer
 
-# No module of the package: a command may be that of an installed wheel. Of Numba nothing that looks at the CPU. Last
-# what keeps all of it out of the collections of garbage.
-PRELOADED = (
+# Of Numba nothing that looks at the CPU.
+LARGE = (
     *("torch", "monai.bundle", "ignite.handlers", "matplotlib.pyplot", "sklearn.metrics", "typer", "fire"),
     *("mlflow.store.tracking.sqlalchemy_store", "sqlalchemy.dialects.sqlite", "numba", "numba.misc.cffiimpl"),
-    "tests.helpers.frozen",
 )
+# What a command imports of the package. It does not know the CPU either.
+OURS = ("medmamba_monai.bundle.workflow", "medmamba_monai.training", "medmamba_monai.cross_validation.fold_process")
+# Imported last: keeps all that was imported out of the collections of garbage.
+FROZEN = "tests.helpers.frozen"
+_without_package = forkserver.ForkServer()
 
 TORCHRUN = "torch.distributed.run"
 MAY_RUN_FOLDS = {"cross_validation", "cross-validate", "ipykernel_launcher"}
 
 
 def warm_context() -> ForkServerContext:
-    """Return what starts processes that have imported the large packages and done nothing with them."""
+    """Return what starts processes that have imported the large packages and ours, and done nothing with them."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(list(PRELOADED))
+    context.set_forkserver_preload([*LARGE, *OURS, FROZEN])
     return context
+
+
+@contextlib.contextmanager
+def without_package() -> Iterator[None]:
+    """Let the processes that start meanwhile have imported the large packages alone, as commands of a wheel must."""
+    usual = forkserver.connect_to_new_process
+    _without_package.set_forkserver_preload([*LARGE, FROZEN])
+    forkserver.connect_to_new_process = _without_package.connect_to_new_process  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        forkserver.connect_to_new_process = usual  # type: ignore[assignment]
 
 
 def warm_multiprocessing() -> SimpleNamespace:
@@ -126,6 +143,7 @@ class WarmFoldServer(NamedTuple):
 def _serve_folds(connection: Connection, streams: list[Any], environment: dict[str, str]) -> None:
     from medmamba_monai.cross_validation.fold_server import serve
 
+    gc.unfreeze()  # the server freezes what it holds by itself
     _take_environment(environment)
     for number, stream in enumerate(streams, 1):
         os.dup2(stream.detach(), number)
