@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 import zipfile
 import zlib
@@ -78,8 +79,18 @@ def read_safetensors_file(path: Path) -> tuple[dict[str, Tensor], dict[str, str]
 
 
 def serialize_safetensors(state: Mapping[str, Tensor], texts: Mapping[str, str]) -> bytes:
-    """Return the content of a safetensors file with a checksum of all that is in it."""
-    return serialize(dict(state), metadata={**texts, CHECKSUM: compute_checksum(state, texts)})
+    """Return the content of a safetensors file with a checksum of all that is in it: of equal weights, equal bytes."""
+    return _sort_texts(serialize(dict(state), metadata={**texts, CHECKSUM: compute_checksum(state, texts)}))
+
+
+def _sort_texts(content: bytes) -> bytes:
+    """Put the texts of a safetensors header in order; the library writes them in that of a table with random keys."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    ordered = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    padded = ordered + b" " * (-len(ordered) % 8)
+    return len(padded).to_bytes(8, "little") + padded + content[8 + size :]
 
 
 def compute_checksum(state: Mapping[str, Tensor], texts: Mapping[str, str]) -> str:

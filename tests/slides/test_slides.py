@@ -29,13 +29,11 @@ SLIDES, TILE = 12, 32
 
 
 def write_encoder(folder: Path) -> Path:
-    """Write the weights of a small MedMamba that nothing has trained, once; a second draw may differ in a last bit."""
+    """Write the weights of a small MedMamba that nothing has trained."""
     path = folder / "encoder" / "model.safetensors"
-    if not path.exists():
-        torch.manual_seed(0)
-        network = MedMamba(2, 3, 2, depths=(1, 1), channels=(8, 16))
-        save_weights(network, path.with_suffix(".pt"), {"network_name": "medmamba"})
-    return path
+    torch.manual_seed(0)
+    network = MedMamba(2, 3, 2, depths=(1, 1), channels=(8, 16))
+    return save_weights(network, path.with_suffix(".pt"), {"network_name": "medmamba"})
 
 
 @pytest.fixture(scope="module")
