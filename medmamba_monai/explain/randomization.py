@@ -50,10 +50,11 @@ def compare_structure(first: np.ndarray, second: np.ndarray) -> float:
 
     The window is Gaussian as in that paper, smaller where the map is.
     """
-    maps = [torch.from_numpy(scale_to_one(np.abs(values)))[None, None] for values in (first, second)]
+    one, other = (torch.from_numpy(scale_to_one(np.abs(values)))[None, None] for values in (first, second))
     window = min(_SSIM_WINDOW, *first.shape)
     found, _ = compute_ssim_and_cs(
-        *maps,
+        one,
+        other,
         spatial_dims=first.ndim,
         kernel_size=[window] * first.ndim,
         kernel_sigma=[_SSIM_SIGMA] * first.ndim,

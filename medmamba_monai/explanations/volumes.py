@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -38,7 +39,7 @@ def write_in_space(
     Raises:
         UserError: the volume does not tell the size of its voxels, and ``field_of_view`` needs it.
     """
-    volume = nibabel.load(source)
+    volume: Any = nibabel.load(source)
     orientation = io_orientation(volume.affine)
     turned = nibabel.as_closest_canonical(volume)
     shape, sides = turned.shape[:3], parse_field_of_view(field_of_view)

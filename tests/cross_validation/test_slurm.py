@@ -5,19 +5,19 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import pytest
-import submitit
 from safetensors.numpy import load_file
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.cross_validation import CrossValidationOptions
-from medmamba_monai.cross_validation.fold_process import EXIT_KILLED
 from medmamba_monai.cross_validation.plan import make_plan
 from medmamba_monai.cross_validation.slurm import list_jobs, read_exit_code
 from medmamba_monai.cross_validation.slurm_fold import FoldTask
@@ -107,15 +107,29 @@ def test_requeued_cancelled_and_left_alone_the_folds_come_to_the_same(
         assert all((weights[name] == expected[name]).all() for name in expected)
 
 
-@pytest.mark.slow
-def test_a_fold_leaves_its_exit_code_where_the_others_look(tmp_path: Path) -> None:
-    """With submitit's executor of this machine; the fold refuses, as its parent is said to be another process."""
-    job = RunFolder(tmp_path).job
-    job.write_text(json.dumps({"parent_pid": 0, "overrides": {"output_dir": str(tmp_path)}}))
-    submitted = submitit.LocalExecutor(tmp_path / "logs").submit(FoldTask(), str(job))
-    assert submitted.result() == EXIT_KILLED
-    assert read_exit_code(RunFolder(tmp_path), "") == EXIT_KILLED
-    assert read_exit_code(RunFolder(tmp_path), "7_0") is None
+def test_a_fold_leaves_its_exit_code_and_goes_on_when_it_was_requeued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In place of Python a script that ends with the code that is written in the job."""
+    program = tmp_path / "python"
+    program.write_text('#!/bin/sh\ngrep -q \'"resume": true\' "$3" && exit 0\nexit 7\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    folder = RunFolder(tmp_path)
+    folder.job.write_text(json.dumps({"overrides": {"resume": False}}))
+    assert FoldTask()(str(folder.job)) == 7
+    assert read_exit_code(folder, "") == 7
+    assert read_exit_code(folder, "7_0") is None
+    for name, value in (("ARRAY_JOB_ID", "7"), ("ARRAY_TASK_ID", "0"), ("RESTART_COUNT", "1")):
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    assert FoldTask()(str(folder.job)) == 0
+    assert read_exit_code(folder, "7_0") == 0
+
+
+def test_after_a_preemption_the_same_is_started_again() -> None:
+    again = cloudpickle.loads(cloudpickle.dumps(FoldTask().checkpoint("job.json")))
+    assert isinstance(again.function, FoldTask)
+    assert again.args == ("job.json",)
 
 
 def test_what_does_not_fit_is_said_before_anything_is_submitted(

@@ -109,7 +109,10 @@ def test_masks_must_be_named_and_sized_like_the_images(packed: Path, small_bundl
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"methods": ["lime"]}, "--method lime: does not exist; choose from all, scan_relevance, grad_cam"),
+        (
+            {"methods": ["lime"]},
+            "--method lime: does not exist; choose from all, scan_relevance, positive_relevance, grad_cam",
+        ),
         ({"most": 0}, "--most 0: give a whole number from 1"),
         ({"fold": 7}, "fold 7 has not finished, or there is none"),
         ({"images": "pictures"}, "--output: is missing"),
