@@ -37,13 +37,13 @@ def read_attention_row(network: nn.Module, images: Tensor, scan: str, direction:
 
     Args:
         network: a :class:`~medmamba_monai.networks.MedMamba` in evaluation mode, or a network that holds one.
-        images: (B, channels, *spatial), float.
+        images: ``(B, channels, *spatial)``, float.
         scan: one of :func:`list_scans`.
         direction: 0 to K - 1, in the order of :func:`~medmamba_monai.selective_scan.scan_orders`.
         token: place of the token that reads, on the map of the scan: (row, column), or (row, column, slice).
 
     Returns:
-        (B, C, *S): the weight of every token S for each of the C channels of the scan. Zero for tokens that the
+        ``(B, C, *S)``: the weight of every token S for each of the C channels of the scan. Zero for tokens that the
         direction visits later.
 
     Raises:

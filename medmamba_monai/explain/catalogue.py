@@ -22,11 +22,11 @@ class Method(Protocol):
         """Return a map for each image.
 
         Args:
-            images: (B, channels, *spatial), float.
+            images: ``(B, channels, *spatial)``, float.
             class_index: the class to explain, or one for each image, int64 (B,).
 
         Returns:
-            (B, *spatial), float32, at the resolution of the images; positive speaks for the class.
+            ``(B, *spatial)``, float32, at the resolution of the images; positive speaks for the class.
         """
         ...
 

@@ -22,7 +22,7 @@ BLUR = 8
 """What part of an edge the standard deviation of the blur is, 1 by this."""
 
 Predict = Callable[[Tensor], Tensor]
-"""Images (B, C, *spatial) -> probabilities (B, classes)."""
+"""Images ``(B, C, *spatial)`` -> probabilities (B, classes)."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ class MethodOnCopy(ABC):
     given keeps its mode, its hooks and its gradients, and later changes of its weights do not reach the maps.
 
     Args:
-        network: images (B, C, *spatial) -> logits (B, num_classes).
+        network: images ``(B, C, *spatial)`` -> logits (B, num_classes).
     """
 
     @torch.inference_mode(False)  # under which a copy could never be differentiated
@@ -33,11 +33,11 @@ class MethodOnCopy(ABC):
         """Draw a map for each image.
 
         Args:
-            images: float (B, C, *spatial), as the network takes them.
+            images: float ``(B, C, *spatial)``, as the network takes them.
             class_index: of the class, one for all images or one for each (B,).
 
         Returns:
-            float32 (B, *spatial); positive speaks for the class.
+            float32 ``(B, *spatial)``; positive speaks for the class.
 
         Raises:
             UserError: a class does not exist, or a map has values that are not finite.
@@ -56,4 +56,4 @@ class MethodOnCopy(ABC):
 
     @abstractmethod
     def draw(self, images: Tensor, class_index: int) -> Tensor:
-        """Draw maps (B, *spatial) of images (B, C, *spatial), a copy of those that were given, for one class."""
+        """Draw maps ``(B, *spatial)`` of images ``(B, C, *spatial)``, a copy of those given, for one class."""

@@ -25,7 +25,7 @@ def spread_over_patches(relevance: Tensor, convolution: Any, spatial_shape: Sequ
         spatial_shape: that of the images.
 
     Returns:
-        (B, *spatial_shape), with the same sum; zero at a border that no patch covers.
+        ``(B, *spatial_shape)``, with the same sum; zero at a border that no patch covers.
     """
     shares = convolution.weight.detach().square().sum(1, keepdim=True)
     total = shares.flatten(1).sum(1).view(-1, *[1] * (shares.ndim - 1))

@@ -23,11 +23,11 @@ class Relevance:
     The sum of ``total`` over an image's pixels and ``from_biases`` is its ``logit``, up to rounding.
 
     Attributes:
-        total: (B, *spatial), signed: positive speaks for the class. It is the sum of the next three, over directions.
-        convolution: (B, *spatial), what the convolution branch of a block took up first.
-        directions: (B, K, *spatial), what each direction of a scan took up first, in the order of
+        total: ``(B, *spatial)``, signed: positive speaks for the class. The sum of the next three, over directions.
+        convolution: ``(B, *spatial)``, what the convolution branch of a block took up first.
+        directions: ``(B, K, *spatial)``, what each direction of a scan took up first, in the order of
             :func:`~medmamba_monai.selective_scan.scan_orders`.
-        direct: (B, *spatial), what went past all blocks.
+        direct: ``(B, *spatial)``, what went past all blocks.
         from_biases: (B,), what biases and the shifts of norms behind the tokens carry, summed over them one by one.
         logit: (B,) of the class.
     """
@@ -41,7 +41,7 @@ class Relevance:
 
     @property
     def scan(self) -> Tensor:
-        """What the scan branch of a block took up first, (B, *spatial), the sum over its directions."""
+        """What the scan branch of a block took up first, ``(B, *spatial)``, the sum over its directions."""
         return self.directions.sum(1)
 
 
@@ -75,11 +75,11 @@ class ScanRelevance:
         """Compute the relevance of every pixel.
 
         Args:
-            images: (B, channels, *spatial), float.
+            images: ``(B, channels, *spatial)``, float.
             class_index: the class to explain, or one for each image, int64 (B,).
 
         Returns:
-            (B, *spatial), float32, signed: positive speaks for the class.
+            ``(B, *spatial)``, float32, signed: positive speaks for the class.
 
         Raises:
             UserError: a class does not exist, or the images do not fit the network.
@@ -109,7 +109,7 @@ class ScanRelevance:
     def _explain(
         self, images: Tensor, class_index: int | Tensor, streams: int = 1, floor: float | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the map of each stream (streams, B, *spatial), what biases carry and the logit, each (B,).
+        """Return the map of each stream ``(streams, B, *spatial)``, what biases carry and the logit, each (B,).
 
         With a floor no channel of a token counts for less.
         """
@@ -140,7 +140,7 @@ class PositiveRelevance:
         self._relevance = ScanRelevance(network)
 
     def __call__(self, images: Tensor, class_index: int | Tensor) -> Tensor:
-        """Compute the map of each image, (B, *spatial), not negative."""
+        """Compute the map of each image, ``(B, *spatial)``, not negative."""
         return self._relevance.speak_for(images, class_index)
 
 

@@ -29,7 +29,7 @@ class Members:
 
     @torch.no_grad()
     def predict(self, images: Tensor) -> Tensor:
-        """Return the mean probabilities (B, classes) of images (B, C, *spatial)."""
+        """Return the mean probabilities (B, classes) of images ``(B, C, *spatial)``."""
         parts = images.split(BATCH)
         return torch.cat([torch.stack([self.activate(net(part)) for net in self.networks]).mean(0) for part in parts])
 
@@ -38,7 +38,7 @@ class Members:
         return all(EXPLANATIONS[method].can_explain(network) for network in self.networks)
 
     def draw(self, method: str, images: Tensor, label: int) -> np.ndarray:
-        """Return the mean maps (B, *spatial), float32, of images (B, C, *spatial) for a class.
+        """Return the mean maps ``(B, *spatial)``, float32, of images ``(B, C, *spatial)`` for a class.
 
         Args:
             method: of `EXPLANATIONS`.

@@ -89,7 +89,7 @@ class Pixels:
         self.package = package
 
     def shown(self, subject: Subject) -> np.ndarray:
-        """Return what a person sees, uint8 (channels, *spatial), of the size that it is stored in."""
+        """Return what a person sees, uint8 ``(channels, *spatial)``, of the size that it is stored in."""
         return np.rint(self.package.read_unscaled(subject.source).numpy()).astype(np.uint8)
 
     def input(self, subject: Subject) -> Tensor:

@@ -66,7 +66,7 @@ class Objective(nn.Module):
 
     @abstractmethod
     def draw(self, images: Tensor, seed: int) -> Prepared:
-        """Ask a question of images (B, C, *spatial), drawn with a seed."""
+        """Ask a question of images ``(B, C, *spatial)``, drawn with a seed."""
 
     @abstractmethod
     def loss(self, output: Tensor, target: Tensor) -> Tensor:
@@ -106,7 +106,7 @@ class MaskedImages(Objective):
         nn.init.zeros_(self.layers["token"].weight)
 
     def draw(self, images: Tensor, seed: int) -> Prepared:
-        """Draw which parts (B, 1, *grid) are covered; the target is the images."""
+        """Draw which parts ``(B, 1, *grid)`` are covered; the target is the images."""
         dims = images.ndim - 2
         generator = torch.Generator().manual_seed(seed)
         places = torch.rand(len(images), self.grid**dims, generator=generator).argsort(1)[:, : self.covered]
@@ -117,11 +117,11 @@ class MaskedImages(Objective):
         """Predict what is covered.
 
         Args:
-            images: (B, C, *spatial).
-            covered: 1 for each part that the network is not shown, else 0 (B, 1, *grid).
+            images: ``(B, C, *spatial)``.
+            covered: 1 for each part that the network is not shown, else 0 ``(B, 1, *grid)``.
 
         Returns:
-            The images with what is covered as it is predicted (B, C, *spatial).
+            The images with what is covered as it is predicted ``(B, C, *spatial)``.
         """
         tokens = self.network.embed(images)
         hidden = _spread(covered, self.size // self.network.stage_strides[0], tokens.shape[2:])
@@ -168,12 +168,12 @@ class ContrastiveViews(Objective):
         self.contrast = ContrastiveLoss(temperature)
 
     def draw(self, images: Tensor, seed: int) -> Prepared:
-        """Make two views of each image (2 B, C, *spatial); there is no target but they."""
+        """Make two views of each image ``(2 B, C, *spatial)``; there is no target but they."""
         both = [self._view(images, 2 * seed + number) for number in (0, 1)]
         return torch.cat(both), images, (), {}
 
     def forward(self, views: Tensor) -> Tensor:
-        """Map views (2 B, C, *spatial) to what is compared (2 B, width)."""
+        """Map views ``(2 B, C, *spatial)`` to what is compared (2 B, width)."""
         found: Tensor = self.layers(self.network.forward_head(self.network.forward_features(views), pre_logits=True))
         return found
 
@@ -235,7 +235,7 @@ def _check_masks(size: int, grid: int, covered: int, patch: int, dims: int, imag
 
 
 def _spread(covered: Tensor, factor: int, shape: Sequence[int]) -> Tensor:
-    """Return a mask of parts (B, 1, *grid) where each is ``factor`` long (B, 1, *shape); what no part reaches is 0."""
+    """Return a mask of parts ``(B, 1, *grid)``, each ``factor`` long, as ``(B, 1, *shape)``; what none reaches is 0."""
     for axis, size in enumerate(shape, 2):
         covered = covered.repeat_interleave(factor, axis).narrow(axis, 0, min(size, covered.shape[axis] * factor))
     beyond = [side for size, made in zip(shape[::-1], covered.shape[:1:-1], strict=True) for side in (0, size - made)]
