@@ -25,7 +25,7 @@ from ignite.engine import Events
 from monai.bundle import ConfigWorkflow
 from monai.engines import Trainer
 
-from medmamba_monai.core.errors import UserError, find_user_error, format_error
+from medmamba_monai.core.errors import UserError, find_user_error, format_error, get_first_line
 from medmamba_monai.core.files import remove_leftovers, write_json
 from medmamba_monai.core.folder_lock import lock_folder
 from medmamba_monai.core.run_folder import RunFolder
@@ -202,10 +202,19 @@ def _exit_code(error: BaseException | None, log_file: logging.Handler) -> int:
     if isinstance(error, (KeyboardInterrupt, SystemExit)):
         return EXIT_KILLED
     known = find_user_error(error)
-    text = format_error(known) if known else "".join(traceback.format_exception(error))
+    text = format_error(known) if known else _tell_whole(error)
     print(text, file=sys.stderr)
     log_file.handle(logging.makeLogRecord({"name": __name__, "levelname": "ERROR", "msg": text}))
     return 1 if known is None or isinstance(known, TrainingDiverged) else EXIT_USER_ERROR
+
+
+def _tell_whole(error: BaseException) -> str:
+    """Return the traceback, and in its last line what it began with: MONAI wraps what fails within a config."""
+    first = error
+    while (before := first.__cause__ or (None if first.__suppress_context__ else first.__context__)) is not None:
+        first = before
+    trace = "".join(traceback.format_exception(error))
+    return f"{trace}It began with {type(first).__name__}: {get_first_line(first)}"
 
 
 def _interrupt(number: int, frame: object) -> None:

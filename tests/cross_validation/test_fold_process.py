@@ -138,7 +138,10 @@ def test_a_training_that_diverges_ends_with_1_and_one_line(tmp_path, small_bundl
 def test_a_bug_ends_with_1_and_its_traceback(tmp_path, small_bundle, capfd):
     assert run_fold(small_bundle, tmp_path, **{"train#trainer#max_epochs": "many"}) == 1
     assert "Traceback" in capfd.readouterr().err
-    assert "Traceback" in (tmp_path / "fold_0" / "log.txt").read_text()
+    log = (tmp_path / "fold_0" / "log.txt").read_text()
+    assert "Traceback" in log
+    assert log.splitlines()[-1].startswith("It began with ")
+    assert "_mode_=debug" not in log.splitlines()[-1]
     assert statuses(tmp_path)[-1] == "FAILED"
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from medmamba_monai.cross_validation.fold_server import FoldServer, ForkedFold
-from tests.helpers.small_bundle import ROOT
+from tests.helpers.small_bundle import ROOT, run_command
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="folds are forked on Linux alone"),
@@ -126,3 +126,36 @@ def test_no_collection_in_a_fold_looks_at_what_was_imported(server, tmp_path):
     fold = server.start(write_job(server, tmp_path, call), {})
     assert wait_for(found, fold) == "False"
     fold.kill()
+
+
+FORKS = """
+import os, threading, torch
+
+numbers = torch.ones(200000, dtype=torch.uint8)
+
+
+def compute(starts, failed):
+    starts.wait()
+    try:
+        torch.aminmax(numbers)
+    except RuntimeError as error:
+        failed.append(error)
+
+
+for _ in range(8):
+    if (pid := os.fork()) == 0:
+        starts, failed = threading.Barrier(4), []
+        threads = [threading.Thread(target=compute, args=(starts, failed)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        os._exit(len(failed))
+    assert os.waitpid(pid, 0)[1] == 0
+"""
+
+
+def test_threads_of_a_process_that_a_warm_one_forked_find_a_pool(tmp_path: Path) -> None:
+    """Without what the helpers do, PyTorch's "Invalid thread pool!" ended a fold of the tests now and then."""
+    code, printed = run_command([sys.executable, "-c", FORKS], tmp_path, OMP_NUM_THREADS="2")
+    assert code == 0, printed

@@ -260,7 +260,10 @@ def _take_environment(environment: dict[str, str]) -> None:
     if threads := environment.get("OMP_NUM_THREADS"):
         import torch
 
-        torch.set_num_threads(int(threads))  # torch read the variable when it was imported
+        number = int(threads)
+        torch.set_num_threads(number)  # torch read the variable when it was imported
+        # Torch's pool does not survive a fork, and two threads of the child that make it anew at once fail.
+        os.register_at_fork(after_in_child=lambda: torch.set_num_threads(number))
 
 
 def _end(code: int) -> NoReturn:
