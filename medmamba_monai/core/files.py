@@ -8,8 +8,9 @@ import json
 import os
 import re
 import secrets
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,31 @@ def check_new_folder(path: str | os.PathLike[str], purpose: str) -> Path:
     if target.is_file() or (target.is_dir() and any(target.iterdir())):
         raise UserError(f"{target}: is not empty; name a new folder for the {purpose}")
     return target
+
+
+def write_folder_once(folder: str | os.PathLike[str], write: Callable[[Path], None]) -> Path:
+    """Make a folder with all that belongs into it; one that is there is left as it is, an interrupted call leaves none.
+
+    Args:
+        folder: to make.
+        write: fills the folder that it is given, which it creates itself.
+
+    Returns:
+        ``folder``.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    target = Path(folder)
+    if target.exists():
+        return target
+    unfinished = target.with_name(f".{target.name}.unfinished")
+    try:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        write(unfinished)
+        return unfinished.rename(target)
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written ({error.strerror}); free or choose another folder") from error
 
 
 def remove_leftovers(folder: str | os.PathLike[str], name: str = "*") -> list[Path]:

@@ -8,14 +8,13 @@ line is stands in ``findings.json`` beside the images.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.files import write_folder_once
 from medmamba_monai.data.findings import Finding, Findings, write_findings
 
 CLASS_NAMES = ("normal", "nodule")
@@ -42,30 +41,21 @@ def write_phantom(
     Raises:
         UserError: the folder cannot be written.
     """
-    folder = Path(folder)
-    if folder.exists():
-        return folder
-    try:
-        return _write(folder, num_train, num_test, image_size, seed)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written ({error.strerror}); free or choose another folder") from error
+    return write_folder_once(folder, lambda unfinished: _write(unfinished, num_train, num_test, image_size, seed))
 
 
-def _write(folder: Path, num_train: int, num_test: int, image_size: int, seed: int) -> Path:
-    unfinished = folder.with_name(f".{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
+def _write(folder: Path, num_train: int, num_test: int, image_size: int, seed: int) -> None:
     generator = np.random.default_rng(seed)
     plan = [("train", index) for index in range(num_train)] + [("test", index) for index in range(num_test)]
     findings: dict[str, Finding] = {}
     for split, index in tqdm(plan, "phantom", leave=False, unit="image", disable=None):
         label = index % len(CLASS_NAMES)
         name = f"{split}/{CLASS_NAMES[label]}/{index:05d}.png"
-        path = unfinished / name
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         image, findings[name] = draw_with_finding(label, image_size, generator)
         Image.fromarray(image).save(path)
-    write_findings(unfinished, Findings(image_size=image_size, findings=findings))
-    return unfinished.rename(folder)
+    write_findings(folder, Findings(image_size=image_size, findings=findings))
 
 
 def draw_phantom(label: int, image_size: int, generator: np.random.Generator) -> np.ndarray:

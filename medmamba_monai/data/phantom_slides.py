@@ -7,7 +7,6 @@ stain, shape and place vary alike in both, so that how dark a slide is says noth
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,7 @@ import tifffile
 from scipy.ndimage import zoom
 from tqdm import tqdm
 
-from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.files import write_json
+from medmamba_monai.core.files import write_folder_once, write_json
 
 CLASS_NAMES = ("normal", "lesion")
 GROUP_PATTERN = r"^(P\d+)_"
@@ -47,31 +45,22 @@ def write_phantom_slides(folder: str | Path, num_slides: int = 20, edge: int = 1
     Raises:
         UserError: the folder cannot be written.
     """
-    folder = Path(folder)
-    if folder.exists():
-        return folder
-    try:
-        return _write(folder, num_slides, edge, seed)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written ({error.strerror}); free or choose another folder") from error
+    return write_folder_once(folder, lambda unfinished: _write(unfinished, num_slides, edge, seed))
 
 
-def _write(folder: Path, num_slides: int, edge: int, seed: int) -> Path:
-    unfinished = folder.with_name(f".{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
+def _write(folder: Path, num_slides: int, edge: int, seed: int) -> None:
     generator = np.random.default_rng(seed)
     lesions: dict[str, list[float]] = {}
     for index in tqdm(range(num_slides), "slides", leave=False, unit="slide", disable=None):
         patient, number = divmod(index, 2)
         label = patient % len(CLASS_NAMES)
-        path = unfinished / CLASS_NAMES[label] / f"P{patient:02d}_{number + 1}.tif"
+        path = folder / CLASS_NAMES[label] / f"P{patient:02d}_{number + 1}.tif"
         path.parent.mkdir(parents=True, exist_ok=True)
         picture, place = draw_phantom_slide(label, edge, generator)
         write_pyramid(path, picture)
         if label:
             lesions[path.name] = place
-    write_json(unfinished / LESIONS, lesions)
-    return unfinished.rename(folder)
+    write_json(folder / LESIONS, lesions)
 
 
 def write_pyramid(path: Path, picture: np.ndarray, microns_per_pixel: float | None = MICRONS_PER_PIXEL) -> None:
