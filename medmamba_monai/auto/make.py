@@ -8,6 +8,7 @@ from typing import Any
 from medmamba_monai.auto import rules
 from medmamba_monai.auto.estimate import MARGIN, estimate_plan
 from medmamba_monai.auto.fingerprint import Fingerprint, Speed
+from medmamba_monai.auto.networks import BASELINES, NETWORKS_TO_TRY, Network, choose_networks
 from medmamba_monai.auto.plan import Candidate, Costs, Plan
 from medmamba_monai.auto.reasons import (
     explain_baselines,
@@ -16,7 +17,7 @@ from medmamba_monai.auto.reasons import (
     explain_finalists,
     explain_folds,
 )
-from medmamba_monai.auto.rules import Choice, Network, Shape
+from medmamba_monai.auto.rules import Choice, Shape
 from medmamba_monai.auto.words import describe_time
 from medmamba_monai.core.defaults import NUM_FOLDS
 from medmamba_monai.core.errors import UserError
@@ -114,7 +115,7 @@ def _draft(
     batch_size: Choice[int],
     values: dict[str, Any],
 ) -> Plan:
-    networks, folds = rules.choose_networks(seen, shape.candidates), min(NUM_FOLDS, most_folds)
+    networks, folds = choose_networks(seen, shape.candidates), min(NUM_FOLDS, most_folds)
     hold_out, epochs = rules.choose_hold_out(seen).value, shape.epochs
     not_trained_on = 1 - (1 - (hold_out or 0)) * (1 - 1 / folds)
     seconds = {
@@ -156,12 +157,12 @@ def _make_candidate(network: Network, seconds: float) -> Candidate:
 
 def _make_baselines(seen: Fingerprint, seconds: dict[str, float]) -> list[Candidate]:
     """Return what the winner is compared with, as far as it was measured."""
-    known = {network.name: network for network in rules.NETWORKS_TO_TRY if network.name in seen.speeds}
+    known = {network.name: network for network in NETWORKS_TO_TRY if network.name in seen.speeds}
     reason = "The paper's plain recipe (section 3.1): no augmentation, a learning rate that stays."
     values = {"recipe": "paper", "learning_rate": 0.001, "reason": reason}
     return [
         Candidate(name=f"{name}_paper", seconds_per_epoch=seconds[name], **{**known[name].options, **values})
-        for name in rules.BASELINES
+        for name in BASELINES
         if name in known
     ]
 
@@ -186,7 +187,7 @@ def _explain(
     image_size: Choice[int],
     batch_size: Choice[int],
 ) -> Plan:
-    networks = rules.choose_networks(seen, shape.candidates)
+    networks = choose_networks(seen, shape.candidates)
     reasons = {
         "hold_out": rules.choose_hold_out(seen).reason,
         "num_folds": explain_folds(plan.num_folds, plan.folds_in_time),

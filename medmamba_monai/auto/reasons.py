@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from medmamba_monai.auto.fingerprint import Fingerprint
-from medmamba_monai.auto.rules import MOST_EPOCHS, NETWORKS_TO_TRY, Network, list_networks
+from medmamba_monai.auto.networks import NETWORKS_TO_TRY, Network, list_networks
+from medmamba_monai.auto.rules import MOST_EPOCHS
 from medmamba_monai.auto.words import describe_network, describe_time, format_count, format_percent
 from medmamba_monai.core.defaults import NUM_FOLDS
 

@@ -6,15 +6,13 @@ runs where a reason names one; all others are conventions, and the race decides 
 
 from __future__ import annotations
 
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from medmamba_monai.auto.fingerprint import Fingerprint
 
 Value = TypeVar("Value")
 
 HOLD_OUT = 0.2
-SMALL_MEDMAMBA = {"depths": [1, 1, 2, 1], "channels": [32, 64, 128, 256]}
-MEDIUM_MEDMAMBA = {"depths": [1, 1, 2, 1], "channels": [64, 128, 256, 512]}
 SIZES = {2: (64, 96, 128, 160, 224), 3: (32, 48, 64)}
 """Sides that are tried, in pixels, by the number of dimensions."""
 
@@ -28,68 +26,6 @@ class Choice(NamedTuple, Generic[Value]):
 
     value: Value
     reason: str
-
-
-class Network(NamedTuple):
-    """A network that may become a candidate.
-
-    Attributes:
-        name: of the candidate.
-        options: of its training.
-        reason: why it is tried.
-        spatial_dims: the images that it takes.
-        fewest_images: below which it is not worth its time.
-    """
-
-    name: str
-    options: dict[str, Any]
-    reason: str
-    spatial_dims: tuple[int, ...] = (2, 3)
-    fewest_images: int = 0
-
-
-NETWORKS_TO_TRY = (
-    Network(
-        "medmamba_small",
-        {"network_name": "medmamba", **SMALL_MEDMAMBA, "learning_rate": 0.001},
-        "A MedMamba of a million parameters: small enough to train often; on chest X-rays of 64 pixels no "
-        "difference to ResNet-18, which has eleven times as many, was shown.",
-    ),
-    Network(
-        "medmamba_small_fast",
-        {"network_name": "medmamba", **SMALL_MEDMAMBA, "learning_rate": 0.003},
-        "The same small MedMamba at three times the learning rate: with few epochs, larger steps may get further.",
-    ),
-    Network(
-        "resnet18",
-        {"network_name": "resnet18", "learning_rate": 0.001},
-        "The network that everybody compares with; often hard to beat.",
-    ),
-    Network(
-        "medmamba_medium",
-        {"network_name": "medmamba", **MEDIUM_MEDMAMBA, "learning_rate": 0.001},
-        "Twice the width of the small MedMamba, in case the small one cannot hold what there is to see.",
-    ),
-    Network(
-        "densenet121",
-        {"network_name": "densenet121", "learning_rate": 0.001},
-        "Deep and thrifty with parameters; a usual choice for X-rays.",
-    ),
-    Network(
-        "medmamba_tiny",
-        {"network_name": "medmamba_tiny", "learning_rate": 0.0005},
-        "The paper's MedMamba-T; half the learning rate, as it is larger.",
-    ),
-    Network(
-        "medvit_tiny",
-        {"network_name": "medvit_t", "learning_rate": 0.0005},
-        "MedViT-T of the paper's tables, convolutions and attention in turns: attention has little built in, so it is "
-        "tried where there are many images.",
-        spatial_dims=(2,),
-        fewest_images=2000,
-    ),
-)
-"""In the order in which they are worth their time: a small budget takes the first ones."""
 
 
 class Shape(NamedTuple):
@@ -137,9 +73,6 @@ SHAPES = (
     Shape(1, 1, 2, 0, 1),
 )
 """From the richest to the leanest: the first whose least epochs fit into the time is taken, with as many as fit."""
-
-BASELINES = ("medmamba_small", "resnet18")
-"""Networks that the winner is compared with under the paper's recipe, in this order."""
 
 MOST_EPOCHS = 100  # of the paper's own training, section 3.1
 
@@ -285,17 +218,6 @@ def choose_views() -> Choice[bool]:
         "A package looks at each image once, and the figures of the report are to be those of the package. Views would "
         "also take several times as long.",
     )
-
-
-def choose_networks(seen: Fingerprint, number: int) -> list[Network]:
-    """Return the first networks that were fast enough to be measured here."""
-    return [network for network in list_networks(seen) if network.name in seen.speeds][:number]
-
-
-def list_networks(seen: Fingerprint) -> list[Network]:
-    """Return the networks that take such images and have enough of them to learn from."""
-    fitting = [network for network in NETWORKS_TO_TRY if seen.spatial_dims in network.spatial_dims]
-    return [network for network in fitting if seen.images >= network.fewest_images]
 
 
 def choose_rounds(candidates: int, finalists: int, epochs: int) -> Choice[list[float]]:

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from medmamba_monai.auto import rules
-from medmamba_monai.auto.fingerprint import Findings, Fingerprint, Speed, take_fingerprint
+from medmamba_monai.auto.fingerprint import Findings, Fingerprint, Speed
 from medmamba_monai.auto.look import Dataset, count_possible_folds, find_dataset_name, prepare_folds
 from medmamba_monai.auto.make import choose_affordable_size, make_plan
+from medmamba_monai.auto.networks import NETWORKS_TO_TRY, Network, list_networks
 from medmamba_monai.auto.plan import FILE_NAME, Plan, read_plan
 from medmamba_monai.auto.rules import Choice
 from medmamba_monai.auto.speed import measure_speed
+from medmamba_monai.auto.take_fingerprint import take_fingerprint
 from medmamba_monai.auto.text import TEXT_NAME, write_plan_text
 from medmamba_monai.auto.words import describe_time
 from medmamba_monai.core.documents import read_document
@@ -24,7 +26,7 @@ from medmamba_monai.data.prepare.report import REPORT_NAME, collect_warnings
 MEASURING_SHARE = 0.04
 """Share of the budget that measuring networks may take."""
 
-_SMALL = rules.NETWORKS_TO_TRY[0]
+_SMALL = NETWORKS_TO_TRY[0]
 _LEFT = ("bundles", "data_lists", "fingerprint.json", "places.json", TEXT_NAME)
 _PREPARE = 10.0  # seconds that preparing takes beside reading the images
 
@@ -85,7 +87,7 @@ def measure_networks(
         asked: a size that was asked for.
 
     Returns:
-        The size, and the speeds by the names of `rules.NETWORKS_TO_TRY`; networks that there was no time for are left
+        The size, and the speeds by the names of `NETWORKS_TO_TRY`; networks that there was no time for are left
         out.
     """
     limit = MEASURING_SHARE * budget
@@ -96,7 +98,7 @@ def measure_networks(
     took = time.perf_counter() - began
     size = asked or rules.choose_image_size(seen, choose_affordable_size(seen, first, batch_size, budget / 2))
     speeds: dict[str, Speed] = {_SMALL.name: first} if size.value == smallest else {}
-    for network in rules.list_networks(seen):
+    for network in list_networks(seen):
         left = limit - (before := time.perf_counter()) + began
         known = speeds.get(network.name) or _find_same(network, speeds)
         if known is None and speeds and left < took:  # later networks are seldom faster than the one before
@@ -109,13 +111,13 @@ def measure_networks(
     return size, speeds
 
 
-def _find_same(network: rules.Network, speeds: dict[str, Speed]) -> Speed | None:
+def _find_same(network: Network, speeds: dict[str, Speed]) -> Speed | None:
     """Return the speed of the same network at another learning rate, if it was measured."""
 
     def architecture(options: dict[str, object]) -> dict[str, object]:
         return {name: value for name, value in options.items() if name != "learning_rate"}
 
-    same = (other for other in rules.NETWORKS_TO_TRY if architecture(other.options) == architecture(network.options))
+    same = (other for other in NETWORKS_TO_TRY if architecture(other.options) == architecture(network.options))
     return next((speeds[other.name] for other in same if other.name in speeds), None)
 
 

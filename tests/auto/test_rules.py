@@ -8,6 +8,7 @@ import pytest
 
 from medmamba_monai.auto import rules
 from medmamba_monai.auto.fingerprint import Speed
+from medmamba_monai.auto.networks import NETWORKS_TO_TRY, Network, choose_networks, list_networks
 from medmamba_monai.auto.reasons import explain_candidates
 from medmamba_monai.networks import NETWORKS, build_network
 from tests.auto.fingerprints import make_fingerprint
@@ -84,30 +85,30 @@ def test_a_test_part_is_kept_out_where_none_is_official() -> None:
 
 def test_only_measured_networks_become_candidates() -> None:
     seen = make_fingerprint()
-    assert [network.name for network in rules.choose_networks(seen, 3)] == [
+    assert [network.name for network in choose_networks(seen, 3)] == [
         "medmamba_small",
         "medmamba_small_fast",
         "resnet18",
     ]
-    assert len(rules.choose_networks(seen, 6)) == 4
+    assert len(choose_networks(seen, 6)) == 4
 
 
 @pytest.mark.parametrize(
     ("changes", "tried"), [({}, True), ({"images": 1999}, False), ({"spatial_dims": 3, "side": 60}, False)]
 )
 def test_medvit_is_tried_on_images_of_which_there_are_many(changes: dict[str, Any], tried: bool) -> None:
-    assert ("medvit_tiny" in [network.name for network in rules.list_networks(make_fingerprint(**changes))]) is tried
+    assert ("medvit_tiny" in [network.name for network in list_networks(make_fingerprint(**changes))]) is tried
 
 
 def test_a_plan_says_which_network_would_want_more_images() -> None:
     seen = make_fingerprint(images=300)
-    said = explain_candidates(seen, rules.choose_networks(seen, 2))
+    said = explain_candidates(seen, choose_networks(seen, 2))
     assert "medvit_tiny would want more than the 300 images that there are." in said
     assert "medvit_tiny" not in explain_candidates(make_fingerprint(spatial_dims=3, side=60), []).partition("Left")[0]
 
 
-@pytest.mark.parametrize("network", rules.NETWORKS_TO_TRY, ids=lambda network: network.name)
-def test_each_network_to_try_can_be_built_at_the_smallest_size(network: rules.Network) -> None:
+@pytest.mark.parametrize("network", NETWORKS_TO_TRY, ids=lambda network: network.name)
+def test_each_network_to_try_can_be_built_at_the_smallest_size(network: Network) -> None:
     options = {name: value for name, value in network.options.items() if name != "learning_rate"}
     name = options.pop("network_name")
     assert name in NETWORKS

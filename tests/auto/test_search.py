@@ -10,10 +10,11 @@ import pytest
 from PIL import Image
 
 from medmamba_monai.auto import search
-from medmamba_monai.auto.fingerprint import Fingerprint, take_fingerprint
+from medmamba_monai.auto.fingerprint import Fingerprint
 from medmamba_monai.auto.look import Dataset, take_bundle, take_images, take_search
 from medmamba_monai.auto.plan import Plan, read_plan
 from medmamba_monai.auto.search import open_plan, plan_search, take_plan
+from medmamba_monai.auto.take_fingerprint import take_fingerprint
 from medmamba_monai.core.documents import read_document
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.data import read_fold_list
