@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from medmamba_monai.auto.estimate import count_epochs, estimate_training
-from medmamba_monai.auto.plan import Candidate, Plan
+from medmamba_monai.auto.plan import FILE_NAME, Candidate, Plan
 from medmamba_monai.bundle.workflow import contain_workflow, open_workflow
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.run_folder import RunFolder
@@ -35,10 +35,21 @@ def plan_folds(output: Path, plan: Plan, candidate: Candidate) -> FoldsPlan:
         UserError: an option does not fit.
     """
     values = {**candidate.options(plan), "tracking_uri": default_tracking_uri(output), "jobs": 1}
+    if candidate.pretrained and not plan.pretrained_place:
+        raise UserError(
+            f"{output / FILE_NAME}: {candidate.name} begins with starting weights ({plan.pretrained}), and nothing "
+            "says where they are: give --pretrained, too"
+        )
     with contain_workflow():
         workflow = open_workflow(output / plan.bundle, ["cross_validation"], "cross_validation", values, {})
         described = workflow.parser.get_parsed_content("workflow")
-        return make_plan(described.bundle_root, described.options, described.training_options)
+        folds = make_plan(described.bundle_root, described.options, described.training_options)
+    if candidate.pretrained and folds.pretrained != plan.pretrained:
+        raise UserError(
+            f"{output / FILE_NAME}: pretrained is {plan.pretrained}, and {plan.pretrained_place} holds "
+            f"{folds.pretrained}: give the --pretrained that the plan was made for, or put these into the plan"
+        )
+    return folds
 
 
 class Contender:

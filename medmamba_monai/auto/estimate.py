@@ -11,8 +11,8 @@ MARGIN = 0.15
 
 
 def count_epochs(plan: Plan, candidate: Candidate) -> int:
-    """Return the epochs of a candidate's training on one fold."""
-    return candidate.epochs or plan.epochs
+    """Return the epochs of a candidate's training on one fold; the one look of a probe counts as an epoch."""
+    return 1 if candidate.probe is not None else candidate.epochs or plan.epochs
 
 
 def count_epochs_of_rounds(plan: Plan, candidate: Candidate) -> list[int]:
@@ -50,8 +50,9 @@ def count_staying(racing: int, finalists: int) -> int:
 
 def estimate_race(plan: Plan) -> float:
     """Return the seconds of the race on fold 0; in each round the slowest candidates are taken to stay, to be safe."""
-    racing = sorted(plan.candidates, key=lambda candidate: -candidate.seconds_per_epoch)
-    seconds = plan.costs.imports
+    probes = [candidate for candidate in plan.candidates if candidate.probe is not None]
+    racing = sorted(plan.trained_candidates, key=lambda candidate: -candidate.seconds_per_epoch)
+    seconds = plan.costs.imports + sum(estimate_fold(plan, probe) for probe in probes)
     for number in range(len(plan.rounds) + 1):
         for candidate in racing:
             ends = [0, *count_epochs_of_rounds(plan, candidate)]

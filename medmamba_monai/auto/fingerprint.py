@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -73,6 +74,43 @@ class Findings(_Strict):
     warnings: tuple[str, ...]
 
 
+class Spacing(_Strict):
+    """Distance of pixels or voxels along each axis in mm, as the files of looked-at images tell it.
+
+    Attributes:
+        smallest: of all, along each axis.
+        median: likewise.
+        largest: likewise.
+        images: that tell one.
+    """
+
+    smallest: tuple[float, ...]
+    median: tuple[float, ...]
+    largest: tuple[float, ...]
+    images: int
+
+    @property
+    def ratio(self) -> float:
+        """The largest over the smallest, along the axis where they differ most."""
+        return max(large / small for small, large in zip(self.smallest, self.largest, strict=True))
+
+
+class StartingWeights(_Strict):
+    """Weights that candidates may begin with.
+
+    Attributes:
+        identity: their kind and SHA-256, as `describe_starting_weights` has them.
+        network: name of the first of the networks to try that they fit, or of their own where they fit none.
+        options: that make that network: ``network_name``, ``learning_rate``, of a MedMamba ``depths`` and ``channels``.
+        notes: what is done to make them fit this dataset, in words.
+    """
+
+    identity: str
+    network: str
+    options: dict[str, Any]
+    notes: tuple[str, ...]
+
+
 class Fingerprint(_Strict):
     """A dataset as the rules see it.
 
@@ -91,11 +129,13 @@ class Fingerprint(_Strict):
         records: names of the clinical records that the card declares.
         looked_at: images that were read for what follows.
         sides: smallest, median and largest of the longest sides of the looked-at images, in pixels.
-        spacing: median distance of pixels along each axis in mm, None where the files tell none.
+        spacing: of their pixels, None where the files tell none, or not all along as many axes.
         seconds_per_image: of reading an image from its file.
         classes: by name, in label order.
         machine: what computes.
         speeds: by the name of a candidate, at the planned size and batch.
+        too_large: names of networks of which even a small batch would not fit into the memory here.
+        pretrained: weights that candidates may begin with, None where none were given.
         findings: of `prepare`.
     """
 
@@ -113,11 +153,13 @@ class Fingerprint(_Strict):
     records: tuple[str, ...] = ()
     looked_at: int
     sides: tuple[int, int, int]
-    spacing: tuple[float, ...] | None
+    spacing: Spacing | None
     seconds_per_image: float
     classes: dict[str, ClassFacts]
     machine: Machine
     speeds: dict[str, Speed] = {}
+    too_large: tuple[str, ...] = ()
+    pretrained: StartingWeights | None = None
     findings: Findings | None = None
 
     @property

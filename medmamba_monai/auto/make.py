@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from medmamba_monai.auto import rules
 from medmamba_monai.auto.estimate import MARGIN, estimate_plan
 from medmamba_monai.auto.fingerprint import Fingerprint, Speed
 from medmamba_monai.auto.networks import BASELINES, NETWORKS_TO_TRY, Network, choose_networks
-from medmamba_monai.auto.plan import Candidate, Costs, Plan
+from medmamba_monai.auto.plan import OF_A_TRAINING, Candidate, Costs, Plan
 from medmamba_monai.auto.reasons import (
     explain_baselines,
     explain_candidates,
     explain_epochs,
     explain_finalists,
     explain_folds,
+    explain_starting_weights,
 )
 from medmamba_monai.auto.rules import Choice, Shape
 from medmamba_monai.auto.words import describe_time
@@ -38,9 +40,26 @@ def choose_affordable_size(seen: Fingerprint, speed: Speed, batch_size: int, sec
         batch_size: of that speed.
         seconds: that the comparison may take.
     """
-    sizes = rules.SIZES[seen.spatial_dims]
     epoch = estimate_epoch(seen, speed, batch_size, 0.2 if seen.official_test else 0.36)
-    scale = seconds / (_LEAST_EPOCHS * epoch)
+    return _find_largest_size(seen, seconds / (_LEAST_EPOCHS * epoch))
+
+
+def choose_size_in_memory(seen: Fingerprint, speed: Speed, batch_size: int) -> int:
+    """Return the largest side of which a small batch fits into the memory, from what is kept at the smallest side.
+
+    Args:
+        seen: the dataset.
+        speed: of the small MedMamba at the smallest side of `rules.SIZES`.
+        batch_size: of that speed.
+    """
+    needed = speed.memory_gib * min(rules.LEAST_BATCH, batch_size) / batch_size
+    free = rules.MEMORY_SHARE * seen.machine.memory_gib
+    return _find_largest_size(seen, free / needed if needed > 0 else math.inf)
+
+
+def _find_largest_size(seen: Fingerprint, scale: float) -> int:
+    """Return the largest side with so many times the pixels of the smallest, or that one."""
+    sizes = rules.SIZES[seen.spatial_dims]
     return next((size for size in reversed(sizes) if (size / sizes[0]) ** seen.spatial_dims <= scale), sizes[0])
 
 
@@ -66,6 +85,7 @@ def make_plan(
     budget: float,
     looked_seconds: float,
     dataset_dir: str = "",
+    pretrained_place: str = "",
 ) -> Plan:
     """Return the richest plan that the time allows, with a margin.
 
@@ -77,6 +97,7 @@ def make_plan(
         budget: seconds for everything.
         looked_seconds: of these, spent before the race begins.
         dataset_dir: folder of the images.
+        pretrained_place: where the starting weights are.
 
     Raises:
         UserError: not even the leanest plan fits; says how much time it needs.
@@ -90,6 +111,8 @@ def make_plan(
         "looked_seconds": round(looked_seconds, 1),
         "fold_seed": 0,
         "weight_decay": None,
+        "pretrained": None if seen.pretrained is None else seen.pretrained.identity,
+        "pretrained_place": pretrained_place,
     }
     for shape in rules.SHAPES:
         plan = _draft(seen, shape, most_folds, image_size, batch_size, values)
@@ -122,6 +145,11 @@ def _draft(
         name: round(estimate_epoch(seen, speed, batch_size.value, not_trained_on), 1)
         for name, speed in seen.speeds.items()
     }
+    looks = {
+        network.name: round((seen.images + seen.test_images) / batch_size.value * seen.speeds[network.name].forward, 1)
+        for network in networks
+        if network.probe is not None
+    }
     slowest = max(seen.speeds[network.name].forward for network in networks)
     tested = seen.test_images + seen.images * ((hold_out or 0) + 1 / folds)
     return Plan(
@@ -136,8 +164,8 @@ def _draft(
         epochs=epochs,
         recipe=rules.choose_recipe(seen, epochs).value,
         learning_rate=rules.choose_learning_rate().value,
-        candidates=[_make_candidate(network, seconds[network.name]) for network in networks],
-        rounds=rules.choose_rounds(len(networks), shape.finalists, epochs).value,
+        candidates=[_make_candidate(network, {**seconds, **looks}[network.name]) for network in networks],
+        rounds=rules.choose_rounds(_count_trained(networks), shape.finalists, epochs).value,
         finalists=min(shape.finalists, len(networks)),
         baselines=_make_baselines(seen, seconds),
         costs=Costs(
@@ -152,12 +180,20 @@ def _draft(
 
 
 def _make_candidate(network: Network, seconds: float) -> Candidate:
-    return Candidate(name=network.name, seconds_per_epoch=seconds, reason=network.reason, **network.options)
+    """Return a network as a candidate; a probe has no options of a training."""
+    options = {name: value for name, value in network.options.items() if not network.probe or name not in OF_A_TRAINING}
+    how: dict[str, Any] = {"pretrained": network.pretrained, "probe": network.probe, "reason": network.reason}
+    return Candidate(name=network.name, seconds_per_epoch=seconds, **how, **options)
+
+
+def _count_trained(networks: Sequence[Network]) -> int:
+    return sum(network.probe is None for network in networks)
 
 
 def _make_baselines(seen: Fingerprint, seconds: dict[str, float]) -> list[Candidate]:
     """Return what the winner is compared with, as far as it was measured."""
-    known = {network.name: network for network in NETWORKS_TO_TRY if network.name in seen.speeds}
+    able = seen.speeds.keys() - set(seen.too_large)
+    known = {network.name: network for network in NETWORKS_TO_TRY if network.name in able}
     reason = "The paper's plain recipe (section 3.1): no augmentation, a learning rate that stays."
     values = {"recipe": "paper", "learning_rate": 0.001, "reason": reason}
     return [
@@ -171,7 +207,7 @@ def _add_epochs(plan: Plan, seen: Fingerprint, available: float) -> Plan:
     """Give a plan as many epochs as fit; with them, the recipe and the rounds of the race may be others."""
     best = plan
     for epochs in range(plan.epochs + 1, rules.MOST_EPOCHS + 1):
-        rounds = rules.choose_rounds(len(plan.candidates), plan.finalists, epochs).value
+        rounds = rules.choose_rounds(len(plan.trained_candidates), plan.finalists, epochs).value
         recipe = rules.choose_recipe(seen, epochs).value
         longer = plan.model_copy(update={"epochs": epochs, "rounds": rounds, "recipe": recipe})
         if estimate_whole(longer) > available:
@@ -198,10 +234,12 @@ def _explain(
         "recipe": rules.choose_recipe(seen, plan.epochs).reason,
         "learning_rate": rules.choose_learning_rate().reason,
         "candidates": explain_candidates(seen, networks),
-        "rounds": rules.choose_rounds(len(networks), plan.finalists, plan.epochs).reason,
+        "rounds": rules.choose_rounds(_count_trained(networks), plan.finalists, plan.epochs).reason,
         "finalists": explain_finalists(plan.finalists),
         "baselines": explain_baselines(len(plan.baselines), len(plan.baselines_in_time)),
     }
+    if seen.pretrained is not None:
+        reasons["pretrained"] = explain_starting_weights(seen.pretrained)
     values = plan.model_dump(mode="json")
     chosen = {name: values[name] for name in reasons if not isinstance(values[name], list)}
     return plan.model_copy(update={"reasons": reasons, "chosen": chosen})

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from medmamba_monai.auto.fingerprint import Fingerprint
+from medmamba_monai.auto.fingerprint import Fingerprint, StartingWeights
+from medmamba_monai.training.probes import Method
 
 SMALL_MEDMAMBA = {"depths": [1, 1, 2, 1], "channels": [32, 64, 128, 256]}
 MEDIUM_MEDMAMBA = {"depths": [1, 1, 2, 1], "channels": [64, 128, 256, 512]}
@@ -19,6 +20,8 @@ class Network(NamedTuple):
         reason: why it is tried.
         spatial_dims: the images that it takes.
         fewest_images: below which it is not worth its time.
+        pretrained: whether it begins with the starting weights.
+        probe: what learns from its features in place of a training; None for a training.
     """
 
     name: str
@@ -26,6 +29,8 @@ class Network(NamedTuple):
     reason: str
     spatial_dims: tuple[int, ...] = (2, 3)
     fewest_images: int = 0
+    pretrained: bool = False
+    probe: Method | None = None
 
 
 NETWORKS_TO_TRY = (
@@ -76,11 +81,48 @@ BASELINES = ("medmamba_small", "resnet18")
 
 
 def choose_networks(seen: Fingerprint, number: int) -> list[Network]:
-    """Return the first networks that were fast enough to be measured here."""
-    return [network for network in list_networks(seen) if network.name in seen.speeds][:number]
+    """Return the first networks that were measured here and fit into the memory, and the probes, which cost little.
+
+    Args:
+        seen: the dataset.
+        number: of networks that are trained.
+    """
+    measured = [one for one in list_networks(seen) if one.name in seen.speeds and one.name not in seen.too_large]
+    trained = [network for network in measured if network.probe is None]
+    return [*(network for network in measured if network.probe is not None), *trained[:number]]
 
 
 def list_networks(seen: Fingerprint) -> list[Network]:
-    """Return the networks that take such images and have enough of them to learn from."""
+    """Return the networks that take such images and have enough of them to learn from; first what has begun already."""
     fitting = [network for network in NETWORKS_TO_TRY if seen.spatial_dims in network.spatial_dims]
-    return [network for network in fitting if seen.images >= network.fewest_images]
+    fresh = [network for network in fitting if seen.images >= network.fewest_images]
+    return [*([] if seen.pretrained is None else list_started(seen.pretrained)), *fresh]
+
+
+def list_started(weights: StartingWeights) -> list[Network]:
+    """Return what is made of starting weights: two probes of their features, and a training that begins with them."""
+    return [
+        Network(
+            "linear_probe",
+            weights.options,
+            "The starting weights as they are, and a linear classifier on their features: one look at each image in "
+            "place of epochs, and a viable alternative to training (Doerrich et al., arXiv:2404.15786).",
+            pretrained=True,
+            probe="linear",
+        ),
+        Network(
+            "nearest_neighbors",
+            weights.options,
+            "The same features, each image judged by those most like it: where this does well, the starting weights "
+            "know such images already.",
+            pretrained=True,
+            probe="knn",
+        ),
+        Network(
+            f"{weights.network}_pretrained",
+            weights.options,
+            "Trained on from the starting weights. Whether they help is for validation to say: on chest X-rays, none "
+            "made without labels has shown a gain here.",
+            pretrained=True,
+        ),
+    ]

@@ -11,10 +11,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from medmamba_monai.core.documents import check_relative, read_document
 from medmamba_monai.core.files import write_json
 from medmamba_monai.networks import NETWORKS
+from medmamba_monai.training.probes import Method
 
 FILE_NAME = "plan.json"
 PLACES_NAME = "places.json"
-"""Where this machine keeps the images: beside the plan, which may be given away."""
+"""Where this machine keeps images and starting weights: beside the plan, which may be given away."""
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -36,6 +37,7 @@ class _Places(_Strict):
     """What differs between machines."""
 
     dataset_dir: str
+    pretrained: str = ""
 
 
 class Costs(_Strict):
@@ -64,9 +66,23 @@ class Candidate(_Strict):
     recipe: str | None = None
     learning_rate: Rate | None = None
     weight_decay: Rate | None = None
+    pretrained: bool = Field(default=False, description="begins with the starting weights of the plan")
+    probe: Method | None = Field(
+        default=None, description="linear or knn: learns from features of the starting weights, in place of a training"
+    )
     overrides: dict[str, Any] = Field(default_factory=dict, description="further values of the training config, by id")
     seconds_per_epoch: Seconds = Field(description="of a training with its validation, measured on this machine")
     reason: str = ""
+
+    @model_validator(mode="after")
+    def _probe_trains_nothing(self) -> Candidate:
+        if self.probe is None:
+            return self
+        if not self.pretrained:
+            raise ValueError(f"probe {self.probe!r} needs features that were learnt: set pretrained to true")
+        if set_anyway := [name for name in OF_A_TRAINING if getattr(self, name) is not None]:
+            raise ValueError(f"probe {self.probe!r} trains no network: leave {set_anyway[0]} null")
+        return self
 
     def options(self, plan: Plan) -> dict[str, Any]:
         """Return the options of this candidate's cross-validation.
@@ -76,9 +92,13 @@ class Candidate(_Strict):
 
         Returns:
             Options of a cross-validation by name, with ``run_name`` and ``overrides``; None leaves one to the recipe.
+            Those of a training are missing where there is none.
         """
-        shared = {name: getattr(plan, name) for name in SHARED}
-        own = {name: value for name in SHARED if (value := getattr(self, name)) is not None}
+        names = [name for name in SHARED if self.probe is None or name not in OF_A_TRAINING]
+        shared = {name: getattr(plan, name) for name in names}
+        own = {name: value for name in names if (value := getattr(self, name)) is not None}
+        start = {"pretrained": plan.pretrained_place} if self.pretrained else {}
+        views = {"tta": True} if plan.views and self.probe is None else {}
         sizes = {"network_name": self.network_name, "depths": self.depths, "channels": self.channels}
         return {
             "run_name": self.name,
@@ -86,11 +106,14 @@ class Candidate(_Strict):
             **sizes,
             **shared,
             **own,
-            "overrides": {**({"tta": True} if plan.views else {}), **self.overrides},
+            **start,
+            **({} if self.probe is None else {"probe": self.probe}),
+            "overrides": {**views, **self.overrides},
         }
 
 
-SHARED = ("image_size", "batch_size", "epochs", "recipe", "learning_rate", "weight_decay")
+OF_A_TRAINING = ("epochs", "recipe", "learning_rate", "weight_decay")
+SHARED = ("image_size", "batch_size", *OF_A_TRAINING)
 """Values that a plan gives to all candidates, and a candidate may have for itself."""
 
 
@@ -100,12 +123,16 @@ class Plan(_Strict):
     dataset: str
     bundle: Annotated[str, AfterValidator(check_relative)] = Field(description="folder of the bundle, from the plan's")
     dataset_dir: str = Field(default="", exclude=True, description="folder of the images; empty: the bundle's own")
+    pretrained: str | None = Field(
+        default=None, description="kind and SHA-256 of the weights that candidates may begin with; null: none"
+    )
+    pretrained_place: str = Field(default="", exclude=True, description="where these weights are")
     budget_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     looked_seconds: Seconds = Field(default=0.0, description="of the budget, spent on looking and planning")
     hold_out: Share | None = Field(description="share kept out of every choice; null: the dataset has a test set")
     num_folds: Annotated[int, Field(ge=2)]
     fold_seed: Annotated[int, Field(ge=0, lt=2**32)]
-    views: bool = Field(description="average the prediction over views of each image")
+    views: bool = Field(description="average the prediction over views of each image; probes look once")
     image_size: Count
     batch_size: Count
     epochs: Count
@@ -151,6 +178,20 @@ class Plan(_Strict):
             )
         return self
 
+    @model_validator(mode="after")
+    def _starting_weights_are_there(self) -> Plan:
+        if any(baseline.probe for baseline in self.baselines):
+            raise ValueError("baselines: a probe is no baseline; make it a candidate")
+        begun = [one.name for one in (*self.candidates, *self.baselines) if one.pretrained]
+        if begun and self.pretrained is None:
+            raise ValueError(f"pretrained: {begun[0]} begins with starting weights, and the plan has none")
+        return self
+
+    @property
+    def trained_candidates(self) -> list[Candidate]:
+        """The candidates that are trained; the others are probes."""
+        return [candidate for candidate in self.candidates if candidate.probe is None]
+
     @property
     def folds_in_time(self) -> int:
         """How many folds of each finalist the time was planned for."""
@@ -178,8 +219,9 @@ class Plan(_Strict):
         return folder / FILE_NAME
 
     def write_places(self, folder: Path) -> None:
-        """Write down where the images are."""
-        write_json(folder / PLACES_NAME, {"dataset_dir": self.dataset_dir})
+        """Write down where the images and the starting weights are."""
+        places = {"pretrained": self.pretrained_place} if self.pretrained_place else {}
+        write_json(folder / PLACES_NAME, {"dataset_dir": self.dataset_dir, **places})
 
 
 def read_plan(folder: Path) -> Plan:
@@ -189,8 +231,9 @@ def read_plan(folder: Path) -> Plan:
         UserError: it is missing or does not fit; names the file, the fields, the values and what is allowed.
     """
     places = folder / PLACES_NAME
-    known = read_document(places, _Places).dataset_dir if places.is_file() else ""
-    return read_document(folder / FILE_NAME, Plan, {"dataset_dir": known})
+    known = read_document(places, _Places) if places.is_file() else _Places(dataset_dir="")
+    here = {"dataset_dir": known.dataset_dir, "pretrained_place": known.pretrained}
+    return read_document(folder / FILE_NAME, Plan, here)
 
 
 def _find_repeated(names: Sequence[str]) -> str | None:

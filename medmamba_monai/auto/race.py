@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from medmamba_monai.auto.budget import fit_scope
-from medmamba_monai.auto.choose import read_out_of_fold, score_predictions
 from medmamba_monai.auto.contenders import Contender, estimate_step
 from medmamba_monai.auto.estimate import count_epochs, count_epochs_of_rounds, count_staying, estimate_baselines
 from medmamba_monai.auto.plan import Plan
 from medmamba_monai.auto.record import Ledger, Phase, Place, Step
-from medmamba_monai.auto.standings import rank_scores, read_fold_score
+from medmamba_monai.auto.scores import score_first_fold, score_folds
+from medmamba_monai.auto.standings import rank_scores
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.signals import say
 from medmamba_monai.cross_validation.fold_server import FoldServer
@@ -81,7 +81,7 @@ class Race:
             ends = count_epochs_of_rounds(self.plan, contender.candidate)
             if contender.has_finished(0) or contender.count_trained(0) >= ends[number]:
                 continue
-            until = None if number == len(self.plan.rounds) else ends[number]
+            until = None if number == len(self.plan.rounds) or contender.candidate.probe else ends[number]
             if not self._has_time(contender, until, racing):
                 self._dismiss(name, f"in round {number + 1} no time was left for it")
                 self.ledger.give_up(f"candidate {name}", self.ledger.record.left[name])
@@ -96,7 +96,8 @@ class Race:
     def _has_time(self, contender: Contender, until: int | None, racing: Sequence[str]) -> bool:
         """Say whether a step leaves time to train one of the others on fold 0 to its end; true where it is alone."""
         others = [self.contenders[name] for name in self._leave_out(racing) if name != contender.name]
-        ran = [other for other in others if other.count_trained(0) > contender.count_trained(0)]
+        trained = contender.count_trained(0)
+        ran = [other for other in others if other.has_finished(0) or other.count_trained(0) > trained]
         if not ran:
             return True
         needed = min(self._estimate_fold(other.name, 0) for other in ran)
@@ -104,19 +105,25 @@ class Race:
         return step + needed + self.estimate_closing() <= self.ledger.budget.left
 
     def _end_round(self, number: int, racing: Sequence[str]) -> list[str]:
-        """Rank those that ran, and return who stays, the best first."""
-        scores = {name: read_fold_score(self.contenders[name].folder.fold(0)) for name in racing}
+        """Rank those that ran, and return who stays, the best first.
+
+        Before the last round, a probe neither leaves nor takes the place of a network whose training has not ended.
+        """
+        scores = {name: score_first_fold(self.contenders[name]) for name in racing}
         ranked = rank_scores({name: scores[name] for name in self.contenders if name in scores})
         last = number == len(self.plan.rounds)
-        stay = self.plan.finalists if last else count_staying(len(ranked), self.plan.finalists)
+        probes = [] if last else [name for name in ranked if self.contenders[name].candidate.probe is not None]
+        trained = [name for name in ranked if name not in probes]
+        stay = self.plan.finalists if last else count_staying(len(trained), self.plan.finalists)
+        staying = {*probes, *trained[:stay]}
         places = [
             Place(
                 name=name,
                 epochs=self.contenders[name].count_trained(0),
                 score=scores[name],
-                stays=rank < stay,
+                stays=name in staying,
             )
-            for rank, name in enumerate(ranked)
+            for name in ranked
         ]
         self.ledger.record.rounds.append(places)
         say(f"round {number + 1}: {'; '.join(place.describe() for place in places)}")
@@ -124,7 +131,7 @@ class Race:
             if not place.stays:
                 self._dismiss(place.name, f"{_name_round(number, last)} it was number {rank + 1} of {len(places)}")
         self.ledger.save()
-        return ranked[:stay]
+        return [name for name in ranked if name in staying]
 
     # the finals
 
@@ -185,7 +192,7 @@ class Race:
         left = budget.left - self.estimate_closing()
         scope = fit_scope(ranked, most, steps, left, baselines, record.with_baselines)
         for name in ranked[len(scope.finalists) :]:
-            where = f"{self._describe(name)} was the lowest of the finalists when the time left"
+            where = f"{record.describe_last_score(name)} was the lowest of the finalists when the time left"
             self._dismiss(name, f"{where}, {format_seconds(left)}, was too short for all of them")
             self.ledger.give_up(f"finalist {name}", record.left[name])
         if record.with_baselines and not scope.with_baselines and self.plan.baselines_in_time:
@@ -208,12 +215,7 @@ class Race:
         folds = self.list_folds()
         if not folds or len(record.finalists) == 1:
             return list(record.finalists)
-        scores = {}
-        for name in record.finalists:
-            card = self.contenders[name].running.plan.card
-            found = read_out_of_fold(self.contenders[name].folder, folds, card.task, card.display_names)
-            scores[name] = score_predictions(found)
-        return rank_scores(scores)
+        return rank_scores({name: score_folds(self.contenders[name], folds) for name in record.finalists})
 
     def _estimate_fold(self, name: str, fold: int) -> float:
         contender = self.contenders[name]
@@ -248,6 +250,7 @@ class Race:
         seconds = format_seconds(self.ledger.pace.correct(contender.name, planned))
         left, whole = format_seconds(self.ledger.budget.left), format_seconds(self.ledger.budget.seconds)
         epochs = f"epochs {trained + 1} to {last}" if trained < last else "evaluation"
+        epochs = epochs if contender.candidate.probe is None else "features and probe"
         say(f"[{left} left of {whole}] {where}: {contender.name}, fold {fold}, {epochs}, about {seconds}")
 
         def look() -> None:
@@ -291,13 +294,6 @@ class Race:
     def _dismiss(self, name: str, reason: str) -> None:
         self.ledger.record.left.setdefault(name, reason)
         self.contenders[name].dismiss(reason)
-
-    def _describe(self, name: str) -> str:
-        for places in reversed(self.ledger.record.rounds):
-            for place in places:
-                if place.name == name:
-                    return f"validation AUC {place.score.auc:.4f}"
-        return "its validation AUC"
 
 
 def _name_round(number: int, last: bool) -> str:

@@ -4,21 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from medmamba_monai.auto.fingerprint import Fingerprint
-from medmamba_monai.auto.networks import NETWORKS_TO_TRY, Network, list_networks
+from medmamba_monai.auto.fingerprint import Fingerprint, StartingWeights
+from medmamba_monai.auto.networks import NETWORKS_TO_TRY, Network, list_networks, list_started
 from medmamba_monai.auto.rules import MOST_EPOCHS
-from medmamba_monai.auto.words import describe_network, describe_time, format_count, format_percent
+from medmamba_monai.auto.words import (
+    describe_architecture,
+    describe_network,
+    describe_time,
+    format_count,
+    format_percent,
+)
 from medmamba_monai.core.defaults import NUM_FOLDS
 
 
 def explain_candidates(seen: Fingerprint, chosen: Sequence[Network]) -> str:
     """Say why these networks and not more."""
-    titles = [describe_network(network.options) for network in chosen]
-    left = [network.name for network in list_networks(seen) if network not in chosen]
+    titles = [describe_network(network.options, network.pretrained, network.probe) for network in chosen]
+    left = [one.name for one in list_networks(seen) if one not in chosen and one.name not in seen.too_large]
     less = f" Left out, as the time would be missed elsewhere: {', '.join(left)}." if left else ""
     few = [network.name for network in NETWORKS_TO_TRY if seen.images < network.fewest_images]
     hungry = f" {', '.join(few)} would want more than the {seen.images} images that there are." if few else ""
-    return f"{format_count(len(chosen), 'network')}: {'; '.join(titles)}.{less}{hungry}"
+    large = f" {', '.join(seen.too_large)} would not fit into the memory here." if seen.too_large else ""
+    return f"{format_count(len(chosen), 'candidate')}: {'; '.join(titles)}.{less}{hungry}{large}"
+
+
+def explain_starting_weights(weights: StartingWeights) -> str:
+    """Say what begins with the starting weights, what was done to make them fit, and who judges them."""
+    begun = [network.name for network in list_started(weights)]
+    notes = f" To make them fit, {'; '.join(weights.notes)}." if weights.notes else ""
+    return (
+        f"These weights fit {describe_architecture(weights.options)}: {', '.join(begun[:-1])} and {begun[-1]} begin "
+        f"with them, and the others from nothing, so that validation tells whether they help.{notes} Weights whose "
+        "header says that they have seen images which a fold is validated or tested on are refused; of others, you "
+        "have to know."
+    )
 
 
 def explain_folds(number: int, in_time: int) -> str:

@@ -103,6 +103,12 @@ class Record(_Document):
         """Return the seconds that all processes of a candidate took."""
         return sum(step.seconds for step in self.steps if step.name == name)
 
+    def describe_last_score(self, name: str) -> str:
+        """Return the validation AUC of a candidate in the last round that it ran, in words."""
+        places = (place for places in reversed(self.rounds) for place in places if place.name == name)
+        last = next(places, None)
+        return "its validation AUC" if last is None else f"validation AUC {last.score.auc:.4f}"
+
 
 class Ledger:
     """The record together with the clock, kept on disk as the search goes.

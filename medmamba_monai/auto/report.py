@@ -29,6 +29,7 @@ from medmamba_monai.evaluation.results.formatting import format_interval, format
 from medmamba_monai.evaluation.statistics.resampling import Interval
 from medmamba_monai.evaluation.tables import Table
 from medmamba_monai.training.handlers.epoch_progress import format_seconds
+from medmamba_monai.training.probes import TITLES
 
 ANSWERS = ("auc", "accuracy", "balanced_accuracy")
 """Metrics that stand at the top."""
@@ -185,7 +186,7 @@ def _tell_comparison(found: Found) -> Section:
 
 def _weighs_classes(found: Found) -> bool:
     winner = next(one for one in found.plan.candidates if one.name == found.choice.winner)
-    return "class_weighted" in winner.options(found.plan)["recipe"].split(",")
+    return "class_weighted" in winner.options(found.plan).get("recipe", "").split(",")
 
 
 def _tell_plan(plan: Plan) -> Section:
@@ -198,8 +199,28 @@ def _tell_plan(plan: Plan) -> Section:
 
 def _describe_candidate(plan: Plan, candidate: Candidate) -> list[str]:
     options = candidate.options(plan)
-    shown = [options[name] for name in ("network_name", "image_size", "epochs", "recipe")]
-    return [candidate.name, *map(str, shown), f"{candidate.seconds_per_epoch:.1f}"]
+    how = f"{TITLES[candidate.probe]} on frozen " if candidate.probe else ""
+    start = " from the starting weights" if candidate.pretrained and not candidate.probe else ""
+    shown = [options.get(name, "-") for name in ("image_size", "epochs", "recipe")]
+    network = f"{how}{options['network_name']}{start}"
+    return [candidate.name, network, *map(str, shown), f"{candidate.seconds_per_epoch:.1f}"]
+
+
+def explain_missing_package(plan: Plan, winner: str) -> str:
+    """Say why a winner leaves no package; empty where it does.
+
+    Args:
+        plan: that was carried out.
+        winner: name of the candidate.
+    """
+    if plan.views:
+        return "There is no package: it would judge each image once, and the plan has views."
+    if next(one for one in plan.candidates if one.name == winner).probe is not None:
+        return (
+            "There is no package: a probe of frozen features leaves no network. Take the probes out of the candidates "
+            "in plan.json, and with another --output the best network is found, and packed."
+        )
+    return ""
 
 
 def _tell_time(found: Found) -> Section:
@@ -229,9 +250,9 @@ def _tell_files(found: Found) -> Section:
     shown = [link for link in links if (found.output / link.address).exists()]
     name = shlex.quote(found.output.name)
     commands = [f"medmamba-monai auto --plan {name}/plan.json --output ANOTHER_FOLDER"]
-    if not found.plan.views:
-        commands.append(f"medmamba-monai infer {name}/package FOLDER_OF_IMAGES")
     said = ["In the folder that holds the search:"]
-    if found.plan.views:
-        said.insert(0, "There is no package: it would judge each image once, and the plan has views.")
+    if missing := explain_missing_package(found.plan, found.choice.winner):
+        said.insert(0, missing)
+    else:
+        commands.append(f"medmamba-monai infer {name}/package FOLDER_OF_IMAGES")
     return Section("Files, and the commands to go on with", said, links=shown, code="\n".join(commands))

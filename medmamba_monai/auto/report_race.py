@@ -40,13 +40,14 @@ def _make_race_table(plan: Plan, record: Record, choice: Choice) -> Table:
     order = sorted(names, key=lambda name: [-sum(name in places for places in scores), _find_rank(rounds, name)])
     rows = []
     for name in order:
-        cells = [
-            f"{places[name].score.auc:.4f} (epoch {places[name].epochs})" if name in places else "-"
-            for places in scores
-        ]
+        cells = [_describe_place(places[name]) if name in places else "-" for places in scores]
         rows.append([name, *cells, _find_end(record, choice, name)])
     header = ["candidate", *(f"round {number + 1}" for number in range(len(rounds))), "end"]
     return Table(header, rows, "AUC on the validation part of fold 0 at the end of each round")
+
+
+def _describe_place(place: Place) -> str:
+    return f"{place.score.auc:.4f}" + (f" (epoch {place.epochs})" if place.epochs else "")
 
 
 def _find_rank(rounds: Sequence[Sequence[Place]], name: str) -> int:

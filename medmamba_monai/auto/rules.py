@@ -20,6 +20,9 @@ SIZES = {2: (64, 96, 128, 160, 224), 3: (32, 48, 64)}
 MEMORY_SHARE = 0.5
 """Part of the free memory that a batch may take; optimizer, loaded images and the system need the rest."""
 
+LEAST_BATCH = 8
+"""Images that a batch should have: statistics over fewer are noise. Images are made smaller rather than batches."""
+
 
 class Choice(NamedTuple, Generic[Value]):
     """A value of the plan and why it was chosen."""
@@ -93,31 +96,46 @@ def choose_hold_out(seen: Fingerprint) -> Choice[float | None]:
     )
 
 
-def choose_image_size(seen: Fingerprint, affordable: int) -> Choice[int]:
-    """Take no more pixels than the images have, and no more than the time allows.
+def choose_image_size(seen: Fingerprint, affordable: int, in_memory: int | None = None) -> Choice[int]:
+    """Take no more pixels than the images have, and no more than the time and the memory allow.
 
     Args:
         seen: the dataset.
         affordable: largest side in pixels that leaves time for the leanest comparison of candidates.
+        in_memory: largest side of which a batch fits into the memory; None for any.
     """
     side, sizes = seen.sides[1], SIZES[seen.spatial_dims]
     what = "images" if seen.spatial_dims == 2 else "volumes"
     useful = next((size for size in reversed(sizes) if size <= side), sizes[0])
-    chosen = next((size for size in reversed(sizes) if size <= min(useful, affordable)), sizes[0])
+    most = min(useful, affordable, in_memory or useful)
+    chosen = next((size for size in reversed(sizes) if size <= most), sizes[0])
     if side < sizes[0]:
         return Choice(
             chosen,
             f"The {what} are {side} pixels; {chosen} gives the network's stem something to halve, more would only "
             "enlarge pixels.",
         )
+    scale = _tell_scale(seen, chosen)
     if chosen < useful:
+        why, remedy = f"larger ones than {chosen} would leave no time to compare candidates", "give more time"
+        if in_memory is not None and in_memory < affordable:
+            free = f"{seen.machine.memory_gib:g} GiB of memory that are free here"
+            why = f"{LEAST_BATCH} larger ones than {chosen} would not fit into half of the {free}"
+            remedy = "take a machine with more"
         return Choice(
             chosen,
-            f"The {what} have {side} pixels along their longer side, but larger ones than {chosen} would leave no time "
-            "to compare candidates. If the finding is smaller than a few pixels at this size, give more time.",
+            f"The {what} have {side} pixels along their longer side, but {why}.{scale} If the finding is smaller than "
+            f"a few pixels at this size, {remedy}.",
         )
     more = "" if side <= chosen else f" Details finer than {side / chosen:.1f} of their pixels are lost."
-    return Choice(chosen, f"The {what} have {side} pixels along their longer side.{more}")
+    return Choice(chosen, f"The {what} have {side} pixels along their longer side.{more}{scale}")
+
+
+def _tell_scale(seen: Fingerprint, chosen: int) -> str:
+    """Say how many millimetres a pixel of the chosen size is, where the files of images tell it."""
+    if seen.spacing is None or seen.spatial_dims != 2:
+        return ""
+    return f" One of the {chosen} is about {max(seen.spacing.median) * seen.sides[1] / chosen:.2g} mm."
 
 
 def choose_batch_size(seen: Fingerprint) -> Choice[int]:
@@ -141,7 +159,8 @@ def bound_batch_size(wanted: Choice[int], seen: Fingerprint) -> Choice[int]:
         wanted: the batch that the networks were measured with.
         seen: the dataset, with the speeds measured here.
     """
-    needed, free = max((speed.memory_gib for speed in seen.speeds.values()), default=0.0), seen.machine.memory_gib
+    fitting = [speed for name, speed in seen.speeds.items() if name not in seen.too_large]
+    needed, free = max((speed.memory_gib for speed in fitting), default=0.0), seen.machine.memory_gib
     size = wanted.value
     while size > 1 and needed * size / wanted.value > MEMORY_SHARE * free:
         size //= 2
@@ -152,6 +171,18 @@ def bound_batch_size(wanted: Choice[int], seen: Fingerprint) -> Choice[int]:
         f"{wanted.value} were wanted, but a step would keep {needed:.1f} GiB of them for its backward pass, and "
         f"{free:g} GiB are free here; {size} leave half of these to everything else.",
     )
+
+
+def find_too_large(seen: Fingerprint, batch_size: int) -> tuple[str, ...]:
+    """Return the networks of which not even a small batch would fit into the memory; the thriftiest always stays.
+
+    Args:
+        seen: the dataset, with the speeds measured here.
+        batch_size: that they were measured with.
+    """
+    limit = MEMORY_SHARE * seen.machine.memory_gib * batch_size / min(LEAST_BATCH, batch_size)
+    thriftiest = min((speed.memory_gib for speed in seen.speeds.values()), default=0.0)
+    return tuple(name for name, speed in seen.speeds.items() if speed.memory_gib > max(limit, thriftiest))
 
 
 def choose_recipe(seen: Fingerprint, epochs: int) -> Choice[str]:

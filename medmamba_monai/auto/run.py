@@ -21,7 +21,7 @@ from medmamba_monai.auto.race import Race
 from medmamba_monai.auto.record import FILE_NAME as RACE_FILE
 from medmamba_monai.auto.record import Ledger
 from medmamba_monai.auto.records import compare_with_records
-from medmamba_monai.auto.report import Found, make_search_report, write_answer
+from medmamba_monai.auto.report import Found, explain_missing_package, make_search_report, write_answer
 from medmamba_monai.core.documents import read_document
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.folder_lock import lock_folder
@@ -57,7 +57,7 @@ class SearchResult:
         winner: name of the candidate that was chosen.
         result: of its models on what no choice has seen.
         report: page on the search.
-        package: folder that judges new images; None of a plan with views, which a package does not know.
+        package: folder that judges new images; None where there is none, see `explain_missing_package`.
     """
 
     winner: str
@@ -104,7 +104,7 @@ class _Search:
     def run(self) -> SearchResult:
         try:
             self._start()
-            with _serve() as server:
+            with _serve(self.plan) as server:
                 if server is not None and read_choice(self.output) is None:
                     server.wait_until_ready()
                 race = Race(self.plan, self.contenders, self.ledger, server)
@@ -190,7 +190,7 @@ class _Search:
     ) -> Found:
         """Write package and report; the package once, as the winner stays."""
         winner = self.contenders[choice.winner]
-        if not self.plan.views:
+        if not explain_missing_package(self.plan, choice.winner):
             _write_package(winner, self.output / "package")
         compared = set() if comparison is None else {model.name for model in comparison.models}
         commands = {name: format_baseline_command(one) for name, one in self.baselines.items() if name not in compared}
@@ -222,7 +222,8 @@ class _Search:
 
     def _finish(self, found: Found) -> SearchResult:
         run, report = self.run_of_search, RunFolder(self.output).report
-        package = None if self.plan.views else self.output / "package"
+        missing = explain_missing_package(self.plan, found.choice.winner)
+        package = None if missing else self.output / "package"
         run.journal.log_summary({**name_summary_values(found.result), "spent_seconds": found.spent})
         run.journal.set_tags({"winner": found.choice.winner, "mlflow.note.content": write_answer(found)})
         for path in (report, *(self.output / name for name in (PLAN_FILE, RACE_FILE, CHOICE_FILE))):
@@ -233,7 +234,7 @@ class _Search:
             write_answer(found),
             f"time         {format_seconds(found.spent)} of {format_seconds(self.plan.budget_seconds)}",
             f"report       {report}",
-            f"package      {package or 'none: it would judge each image once, and the plan has views'}",
+            f"package      {package or missing}",
             f"winner       {found.winner}",
             f"plan         {self.output / PLAN_FILE}",
             *([f"new images   medmamba-monai infer {package} FOLDER_OF_IMAGES"] if package else []),
@@ -281,9 +282,10 @@ def _write_package(winner: Contender, package: Path) -> None:
 
 
 @contextlib.contextmanager
-def _serve() -> Iterator[FoldServer | None]:
-    """Start what forks the processes of all folds, where it can run."""
-    server = FoldServer() if FoldServer.can_run() else None
+def _serve(plan: Plan) -> Iterator[FoldServer | None]:
+    """Start what forks the processes of all folds, where it can run and anything is trained."""
+    trains = plan.trained_candidates or plan.baselines
+    server = FoldServer() if trains and FoldServer.can_run() else None
     try:
         yield server
     finally:

@@ -10,16 +10,19 @@ from pathlib import Path
 from medmamba_monai.auto import rules
 from medmamba_monai.auto.fingerprint import Findings, Fingerprint, Speed
 from medmamba_monai.auto.look import Dataset, count_possible_folds, find_dataset_name, prepare_folds
-from medmamba_monai.auto.make import choose_affordable_size, make_plan
+from medmamba_monai.auto.make import choose_affordable_size, choose_size_in_memory, make_plan
 from medmamba_monai.auto.networks import NETWORKS_TO_TRY, Network, list_networks
 from medmamba_monai.auto.plan import FILE_NAME, Plan, read_plan
 from medmamba_monai.auto.rules import Choice
 from medmamba_monai.auto.speed import measure_speed
+from medmamba_monai.auto.starting_weights import look_at_weights
 from medmamba_monai.auto.take_fingerprint import take_fingerprint
 from medmamba_monai.auto.text import TEXT_NAME, write_plan_text
 from medmamba_monai.auto.words import describe_time
+from medmamba_monai.core.defaults import NUM_FOLDS
 from medmamba_monai.core.documents import read_document
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.cross_validation.starting_weights import identify_starting_weights
 from medmamba_monai.data import FoldList
 from medmamba_monai.data.prepare.report import REPORT_NAME, collect_warnings
 
@@ -37,6 +40,7 @@ def plan_search(
     budget: float,
     image_size: int | None = None,
     started: float | None = None,
+    pretrained: Path | None = None,
 ) -> tuple[Plan, Fingerprint]:
     """Look at a dataset and write ``fingerprint.json``, ``plan.json`` and ``plan.md``.
 
@@ -46,26 +50,33 @@ def plan_search(
         budget: seconds for everything.
         image_size: side in pixels that was asked for; by default the rules choose one.
         started: when the budget began to run, as `time.time` tells it; by default now.
+        pretrained: weights that candidates may begin with: a file, or the folder of a run or a package.
 
     Raises:
-        UserError: the images, their labels or the budget do not fit.
+        UserError: the images, their labels, the weights or the budget do not fit, or the weights have seen images
+            that a fold is judged by.
     """
     started = time.time() if started is None else started
     dataset = take_dataset()
     seen = take_fingerprint(dataset.card, dataset.folder, dataset.samples)
     hold_out = rules.choose_hold_out(seen).value
     folds = count_possible_folds(dataset, hold_out, 0)
+    if pretrained is not None:
+        weights = look_at_weights(pretrained, dataset.card, min(NUM_FOLDS, folds))
+        seen = seen.model_copy(update={"pretrained": weights})
     batch_size = rules.choose_batch_size(seen)
     asked = None if image_size is None else Choice(image_size, "As it was asked for.")
     size, speeds = measure_networks(dataset, seen, batch_size.value, budget, asked)
     seen = seen.model_copy(update={"speeds": speeds})
+    seen = seen.model_copy(update={"too_large": rules.find_too_large(seen, batch_size.value)})
     measured, batch_size = batch_size.value, rules.bound_batch_size(batch_size, seen)
     bounded = {name: speed.scale(batch_size.value / measured) for name, speed in speeds.items()}
     seen = seen.model_copy(update={"speeds": bounded})
     looked = time.time() - started + _PREPARE + seen.seconds_per_image * (seen.images + seen.test_images)
-    place = str(dataset.folder.root)
-    plan = make_plan(seen, size, batch_size, folds, budget, looked, place)
+    images, weights_place = str(dataset.folder.root), "" if pretrained is None else str(pretrained.absolute())
+    plan = make_plan(seen, size, batch_size, folds, budget, looked, images, weights_place)
     listed = prepare_folds(output, plan, dataset.folder.allow_links)
+    identify_starting_weights(pretrained, listed, range(listed.num_folds))
     seen = seen.model_copy(update={"findings": _read_findings(listed)})
     plan = plan.model_copy(update={"looked_seconds": round(time.time() - started, 1)})
     seen.write(output)
@@ -87,8 +98,7 @@ def measure_networks(
         asked: a size that was asked for.
 
     Returns:
-        The size, and the speeds by the names of `NETWORKS_TO_TRY`; networks that there was no time for are left
-        out.
+        The size, and the speeds by the names of `list_networks`; networks that there was no time for are left out.
     """
     limit = MEASURING_SHARE * budget
     print(f"Measuring how fast networks train on this machine, about {describe_time(limit)} ...", flush=True)
@@ -96,28 +106,31 @@ def measure_networks(
     smallest = rules.SIZES[seen.spatial_dims][0] if asked is None else asked.value
     first = measure_speed(dataset.bundle, {**_SMALL.options, "image_size": smallest}, batch_size, limit / 4)
     took = time.perf_counter() - began
-    size = asked or rules.choose_image_size(seen, choose_affordable_size(seen, first, batch_size, budget / 2))
+    affordable = choose_affordable_size(seen, first, batch_size, budget / 2)
+    size = asked or rules.choose_image_size(seen, affordable, choose_size_in_memory(seen, first, batch_size))
     speeds: dict[str, Speed] = {_SMALL.name: first} if size.value == smallest else {}
     for network in list_networks(seen):
         left = limit - (before := time.perf_counter()) + began
-        known = speeds.get(network.name) or _find_same(network, speeds)
+        known = speeds.get(network.name) or _find_same(network, seen, speeds)
         if known is None and speeds and left < took:  # later networks are seldom faster than the one before
             continue
         values = {**network.options, "image_size": size.value}
         speeds[network.name] = known or measure_speed(dataset.bundle, values, batch_size, left / 2)
         took = took if known else time.perf_counter() - before
+        if network.probe is not None:
+            continue
         epoch = speeds[network.name].step * seen.images / batch_size
         print(f"  {network.name} at {size.value} pixels: an epoch takes {describe_time(epoch)}", flush=True)
     return size, speeds
 
 
-def _find_same(network: Network, speeds: dict[str, Speed]) -> Speed | None:
+def _find_same(network: Network, seen: Fingerprint, speeds: dict[str, Speed]) -> Speed | None:
     """Return the speed of the same network at another learning rate, if it was measured."""
 
     def architecture(options: dict[str, object]) -> dict[str, object]:
         return {name: value for name, value in options.items() if name != "learning_rate"}
 
-    same = (other for other in NETWORKS_TO_TRY if architecture(other.options) == architecture(network.options))
+    same = (other for other in list_networks(seen) if architecture(other.options) == architecture(network.options))
     return next((speeds[other.name] for other in same if other.name in speeds), None)
 
 
@@ -130,16 +143,19 @@ def _read_findings(folds: FoldList) -> Findings:
     )
 
 
-def open_plan(output: Path, budget: float | None = None, dataset_dir: str | None = None) -> Plan | None:
+def open_plan(
+    output: Path, budget: float | None = None, dataset_dir: str | None = None, pretrained: Path | None = None
+) -> Plan | None:
     """Read the plan of a folder, make the folds that it asks for and write its text anew; None where there is none.
 
     Args:
         output: folder of the search.
         budget: seconds that were asked for, if they were.
         dataset_dir: where the images are now, if they were moved.
+        pretrained: where the starting weights are now, likewise.
 
     Raises:
-        UserError: the plan does not fit, or another budget is asked for.
+        UserError: the plan does not fit, or another budget or starting weights that it has not are asked for.
     """
     if not (output / FILE_NAME).is_file():
         return None
@@ -150,8 +166,11 @@ def open_plan(output: Path, budget: float | None = None, dataset_dir: str | None
             f"{describe_time(plan.budget_seconds)}; leave the option out to use that plan, change its "
             "budget_seconds, or give another --output"
         )
+    if pretrained is not None:
+        plan = place_weights(plan, pretrained, output / FILE_NAME)
     if dataset_dir is not None:
         plan = plan.model_copy(update={"dataset_dir": str(Path(dataset_dir).absolute())})
+    if pretrained is not None or dataset_dir is not None:
         plan.write_places(output)
     prepare_folds(output, plan)
     fingerprint = output / "fingerprint.json"
@@ -198,17 +217,44 @@ def check_output(output: Path) -> None:
         )
 
 
-def take_plan(output: Path, file: Path, dataset: Dataset, budget: float | None) -> Plan:
+def place_weights(plan: Plan, pretrained: Path, file: Path) -> Plan:
+    """Return a plan that knows where its starting weights are.
+
+    Args:
+        plan: names them.
+        pretrained: where they are.
+        file: of the plan, for messages.
+
+    Raises:
+        UserError: it was made without starting weights.
+    """
+    if plan.pretrained is None:
+        raise UserError(
+            f"--pretrained {pretrained}: {file} was made without starting weights; give another --output for a plan "
+            "that has them"
+        )
+    return plan.model_copy(update={"pretrained_place": str(pretrained.absolute())})
+
+
+def take_plan(output: Path, file: Path, dataset: Dataset, budget: float | None, pretrained: Path | None = None) -> Plan:
     """Put a plan from elsewhere into the folder of a search, for the images that are here.
+
+    Args:
+        output: folder of the search.
+        file: of the plan; where it lies beside a search, the starting weights are looked for where that found them.
+        dataset: the images.
+        budget: seconds in place of the plan's; None for these.
+        pretrained: where the starting weights are.
 
     Raises:
         UserError: it does not fit, or is of another dataset.
     """
-    plan = read_document(file, Plan)
+    plan = read_plan(file.parent) if file.name == FILE_NAME else read_document(file, Plan)
     if plan.dataset != dataset.card.name:
         raise UserError(f"--plan {file}: is of {plan.dataset!r}, the images are {dataset.card.name!r}")
     here = {"bundle": f"bundles/{dataset.card.name}", "dataset_dir": str(dataset.folder.root), "looked_seconds": 0.0}
     plan = plan.model_copy(update={**here, **({"budget_seconds": budget} if budget else {})})
+    plan = plan if pretrained is None else place_weights(plan, pretrained, file)
     prepare_folds(output, plan, dataset.folder.allow_links)
     write_plan_text(plan, None, output)
     plan.write(output)

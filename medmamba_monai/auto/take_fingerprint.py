@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from medmamba_monai.auto.fingerprint import ClassFacts, Fingerprint, Machine
+from medmamba_monai.auto.fingerprint import ClassFacts, Fingerprint, Machine, Spacing
 from medmamba_monai.cards import DatasetCard
 from medmamba_monai.core.device import resolve_device
 from medmamba_monai.core.errors import UserError
@@ -114,11 +114,15 @@ def _look_at(path: str, read: ReadImage, look: _Look) -> None:
         look.spacings.append(spacing)
 
 
-def _find_spacing(spacings: Sequence[tuple[float, ...]]) -> tuple[float, ...] | None:
-    """Return the median along each axis, where all images that tell one have as many axes."""
+def _find_spacing(spacings: Sequence[tuple[float, ...]]) -> Spacing | None:
+    """Return what spacings have in common, where all images that tell one have as many axes."""
     if not spacings or len({len(spacing) for spacing in spacings}) > 1:
         return None
-    return tuple(round(float(np.median(values)), 4) for values in zip(*spacings, strict=True))
+    found = {
+        name: tuple(round(float(value), 4) for value in summarize(np.array(spacings), axis=0))
+        for name, summarize in (("smallest", np.min), ("median", np.median), ("largest", np.max))
+    }
+    return Spacing(**found, images=len(spacings))
 
 
 def _describe_class(samples: Sequence[Sample], label: int, look: _Look) -> ClassFacts:

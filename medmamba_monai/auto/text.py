@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
-from tabulate import tabulate
-
 from medmamba_monai.auto.estimate import MARGIN, count_epochs, estimate_plan
-from medmamba_monai.auto.fingerprint import Findings, Fingerprint
+from medmamba_monai.auto.fingerprint import Findings, Fingerprint, Spacing
 from medmamba_monai.auto.plan import FILE_NAME, Candidate, Plan
-from medmamba_monai.auto.words import describe_network, describe_time
+from medmamba_monai.auto.words import describe_network, describe_time, format_lengths
 from medmamba_monai.core.files import write_text
+from medmamba_monai.evaluation.tables import Table
 
 TEXT_NAME = "plan.md"
+_ALIKE = 1.05
+"""Largest over smallest spacing below which they are called the same."""
 _STEPS = {
     "look and plan": "look at the images, measure the networks, plan",
     "race": "every candidate on fold 0; the worse half leaves early",
@@ -42,10 +42,10 @@ def format_plan(plan: Plan, seen: Fingerprint | None) -> str:
         f"# Plan for {seen.title if seen else plan.dataset}",
         *([_describe_data(seen)] if seen else []),
         f"## Time: about {describe_time(whole)} of {describe_time(plan.budget_seconds)}\n\n"
-        + _format_table(
-            [(_STEPS[step], describe_time(time)) for step, time in seconds.items() if time], ("step", "takes")
-        )
-        + f"\n\nMeasured where and when the plan was made; {MARGIN:.0%} of the time is left free, as machines have "
+        + Table(
+            ["step", "takes"], [[_STEPS[step], describe_time(time)] for step, time in seconds.items() if time]
+        ).markdown
+        + f"\nMeasured where and when the plan was made; {MARGIN:.0%} of the time is left free, as machines have "
         "busier hours. When it gets late, the search gives up its last steps before its time.",
         "## Values, and why\n\n"
         + "\n".join(f"- **{name}: {_format_value(plan, name)}.** {reason}" for name, reason in plan.explain().items()),
@@ -67,11 +67,10 @@ def _describe_data(seen: Fingerprint) -> str:
     lines = [
         f"{seen.modality}, {seen.images} images, {groups}; {sides} along the longer side, "
         f"{seen.spatial_dims}D; {seen.task}.{test}",
-        _format_table(
-            [(name, facts.images, f"{facts.mean:.0f} ± {facts.deviation:.0f}") for name, facts in seen.classes.items()],
-            ("class", "images", "brightness (0 to 255)"),
-        ),
+        _make_class_table(seen).markdown.rstrip(),
     ]
+    if seen.spacing is not None:
+        lines.append(_describe_spacing(seen, seen.spacing))
     if seen.records:
         lines.append(
             f"Clinical records: {', '.join(seen.records)}. At the end they are judged alone and with the winner's "
@@ -84,6 +83,26 @@ def _describe_data(seen: Fingerprint) -> str:
         f"This machine: {machine.cores} cores, {machine.memory_gib:g} GiB of memory free, device {machine.device}."
     )
     return "\n\n".join(lines)
+
+
+def _make_class_table(seen: Fingerprint) -> Table:
+    rows = [
+        [name, str(facts.images), f"{facts.mean:.0f} ± {facts.deviation:.0f}"] for name, facts in seen.classes.items()
+    ]
+    return Table(["class", "images", "brightness (0 to 255)"], rows)
+
+
+def _describe_spacing(seen: Fingerprint, spacing: Spacing) -> str:
+    """Say how large pixels are, and what it means where that differs between images."""
+    what = "Pixels" if seen.spatial_dims == 2 else "Voxels"
+    said = f"{what} of {format_lengths(spacing.median)} mm (median of {spacing.images} images that tell it)"
+    if spacing.ratio < _ALIKE:
+        return f"{said}, the same in all of them."
+    how = "" if seen.spatial_dims == 2 else " `--field-of-view` shows the same millimetres of each, unless you gave it."
+    return (
+        f"{said}, from {format_lengths(spacing.smallest)} to {format_lengths(spacing.largest)}: the same finding has "
+        f"up to {spacing.ratio:.1f} times as many pixels along an axis in one image as in another.{how}"
+    )
 
 
 def _describe_findings(findings: Findings) -> str:
@@ -109,16 +128,13 @@ def _format_candidates(plan: Plan, candidates: list[Candidate]) -> str:
         options = candidate.options(plan)
         epochs = count_epochs(plan, candidate)
         rows.append(
-            (
+            [
                 candidate.name,
-                describe_network(options),
-                options["recipe"],
-                f"{epochs} x {describe_time(candidate.seconds_per_epoch)}",
+                describe_network(options, candidate.pretrained, candidate.probe),
+                options.get("recipe", "-"),
                 candidate.reason,
-            )
+                f"{epochs} x {describe_time(candidate.seconds_per_epoch)}",
+            ]
         )
-    return _format_table(rows, ("name", "network", "recipe", "epochs of a fold", "why"))
-
-
-def _format_table(rows: Sequence[tuple[object, ...]], headers: tuple[str, ...]) -> str:
-    return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True)
+    header = ["name", "network", "recipe", "why", "epochs of a fold"]
+    return Table(header, rows, text_columns=4).markdown.rstrip()

@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from medmamba_monai.networks import NETWORKS
+from medmamba_monai.training.probes import TITLES, Method
 
 
-def describe_network(options: dict[str, Any]) -> str:
+def describe_architecture(options: dict[str, Any]) -> str:
     """Return a network in words: its title and, of a MedMamba, its sizes."""
     title = NETWORKS[options["network_name"]]
-    if options.get("depths"):
-        title += (
-            f" (depths {'-'.join(map(str, options['depths']))}, channels {'-'.join(map(str, options['channels']))})"
-        )
-    return f"{title}, learning rate {options['learning_rate']:g}"
+    if not options.get("depths"):
+        return title
+    depths, channels = ("-".join(map(str, options[name])) for name in ("depths", "channels"))
+    return f"{title} (depths {depths}, channels {channels})"
+
+
+def describe_network(options: dict[str, Any], pretrained: bool = False, probe: Method | None = None) -> str:
+    """Return a candidate in words: its network, and how it learns.
+
+    Args:
+        options: of its training.
+        pretrained: whether it begins with the starting weights.
+        probe: what learns from its features, if it is not trained.
+    """
+    title = describe_architecture(options)
+    if probe is not None:
+        return f"{TITLES[probe]} on frozen {title}"
+    return f"{title}, {'from the starting weights, ' if pretrained else ''}learning rate {options['learning_rate']:g}"
 
 
 def describe_time(seconds: float) -> str:
@@ -38,6 +53,16 @@ def describe_time(seconds: float) -> str:
 def format_count(number: int, what: str) -> str:
     """Return a number with what it counts, in the plural where there are several."""
     return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def format_lengths(lengths: Sequence[float]) -> str:
+    """Return lengths along axes as a product.
+
+    Example:
+        >>> format_lengths((0.5, 0.5, 1.25))
+        '0.5 x 0.5 x 1.25'
+    """
+    return " x ".join(f"{length:.3g}" for length in lengths)
 
 
 def format_percent(share: float) -> str:

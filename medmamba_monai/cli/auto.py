@@ -42,6 +42,10 @@ def auto(
     output: Annotated[Path | None, typer.Option(help="Folder of the search; by default auto_NAME here.")] = None,
     plan: Annotated[Path | None, typer.Option(help="Carry out this plan.json of another search.")] = None,
     plan_only: Annotated[bool, typer.Option("--plan-only", help="Stop when the plan is written.")] = False,
+    pretrained: Annotated[
+        Path | None,
+        typer.Option(help="Weights for candidates to begin with: a file, a run or a package."),
+    ] = None,
     labels: Labels = Labels(),  # noqa: B008 - a table: each field becomes an option
     options: Options = Options(),  # noqa: B008
     background: Background = None,
@@ -76,17 +80,18 @@ def auto(
         raise UserError(f"--output {folder}: holds no plan.json; give --images or --bundle, too")
 
     seconds = None if budget is None else read_budget(budget)
-    if (found := open_plan(folder, seconds, dataset_dir)) is not None:
+    if (found := open_plan(folder, seconds, dataset_dir, pretrained)) is not None:
         check_source(found, folder, images, bundle)
         if plan is not None:
             raise UserError(f"--plan {plan}: {folder} has a plan of its own; give another --output")
         print(f"{folder / 'plan.json'} is there and is used as it stands", flush=True)
     elif plan is not None:
         check_output(folder)
-        take_plan(folder, plan, take(), seconds)
+        take_plan(folder, plan, take(), seconds, pretrained)
     else:
         check_output(folder)
-        plan_search(folder, take, seconds or read_budget(DEFAULT_BUDGET), options.image_size, started)
+        time_for_all = seconds or read_budget(DEFAULT_BUDGET)
+        plan_search(folder, take, time_for_all, options.image_size, started, pretrained)
     print(f"\n{(folder / TEXT_NAME).read_text(encoding='utf-8')}\nwrote {folder / TEXT_NAME}", flush=True)
     if not plan_only:
         from medmamba_monai.auto.run import run_plan

@@ -22,6 +22,7 @@ from medmamba_monai.networks import BAG_NETWORKS, NETWORKS
 from medmamba_monai.networks.transformers_encoder import load_encoder
 from medmamba_monai.tracking.mlflow_store import check_tracking_uri
 from medmamba_monai.training.options import TrainingOptions
+from medmamba_monai.training.probes import TITLES
 
 _OF_A_TRAINING = (
     *("epochs", "learning_rate", "weight_decay", "drop_path_rate", "grad_checkpointing", "patience", "amp", "compile"),
@@ -89,8 +90,7 @@ class Plan:
         network = (NETWORKS | BAG_NETWORKS)[self.training.network_name]
         if self.options.probe is None:
             return network
-        probe = {"linear": "linear probe", "knn": "nearest neighbors"}[self.options.probe]
-        return f"{probe} on frozen {network if self.encoder is None else self.encoder.split()[0]}"
+        return f"{TITLES[self.options.probe]} on frozen {network if self.encoder is None else self.encoder.split()[0]}"
 
     def settings(self) -> dict[str, Any]:
         """Return what must be the same when the cross-validation goes on."""

@@ -28,9 +28,30 @@ def identify_starting_weights(source: str | Path | None, fold_list: FoldList, fo
     """
     if source is None:
         return None
-    files = {fold: WeightsFile(find_weights(source, fold)) for fold in range(fold_list.num_folds)}
+    files = _find_files(source, fold_list.num_folds)
     for fold in folds:
         files[fold].check_unseen(fold_list, fold)
-    digests = list(dict.fromkeys(file.digest for file in files.values()))
+    return _describe(files)
+
+
+def describe_starting_weights(source: str | Path, num_folds: int) -> str:
+    """Return what `identify_starting_weights` does, before there are folds; nothing is checked.
+
+    Args:
+        source: what the option ``pretrained`` names.
+        num_folds: how many folds there will be.
+
+    Raises:
+        UserError: there are no weights, or they cannot be read.
+    """
+    return _describe(_find_files(source, num_folds))
+
+
+def _find_files(source: str | Path, num_folds: int) -> list[WeightsFile]:
+    return [WeightsFile(find_weights(source, fold)) for fold in range(num_folds)]
+
+
+def _describe(files: Sequence[WeightsFile]) -> str:
+    digests = list(dict.fromkeys(file.digest for file in files))
     together = digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
     return f"{files[0].kind} sha256:{together}"

@@ -16,7 +16,13 @@ from medmamba_monai.core.errors import UserError
 
 @dataclass(frozen=True)
 class Table:
-    """A table: the first column is text, the others are figures, aligned to the right.
+    """A table: its first columns are text, the others are figures, aligned to the right.
+
+    Attributes:
+        header: names of the columns.
+        rows: cells of each line.
+        caption: above the table in a report.
+        text_columns: how many columns are text.
 
     Raises:
         UserError: on creation, where a row has another number of cells than the header.
@@ -25,6 +31,7 @@ class Table:
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
+    text_columns: int = 1
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -34,27 +41,29 @@ class Table:
     @property
     def text(self) -> str:
         """The table for a terminal."""
-        header, *lines = align_columns([self.header, *self.rows], numbers="right")
+        header, *lines = align_columns([self.header, *self.rows], "right", self.text_columns)
         rule = "-" * max(map(len, (header, *lines)))
         return "\n".join([header, rule, *lines]) + "\n"
 
     @property
     def markdown(self) -> str:
         """The table in Markdown."""
-        lines = [self.header, ["---", *["---:"] * (len(self.header) - 1)], *self.rows]
+        figures = len(self.header) - self.text_columns
+        lines = [self.header, [*["---"] * self.text_columns, *["---:"] * figures], *self.rows]
         return "\n".join("| " + " | ".join(cell.replace("|", r"\|") for cell in line) + " |" for line in lines) + "\n"
 
 
-def align_columns(rows: Sequence[Sequence[str]], numbers: str) -> list[str]:
+def align_columns(rows: Sequence[Sequence[str]], numbers: str, text_columns: int = 1) -> list[str]:
     """Lay rows out in columns, two blanks apart.
 
     Args:
         rows: cells, whose own blanks are kept.
-        numbers: how all columns but the first are aligned: ``left`` or ``right``.
+        numbers: how all columns but the first ones are aligned: ``left`` or ``right``.
+        text_columns: how many these first ones are; they are aligned to the left.
 
     Returns:
         A line for each row, without blanks at its end.
     """
-    alignment = ["left", *[numbers] * (len(rows[0]) - 1)]
+    alignment = [*["left"] * text_columns, *[numbers] * (len(rows[0]) - text_columns)]
     text = tabulate(rows, tablefmt="plain", colalign=alignment, disable_numparse=True, preserve_whitespace=True)
     return text.split("\n")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Method = Literal["linear", "knn"]
 METHODS = ("linear", "knn")
+TITLES: dict[Method, str] = {"linear": "linear probe", "knn": "nearest neighbors"}
+"""What readers are told that a method is."""
 STRENGTHS = tuple(10.0**power for power in range(-5, 3))
 """Values of C to choose from, the inverse of the weight of the penalty."""
 NEIGHBORS = (5, 10, 20, 50)

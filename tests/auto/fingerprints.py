@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from medmamba_monai.auto.fingerprint import ClassFacts, Fingerprint, Machine, Speed
+from medmamba_monai.auto.fingerprint import ClassFacts, Fingerprint, Machine, Speed, StartingWeights
+from medmamba_monai.auto.networks import NETWORKS_TO_TRY, list_started
 
 
 def describe_class(images: int) -> ClassFacts:
@@ -25,3 +26,13 @@ def make_fingerprint(counts: tuple[int, ...] = (1349, 3883), side: int = 28, **c
         "speeds": {name: Speed(step=step, forward=step / 4) for name, step in seconds.items()},
     }
     return Fingerprint(**{**values, **changes})
+
+
+def begin_with_weights(seen: Fingerprint) -> Fingerprint:
+    """Return the fingerprint with weights of the small MedMamba that candidates may begin with."""
+    first = NETWORKS_TO_TRY[0]
+    weights = StartingWeights(
+        identity="run sha256:0123", network=first.name, options=first.options, notes=("the head is drawn anew",)
+    )
+    speeds = {network.name: seen.speeds[first.name] for network in list_started(weights)}
+    return seen.model_copy(update={"pretrained": weights, "speeds": {**seen.speeds, **speeds}})

@@ -9,23 +9,25 @@ import pytest
 
 from medmamba_monai.auto import rules
 from medmamba_monai.auto.estimate import MARGIN, count_epochs_of_rounds
-from medmamba_monai.auto.fingerprint import Findings, Speed
-from medmamba_monai.auto.make import choose_affordable_size, estimate_whole, make_plan
+from medmamba_monai.auto.fingerprint import Findings, Machine, Spacing, Speed
+from medmamba_monai.auto.make import choose_affordable_size, choose_size_in_memory, estimate_whole, make_plan
 from medmamba_monai.auto.plan import Plan
 from medmamba_monai.auto.text import format_plan
 from medmamba_monai.core.errors import UserError
-from tests.auto.fingerprints import make_fingerprint
+from tests.auto.fingerprints import begin_with_weights, make_fingerprint
 
 
-def plan_for(minutes: float, most_folds: int = 5, **changes: object) -> Plan:
+def plan_for(minutes: float, most_folds: int = 5, begun: bool = False, **changes: object) -> Plan:
     seen = make_fingerprint(**changes)  # type: ignore[arg-type]
+    seen = begin_with_weights(seen) if begun else seen
     size, batch = rules.choose_image_size(seen, 224), rules.choose_batch_size(seen)
     return make_plan(seen, size, batch, most_folds, minutes * 60, 30, "images")
 
 
+@pytest.mark.parametrize("begun", [False, True])
 @pytest.mark.parametrize("minutes", [4, 10, 20, 45, 120, 600, 6000])
-def test_a_plan_leaves_the_margin_free(minutes: float) -> None:
-    plan = plan_for(minutes)
+def test_a_plan_leaves_the_margin_free(minutes: float, begun: bool) -> None:
+    plan = plan_for(minutes, begun=begun)
     assert estimate_whole(plan) <= (1 - MARGIN) * minutes * 60
     longer = plan.model_copy(update={"epochs": plan.epochs + 1})
     assert plan.epochs == rules.MOST_EPOCHS or estimate_whole(longer) > (1 - MARGIN) * minutes * 60
@@ -59,6 +61,20 @@ def test_more_time_never_means_less() -> None:
         assert len(more.baselines_in_time) >= len(less.baselines_in_time)
 
 
+def test_with_starting_weights_probes_and_a_training_from_them_come_first() -> None:
+    plan = plan_for(10, begun=True)
+    names = [candidate.name for candidate in plan.candidates]
+    assert names == ["linear_probe", "nearest_neighbors", "medmamba_small_pretrained", "medmamba_small"]
+    assert [one.probe for one in plan.candidates] == ["linear", "knn", None, None]
+    assert plan.pretrained == "run sha256:0123"
+    assert "the head is drawn anew" in plan.reasons["pretrained"]
+    assert plan.epochs <= plan_for(10).epochs
+    text = format_plan(plan, None)
+    assert "**pretrained: run sha256:0123.** These weights fit MedMamba (depths 1-1-2-1" in text
+    assert "linear probe on frozen MedMamba" in text
+    assert "MedMamba (depths 1-1-2-1, channels 32-64-128-256), from the starting weights, learning rate 0.001" in text
+
+
 def test_too_little_time_says_how_much_is_needed() -> None:
     with pytest.raises(UserError, match=r"--budget 60 seconds: .* takes about 4 minutes here.*give at least that"):
         plan_for(1)
@@ -81,6 +97,33 @@ def test_larger_images_are_affordable_with_more_time() -> None:
     sizes = [choose_affordable_size(seen, Speed(step=0.29, forward=0.07), 64, 60 * m) for m in (10, 60, 300, 3000)]
     assert sizes == sorted(sizes)
     assert (sizes[0], sizes[-1]) == (64, 224)
+
+
+def test_larger_images_fit_into_more_memory() -> None:
+    seen, speed = make_fingerprint(side=512), Speed(step=0.3, forward=0.1, memory_gib=8.0)  # a GiB for 8 of 64 pixels
+    machines = [Machine(cores=2, memory_gib=free, device="cpu") for free in (1, 5, 20, 100)]
+    seen_there = [seen.model_copy(update={"machine": machine}) for machine in machines]
+    sizes = [choose_size_in_memory(each, speed, 64) for each in seen_there]
+    assert sizes == [64, 96, 160, 224]
+    assert choose_size_in_memory(seen, Speed(step=0.3, forward=0.1), 64) == 224
+
+
+def test_the_text_says_what_the_spacing_of_pixels_is() -> None:
+    same = Spacing(smallest=(0.5, 0.5), median=(0.5, 0.5), largest=(0.5, 0.5), images=80)
+    assert "Pixels of 0.5 x 0.5 mm (median of 80 images that tell it), the same in all of them." in format_plan(
+        plan_for(10), make_fingerprint(spacing=same)
+    )
+    other = Spacing(smallest=(1, 1, 1), median=(1, 1, 2), largest=(1, 1, 3), images=9)
+    text = format_plan(plan_for(10), make_fingerprint(spacing=other, spatial_dims=3))
+    assert "Voxels of 1 x 1 x 2 mm" in text
+    assert "from 1 x 1 x 1 to 1 x 1 x 3: the same finding has up to 3.0 times as many pixels along an axis" in text
+    assert "`--field-of-view`" in text
+
+
+def test_the_tables_of_the_text_have_text_to_the_left_and_figures_to_the_right() -> None:
+    text = format_plan(plan_for(10), make_fingerprint())
+    assert "| step | takes |\n| --- | ---: |\n" in text
+    assert "| name | network | recipe | why | epochs of a fold |\n| --- | --- | --- | --- | ---: |\n" in text
 
 
 def test_the_text_says_each_reason_and_how_to_change_the_plan() -> None:

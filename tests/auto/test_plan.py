@@ -43,6 +43,24 @@ def test_what_a_candidate_says_itself_goes_before_what_the_plan_says() -> None:
     assert quick.keys() <= known
 
 
+def test_a_probe_has_the_options_of_no_training_and_where_the_weights_are() -> None:
+    probe = make_candidate("probe", 1, probe="linear", pretrained=True)
+    content = make_content(candidates=[probe], views=True, pretrained="run sha256:0", pretrained_place="weights.pt")
+    plan = Plan.model_validate(content)
+    options = plan.candidates[0].options(plan)
+    assert options.keys().isdisjoint({"epochs", "recipe", "learning_rate", "weight_decay"})
+    assert (options["probe"], options["pretrained"], options["overrides"]) == ("linear", "weights.pt", {})
+    known = CrossValidationOptions.model_fields.keys() | TrainingOptions.model_fields.keys()
+    assert options.keys() <= known
+
+
+def test_where_the_weights_are_is_kept_beside_a_plan_that_may_be_given_away(tmp_path: Path) -> None:
+    content = make_content(pretrained="run sha256:0", pretrained_place="/secret/weights.pt", dataset_dir="images")
+    path = Plan.model_validate(content).write(tmp_path)
+    assert "/secret" not in path.read_text()
+    assert read_plan(tmp_path).pretrained_place == "/secret/weights.pt"
+
+
 def test_one_edited_line_is_the_plan(tmp_path: Path) -> None:
     path = Plan.model_validate(make_content()).write(tmp_path)
     path.write_text(path.read_text().replace('"image_size": 64', '"image_size": 96'))
@@ -63,6 +81,22 @@ def test_one_edited_line_is_the_plan(tmp_path: Path) -> None:
         ({"candidates": []}, r"candidates: .*at least 1 item"),
         ({"reasons": {"imagesize": "why"}}, r"reasons: 'imagesize' is no field of a plan"),
         ({"bundle": "/etc"}, r"bundle: must be a relative path"),
+        (
+            {"candidates": [make_candidate("a", 1, probe="knn")]},
+            r"candidates\.0: .*probe 'knn' needs features that were learnt: set pretrained to true",
+        ),
+        (
+            {"candidates": [make_candidate("a", 1, probe="knn", pretrained=True, epochs=3)], "pretrained": "run"},
+            r"candidates\.0: .*probe 'knn' trains no network: leave epochs null",
+        ),
+        (
+            {"candidates": [make_candidate("a", 1, pretrained=True)]},
+            r"pretrained: a begins with starting weights, and the plan has none",
+        ),
+        (
+            {"baselines": [make_candidate("a", 1, probe="knn", pretrained=True)], "pretrained": "run"},
+            r"baselines: a probe is no baseline",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(tmp_path: Path, change: dict[str, Any], said: str) -> None:
@@ -77,6 +111,13 @@ def test_the_race_is_estimated_as_if_the_slowest_stayed() -> None:
     assert estimate_race(plan) == (10 + 2 * 1) + (10 + 1 * 4) + (10 + 4 * 4)
     assert estimate_finals(plan) == 4 * (10 + 5 * 4 + 2) + 2 + 5
     assert estimate_plan(plan)["baselines"] == 5 * (10 + 10 * 2 + 2) + 5
+
+
+def test_a_probe_is_estimated_once_with_its_evaluation() -> None:
+    probe = make_candidate("probe", 7, probe="linear", pretrained=True)
+    plain = Plan.model_validate(make_content())
+    plan = Plan.model_validate(make_content(candidates=[*plain.candidates, probe], pretrained="run sha256:0"))
+    assert estimate_race(plan) == estimate_race(plain) + 10 + 7 + 2
 
 
 def test_the_better_half_stays_and_never_fewer_than_the_finalists() -> None:

@@ -31,10 +31,10 @@ class WrittenFolds:
     Args:
         folder: of the cross-validation.
         quality: how well the classes are told; the AUC rises with it.
-        epochs: of a training.
+        epochs: of a training; None for a probe.
     """
 
-    def __init__(self, folder: Path, quality: float, epochs: int) -> None:
+    def __init__(self, folder: Path, quality: float, epochs: int | None) -> None:
         self.folder, self.quality, self.epochs = RunFolder(folder), quality, epochs
         self.failures: dict[int, str] = {}
         self.plan = SimpleNamespace(card=CARD)
@@ -50,6 +50,9 @@ class WrittenFolds:
         on_look()
         place, until = self.folder.fold(fold), pause_after or self.epochs
         (place.path / "checkpoints").mkdir(parents=True, exist_ok=True)
+        if until is None or self.epochs is None:
+            self.finish(fold)
+            return
         (place.path / "checkpoints" / f"checkpoint_epoch={until:04d}.pt").touch()
         values = {"validation/auc": 0.5 + self.quality / 10, "validation/loss": 0.7 - self.quality / 10}
         Journal(place.path).log_metrics(values, until)
@@ -57,8 +60,11 @@ class WrittenFolds:
         paused = {"paused_of": self.epochs} if until < self.epochs else {}
         place.training.write_text(json.dumps({**training, **paused}))
         if not paused:
-            write_predictions(place.predictions, self.predict(fold))
-            place.result.write_text("{}")
+            self.finish(fold)
+
+    def finish(self, fold: int) -> None:
+        write_predictions(self.folder.fold(fold).predictions, self.predict(fold))
+        self.folder.fold(fold).result.write_text("{}")
 
     def predict(self, fold: int) -> Predictions:
         labels = np.arange(20) % 2
@@ -69,12 +75,15 @@ class WrittenFolds:
 
 
 def make_race(folder: Path, qualities: dict[str, float], **values: Any) -> Race:
-    """A race of candidates of these qualities, as it is or goes on in a folder."""
-    candidates = [make_candidate(name, 1.0) for name in qualities]
-    content = make_content(candidates=candidates, baselines=[], num_folds=3, **{"finalists": 1, **values})
+    """A race of candidates of these qualities, as it is or goes on in a folder; those named probes are no trainings."""
+    probe = {"probe": "knn", "pretrained": True}
+    candidates = [make_candidate(name, 1.0, **(probe if name.startswith("probe") else {})) for name in qualities]
+    values = {"finalists": 1, "pretrained": "run", **values}
+    content = make_content(candidates=candidates, baselines=[], num_folds=3, **values)
     plan = Plan.model_validate(content)
+    epochs = {one.name: None if one.probe else count_epochs(plan, one) for one in plan.candidates}
     contenders = {
-        one.name: Contender(one, WrittenFolds(folder / one.name, qualities[one.name], count_epochs(plan, one)))
+        one.name: Contender(one, WrittenFolds(folder / one.name, qualities[one.name], epochs[one.name]))
         for one in plan.candidates
     }
     return Race(plan, contenders, Ledger(folder, plan))
@@ -96,6 +105,17 @@ def test_the_worse_half_leaves_in_each_round_and_the_best_goes_on(tmp_path):
     assert record.finalists == ["b"]
     assert record.left["a"] == "in round 1 it was number 4 of 4"
     assert record.left["c"] == "at the end of fold 0 it was number 2 of 2"
+
+
+@pytest.mark.parametrize(("quality", "winner"), [(0.0, "good"), (1.5, "probe")])
+def test_a_probe_takes_the_place_of_no_training_before_the_last_round(tmp_path, quality, winner):
+    race = make_race(tmp_path, {"probe": quality, "bad": 0.1, "good": 2.0, "fair": 1.0}, rounds=[0.5])
+    race.run_rounds()
+    record = race.ledger.record
+    assert {place.name for place in record.rounds[0] if place.stays} == {"probe", "good", "fair"}
+    assert list_calls(race)["probe"] == [(0, None)]
+    assert [place.epochs for place in record.rounds[0] if place.name == "probe"] == [0]
+    assert record.finalists == [winner]
 
 
 def test_a_race_that_was_killed_goes_on_where_it_was(tmp_path):

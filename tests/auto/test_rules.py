@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from medmamba_monai.auto import rules
-from medmamba_monai.auto.fingerprint import Speed
+from medmamba_monai.auto.fingerprint import Spacing, Speed
 from medmamba_monai.auto.networks import NETWORKS_TO_TRY, Network, choose_networks, list_networks
 from medmamba_monai.auto.reasons import explain_candidates
 from medmamba_monai.networks import NETWORKS, build_network
@@ -33,6 +33,19 @@ def test_the_image_size_is_no_more_than_there_is_and_than_the_time_allows(
     assert said in choice.reason
 
 
+def test_the_image_size_is_no_more_than_the_memory_allows() -> None:
+    choice = rules.choose_image_size(make_fingerprint(side=512), 224, 96)
+    assert choice.value == 96
+    assert "8 larger ones than 96 would not fit into half of the 13.5 GiB of memory" in choice.reason
+    assert "no time" in rules.choose_image_size(make_fingerprint(side=512), 96, 96).reason
+
+
+def test_the_image_size_is_told_in_millimetres_where_files_tell_them() -> None:
+    spacing = Spacing(smallest=(0.1, 0.1), median=(0.14, 0.14), largest=(0.2, 0.2), images=9)
+    choice = rules.choose_image_size(make_fingerprint(side=2240, spacing=spacing), 224)
+    assert choice.reason.endswith("One of the 224 is about 1.4 mm.")
+
+
 def test_volumes_have_sizes_of_their_own() -> None:
     choice = rules.choose_image_size(make_fingerprint(side=60, spatial_dims=3), 224)
     assert choice.value == 48
@@ -50,6 +63,22 @@ def test_a_batch_takes_no_more_than_half_of_the_free_memory(memory: float, size:
     choice = rules.bound_batch_size(rules.Choice(64, "Wanted."), make_fingerprint(speeds=speeds))
     assert choice.value == size
     assert choice.reason == "Wanted." if size == 64 else f"keep {memory:.1f} GiB" in choice.reason
+
+
+def test_a_network_of_which_a_small_batch_does_not_fit_is_left_out_and_the_batch_stays() -> None:
+    memory = {"medmamba_small": 1.0, "resnet18": 60.0}  # GiB of a batch of 64, of which 8 may take 6.75
+    speeds = {name: Speed(step=1.0, forward=0.1, memory_gib=size) for name, size in memory.items()}
+    seen = make_fingerprint(speeds=speeds)
+    seen = seen.model_copy(update={"too_large": rules.find_too_large(seen, 64)})
+    assert seen.too_large == ("resnet18",)
+    assert [network.name for network in choose_networks(seen, 2)] == ["medmamba_small"]
+    assert rules.bound_batch_size(rules.Choice(64, "Wanted."), seen).value == 64
+    assert "resnet18 would not fit into the memory here." in explain_candidates(seen, choose_networks(seen, 2))
+
+
+def test_the_thriftiest_network_stays_however_little_memory_there_is() -> None:
+    speeds = {name: Speed(step=1.0, forward=0.1, memory_gib=size) for name, size in (("a", 1e5), ("b", 1e4))}
+    assert rules.find_too_large(make_fingerprint(speeds=speeds), 64) == ("a",)
 
 
 def test_a_speed_on_smaller_batches_takes_less_of_everything() -> None:

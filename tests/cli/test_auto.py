@@ -12,7 +12,12 @@ from medmamba_monai.auto.plan import read_plan
 from medmamba_monai.cli.auto import make_name, read_budget
 from medmamba_monai.cli.main import main
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.cross_validation.starting_weights import describe_starting_weights
+from medmamba_monai.networks import build_network
+from medmamba_monai.training import save_weights
 from tests.helpers.prepared_folders import draw_classes
+
+SIZES = {"depths": [1, 1, 2, 1], "channels": [32, 64, 128, 256]}
 
 
 @pytest.fixture
@@ -127,3 +132,22 @@ def test_names_of_datasets_come_from_folders() -> None:
         "data",
         "images",
     ]
+
+
+def test_with_starting_weights_the_plan_has_probes_and_says_whose_they_are(
+    quick: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_weights(build_network("medmamba", 2, 1, 2, 64, **SIZES), "weights.pt")
+    given = ["--images", str(quick), "--pretrained", "weights.pt", "--output", "found"]
+    assert main(["auto", *given, "--plan-only"]) == 0
+    plan = read_plan(Path("found"))
+    probes = [candidate.probe for candidate in plan.candidates if candidate.pretrained]
+    assert probes == ["linear", "knn", None]
+    assert plan.pretrained == describe_starting_weights("weights.pt", 5)
+    assert f"**pretrained: {plan.pretrained}.** These weights fit MedMamba" in capsys.readouterr().out
+    assert "weights.pt" not in Path("found", "plan.json").read_text()
+    assert plan.pretrained_place == str(Path("weights.pt").absolute())
+    (Path("moved")).mkdir()
+    Path("weights.pt").rename("moved/weights.pt")
+    assert main(["auto", "--output", "found", "--pretrained", "moved/weights.pt", "--plan-only"]) == 0
+    assert read_plan(Path("found")).pretrained_place == str(Path("moved/weights.pt").absolute())
