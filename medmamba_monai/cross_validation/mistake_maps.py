@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +17,7 @@ from medmamba_monai.explain import EXPLANATIONS
 from medmamba_monai.explain.curves import compute_curves
 from medmamba_monai.explanations.explain import choose_methods
 from medmamba_monai.explanations.subjects import Pixels, Subject, list_run_subjects
-from medmamba_monai.package import Package, write_package
+from medmamba_monai.package import open_run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,9 +42,7 @@ def draw_mistake_maps(folder: RunFolder, folds: FoldList, cases: Sequence[Case],
     Raises:
         UserError: the run leaves no networks that a package can hold, or an image cannot be read.
     """
-    with tempfile.TemporaryDirectory() as temporary:
-        write_package(folder, Path(temporary, "package"), folds="finished", look_at_images=False)
-        package = Package.open(Path(temporary, "package"))
+    package = open_run(folder, folds="finished")
     subjects = {subject.id: subject for subject in list_run_subjects(package, folds)}
     chosen = [subjects[case.id] for case in cases[:MAPPED]]
     method, pixels = choose_methods(chosen, (), judge=False)[0], Pixels(package)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -35,7 +34,7 @@ from medmamba_monai.explanations.subjects import (
     list_run_subjects,
 )
 from medmamba_monai.explanations.verdicts import judge_methods
-from medmamba_monai.package import Package, read_folds_of_run, write_package
+from medmamba_monai.package import Package, open_run, read_folds_of_run
 from medmamba_monai.package.manifest import MANIFEST
 
 ALL = "all"
@@ -131,11 +130,7 @@ def _open(source: Path, fold: int | None, device: str) -> Package:
         if fold is not None:
             raise UserError(f"--fold {fold}: is an option of runs, and {source} is a package; leave it out")
         return Package.open(source, device)
-    with tempfile.TemporaryDirectory() as temporary:
-        write_package(
-            source, Path(temporary, "package"), folds="finished" if fold is None else fold, look_at_images=False
-        )
-        return Package.open(Path(temporary, "package"), device)
+    return open_run(source, device, "finished" if fold is None else fold)
 
 
 def _list_subjects(

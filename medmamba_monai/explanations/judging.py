@@ -93,9 +93,11 @@ class Judge:
     def _redraw(self, method: str, share: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         shuffled: dict[int, Members] = {}
         for subject in self.redrawn:
-            members = shuffled.setdefault(id(subject.members), subject.members.randomize(share))
+            key = id(subject.members)
+            if key not in shuffled:
+                shuffled[key] = subject.members.randomize(share)
             image, label = self.drawings.pixels.input(subject)[None], self.drawings.predicted[subject.id]
-            yield self.drawings.read_map(method, subject), members.draw(method, image, label)[0]
+            yield self.drawings.read_map(method, subject), shuffled[key].draw(method, image, label)[0]
 
 
 def take_criteria(judged: Mapping[str, Values]) -> dict[str, dict[str, FloatArray]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from medmamba_monai.core.defaults import RESAMPLES, ROBUSTNESS_IMAGES
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.folder_lock import lock_folder
 from medmamba_monai.core.run_folder import RunFolder
-from medmamba_monai.package import Package, read_folds_of_run, write_package
+from medmamba_monai.package import open_run, read_folds_of_run
 from medmamba_monai.robustness.changes import Key, compute_changes
 from medmamba_monai.robustness.corruptions import SEVERITIES, list_corruptions
 from medmamba_monai.robustness.judging import CLEAN, Judge
@@ -54,9 +53,7 @@ def measure_robustness(
     """
     _check_options(severities, images)
     folder = RunFolder(run)
-    with tempfile.TemporaryDirectory() as temporary:
-        write_package(folder, Path(temporary, "package"), look_at_images=False)
-        package = Package.open(Path(temporary, "package"), device)
+    package = open_run(folder, device)
     names = list_corruptions(package.card.spatial_dims, corruptions)
     judge = Judge(package, read_folds_of_run(package, folder, dataset_dir), folder, images)
     _check_classes(judge, images)

@@ -16,7 +16,7 @@ from medmamba_monai.cli.main import main
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.data import read_fold_list
 from medmamba_monai.evaluation import compute_metrics, read_result
-from medmamba_monai.package import Package, write_package
+from medmamba_monai.package import Package, open_run, write_package
 from medmamba_monai.package.manifest import MANIFEST, compute_digest
 from medmamba_monai.package.select_folds import select_folds
 from medmamba_monai.package.write import MODEL_CARD, _explain_selection
@@ -79,6 +79,16 @@ def test_sets_are_those_that_the_review_judged(run, folder, fold_list, level):
         assert (held.mean(), sets.sum(axis=1).mean()) == pytest.approx(
             (summary.values["coverage"], summary.values["size"])
         )
+
+
+def test_a_run_opens_as_its_package_does(run, folder, fold_list):
+    images = [item["image"] for item in fold_list.parts(0)["test"]]
+    opened = open_run(run)
+    assert opened.manifest.members == Package.open(folder).manifest.members
+    np.testing.assert_array_equal(
+        opened.predict(images).probabilities, Package.open(folder).predict(images).probabilities
+    )
+    assert [member.fold for member in open_run(run, folds=1).manifest.members] == [1]
 
 
 def test_the_best_fold_is_that_of_the_highest_validation_auc(run, tmp_path):
