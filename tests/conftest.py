@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import shutil
@@ -25,6 +26,9 @@ settings.register_profile("fuzz", max_examples=int(os.environ.get("FUZZ_EXAMPLES
 settings.load_profile("suite")  # --hypothesis-profile fuzz chooses the other: make fuzz
 
 SHARED_VARIABLE = "MEDMAMBA_SHARED_DIR"
+
+gc.disable()  # until all tests are collected: what is imported meanwhile stays
+os.fsync = lambda _: None  # tests kill processes and no machine: nothing needs to wait for the disk
 
 
 def _shared_folder(name: str) -> Path:
@@ -57,6 +61,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put files with slow tests first, so that no worker is left with one of them when the others have ended."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: (not item.path.match(str(ALONE)), item.path not in slow))
+
+
+def pytest_collection_finish() -> None:
+    """Spare what is imported by now every later search for garbage."""
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
+    gc.enable()
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from medmamba_monai.cli.main import main
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.data import read_fold_list
 from medmamba_monai.evaluation import compute_metrics, read_result
+from medmamba_monai.networks.blocks import SS2D
 from medmamba_monai.package import Package, open_run, write_package
 from medmamba_monai.package.manifest import MANIFEST, compute_digest
 from medmamba_monai.package.select_folds import select_folds
@@ -89,6 +90,14 @@ def test_a_run_opens_as_its_package_does(run, folder, fold_list):
         opened.predict(images).probabilities, Package.open(folder).predict(images).probabilities
     )
     assert [member.fold for member in open_run(run, folds=1).manifest.members] == [1]
+
+
+def test_a_run_opens_with_the_scan_that_it_was_trained_with(run, tmp_path):
+    copied = Path(shutil.copytree(run, tmp_path / "run"))
+    settings = json.loads((copied / "settings.json").read_text())
+    (copied / "settings.json").write_text(json.dumps({**settings, "scan_backend": "torch"}))
+    modules = [module for network in open_run(copied).networks.values() for module in network.modules()]
+    assert {module.scan_backend for module in modules if isinstance(module, SS2D)} == {"torch"}
 
 
 def test_the_best_fold_is_that_of_the_highest_validation_auc(run, tmp_path):
