@@ -10,7 +10,7 @@ from typing import Any
 
 from medmamba_monai.bundle.face import Bundle
 from medmamba_monai.cards import load_card
-from medmamba_monai.cards.card import DataFile
+from medmamba_monai.cards.parts import DataFile
 from medmamba_monai.core.errors import format_error
 from medmamba_monai.data import DownloadError, download, write_phantom
 

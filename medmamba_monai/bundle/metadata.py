@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from medmamba_monai.cards import DatasetCard
-from medmamba_monai.cards.card import ExpectedCount
+from medmamba_monai.cards.parts import ExpectedCount
 from medmamba_monai.images.slides.tiles import Tiling
 
 VERSION = "0.1.0"

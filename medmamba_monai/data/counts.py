@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from medmamba_monai.cards.card import DatasetCard, ExpectedCount
+from medmamba_monai.cards.card import DatasetCard
+from medmamba_monai.cards.parts import ExpectedCount
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.data.samples import Label, Sample, list_labels
 

@@ -6,7 +6,7 @@ from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from highdicom.sr import CodedConcept
 
 from medmamba_monai.cards import DatasetCard
-from medmamba_monai.cards.card import ClinicalCode
+from medmamba_monai.cards.parts import ClinicalCode
 
 PRIVATE_SCHEME = "99MEDMAMBA"
 """DICOM reserves designators that begin with 99 for those who make up codes."""

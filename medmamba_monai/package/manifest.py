@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from medmamba_monai.cards.card import Task
+from medmamba_monai.cards.parts import Task
 from medmamba_monai.core.documents import check_relative, join_inside, read_document
 from medmamba_monai.core.errors import UserError
 

@@ -12,7 +12,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from medmamba_monai.cards.card import ClinicalCode, DicomFacts
+from medmamba_monai.cards.parts import ClinicalCode, DicomFacts
 from medmamba_monai.cli.main import main
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.hospital import answer_study

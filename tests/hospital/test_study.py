@@ -9,7 +9,7 @@ import pytest
 from pydicom.uid import EncapsulatedPDFStorage, SecondaryCaptureImageStorage
 
 from medmamba_monai.cards import DatasetCard, load_card
-from medmamba_monai.cards.card import DicomFacts
+from medmamba_monai.cards.parts import DicomFacts
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.hospital.study import MANUFACTURER, find_study
 from tests.helpers.small_bundle import ROOT

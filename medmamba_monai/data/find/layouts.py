@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from medmamba_monai.cards.card import DataFile, DatasetCard
+from medmamba_monai.cards.card import DatasetCard
+from medmamba_monai.cards.parts import DataFile
 from medmamba_monai.core.documents import is_hidden, text_to_path
 from medmamba_monai.core.names import FrameReference, format_path
 from medmamba_monai.core.spelling import comparable

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from medmamba_monai.cards.card import DataFile, DatasetCard
+from medmamba_monai.cards.card import DatasetCard
 from medmamba_monai.cards.layouts import NpzLayout, Split
+from medmamba_monai.cards.parts import DataFile
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import format_path
 from medmamba_monai.data.find.dataset_folder import DatasetFolder

@@ -12,7 +12,8 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from medmamba_monai.cards.card import Count, DatasetCard, Task
+from medmamba_monai.cards.card import DatasetCard
+from medmamba_monai.cards.parts import Count, Task
 from medmamba_monai.cards.records import RecordColumn
 from medmamba_monai.core.documents import check_relative
 from medmamba_monai.core.errors import UserError

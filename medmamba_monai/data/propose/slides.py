@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from medmamba_monai.cards.card import THUMBNAIL
+from medmamba_monai.cards.parts import THUMBNAIL
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.image_files import describe_others
