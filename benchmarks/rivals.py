@@ -51,6 +51,7 @@ RIVALS = {
     "flaml": Rival("FLAML on pixels", "flaml_pixels"),
     "aucmedi": Rival("AUCMEDI", "aucmedi_networks"),
     "autogluon": Rival("AutoGluon on pixels", "autogluon_pixels"),
+    "autokeras": Rival("AutoKeras", "autokeras_networks"),
 }
 
 

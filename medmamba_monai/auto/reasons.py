@@ -34,9 +34,9 @@ def explain_starting_weights(weights: StartingWeights) -> str:
     notes = f" To make them fit, {'; '.join(weights.notes)}." if weights.notes else ""
     return (
         f"These weights fit {describe_architecture(weights.options)}: {', '.join(begun[:-1])} and {begun[-1]} begin "
-        f"with them, and the others from nothing, so that validation tells whether they help.{notes} Weights whose "
-        "header says that they have seen images which a fold is validated or tested on are refused; of others, you "
-        "have to know."
+        f"with them, and what else races from nothing, so that validation tells whether they help.{notes} Weights "
+        "whose header says that they have seen images which a fold is validated or tested on are refused; of others, "
+        "you have to know."
     )
 
 

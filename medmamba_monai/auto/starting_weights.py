@@ -11,6 +11,7 @@ import torch
 from medmamba_monai.auto.fingerprint import StartingWeights
 from medmamba_monai.auto.networks import NETWORKS_TO_TRY
 from medmamba_monai.auto.rules import SIZES, choose_learning_rate
+from medmamba_monai.bundle.metadata import NETWORK_CHANNELS
 from medmamba_monai.cards import DatasetCard
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.cross_validation.starting_weights import describe_starting_weights
@@ -52,7 +53,7 @@ def _fit(file: WeightsFile, options: Mapping[str, Any], card: DatasetCard) -> Fi
     side = SIZES[card.spatial_dims][0]
     with torch.random.fork_rng(devices=[]):
         network = build_network(
-            options["network_name"], card.spatial_dims, card.channels, card.num_classes, side, **sizes
+            options["network_name"], card.spatial_dims, NETWORK_CHANNELS, card.num_classes, side, **sizes
         )
     return fit_weights(file, network, card)
 

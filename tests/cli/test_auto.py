@@ -137,7 +137,7 @@ def test_names_of_datasets_come_from_folders() -> None:
 def test_with_starting_weights_the_plan_has_probes_and_says_whose_they_are(
     quick: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    save_weights(build_network("medmamba", 2, 1, 2, 64, **SIZES), "weights.pt")
+    save_weights(build_network("medmamba", 2, 3, 2, 64, **SIZES), "weights.pt")
     given = ["--images", str(quick), "--pretrained", "weights.pt", "--output", "found"]
     assert main(["auto", *given, "--plan-only"]) == 0
     plan = read_plan(Path("found"))
