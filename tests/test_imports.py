@@ -15,7 +15,17 @@ PACKAGE = "medmamba_monai"
 ROOT = Path(__file__).resolve().parents[1] / PACKAGE
 OPTIONAL = {
     *("mamba_ssm", "matplotlib", "mlflow", "numba", "selective_scan_cuda", "triton"),
-    *("highdicom", "onnx", "onnxruntime", "onnxscript", "openslide", "openvino", "pynetdicom", "transformers"),
+    *(
+        "highdicom",
+        "nvflare",
+        "onnx",
+        "onnxruntime",
+        "onnxscript",
+        "openslide",
+        "openvino",
+        "pynetdicom",
+        "transformers",
+    ),
 }
 # What each room may import from the package beside itself and the ground floor; the entry points may import everything.
 GROUND = {"core"}
@@ -47,9 +57,21 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("networks", "images", "cards", "data", "evaluation", "tracking", "training", "cross_validation", "bundle"),
         *("package", "records"),
     },
+    "federation": {"networks", "cards", "data", "tracking", "training", "bundle"},
     "cli": {
         *("images", "cards", "data", "evaluation", "tracking", "training", "cross_validation", "bundle"),
-        *("package", "export", "serving", "hospital", "robustness", "explanations", "auto", "records", "slides"),
+        *(
+            "package",
+            "export",
+            "serving",
+            "hospital",
+            "robustness",
+            "explanations",
+            "auto",
+            "records",
+            "slides",
+            "federation",
+        ),
     },
 }
 ENTRY_POINTS = {"__init__", "__main__"}

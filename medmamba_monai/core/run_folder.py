@@ -229,6 +229,18 @@ class RunFolder:
         """Folder of maps of what speaks for a class, and their page."""
         return self.path / "explanations"
 
+    # a federation
+
+    @property
+    def federation(self) -> Path:
+        """What the server of a federation keeps: what the sites said, and metrics of each round."""
+        return self.path / "federation.json"
+
+    @property
+    def joined(self) -> Path:
+        """Which federation the folder of a site is of."""
+        return self.path / "joined.json"
+
     # a comparison
 
     @property

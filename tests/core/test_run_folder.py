@@ -41,6 +41,8 @@ NAMES = {
     "attention": "attention",
     "robustness": "robustness.json",
     "robustness_report": "robustness.html",
+    "federation": "federation.json",
+    "joined": "joined.json",
     "comparison": "comparison.json",
     "comparison_text": "comparison.md",
 }

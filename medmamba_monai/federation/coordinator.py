@@ -1,0 +1,162 @@
+"""The server's part of a federated cross-validation: the rounds of every fold, the best of them, and its test.
+
+NVFlare's averaging is used, its FedAvg is not: that knows no folds, no sites that must agree, and waits for every site.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from nvflare.app_common.aggregators.weighted_aggregation_helper import WeightedAggregationHelper
+
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.federation.agreement import SHARED, Facts, check_agreement
+from medmamba_monai.federation.fold_client import Weights
+from medmamba_monai.federation.options import Plan
+from medmamba_monai.federation.record import FederationRecord
+from medmamba_monai.federation.site_worker import CHECK, EVALUATE, START, TRAIN, VALIDATE, Answer
+
+Ask = Callable[[str, Weights | None, int, int, Sequence[str] | None], dict[str, Answer]]
+"""Asks sites, None for all, with a task, the common weights, fold and round; gives the answers in time, by site."""
+
+SCORE = "validation_auc"
+"""What decides which round is best: its mean over the sites, weighted by their images."""
+
+
+class Coordinator:
+    """Lets sites train all folds together.
+
+    Args:
+        plan: of the federation.
+        sites: names of all sites.
+        ask: asks sites.
+        record: what keeps the results.
+
+    Raises:
+        UserError: ``min_sites`` are more than there are.
+    """
+
+    def __init__(self, plan: Plan, sites: Sequence[str], ask: Ask, record: FederationRecord) -> None:
+        self.plan, self.sites, self.record = plan, sorted(sites), record
+        self.needed = len(self.sites) if plan.options.min_sites is None else plan.options.min_sites
+        if self.needed > len(self.sites):
+            raise UserError(f"--min_sites {self.needed}: there are {len(self.sites)} sites, {', '.join(self.sites)}")
+        self._send = ask
+        self._facts: dict[str, Facts] = {}
+
+    def run(self) -> None:
+        """Check that the sites agree, then train and test each fold.
+
+        Raises:
+            UserError: sites do not agree, or fewer than ``min_sites`` answered in time.
+        """
+        self._ask(CHECK, None, 0, 0)
+        self.record.begin(self._facts)
+        for fold in self._choose_folds():
+            number, best = self._train_fold(fold)
+            tested = self._ask(EVALUATE, best, fold, number)
+            self.record.add_test(fold, number, *self._average_metrics(tested, fold, "test"))
+        self.record.finish()
+
+    def _choose_folds(self) -> list[int]:
+        number = min(int(facts[SHARED]["num_folds"]) for facts in self._facts.values())
+        folds = self.plan.options.folds
+        if wrong := [fold for fold in folds or [] if not 0 <= fold < number]:
+            raise UserError(f"--folds {wrong[0]}: the sites have the folds 0 to {number - 1}")
+        return list(range(number)) if folds is None else folds
+
+    def _train_fold(self, fold: int) -> tuple[int, Weights]:
+        """Train a fold; return the best round, the first of equals, and its weights."""
+        weights = self._start(fold)
+        best, kept = (0, -math.inf), weights
+        for number in range(1, self.plan.options.rounds + 1):
+            trained = self._ask(TRAIN, weights, fold, number)
+            self.record.add_round(fold, number, *self._average_metrics(trained, fold, "train"))
+            weights = add_update(weights, self._average_updates(trained, fold, number))
+            judged = self._ask(VALIDATE, weights, fold, number)
+            by_site, mean = self._average_metrics(judged, fold, "validation")
+            self.record.add_round(fold, number, by_site, mean)
+            score = mean.get(SCORE, -math.inf)
+            if number == 1 or score > best[1]:
+                best, kept = (number, score), weights
+        return best[0], kept
+
+    def _start(self, fold: int) -> Weights:
+        """Return the weights with which the first site that answers begins; all sites have the same seed."""
+        for site in self.sites:
+            answer = self._send(START, None, fold, 0, [site]).get(site)
+            if answer is not None and answer.weights is not None:
+                return answer.weights
+        raise UserError(f"fold {fold}: no site answered with weights to start from; look into the logs of the sites")
+
+    def _ask(self, task: str, weights: Weights | None, fold: int, number: int) -> dict[str, Answer]:
+        """Ask all sites, and check that those which answer agree.
+
+        Raises:
+            UserError: too few answered, or one does not agree with the others.
+        """
+        answers = self._send(task, weights, fold, number, None)
+        self._facts.update({site: answer.facts for site, answer in answers.items()})
+        check_agreement(self._facts)
+        silent = [site for site in self.sites if site not in answers]
+        if len(answers) < self.needed:
+            raise UserError(
+                f"fold {fold}, round {number}, {task}: {len(answers)} of {len(self.sites)} sites answered within "
+                f"{self.plan.options.timeout} s, needed are {self.needed} (--min_sites); look into the logs of "
+                f"{', '.join(silent)}"
+            )
+        if silent:
+            self.record.note_silent(fold, number, task, silent)
+        return answers
+
+    def _average_updates(self, answers: Mapping[str, Answer], fold: int, number: int) -> Weights:
+        """Average what the sites' trainings added, weighted by training images: McMahan et al. (2017), algorithm 1."""
+        helper = WeightedAggregationHelper()
+        for site in sorted(answers):  # sums depend on the order, and answers come in any
+            helper.add(answers[site].weights, self._count(site, "train", fold), site, number)
+        average: Weights = helper.get_result()
+        return average
+
+    def _average_metrics(
+        self, answers: Mapping[str, Answer], fold: int, part: str
+    ) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
+        """Return the finite metrics of a part by site, and their means weighted by images of it."""
+        by_site = {
+            site: {
+                name: value
+                for name, value in answers[site].metrics.items()
+                if name.startswith(f"{part}_") and math.isfinite(value)
+            }
+            for site in sorted(answers)
+        }
+        return by_site, average_metrics(by_site, {site: self._count(site, part, fold) for site in by_site})
+
+    def _count(self, site: str, part: str, fold: int) -> int:
+        return int(self._facts[site]["images"][part][fold])
+
+
+def add_update(weights: Weights, update: Weights) -> Weights:
+    """Return weights with an update added to those that it has, each in the type that it had."""
+    return {
+        name: (value + update[name]).astype(value.dtype) if name in update else value for name, value in weights.items()
+    }
+
+
+def average_metrics(by_site: Mapping[str, Mapping[str, float]], images: Mapping[str, int]) -> dict[str, float]:
+    """Return the mean of each metric over the sites where it has a value, weighted by their images.
+
+    That of areas under the curve is not the area under the curve of all images: scores of one site are not compared
+    with those of another, for which predictions would have to leave the sites.
+
+    Example:
+        >>> average_metrics({"a": {"auc": 0.5}, "b": {"auc": 1.0}}, {"a": 10, "b": 30})
+        {'auc': 0.875}
+    """
+    means = {}
+    for name in sorted({name for values in by_site.values() for name in values}):
+        found = {site: values[name] for site, values in by_site.items() if name in values}
+        if weight := sum(images[site] for site in found):
+            means[name] = float(np.dot([images[site] for site in found], list(found.values())) / weight)
+    return means

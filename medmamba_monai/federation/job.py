@@ -1,0 +1,44 @@
+"""A federation as a job of NVFlare, which runs in its simulator and on provisioned sites alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from nvflare.apis.filter import Filter
+from nvflare.app_common.filters.percentile_privacy import PercentilePrivacy
+from nvflare.app_common.filters.svt_privacy import SVTPrivacy
+from nvflare.job_config.api import FedJob
+from nvflare.recipe.spec import Recipe
+
+from medmamba_monai.core.names import make_file_name
+from medmamba_monai.federation.nvflare_server import FederationController
+from medmamba_monai.federation.nvflare_site import SiteExecutor
+from medmamba_monai.federation.options import Plan, Privacy
+from medmamba_monai.federation.site_worker import TASKS, TRAIN
+
+PACKAGE = "medmamba_monai"
+
+
+def make_recipe(plan: Plan, sites: Sequence[str]) -> Recipe:
+    """Return the job of a federation.
+
+    Args:
+        plan: of the federation.
+        sites: names of all sites.
+    """
+    needed = plan.options.min_sites or len(sites)
+    job = FedJob(make_file_name(plan.options.run_name), min_clients=needed)
+    job.set_app_packages([PACKAGE])  # installed at each site, so that the job carries no code
+    job.to_server(FederationController(plan.to_message(), sites))
+    for site in sites:
+        job.to(SiteExecutor(), site, tasks=list(TASKS))
+    recipe = Recipe(job)
+    if (privacy := make_filter(plan.options.privacy)) is not None:
+        recipe.add_client_output_filter(privacy, tasks=[TRAIN], clients=list(sites))
+    return recipe
+
+
+def make_filter(privacy: Privacy) -> Filter | None:
+    """Return NVFlare's filter of a name with NVFlare's own settings; None for none."""
+    kinds: dict[Privacy, type[Filter]] = {"percentile": PercentilePrivacy, "svt": SVTPrivacy}
+    return kinds[privacy]() if privacy in kinds else None

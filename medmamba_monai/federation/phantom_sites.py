@@ -1,0 +1,73 @@
+"""Sites with generated images: the phantom with intensities shifted by site, and classes unlike in balance."""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from medmamba_monai.bundle.build import generate_bundle
+from medmamba_monai.core.files import write_folder_once, write_json
+from medmamba_monai.data import prepare_dataset, write_phantom
+
+CARD = Path("configs") / "card.json"
+
+
+def write_phantom_sites(
+    folder: str | Path, number: int = 2, num_train: int = 120, num_test: int = 60, image_size: int = 64, seed: int = 0
+) -> Path:
+    """Write a folder with a file, a bundle, images and folds of each site; one that is there is left as it is.
+
+    The first site has the phantom as it is. Each further one sees the same bodies darker, with less contrast, and has
+    fewer nodules to learn from.
+
+    Args:
+        folder: to make.
+        number: of sites.
+        num_train: training images of a site, before some of its nodules are left out.
+        num_test: test images of a site, half of each class.
+        image_size: side in pixels.
+        seed: the same seed gives the same images; each site has others.
+
+    Returns:
+        ``folder``.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+
+    def write(unfinished: Path) -> None:
+        for index in range(number):
+            site = unfinished / f"site_{index + 1}"
+            write_phantom(site / "images", num_train, num_test, image_size, seed * number + index)
+            _alter(site / "images", index)
+            with as_file(files("medmamba_monai.data_lists") / "phantom" / "card.json") as card:
+                generate_bundle(card, site / "bundle")
+            prepare_dataset(site / "bundle" / CARD, site / "images", site / "folds.json", allow_count_mismatch=True)
+            places = {"bundle": "bundle", "dataset_dir": "images", "data_list": "folds.json"}
+            write_json(unfinished / f"{site.name}.json", {key: f"{site.name}/{name}" for key, name in places.items()})
+
+    return write_folder_once(folder, write)
+
+
+def shift_intensities(image: np.ndarray, site: int) -> np.ndarray:
+    """Return an image as another site's machine would show it: darker, and with less contrast.
+
+    Args:
+        image: uint8 array of any shape.
+        site: from 0, the site that shows it as it is.
+    """
+    relative = image / 255
+    return np.round(255 * (1 - 0.15 * site) * relative ** (1 + 0.5 * site)).astype(np.uint8)
+
+
+def _alter(images: Path, site: int) -> None:
+    """Shift all images of a site, and leave out nodules of its training part: of ``site + 1`` one is kept."""
+    for number, path in enumerate(sorted((images / "train" / "nodule").glob("*.png"))):
+        if number % (site + 1):
+            path.unlink()
+    for path in sorted(images.rglob("*.png")):
+        image = np.asarray(Image.open(path))
+        Image.fromarray(shift_intensities(image, site)).save(path)

@@ -1,0 +1,110 @@
+"""What a server keeps of a federation: its results as JSON, and one MLflow experiment of all sites and their mean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from medmamba_monai.core.files import write_json
+from medmamba_monai.core.run_folder import RunFolder
+from medmamba_monai.federation.agreement import Facts
+from medmamba_monai.federation.options import Plan
+from medmamba_monai.tracking import TrackedRun
+
+Metrics = Mapping[str, float]
+RESULTS = "federation"
+"""Folder of the results in that of NVFlare's run on the server."""
+
+
+class FederationRecord:
+    """The results of a federation, written after each round.
+
+    The parent run is of the means over the sites; each site has a child, made by the server of what the site sent, so
+    that no site needs the store and no folder of one is named there.
+
+    Args:
+        folder: of the results.
+        plan: of the federation.
+        tracking_uri: MLflow store; empty for none.
+    """
+
+    def __init__(self, folder: Path, plan: Plan, tracking_uri: str) -> None:
+        self.folder, self.plan, self.tracking_uri = RunFolder(folder), plan, tracking_uri
+        self.content: dict[str, Any] = {"run_name": plan.options.run_name, "sites": {}, "folds": {}, "silent": []}
+        self._runs: dict[str, TrackedRun] = {}
+        self._parent: TrackedRun | None = None
+
+    def begin(self, facts: Mapping[str, Facts]) -> None:
+        """Note what the sites said of themselves, and begin the runs."""
+        self.content |= {"options": self.plan.options.values(), "training": self.plan.training, "sites": dict(facts)}
+        self._write()
+        name, title = self.plan.options.run_name, next(iter(facts.values()))["title"]
+        self._parent = TrackedRun(self.folder.path, self.tracking_uri, f"{title} (federation)", name)
+        self._parent.start()
+        self._parent.journal.log_params({**self.plan.training, **self.plan.options.values()})
+        for site, said in sorted(facts.items()):
+            run = TrackedRun(
+                self.folder.path / "sites" / site,
+                self.tracking_uri,
+                self._parent.experiment_name,
+                f"{name}: {site}",
+                self.folder.path,
+            )
+            run.start()
+            run.journal.set_tags({"site": site})
+            run.journal.log_params({f"images/{part}": counts for part, counts in said["images"].items()})
+            self._runs[site] = run
+        self._send()
+
+    def add_round(self, fold: int, number: int, by_site: Mapping[str, Metrics], mean: Metrics) -> None:
+        """Note metrics of a round; others of the same round stay."""
+        rounds = self._fold(fold)["rounds"]
+        if len(rounds) < number:
+            rounds.append({"round": number, "sites": {}, "mean": {}})
+        rounds[-1]["mean"] |= mean
+        for site, values in by_site.items():
+            rounds[-1]["sites"].setdefault(site, {}).update(values)
+        self._log(fold, number, by_site, mean)
+
+    def add_test(self, fold: int, number: int, by_site: Mapping[str, Metrics], mean: Metrics) -> None:
+        """Note the test of a fold, by the weights of its best round."""
+        self._fold(fold).update(best_round=number, test={"sites": dict(by_site), "mean": dict(mean)})
+        self._log(fold, number, by_site, mean)
+
+    def note_silent(self, fold: int, number: int, task: str, sites: Sequence[str]) -> None:
+        """Note sites that did not answer in time."""
+        self.content["silent"] += [{"fold": fold, "round": number, "task": task, "sites": list(sites)}]
+
+    def finish(self) -> None:
+        """End the runs."""
+        self._end("FINISHED", "")
+
+    def fail(self, reason: str) -> None:
+        """Note why the federation failed, and end the runs that were begun."""
+        self.content["failure"] = reason
+        self._end("FAILED", reason)
+
+    def _fold(self, fold: int) -> dict[str, Any]:
+        found: dict[str, Any] = self.content["folds"].setdefault(str(fold), {"rounds": []})
+        return found
+
+    def _log(self, fold: int, number: int, by_site: Mapping[str, Metrics], mean: Metrics) -> None:
+        self._write()
+        runs = [(self._parent, mean), *((self._runs.get(site), values) for site, values in by_site.items())]
+        for run, values in runs:
+            if run is not None:
+                run.journal.log_metrics({f"fold_{fold}/{name}": value for name, value in values.items()}, number)
+        self._send()
+
+    def _send(self) -> None:
+        for run in filter(None, (self._parent, *self._runs.values())):
+            run.send(force=False)
+
+    def _end(self, status: str, reason: str) -> None:
+        self._write()
+        for run in filter(None, (self._parent, *self._runs.values())):
+            run.finish(status, reason)
+
+    def _write(self) -> None:
+        write_json(self.folder.federation, self.content)
