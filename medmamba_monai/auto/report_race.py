@@ -21,6 +21,11 @@ def tell_race(plan: Plan, record: Record, choice: Choice) -> Section:
         f"the one with the highest AUC over all {choice.images} validation images together, each predicted by the "
         "model that was not trained on it."
     )
+    if any(candidate.probe for candidate in plan.candidates):
+        text += (
+            " A probe of frozen features has no epochs: it was finished in the first round and stayed until the last, "
+            "without taking a network's place before."
+        )
     left = [f"{name}: {reason}." for name, reason in record.left.items()]
     return Section(
         "How it was chosen", [text], left, tables=[_make_race_table(plan, record, choice), _make_finals_table(choice)]

@@ -48,6 +48,14 @@ def test_weights_of_a_network_to_try_are_taken_for_it(tmp_path: Path) -> None:
     assert [note.partition(",")[0] for note in found.notes] == ["the head is drawn anew"]
 
 
+def test_what_a_pretraining_left_is_taken_without_its_head(tmp_path: Path) -> None:
+    network = build_network("medmamba", 2, 3, 2, 64, **SIZES)
+    save_weights(network, tmp_path / "model.pt", {"network_name": "medmamba", "self_supervised": "contrastive"})
+    found = look_at_weights(tmp_path, small_card(), 5)
+    assert found.identity.startswith("self-supervised sha256:")
+    assert found.notes == ("the head is drawn anew, since self-supervised weights know no classes",)
+
+
 def test_weights_of_another_medmamba_bring_that(tmp_path: Path) -> None:
     found = look_at_weights(save(tmp_path, "medmamba", **SIZES), small_card(), 5)
     assert found.network == OWN_NETWORK
@@ -125,6 +133,7 @@ def test_a_search_of_probes_ends_with_an_answer_and_says_why_there_is_no_package
     page = found.report.read_text()
     assert "There is no package: a probe of frozen features leaves no network." in page
     assert "linear probe on frozen medmamba" in page
+    assert "A probe of frozen features has no epochs: it was finished in the first round" in page
     assert str(source) not in page
     record = json.loads((begun / "race.json").read_text())
     assert [(step["name"], step["fold"], step["epochs"]) for step in record["steps"]] == [
