@@ -53,7 +53,6 @@ class Coordinator:
             UserError: sites do not agree, or fewer than ``min_sites`` answered in time.
         """
         self._ask(CHECK, None, 0, 0)
-        self.record.begin(self._facts)
         for fold in self._choose_folds():
             number, best = self._train_fold(fold)
             tested = self._ask(EVALUATE, best, fold, number)
@@ -98,8 +97,10 @@ class Coordinator:
             UserError: too few answered, or one does not agree with the others.
         """
         answers = self._send(task, weights, fold, number, None)
-        self._facts.update({site: answer.facts for site, answer in answers.items()})
+        new = {site: answer.facts for site, answer in answers.items() if site not in self._facts}
+        self._facts.update(new)
         check_agreement(self._facts)
+        self.record.join(new)
         silent = [site for site in self.sites if site not in answers]
         if len(answers) < self.needed:
             raise UserError(

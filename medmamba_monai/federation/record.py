@@ -31,26 +31,29 @@ class FederationRecord:
 
     def __init__(self, folder: Path, plan: Plan, tracking_uri: str) -> None:
         self.folder, self.plan, self.tracking_uri = RunFolder(folder), plan, tracking_uri
-        self.content: dict[str, Any] = {"run_name": plan.options.run_name, "sites": {}, "folds": {}, "silent": []}
+        self.content: dict[str, Any] = {
+            "options": plan.options.values(),
+            "training": plan.training,
+            "sites": {},
+            "folds": {},
+            "silent": [],
+        }
         self._runs: dict[str, TrackedRun] = {}
         self._parent: TrackedRun | None = None
 
-    def begin(self, facts: Mapping[str, Facts]) -> None:
-        """Note what the sites said of themselves, and begin the runs."""
-        self.content |= {"options": self.plan.options.values(), "training": self.plan.training, "sites": dict(facts)}
+    def join(self, facts: Mapping[str, Facts]) -> None:
+        """Note what sites say that answer for the first time, and begin their runs; the first begin that of all.
+
+        Args:
+            facts: by site.
+        """
+        self.content["sites"].update(facts)
         self._write()
-        name, title = self.plan.options.run_name, next(iter(facts.values()))["title"]
-        self._parent = TrackedRun(self.folder.path, self.tracking_uri, f"{title} (federation)", name)
-        self._parent.start()
-        self._parent.journal.log_params({**self.plan.training, **self.plan.options.values()})
         for site, said in sorted(facts.items()):
-            run = TrackedRun(
-                self.folder.path / "sites" / site,
-                self.tracking_uri,
-                self._parent.experiment_name,
-                f"{name}: {site}",
-                self.folder.path,
-            )
+            parent = self._parent = self._parent or self._begin(said["title"])
+            name = f"{self.plan.options.run_name}: {site}"
+            folder = self.folder.path / "sites" / site
+            run = TrackedRun(folder, self.tracking_uri, parent.experiment_name, name, self.folder.path)
             run.start()
             run.journal.set_tags({"site": site})
             run.journal.log_params({f"images/{part}": counts for part, counts in said["images"].items()})
@@ -85,13 +88,20 @@ class FederationRecord:
         self.content["failure"] = reason
         self._end("FAILED", reason)
 
+    def _begin(self, title: str) -> TrackedRun:
+        """Begin the run of the means; all runs are in one experiment, named after the images of the first site."""
+        run = TrackedRun(self.folder.path, self.tracking_uri, f"{title} (federation)", self.plan.options.run_name)
+        run.start()
+        run.journal.log_params({**self.plan.training, **self.plan.options.values()})
+        return run
+
     def _fold(self, fold: int) -> dict[str, Any]:
         found: dict[str, Any] = self.content["folds"].setdefault(str(fold), {"rounds": []})
         return found
 
     def _log(self, fold: int, number: int, by_site: Mapping[str, Metrics], mean: Metrics) -> None:
         self._write()
-        runs = [(self._parent, mean), *((self._runs.get(site), values) for site, values in by_site.items())]
+        runs = [(self._parent, mean), *((self._runs[site], values) for site, values in by_site.items())]
         for run, values in runs:
             if run is not None:
                 run.journal.log_metrics({f"fold_{fold}/{name}": value for name, value in values.items()}, number)

@@ -24,16 +24,17 @@ TRAINING_IMAGES = {"a": 10, "b": 30}
 Metrics = Callable[[str, str, int], dict[str, float]]
 
 
-def make_facts(site: str) -> dict[str, Any]:
+def make_facts(site: str, num_folds: int = 1) -> dict[str, Any]:
     images = {"train": [TRAINING_IMAGES[site]], "validation": [10], "test": [10]}
-    return {"shared": {"num_folds": 1}, "title": "Chest", "images": images}
+    return {"shared": {"num_folds": num_folds}, "title": "Chest", "images": images}
 
 
 class Sites:
     """Two sites whose training moves every weight towards a number of their own; silent where they are told to be."""
 
-    def __init__(self, metrics: Metrics, silent: set[tuple[str, str, int]] | None = None) -> None:
+    def __init__(self, metrics: Metrics, silent: set[tuple[str, str, int]] | None = None, folds_of_b: int = 1) -> None:
         self.metrics, self.silent = metrics, silent or set()
+        self.facts = {"a": make_facts("a"), "b": make_facts("b", folds_of_b)}
         self.seen: dict[int, float] = {}
 
     def ask(self, task, weights, fold, number, sites):
@@ -46,7 +47,7 @@ class Sites:
         sent = {START: {"w": np.zeros(2, np.float32), "n": np.array(0)}}.get(task)
         if task == TRAIN:
             sent = {"w": np.full(2, {"a": 4.0, "b": 8.0}[site], np.float32), "n": np.array(5)}
-        return Answer(make_facts(site), self.metrics(site, task, number), sent)
+        return Answer(self.facts[site], self.metrics(site, task, number), sent)
 
 
 def run(folder: Path, sites: Sites, **options: Any) -> dict[str, Any]:
@@ -103,6 +104,19 @@ def test_a_site_that_drops_out_is_missed_in_its_round_and_counts_again_later(tmp
         {"fold": 0, "round": 2, "task": "validate", "sites": ["b"]},
     ]
     assert [sorted(entry["sites"]) for entry in content["folds"]["0"]["rounds"]] == [["a", "b"], ["a"], ["a", "b"]]
+
+
+def test_a_site_that_comes_late_is_checked_and_takes_part(tmp_path: Path):
+    sites = Sites(score(0.1, 0.2, 0.3), silent={("b", CHECK, 0)})
+    assert run(tmp_path, sites, min_sites=1)["sites"].keys() == {"a", "b"}
+    assert sites.seen == {1: 7.0, 2: 14.0, 3: 21.0}
+    assert (tmp_path / "sites" / "b" / "tracking.jsonl").is_file()
+
+
+def test_a_site_that_comes_late_and_does_not_agree_ends_the_federation(tmp_path: Path):
+    sites = Sites(score(0.1, 0.2, 0.3), silent={("b", CHECK, 0)}, folds_of_b=2)
+    with pytest.raises(UserError, match="site b has num_folds 2, but site a 1"):
+        run(tmp_path, sites, min_sites=1)
 
 
 def test_too_few_sites_end_the_federation_and_are_named(tmp_path: Path):

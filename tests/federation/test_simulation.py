@@ -1,0 +1,126 @@
+"""The commands of the documentation: two sites in processes of their own, and what they sent over their sockets."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.numpy import load_file
+
+pytest.importorskip("nvflare", reason="the extra federation is not installed")
+
+from mlflow import MlflowClient
+
+from medmamba_monai.cli.main import main
+from medmamba_monai.data import prepare_dataset
+from medmamba_monai.federation import write_phantom_sites
+from medmamba_monai.federation.phantom_sites import CARD
+from tests.helpers.small_bundle import ROOT, SmallBundle
+
+PAGE = ROOT / "docs" / "how-to" / "federated.md"
+RECORDER = ROOT / "tests" / "helpers" / "record_sockets"
+PATIENT = "Kanarienvogel"
+
+
+def read_command(name: str) -> list[str]:
+    """The words after ``medmamba-monai`` of a command on the page."""
+    (line,) = re.findall(rf"^medmamba-monai ({name} .+)$", PAGE.read_text(), re.MULTILINE)
+    return shlex.split(line)
+
+
+def plant_canaries(sites: Path) -> None:
+    """Name all images of the first site after patients, who are the groups of its folds."""
+    site = sites / "site_1"
+    for number, path in enumerate(sorted((site / "images").rglob("*.png"))):
+        path.rename(path.with_name(f"{PATIENT}{number // 2:03d}_{path.name}"))
+    card = json.loads((site / "bundle" / CARD).read_text())
+    card["layout"] |= {"group_pattern": rf"({PATIENT}\d+)_"}
+    (site / "bundle" / CARD).write_text(json.dumps(card))
+    (site / "folds.json").unlink()
+    prepare_dataset(site / "bundle" / CARD, site / "images", site / "folds.json", allow_count_mismatch=True)
+
+
+@pytest.fixture(scope="module")
+def federation(small_bundle: SmallBundle, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """What the page's command left, of sites whose images are named after patients."""
+    folder = tmp_path_factory.mktemp("federation")
+    sent = folder / "sent"
+    sent.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("PYTHONPATH", f"{RECORDER}:{ROOT}")
+        patch.setenv("RECORDED_SOCKETS", str(sent))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        write_phantom_sites("sites", 2, 60, 30, 32)
+        plant_canaries(folder / "sites")
+        shutil.copy(small_bundle.store, folder / "mlruns.db")
+        code = main(read_command("federate"))
+    content = json.loads((folder / "output" / "federation" / "federation.json").read_text())
+    recorded = b"".join(path.read_bytes() for path in sorted(sent.iterdir()))
+    return SimpleNamespace(folder=folder, code=code, content=content, recorded=recorded)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_two_sites_train_one_network_and_nothing_but_weights_and_metrics_leaves_them(federation):
+    """One test, as the federation is made once and by one worker: its result, its tracking, and the wire."""
+    assert federation.code == 0
+    check_results(federation)
+    check_tracking(federation)
+    check_wire(federation)
+
+
+def check_results(federation: SimpleNamespace) -> None:
+    (fold,) = federation.content["folds"].values()
+    assert len(fold["rounds"]) == 2
+    assert fold["test"]["sites"].keys() == {"site_1", "site_2"}
+    networks = [load_file(find_fold(federation, site) / "model.safetensors") for site in ("site_1", "site_2")]
+    assert all(np.array_equal(networks[0][name], networks[1][name]) for name in networks[0])
+    assert (find_fold(federation, "site_2") / "predictions.csv").is_file()
+
+
+def check_tracking(federation: SimpleNamespace) -> None:
+    client = MlflowClient(f"sqlite:///{federation.folder}/mlruns.db")
+    (experiment,) = client.search_experiments(filter_string="name = 'Phantom (federation)'")
+    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    assert runs.keys() == {"federation", "federation: site_1", "federation: site_2"}
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    (fold,) = federation.content["folds"].values()
+    assert runs["federation"].data.metrics["fold_0/test_auc"] == fold["test"]["mean"]["test_auc"]
+    tested = fold["test"]["sites"]["site_2"]["test_auc"]
+    assert runs["federation: site_2"].data.metrics["fold_0/test_auc"] == tested
+    assert str(federation.folder) not in str([(run.data.params, run.data.tags) for run in runs.values()])
+
+
+def check_wire(federation: SimpleNamespace) -> None:
+    """The bytes of the sockets hold what is known to travel, and none of the canaries."""
+    weights = load_file(find_fold(federation, "site_1") / "model.safetensors")
+    assert weights["head.weight"].tobytes() in federation.recorded, "the record does not see what is sent"
+    assert b"Nodule (blob)" in federation.recorded
+    images = sorted((federation.folder / "sites" / "site_1" / "images").rglob("*.png"))
+    canaries = [
+        str(federation.folder).encode(),
+        PATIENT.encode(),
+        b"site_1/images",
+        b"site_2/images",
+        b"site_1/folds",
+        b"\x89PNG",
+        b"IHDR",
+    ]
+    for path in images:
+        pixels = np.asarray(Image.open(path))
+        row = pixels[len(pixels) // 2]
+        canaries += [row.tobytes(), row.astype(np.float32).tobytes(), (row / np.float32(127.5) - 1).tobytes()]
+    assert [canary for canary in canaries if canary in federation.recorded] == []
+
+
+def find_fold(federation: SimpleNamespace, site: str) -> Path:
+    folder: Path = federation.folder / "sites" / "output" / site / "federation" / "fold_0"
+    return folder
