@@ -64,14 +64,8 @@ def plan_search(
     if pretrained is not None:
         weights = look_at_weights(pretrained, dataset.card, min(NUM_FOLDS, folds))
         seen = seen.model_copy(update={"pretrained": weights})
-    batch_size = rules.choose_batch_size(seen)
     asked = None if image_size is None else Choice(image_size, "As it was asked for.")
-    size, speeds = measure_networks(dataset, seen, batch_size.value, budget, asked)
-    seen = seen.model_copy(update={"speeds": speeds})
-    seen = seen.model_copy(update={"too_large": rules.find_too_large(seen, batch_size.value)})
-    measured, batch_size = batch_size.value, rules.bound_batch_size(batch_size, seen)
-    bounded = {name: speed.scale(batch_size.value / measured) for name, speed in speeds.items()}
-    seen = seen.model_copy(update={"speeds": bounded})
+    seen, size, batch_size = _measure(dataset, seen, budget, asked)
     looked = time.time() - started + _PREPARE + seen.seconds_per_image * (seen.images + seen.test_images)
     images, weights_place = str(dataset.folder.root), "" if pretrained is None else str(pretrained.absolute())
     plan = make_plan(seen, size, batch_size, folds, budget, looked, images, weights_place)
@@ -85,10 +79,27 @@ def plan_search(
     return plan, seen
 
 
+def _measure(
+    dataset: Dataset, seen: Fingerprint, budget: float, asked: Choice[int] | None
+) -> tuple[Fingerprint, Choice[int], Choice[int]]:
+    """Measure networks, and fit image size, networks and batch into the time and the memory.
+
+    Returns:
+        The fingerprint with the speeds at the batch that fits, the image size, and that batch.
+    """
+    wanted = rules.choose_batch_size(seen)
+    size, speeds = measure_networks(dataset, seen, wanted.value, budget, asked)
+    seen = seen.model_copy(update={"speeds": speeds})
+    seen = seen.model_copy(update={"too_large": rules.find_too_large(seen, wanted.value)})
+    batch_size = rules.bound_batch_size(wanted, seen)
+    bounded = {name: speed.scale(batch_size.value / wanted.value) for name, speed in speeds.items()}
+    return seen.model_copy(update={"speeds": bounded}), size, batch_size
+
+
 def measure_networks(
     dataset: Dataset, seen: Fingerprint, batch_size: int, budget: float, asked: Choice[int] | None = None
 ) -> tuple[Choice[int], dict[str, Speed]]:
-    """Choose the image size that the time allows, and measure networks at it, the most promising first.
+    """Choose the image size that time and memory allow, and measure networks at it, the most promising first.
 
     Args:
         dataset: whose bundle says channels and classes.
