@@ -1,30 +1,43 @@
 """A generated dataset in real PNG files, for when no real data can be had.
 
 Each image is a noisy chest-like texture: a bright body, two dark lungs, ribs. In the class ``nodule`` a lung holds a
-faint round blob; in the class ``normal`` it holds a line of the same total brightness instead. Place, size, contrast
-and direction vary, so the brightness of single pixels says little and the shape says nearly all. Where each blob and
-line is stands in ``findings.json`` beside the images.
+faint round blob; in the class ``normal`` it holds a line of the same total brightness instead, and in the class
+``healthy``, which is drawn where it is asked for, neither. Place, size, contrast and direction vary, so the brightness
+of single pixels says little and the shape says nearly all. Where each blob and line is stands in ``findings.json``
+beside the images.
+
+Between ``normal`` and ``nodule`` a network may decide by the line that it does not see, so that a blob need not be
+where it looks. Between ``healthy`` and ``nodule`` there is nothing else to see: only there must a map point at it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from medmamba_monai.core.choices import check_choice
+from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_folder_once
 from medmamba_monai.data.findings import Finding, Findings, write_findings
 
 CLASS_NAMES = ("normal", "nodule")
+HEALTHY = "healthy"
 _NOISE = 0.035
 
 
 def write_phantom(
-    folder: str | Path, num_train: int = 600, num_test: int = 200, image_size: int = 64, seed: int = 0
+    folder: str | Path,
+    num_train: int = 600,
+    num_test: int = 200,
+    image_size: int = 64,
+    seed: int = 0,
+    class_names: Sequence[str] = CLASS_NAMES,
 ) -> Path:
-    """Write the dataset as ``{train,test}/{normal,nodule}/*.png``, half of each class, and where their findings are.
+    """Write the dataset as ``{train,test}/{normal,nodule}/*.png``, as many of each class, and where findings are.
 
     A folder that is already there is left as it is; an interrupted call leaves none.
 
@@ -34,26 +47,36 @@ def write_phantom(
         num_test: number of test images.
         image_size: side in pixels.
         seed: the same seed gives the same images.
+        class_names: two or three of ``healthy``, ``normal`` and ``nodule``.
 
     Returns:
         ``folder``.
 
     Raises:
-        UserError: the folder cannot be written.
+        UserError: the folder cannot be written, or there is no such class.
     """
-    return write_folder_once(folder, lambda unfinished: _write(unfinished, num_train, num_test, image_size, seed))
+    for name in class_names:
+        check_choice(name, (HEALTHY, *CLASS_NAMES), "class name")
+    if len(set(class_names)) < max(2, len(class_names)):
+        raise UserError(f"class_names {', '.join(class_names)}: give two or three classes, each once")
+    return write_folder_once(
+        folder, lambda unfinished: _write(unfinished, num_train, num_test, image_size, seed, class_names)
+    )
 
 
-def _write(folder: Path, num_train: int, num_test: int, image_size: int, seed: int) -> None:
+def _write(folder: Path, num_train: int, num_test: int, image_size: int, seed: int, class_names: Sequence[str]) -> None:
     generator = np.random.default_rng(seed)
     plan = [("train", index) for index in range(num_train)] + [("test", index) for index in range(num_test)]
     findings: dict[str, Finding] = {}
     for split, index in tqdm(plan, "phantom", leave=False, unit="image", disable=None):
-        label = index % len(CLASS_NAMES)
-        name = f"{split}/{CLASS_NAMES[label]}/{index:05d}.png"
+        class_name = class_names[index % len(class_names)]
+        name = f"{split}/{class_name}/{index:05d}.png"
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        image, findings[name] = draw_with_finding(label, image_size, generator)
+        if class_name == HEALTHY:
+            image = draw_healthy(image_size, generator)
+        else:
+            image, findings[name] = draw_with_finding(CLASS_NAMES.index(class_name), image_size, generator)
         Image.fromarray(image).save(path)
     write_findings(folder, Findings(image_size=image_size, findings=findings))
 

@@ -24,6 +24,7 @@ from medmamba_monai.explanations.drawing import Drawings
 from medmamba_monai.explanations.folder import ExplanationFolder
 from medmamba_monai.explanations.judging import Judge, take_criteria
 from medmamba_monai.explanations.places import read_places
+from medmamba_monai.explanations.pointing import look_at_findings
 from medmamba_monai.explanations.report import Judgement, write_explanations
 from medmamba_monai.explanations.subjects import (
     Pixels,
@@ -179,7 +180,7 @@ def _judge(
     notes = [] if places else ["Where the findings are is not known: no pointing game (masks would tell: --masks)."]
     notes += [f"{EXPLANATIONS[name].title} cannot explain this network." for name in _list_unable(drawings)]
     units = Units.of(len(drawings.subjects), group_subjects(drawings.subjects)).kind
-    return Judgement(verdicts, values, units, resamples, seed, notes)
+    return Judgement(verdicts, values, units, resamples, seed, look_at_findings(drawings, places), notes)
 
 
 def _list_unable(drawings: Drawings) -> list[str]:

@@ -17,6 +17,7 @@ from medmamba_monai.explain import EXPLANATIONS
 from medmamba_monai.explain.randomization import SHARES
 from medmamba_monai.explanations.folder import ExplanationFolder
 from medmamba_monai.explanations.judging import Values
+from medmamba_monai.explanations.pointing import Pointing, make_section
 from medmamba_monai.explanations.verdicts import CRITERIA, Standing, Verdict
 
 LIMITS = (
@@ -39,6 +40,7 @@ class Judgement:
         units: what resamples draw, such as ``groups``.
         resamples: of the bootstrap.
         seed: of the bootstrap.
+        pointing: what the pointing game was played on; None where no finding is known.
         notes: why a criterion or a method is missing.
     """
 
@@ -47,6 +49,7 @@ class Judgement:
     units: str
     resamples: int
     seed: int
+    pointing: Pointing | None = None
     notes: Sequence[str] = field(default_factory=tuple)
 
 
@@ -82,11 +85,17 @@ def describe_judgement(judgement: Judgement) -> dict[str, Any]:
             name: {"shares": list(SHARES), **{key: values[key].mean(0).tolist() for key in ("ranks", "structure")}}
             for name, values in judgement.values.items()
         },
+        "pointing": _describe_pointing(judgement),
         "units": judgement.units,
         "resamples": judgement.resamples,
         "seed": judgement.seed,
         "notes": list(judgement.notes),
     }
+
+
+def _describe_pointing(judgement: Judgement) -> dict[str, Any] | None:
+    hits = {name: values["pointing"] for name, values in judgement.values.items()}
+    return None if judgement.pointing is None else judgement.pointing.describe(hits)
 
 
 def summarize(verdict: Verdict) -> str:
@@ -132,6 +141,7 @@ def _make_sections(folder: ExplanationFolder, judgement: Judgement) -> list[Sect
             "Mean probability of the predicted class over images.",
         ),
     ]
+    pointing = _describe_pointing(judgement)
     return [
         Section(
             "What can be said",
@@ -143,6 +153,7 @@ def _make_sections(folder: ExplanationFolder, judgement: Judgement) -> list[Sect
             [f"{CRITERIA[v.criterion].title}: {CRITERIA[v.criterion].meaning}." for v in judgement.verdicts],
             tables=[_make_table(verdict) for verdict in judgement.verdicts],
         ),
+        *([] if pointing is None else [make_section(pointing)]),
         Section("Weights shuffled from the head down", [_RANDOMIZED], tables=[_make_randomization(judgement)]),
         Section("How it was judged", [_explain(judgement)]),
     ]

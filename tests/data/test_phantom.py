@@ -112,6 +112,30 @@ def test_findings_are_told_beside_the_images(tmp_path: Path) -> None:
         read_findings(folder)
 
 
+def test_healthy_images_are_drawn_where_they_are_asked_for_and_have_no_finding(tmp_path: Path) -> None:
+    names = ("healthy", "normal", "nodule")
+    folder = write_phantom(tmp_path / "phantom", num_train=6, num_test=3, image_size=32, class_names=names)
+    assert {path.parent.name for path in folder.rglob("*.png")} == set(names)
+    assert [len(list((folder / "train" / name).iterdir())) for name in names] == [2, 2, 2]
+    found = read_findings(folder)
+    assert found is not None
+    assert len(found.findings) == 6
+    assert not any("healthy" in name for name in found.findings)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("healthy", "cyst"), "unknown class name 'cyst': choose one of healthy, normal, nodule"),
+        (("nodule", "nodule"), "class_names nodule, nodule: give two or three classes, each once"),
+        (("nodule",), "class_names nodule: give two or three"),
+    ],
+)
+def test_other_classes_are_refused(names: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        write_phantom(tmp_path / "phantom", 6, 2, class_names=names)
+
+
 @pytest.mark.parametrize("label", [0, 1])
 def test_a_finding_is_where_the_image_differs_from_one_without(label: int, monkeypatch: pytest.MonkeyPatch) -> None:
     image, finding = draw_with_finding(label, 128, np.random.default_rng(3))

@@ -61,6 +61,19 @@ def test_methods_are_judged_beside_floors_by_every_criterion(folder: Explanation
     assert shuffled["scan_relevance"]["ranks"][-1] < 0.9
 
 
+def test_hits_are_counted_of_all_images_and_of_those_that_the_network_gets_right(folder: ExplanationFolder) -> None:
+    found = judgement(folder)
+    counts, page = found["pointing"], folder.report.read_text(encoding="utf-8")
+    assert counts["images"] == 12
+    assert 0 < counts["chance"] < 0.2
+    assert 0 <= counts["recognized"] <= 12
+    for name, hits in counts["hits"].items():
+        assert hits == pytest.approx(12 * found["criteria"]["pointing"]["methods"][name]["mean"])
+        assert counts["hits_of_recognized"][name] <= min(hits, counts["recognized"])
+    assert f"of the {counts['recognized']} recognized" in page
+    assert f"Findings cover {100 * counts['chance']:.1f} % of an image" in page
+
+
 def test_the_page_says_who_won_and_whether_that_is_shown(folder: ExplanationFolder) -> None:
     page = folder.report.read_text(encoding="utf-8")
     assert "Explanations of output on Phantom" in page
@@ -90,9 +103,10 @@ def test_a_package_explains_a_folder_and_points_into_masks(packed: Path, small_b
     for name in names:
         Image.fromarray(np.full((32, 32), 255, np.uint8)).save(masks / name)
     page = explain(packed, ["grad_cam"], True, images, masks, tmp_path / "output", most=10, resamples=100)
-    found = json.loads((page.parent / "judgement.json").read_text(encoding="utf-8"))["criteria"]
-    assert found["pointing"]["methods"]["grad_cam"]["mean"] == 1
-    assert found["deletion"]["images"] == 10
+    found = json.loads((page.parent / "judgement.json").read_text(encoding="utf-8"))
+    assert found["criteria"]["pointing"]["methods"]["grad_cam"]["mean"] == 1
+    assert found["criteria"]["deletion"]["images"] == 10
+    assert (found["pointing"]["chance"], found["pointing"]["recognized"]) == (1, None)
 
 
 def test_masks_must_be_named_and_sized_like_the_images(packed: Path, small_bundle, tmp_path: Path) -> None:

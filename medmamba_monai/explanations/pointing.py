@@ -1,0 +1,87 @@
+"""The pointing game in counts: how many images each method hits, of all and of those that the network gets right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from medmamba_monai.evaluation.reports.page import Section
+from medmamba_monai.evaluation.scores import FloatArray
+from medmamba_monai.evaluation.tables import Table
+from medmamba_monai.explain import EXPLANATIONS
+from medmamba_monai.explanations.drawing import Drawings
+
+
+@dataclass(frozen=True)
+class Pointing:
+    """Where the findings of images are, and whether the network sees them.
+
+    Attributes:
+        covered: part of each image that its finding covers (N,): how often a map that knows nothing hits it.
+        recognized: whether the network predicts the true class of each (N,); None where that is not known.
+    """
+
+    covered: FloatArray
+    recognized: np.ndarray | None
+
+    def describe(self, hits: Mapping[str, FloatArray]) -> dict[str, Any]:
+        """Return the counts for programs.
+
+        Args:
+            hits: of each image (N,), 0 or 1, by method.
+        """
+        known = self.recognized is not None
+        return {
+            "images": len(self.covered),
+            "chance": float(self.covered.mean()),
+            "recognized": int(np.sum(self.recognized)) if known else None,
+            "hits": {name: int(found.sum()) for name, found in hits.items()},
+            "hits_of_recognized": {name: int(found[self.recognized].sum()) for name, found in hits.items()}
+            if known
+            else None,
+        }
+
+
+def look_at_findings(drawings: Drawings, places: Mapping[str, np.ndarray]) -> Pointing | None:
+    """Return what the pointing game is played on; None where no finding is known.
+
+    Args:
+        drawings: of the images.
+        places: where findings are, by id; see `read_places`.
+    """
+    placed = [subject for subject in drawings.subjects if subject.id in places]
+    if not placed:
+        return None
+    labels = [subject.label for subject in placed]
+    predicted = [drawings.predicted[subject.id] for subject in placed]
+    return Pointing(
+        np.array([places[subject.id].mean() for subject in placed]),
+        None if None in labels else np.equal(labels, predicted),
+    )
+
+
+def make_section(described: Mapping[str, Any]) -> Section:
+    """Show the counts of `Pointing.describe`, most hits first."""
+    images, recognized = described["images"], described["recognized"]
+    rows = [
+        [EXPLANATIONS[name].title, str(hits), *([] if recognized is None else [str(_of_recognized(described, name))])]
+        for name, hits in sorted(described["hits"].items(), key=lambda row: -row[1])
+    ]
+    header = ["method", f"hits of {images}", *([] if recognized is None else [f"of the {recognized} recognized"])]
+    said = (
+        "A hit: the highest value of the map, smoothed as in the pictures, is inside the finding. Findings cover "
+        f"{100 * described['chance']:.1f} % of an image on average, which is what a map hits that knows nothing."
+    )
+    if recognized is not None:
+        said += (
+            f" The network predicts the true class of {recognized} of these {images} images; on the others a map "
+            "explains another class, and need not point at the finding."
+        )
+    return Section("Pointing at the finding", [said], tables=[Table(header, rows)])
+
+
+def _of_recognized(described: Mapping[str, Any], name: str) -> int:
+    return int(described["hits_of_recognized"][name])
