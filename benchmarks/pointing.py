@@ -1,41 +1,48 @@
 """Whether maps point at what decides, where that is known: ``python -m benchmarks.pointing``.
 
 Generated images are healthy or have a nodule, and nothing else tells the classes apart. A small MedMamba is trained on
-them with each seed, and `medmamba-monai explain --method all --judge` draws and judges the maps of all test images, as
-a user would. Which rule relevance follows was chosen on validation images, never on these. Stopped and started again,
+them with each seed, and the pointing game of `medmamba-monai explain --method all --judge` is played with the maps of
+all test images that have a nodule. Which rule relevance follows was chosen on other images. Stopped and started again,
 it goes on where it was.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.report import RESULTS, markdown_table, measured_on, new_result, save_result
+from benchmarks.pages.pointing import pointing_part
+from benchmarks.report import RESULTS, new_result, save_result
 from medmamba_monai import Bundle
 from medmamba_monai.bundle.new_bundle import propose_bundle, write_bundle
+from medmamba_monai.core.defaults import RESAMPLES
 from medmamba_monai.core.errors import ends_with_user_errors
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.data import write_phantom
 from medmamba_monai.data.phantom import HEALTHY
 from medmamba_monai.data.propose.card import Options
 from medmamba_monai.data.propose.labels import Labels
-from medmamba_monai.explain import EXPLANATIONS
-from medmamba_monai.explanations import explain
-from medmamba_monai.explanations.explain import ALL
+from medmamba_monai.explanations.drawing import Drawings
+from medmamba_monai.explanations.explain import ALL, choose_methods
 from medmamba_monai.explanations.folder import ExplanationFolder
+from medmamba_monai.explanations.places import points_inside, read_places
+from medmamba_monai.explanations.pointing import look_at_findings
+from medmamba_monai.explanations.report import describe_verdict
+from medmamba_monai.explanations.subjects import Pixels, identify, list_run_subjects
+from medmamba_monai.explanations.verdicts import judge_methods
+from medmamba_monai.package import read_folds_of_run, write_package
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "nodules"
 NETWORK: dict[str, Any] = {"depths": [2, 2], "channels": [16, 32]}
-"""A MedMamba of 45,000 parameters, whose last map has a position for 8 x 8 pixels."""
+"""A small MedMamba, whose last map has a position for 8 x 8 pixels."""
 TRAINING: dict[str, Any] = {"recipe": "augmented", "batch_size": 32, "learning_rate": 3e-3, "bootstrap_resamples": 200}
 FOLD = 0
 
@@ -47,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, default=ROOT / "output" / "pointing")
     parser.add_argument("--json", type=Path, default=RESULTS / "pointing.json")
     parser.add_argument("--train", type=int, default=4000, help="images to train with, a fifth of them to validate")
-    parser.add_argument("--test", type=int, default=200, help="images to explain, half of them with a nodule")
+    parser.add_argument("--test", type=int, default=200, help="test images, half of them with a nodule")
     parser.add_argument("--image-size", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=24)
     parser.add_argument("--seeds", type=int, default=3, help="trainings")
@@ -65,7 +72,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     bundle = make_bundle(options.folder.resolve(), options)
     started, result["networks"] = time.monotonic(), []
     for seed in range(options.seeds):
-        result["networks"].append(judge(bundle, seed, options))
+        result["networks"].append(judge(train(bundle, seed, options.epochs), seed))
         left = (time.monotonic() - started) / (seed + 1) * (options.seeds - seed - 1)
         print(f"seed {seed + 1} of {options.seeds} is judged, about {left / 60:.0f} minutes left", flush=True)
     return result
@@ -82,58 +89,37 @@ def make_bundle(folder: Path, options: argparse.Namespace) -> Bundle:
     return bundle
 
 
-def judge(bundle: Bundle, seed: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Train a network and judge all methods by its test images, unless that is done; returns what was found."""
+def train(bundle: Bundle, seed: int, epochs: int) -> RunFolder:
+    """Train a network, or go on with it, unless that is done; returns the folder of the run."""
     folder = RunFolder(bundle.root / "output" / f"seed{seed}")
     if not folder.review.is_file():
-        bundle.cross_validate(
-            run_name=folder.path.name,
-            seed=seed,
-            folds=[FOLD],
-            epochs=options.epochs,
-            recipe="augmented",
-            batch_size=32,
-            **NETWORK,
-        )
-    page = explain(folder.path, [ALL], judge=True, most=options.test, fold=FOLD)
-    found = json.loads(ExplanationFolder(page.parent).judgement.read_text(encoding="utf-8"))
-    return {"seed": seed, **found["pointing"], "standings": found["criteria"]["pointing"]["methods"]}
+        bundle.cross_validate(run_name=folder.path.name, seed=seed, folds=[FOLD], epochs=epochs, **TRAINING, **NETWORK)
+    return folder
 
 
-def pointing_part(result: dict[str, Any]) -> str:
-    """Write how many test images with a nodule each method hits, for each trained network."""
-    networks = result["networks"]
-    names = sorted(networks[0]["hits"], key=lambda name: -float(np.mean([one["hits"][name] for one in networks])))
-    titles = ["", *(f"seed {one['seed']}" for one in networks), "mean of all", "mean of recognized"]
-    rows = [["recognized", *(str(one["recognized"]) for one in networks), _mean(networks, "recognized"), ""]]
-    rows += [_make_row(networks, name) for name in names]
-    first = networks[0]
-    told = (
-        f"Of {first['images']} test images with a nodule: those that a network recognizes, and those where each "
-        f"method's map points into it; with 95 % intervals over images. Nodules cover {100 * first['chance']:.1f} % of "
-        f"an image on average. {measured_on(result)} Made by `python -m benchmarks.pointing`."
-    )
-    return f"{markdown_table(titles, rows)}\n\n{told}"
+def judge(run: RunFolder, seed: int) -> dict[str, Any]:
+    """Draw the maps of all methods for the test images with a finding, and count which point at it.
+
+    Maps that were drawn are kept. Deletion, insertion and shuffled weights are left to ``explain --judge``.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        package = write_package(run.path, Path(folder, "package"), folds=FOLD, look_at_images=False)
+    folds = read_folds_of_run(package, run.path)
+    subjects = list_run_subjects(package, folds)
+    places = read_places(package, subjects, None, folds.dataset_dir)
+    subjects = [subject for subject in subjects if subject.id in places]
+    drawings = Drawings(subjects, Pixels(package), ExplanationFolder(run.explanations), identify(package, subjects))
+    hits = {name: point(drawings, name, places) for name in choose_methods(subjects, [ALL], judge=True)}
+    verdict = judge_methods("pointing", hits, None, RESAMPLES, seed=0)
+    counts = look_at_findings(drawings, places).describe(hits)
+    return {"seed": seed, **counts, "standings": describe_verdict(verdict)["methods"]}
 
 
-def _make_row(networks: Sequence[dict[str, Any]], name: str) -> list[str]:
-    cells = [
-        f"{one['hits'][name]} {_write_interval(one['standings'][name]['interval'], one['images'])}" for one in networks
-    ]
-    mean = float(np.mean([one["hits"][name] / one["images"] for one in networks]))
-    share = float(np.mean([one["hits_of_recognized"][name] / one["recognized"] for one in networks]))
-    return [EXPLANATIONS[name].title, *cells, f"{100 * mean:.1f} %", f"{100 * share:.1f} %"]
-
-
-def _mean(networks: Sequence[dict[str, Any]], key: str) -> str:
-    return f"{100 * float(np.mean([one[key] / one['images'] for one in networks])):.1f} %"
-
-
-def _write_interval(interval: Sequence[float] | str, images: int) -> str:
-    if isinstance(interval, str):
-        return f"({interval})"
-    low, high = (round(images * bound) for bound in interval)
-    return f"({low} to {high})"
+def point(drawings: Drawings, method: str, places: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return of each image 1 where the method's map points into the finding, else 0 (N,)."""
+    drawings.draw(method)
+    hits = [points_inside(drawings.read_map(method, s), places[s.id]) for s in drawings.subjects]
+    return np.array(hits, dtype=np.float64)
 
 
 if __name__ == "__main__":

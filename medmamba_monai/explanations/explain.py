@@ -180,7 +180,8 @@ def _judge(
     notes = [] if places else ["Where the findings are is not known: no pointing game (masks would tell: --masks)."]
     notes += [f"{EXPLANATIONS[name].title} cannot explain this network." for name in _list_unable(drawings)]
     units = Units.of(len(drawings.subjects), group_subjects(drawings.subjects)).kind
-    return Judgement(verdicts, values, units, resamples, seed, look_at_findings(drawings, places), notes)
+    pointing = look_at_findings(drawings, places) if places else None
+    return Judgement(verdicts, values, units, resamples, seed, pointing, notes)
 
 
 def _list_unable(drawings: Drawings) -> list[str]:

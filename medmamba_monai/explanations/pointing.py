@@ -45,16 +45,14 @@ class Pointing:
         }
 
 
-def look_at_findings(drawings: Drawings, places: Mapping[str, np.ndarray]) -> Pointing | None:
-    """Return what the pointing game is played on; None where no finding is known.
+def look_at_findings(drawings: Drawings, places: Mapping[str, np.ndarray]) -> Pointing:
+    """Return what the pointing game is played on.
 
     Args:
         drawings: of the images.
-        places: where findings are, by id; see `read_places`.
+        places: where the findings of some of them are, by id; see `read_places`.
     """
     placed = [subject for subject in drawings.subjects if subject.id in places]
-    if not placed:
-        return None
     labels = [subject.label for subject in placed]
     predicted = [drawings.predicted[subject.id] for subject in placed]
     return Pointing(

@@ -80,7 +80,7 @@ def write_explanations(
 def describe_judgement(judgement: Judgement) -> dict[str, Any]:
     """Return the content of ``judgement.json``: numbers in full precision."""
     return {
-        "criteria": {verdict.criterion: _describe_verdict(verdict) for verdict in judgement.verdicts},
+        "criteria": {verdict.criterion: describe_verdict(verdict) for verdict in judgement.verdicts},
         "randomization": {
             name: {"shares": list(SHARES), **{key: values[key].mean(0).tolist() for key in ("ranks", "structure")}}
             for name, values in judgement.values.items()
@@ -215,7 +215,8 @@ def _explain(judgement: Judgement) -> str:
     )
 
 
-def _describe_verdict(verdict: Verdict) -> dict[str, Any]:
+def describe_verdict(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict for programs: means, intervals and differences by method."""
     return {
         "images": verdict.images,
         "best": verdict.best.method,
