@@ -53,10 +53,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m benchmarks.pointing", description=__doc__)
     parser.add_argument("--folder", type=Path, default=ROOT / "output" / "pointing")
     parser.add_argument("--json", type=Path, default=RESULTS / "pointing.json")
-    parser.add_argument("--train", type=int, default=4000, help="images to train with, a fifth of them to validate")
+    parser.add_argument("--train", type=int, default=3000, help="images to train with, a fifth of them to validate")
     parser.add_argument("--test", type=int, default=200, help="test images, half of them with a nodule")
     parser.add_argument("--image-size", type=int, default=64)
-    parser.add_argument("--epochs", type=int, default=24)
+    parser.add_argument("--contrast", type=float, nargs=2, default=[0.3, 0.6], help="of the faintest and the clearest")
+    parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=3, help="trainings")
     options = parser.parse_args(arguments)
     result = measure(options)
@@ -81,8 +82,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 def make_bundle(folder: Path, options: argparse.Namespace) -> Bundle:
     """Generate the images and their bundle as `medmamba-monai new-bundle` does, unless they are there."""
     classes = (HEALTHY, "nodule")
-    images = write_phantom(folder / NAME, options.train, options.test, options.image_size, class_names=classes)
-    proposal = propose_bundle(NAME, images, Labels(), Options(image_size=options.image_size), folder, overwrite=True)
+    size, contrast = options.image_size, tuple(options.contrast)
+    images = write_phantom(folder / NAME, options.train, options.test, size, class_names=classes, contrast=contrast)
+    proposal = propose_bundle(NAME, images, Labels(), Options(image_size=size), folder, overwrite=True)
     root = write_bundle(proposal.card, folder)
     bundle = Bundle(root, dataset_dir=images, data_list=folder / "folds.json", tracking_uri="")
     bundle.prepare()
@@ -97,10 +99,15 @@ def train(bundle: Bundle, seed: int, epochs: int) -> RunFolder:
     return folder
 
 
-def judge(run: RunFolder, seed: int) -> dict[str, Any]:
-    """Draw the maps of all methods for the test images with a finding, and count which point at it.
+def judge(run: RunFolder, seed: int, methods: Sequence[str] = (ALL,)) -> dict[str, Any]:
+    """Draw maps for the test images with a finding, and count which point at it.
 
     Maps that were drawn are kept. Deletion, insertion and shuffled weights are left to ``explain --judge``.
+
+    Args:
+        run: whose first fold is judged.
+        seed: it was trained with.
+        methods: see `choose_methods`; the floors are judged, too.
     """
     with tempfile.TemporaryDirectory() as folder:
         package = write_package(run.path, Path(folder, "package"), folds=FOLD, look_at_images=False)
@@ -109,7 +116,7 @@ def judge(run: RunFolder, seed: int) -> dict[str, Any]:
     places = read_places(package, subjects, None, folds.dataset_dir)
     subjects = [subject for subject in subjects if subject.id in places]
     drawings = Drawings(subjects, Pixels(package), ExplanationFolder(run.explanations), identify(package, subjects))
-    hits = {name: point(drawings, name, places) for name in choose_methods(subjects, [ALL], judge=True)}
+    hits = {name: point(drawings, name, places) for name in choose_methods(subjects, methods, judge=True)}
     verdict = judge_methods("pointing", hits, None, RESAMPLES, seed=0)
     counts = look_at_findings(drawings, places).describe(hits)
     return {"seed": seed, **counts, "standings": describe_verdict(verdict)["methods"]}

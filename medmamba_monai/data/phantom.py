@@ -12,7 +12,7 @@ where it looks. Between ``healthy`` and ``nodule`` there is nothing else to see:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +26,8 @@ from medmamba_monai.data.findings import Finding, Findings, write_findings
 
 CLASS_NAMES = ("normal", "nodule")
 HEALTHY = "healthy"
+FAINT = (0.15, 0.45)
+"""What a finding adds to its middle, of the range from black to white: drawn from here to there."""
 _NOISE = 0.035
 
 
@@ -36,6 +38,7 @@ def write_phantom(
     image_size: int = 64,
     seed: int = 0,
     class_names: Sequence[str] = CLASS_NAMES,
+    contrast: tuple[float, float] = FAINT,
 ) -> Path:
     """Write the dataset as ``{train,test}/{normal,nodule}/*.png``, as many of each class, and where findings are.
 
@@ -48,37 +51,52 @@ def write_phantom(
         image_size: side in pixels.
         seed: the same seed gives the same images.
         class_names: two or three of ``healthy``, ``normal`` and ``nodule``.
+        contrast: see `FAINT`, by which nobody could see all findings in the noise; from 0.3 on nearly all are seen.
 
     Returns:
         ``folder``.
 
     Raises:
-        UserError: the folder cannot be written, or there is no such class.
+        UserError: the folder cannot be written, there is no such class, or a contrast is not above 0 and at most 1.
     """
     for name in class_names:
         check_choice(name, (HEALTHY, *CLASS_NAMES), "class name")
     if len(set(class_names)) < max(2, len(class_names)):
         raise UserError(f"class_names {', '.join(class_names)}: give two or three classes, each once")
-    return write_folder_once(
-        folder, lambda unfinished: _write(unfinished, num_train, num_test, image_size, seed, class_names)
-    )
+    if not 0 < contrast[0] <= contrast[1] <= 1:
+        raise UserError(f"contrast {contrast}: give the least and the most, above 0 and at most 1, such as (0.3, 0.6)")
+
+    def write(unfinished: Path) -> None:
+        generator = np.random.default_rng(seed)
+        findings = {}
+        for name, image, finding in _draw_all(num_train, num_test, image_size, generator, class_names, contrast):
+            path = unfinished / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(path)
+            if finding is not None:
+                findings[name] = finding
+        write_findings(unfinished, Findings(image_size=image_size, findings=findings))
+
+    return write_folder_once(folder, write)
 
 
-def _write(folder: Path, num_train: int, num_test: int, image_size: int, seed: int, class_names: Sequence[str]) -> None:
-    generator = np.random.default_rng(seed)
+def _draw_all(
+    num_train: int,
+    num_test: int,
+    image_size: int,
+    generator: np.random.Generator,
+    class_names: Sequence[str],
+    contrast: tuple[float, float],
+) -> Iterator[tuple[str, np.ndarray, Finding | None]]:
+    """Yield the path, the pixels and the finding of each image; see `write_phantom`."""
     plan = [("train", index) for index in range(num_train)] + [("test", index) for index in range(num_test)]
-    findings: dict[str, Finding] = {}
     for split, index in tqdm(plan, "phantom", leave=False, unit="image", disable=None):
         class_name = class_names[index % len(class_names)]
         name = f"{split}/{class_name}/{index:05d}.png"
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
         if class_name == HEALTHY:
-            image = draw_healthy(image_size, generator)
+            yield name, draw_healthy(image_size, generator), None
         else:
-            image, findings[name] = draw_with_finding(CLASS_NAMES.index(class_name), image_size, generator)
-        Image.fromarray(image).save(path)
-    write_findings(folder, Findings(image_size=image_size, findings=findings))
+            yield name, *draw_with_finding(CLASS_NAMES.index(class_name), image_size, generator, contrast)
 
 
 def draw_phantom(label: int, image_size: int, generator: np.random.Generator) -> np.ndarray:
@@ -95,12 +113,14 @@ def draw_phantom(label: int, image_size: int, generator: np.random.Generator) ->
     return draw_with_finding(label, image_size, generator)[0]
 
 
-def draw_with_finding(label: int, image_size: int, generator: np.random.Generator) -> tuple[np.ndarray, Finding]:
+def draw_with_finding(
+    label: int, image_size: int, generator: np.random.Generator, contrast: tuple[float, float] = FAINT
+) -> tuple[np.ndarray, Finding]:
     """Draw one image as `draw_phantom` does, and say where its blob or line is."""
     axis = np.linspace(-1, 1, image_size)
     rows, columns = np.meshgrid(axis, axis, indexing="ij")
     image = _draw_chest(rows, columns, generator)
-    shape, finding = _draw_finding(label, rows, columns, generator)
+    shape, finding = _draw_finding(label, rows, columns, generator, contrast)
     return _add_noise(image + shape, generator), finding
 
 
@@ -126,7 +146,11 @@ def _draw_chest(rows: np.ndarray, columns: np.ndarray, generator: np.random.Gene
 
 
 def _draw_finding(
-    label: int, rows: np.ndarray, columns: np.ndarray, generator: np.random.Generator
+    label: int,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    generator: np.random.Generator,
+    contrast: tuple[float, float],
 ) -> tuple[np.ndarray, Finding]:
     center_row, center_column = generator.uniform(-0.5, 0.5), generator.choice([-0.45, 0.45])
     center_column += generator.uniform(-0.15, 0.15)
@@ -143,7 +167,7 @@ def _draw_finding(
         across=half * radius / stretch,
         angle=angle,
     )
-    return generator.uniform(0.15, 0.45) * shape, finding
+    return generator.uniform(*contrast) * shape, finding
 
 
 def _draw_smooth_noise(image_size: int, generator: np.random.Generator) -> np.ndarray:

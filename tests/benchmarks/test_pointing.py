@@ -1,12 +1,20 @@
-"""What is written of the pointing game, from made counts; maps that are counted, from an untrained network."""
+"""What is written of the pointing game, from made counts; maps of a run that are drawn and counted."""
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
 from benchmarks.pages.pointing import pointing_part
+from benchmarks.pointing import judge
+from medmamba_monai.core.run_folder import RunFolder
 from tests.helpers.machine import MACHINE
 
 
-def made(seed: int, hits: int) -> dict:
+def made(seed: int, hits: int) -> dict[str, Any]:
     return {
         "seed": seed,
         "images": 50,
@@ -27,3 +35,17 @@ def test_each_network_has_a_column_and_the_method_with_most_hits_comes_first() -
     assert rows[4] == ["Edges (floor)", "5 (no interval)", "5 (no interval)", "10.0 %", "8.3 %"]
     assert "Of 50 test images with a nodule" in text
     assert "5.0 % of an image" in text
+
+
+def test_maps_of_a_run_are_counted_beside_the_floors_and_kept(cross_validated: Path, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "output")
+    shutil.copytree(cross_validated / "output", run.path, ignore=shutil.ignore_patterns("checkpoints", "figures"))
+    found = judge(run, 3, ["grad_cam"])
+    assert found["seed"] == 3
+    assert set(found["hits"]) == {"grad_cam", "random", "edges"}
+    assert found["images"] == len(list((run.explanations / "maps" / "grad_cam").iterdir()))
+    for name, hits in found["hits"].items():
+        assert hits == pytest.approx(found["images"] * found["standings"][name]["mean"])
+    kept = {path: path.stat().st_mtime_ns for path in (run.explanations / "maps").rglob("*.npy")}
+    assert judge(run, 3, ["grad_cam"]) == found
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept

@@ -136,6 +136,20 @@ def test_other_classes_are_refused(names: tuple[str, ...], message: str, tmp_pat
         write_phantom(tmp_path / "phantom", 6, 2, class_names=names)
 
 
+@pytest.mark.parametrize("contrast", [(0.0, 0.4), (0.4, 0.3), (0.3, 1.2)])
+def test_impossible_contrast_is_refused(contrast: tuple[float, float], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="give the least and the most, above 0 and at most 1"):
+        write_phantom(tmp_path / "phantom", 6, 2, contrast=contrast)
+
+
+def test_findings_are_as_clear_as_they_are_asked_for() -> None:
+    faint, clear = (
+        draw_with_finding(1, 64, np.random.default_rng(5), contrast)[0].astype(float)
+        for contrast in ((0.2, 0.2), (0.4, 0.4))
+    )
+    assert (clear - faint).max() == pytest.approx(0.2 * 255, abs=1.5)
+
+
 @pytest.mark.parametrize("label", [0, 1])
 def test_a_finding_is_where_the_image_differs_from_one_without(label: int, monkeypatch: pytest.MonkeyPatch) -> None:
     image, finding = draw_with_finding(label, 128, np.random.default_rng(3))
