@@ -65,7 +65,10 @@ def write_explanations(
         picture: of maps.
         judgement: None where maps were only drawn.
     """
-    said = [f"Each map is of the class that the network predicts. The maps of all {images} images are in overlays."]
+    said = [
+        f"Each map is of the class that the network predicts. The maps of all {images} images are in overlays.",
+        "Lines surround a fifth of an image at most, thick ones a twentieth, and less where a map has clear peaks.",
+    ]
     sections = [Section("Maps", said, pictures=[picture])]
     if judgement is not None:
         write_json(folder.judgement, describe_judgement(judgement))

@@ -1,7 +1,8 @@
 """Maps of what speaks for a class, as contours over the images that they explain.
 
 Orange solid lines surround what speaks for the class, purple dashed ones what speaks against it: told apart without
-color vision by their dashes, and in grayscale too. The thicker line surrounds what is stronger.
+color vision by their dashes, and in grayscale too. The thicker line surrounds what is stronger. Lines surround a small
+part of an image at most: a map that is nearly even, as many are that have no negative values, would else fill it.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ FOR, AGAINST = "#F1A340", "#998EC3"
 """Both lighter than most tissue and told apart with any color vision: the sides of ColorBrewer's PuOr."""
 LEVELS = (0.35, 0.7)
 """Where lines are drawn, in parts of the largest size of a value."""
+SHARES = (0.2, 0.05)
+"""What part of an image has values beyond each line, at most."""
 SMOOTH = 16
 """What part of an edge the standard deviation of the smoothing before drawing is, 1 by this."""
 
@@ -112,19 +115,33 @@ def _draw_lines(axes: Axes, values: NDArray[np.float32], rows: int, columns: int
     from matplotlib.patheffects import AbstractPathEffect, withStroke
 
     smooth = smooth_map(values)
-    largest = float(np.abs(smooth).max())
-    if not largest:
+    if not smooth.any():
         return
+    chosen = choose_levels(smooth)
     grid = _make_grid(values, rows, columns)
     for sign, color, style in ((1, FOR, "solid"), (-1, AGAINST, "dashed")):
-        signed = sign * smooth / largest
-        levels = [level for level in LEVELS if signed.max() > level]
+        signed = sign * smooth
+        levels = [level for level in chosen if signed.max() > level]
         if not levels:
             continue
-        axes.contourf(*grid, signed, levels=[LEVELS[0], np.inf], colors=color, alpha=_FILL)
-        drawn = axes.contour(*grid, signed, levels=levels, colors=color, linestyles=style, linewidths=_WIDTHS)
+        axes.contourf(*grid, signed, levels=[levels[0], np.inf], colors=color, alpha=_FILL)
+        drawn = axes.contour(
+            *grid, signed, levels=levels, colors=color, linestyles=style, linewidths=_WIDTHS[-len(chosen) :]
+        )
         halo: list[AbstractPathEffect] = [withStroke(linewidth=_WIDTHS[-1] + 1.0, foreground="black", alpha=0.5)]
         drawn.set_path_effects(halo)
+
+
+def choose_levels(values: NDArray[np.float32]) -> list[float]:
+    """Return the sizes of values at which lines are drawn, ascending: `LEVELS`, and more where `SHARES` ask for it.
+
+    Example:
+        >>> choose_levels(np.append(np.arange(20.0), 40))
+        [16.0, 28.0]
+    """
+    sizes = np.abs(values)
+    asked = zip(LEVELS, SHARES, strict=True)
+    return sorted({float(max(level * sizes.max(), np.quantile(sizes, 1 - share))) for level, share in asked})
 
 
 def smooth_map(values: NDArray[np.float32]) -> NDArray[np.float32]:

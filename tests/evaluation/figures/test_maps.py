@@ -7,7 +7,7 @@ import pytest
 from matplotlib.contour import QuadContourSet
 from matplotlib.figure import Figure
 
-from medmamba_monai.evaluation.figures.maps import Tile, choose_planes, draw_maps
+from medmamba_monai.evaluation.figures.maps import SHARES, Tile, choose_levels, choose_planes, draw_maps
 from tests.helpers.drawn_figures import margin, overlapping
 
 IMAGE = np.full((48, 48), 128, np.uint8)
@@ -35,6 +35,21 @@ def test_what_speaks_for_and_against_is_told_apart_by_the_dashes() -> None:
 def test_a_coarse_map_lies_where_a_fine_one_does() -> None:
     fine, coarse = (find_lines(draw_maps([Tile(IMAGE, ["a"], make_map(edge=e))], 1, ""))[0] for e in (48, 24))
     assert fine.get_paths()[0].vertices.mean(0) == pytest.approx(coarse.get_paths()[0].vertices.mean(0), abs=1)
+
+
+def test_lines_surround_little_of_a_map_that_is_nearly_even() -> None:
+    even = 10 + abs(make_map())
+    thin, thick = choose_levels(even)
+    assert (even > thin).mean() == pytest.approx(SHARES[0], abs=0.01)
+    assert (even > thick).mean() == pytest.approx(SHARES[1], abs=0.01)
+    (lines,) = find_lines(draw_maps([Tile(IMAGE, ["a"], even)], 1, ""))
+    assert len(lines.levels) == 2
+    assert all(lines.allsegs)
+
+
+def test_a_map_with_one_peak_has_lines_at_parts_of_its_height() -> None:
+    peak = make_map() ** 8
+    assert choose_levels(peak) == pytest.approx([0.35 * peak.max(), 0.7 * peak.max()])
 
 
 def test_a_map_of_nothing_has_no_lines() -> None:
