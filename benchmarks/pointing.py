@@ -81,9 +81,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def make_bundle(folder: Path, options: argparse.Namespace) -> Bundle:
     """Generate the images and their bundle as `medmamba-monai new-bundle` does, unless they are there."""
-    classes = (HEALTHY, "nodule")
-    size, contrast = options.image_size, tuple(options.contrast)
-    images = write_phantom(folder / NAME, options.train, options.test, size, class_names=classes, contrast=contrast)
+    classes, size, (faintest, clearest) = (HEALTHY, "nodule"), options.image_size, options.contrast
+    images = write_phantom(
+        folder / NAME, options.train, options.test, size, class_names=classes, contrast=(faintest, clearest)
+    )
     proposal = propose_bundle(NAME, images, Labels(), Options(image_size=size), folder, overwrite=True)
     root = write_bundle(proposal.card, folder)
     bundle = Bundle(root, dataset_dir=images, data_list=folder / "folds.json", tracking_uri="")

@@ -15,7 +15,7 @@ def pointing_part(result: dict[str, Any]) -> str:
     """Write how many test images with a nodule each method hits, for each trained network."""
     networks = result["networks"]
     names = sorted(networks[0]["hits"], key=lambda name: -float(np.mean([one["hits"][name] for one in networks])))
-    titles = ["", *(f"seed {one['seed']}" for one in networks), "mean of all", "mean of recognized"]
+    titles = ["", *(f"seed {one['seed']}" for one in networks), "of all", "of recognized"]
     rows = [["recognized", *(str(one["recognized"]) for one in networks), _mean(networks, "recognized"), ""]]
     rows += [_make_row(networks, name) for name in names]
     first = networks[0]
@@ -32,7 +32,9 @@ def _make_row(networks: Sequence[dict[str, Any]], name: str) -> list[str]:
         f"{one['hits'][name]} {_write_interval(one['standings'][name]['interval'], one['images'])}" for one in networks
     ]
     mean = float(np.mean([one["hits"][name] / one["images"] for one in networks]))
-    share = float(np.mean([one["hits_of_recognized"][name] / one["recognized"] for one in networks]))
+    share = sum(one["hits_of_recognized"][name] for one in networks) / max(
+        1, sum(one["recognized"] for one in networks)
+    )
     return [EXPLANATIONS[name].title, *cells, f"{100 * mean:.1f} %", f"{100 * share:.1f} %"]
 
 

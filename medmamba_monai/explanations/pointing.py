@@ -33,15 +33,13 @@ class Pointing:
         Args:
             hits: of each image (N,), 0 or 1, by method.
         """
-        known = self.recognized is not None
+        seen = self.recognized
         return {
             "images": len(self.covered),
             "chance": float(self.covered.mean()),
-            "recognized": int(np.sum(self.recognized)) if known else None,
+            "recognized": None if seen is None else int(seen.sum()),
             "hits": {name: int(found.sum()) for name, found in hits.items()},
-            "hits_of_recognized": {name: int(found[self.recognized].sum()) for name, found in hits.items()}
-            if known
-            else None,
+            "hits_of_recognized": None if seen is None else {name: int(hits[name][seen].sum()) for name in hits},
         }
 
 
@@ -63,23 +61,19 @@ def look_at_findings(drawings: Drawings, places: Mapping[str, np.ndarray]) -> Po
 
 def make_section(described: Mapping[str, Any]) -> Section:
     """Show the counts of `Pointing.describe`, most hits first."""
-    images, recognized = described["images"], described["recognized"]
+    images, recognized, seen = (described[key] for key in ("images", "recognized", "hits_of_recognized"))
     rows = [
-        [EXPLANATIONS[name].title, str(hits), *([] if recognized is None else [str(_of_recognized(described, name))])]
+        [EXPLANATIONS[name].title, str(hits), *([] if seen is None else [str(seen[name])])]
         for name, hits in sorted(described["hits"].items(), key=lambda row: -row[1])
     ]
-    header = ["method", f"hits of {images}", *([] if recognized is None else [f"of the {recognized} recognized"])]
+    header = ["method", f"hits of {images}", *([] if seen is None else [f"of the {recognized} recognized"])]
     said = (
         "A hit: the highest value of the map, smoothed as in the pictures, is inside the finding. Findings cover "
         f"{100 * described['chance']:.1f} % of an image on average, which is what a map hits that knows nothing."
     )
-    if recognized is not None:
+    if seen is not None:
         said += (
             f" The network predicts the true class of {recognized} of these {images} images; on the others a map "
             "explains another class, and need not point at the finding."
         )
     return Section("Pointing at the finding", [said], tables=[Table(header, rows)])
-
-
-def _of_recognized(described: Mapping[str, Any], name: str) -> int:
-    return int(described["hits_of_recognized"][name])

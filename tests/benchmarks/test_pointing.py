@@ -29,7 +29,7 @@ def made(seed: int, hits: int) -> dict[str, Any]:
 def test_each_network_has_a_column_and_the_method_with_most_hits_comes_first() -> None:
     text = pointing_part({"machine": MACHINE, "networks": [made(0, 44), made(1, 46)]})
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines()[:5]]
-    assert rows[0] == ["", "seed 0", "seed 1", "mean of all", "mean of recognized"]
+    assert rows[0] == ["", "seed 0", "seed 1", "of all", "of recognized"]
     assert rows[2] == ["recognized", "48", "48", "96.0 %", ""]
     assert rows[3] == ["Grad-CAM", "44 (40 to 48)", "46 (40 to 48)", "90.0 %", "93.8 %"]
     assert rows[4] == ["Edges (floor)", "5 (no interval)", "5 (no interval)", "10.0 %", "8.3 %"]
