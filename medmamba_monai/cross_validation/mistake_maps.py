@@ -62,7 +62,7 @@ def _make_tiles(method: str, pixels: Pixels, subject: Subject, case: Case) -> li
         if not tiles:
             said = f"✗ {format_fraction(case.probability)} {case.predicted}"
             tiles.append(Tile(_lay_out(plane), [said, f"true: {case.true}", shorten_start(case.id)]))
-        tiles.append(Tile(_lay_out(plane), [f"{kind}: {name}", f"score {score:+.2f}"], values))
+        tiles.append(Tile(_lay_out(plane), [f"{kind}: {name}", f"score {round(score, 3) + 0.0:+.3f}"], values))
     return tiles
 
 
