@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--test", type=int, default=200, help="test images, half of them with a nodule")
     parser.add_argument("--image-size", type=int, default=64)
     parser.add_argument("--contrast", type=float, nargs=2, default=[0.3, 0.6], help="of the faintest and the clearest")
-    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--seeds", type=int, default=3, help="trainings")
     options = parser.parse_args(arguments)
     result = measure(options)
