@@ -40,7 +40,7 @@ class FoldClient:
         self.site, self.plan, self.fold = site, plan, fold
         self.folder = site.folder(plan).fold(fold)
         self._values = {"bundle_root": str(site.root), **site.values(plan, fold)}
-        self._algo = MonaiAlgo(
+        self._algo: Any = MonaiAlgo(  # all that it makes when it is initialized is None in its types
             str(site.root),
             local_epochs=plan.options.epochs,
             send_weight_diff=False,
