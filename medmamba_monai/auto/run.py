@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +27,7 @@ from medmamba_monai.core.folder_lock import lock_folder
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.core.signals import STOP_SIGNALS, catch_signals, say
 from medmamba_monai.cross_validation.fold_process import EXIT_KILLED
-from medmamba_monai.cross_validation.fold_server import FoldServer
+from medmamba_monai.cross_validation.fold_server import open_fold_server
 from medmamba_monai.cross_validation.published import list_published
 from medmamba_monai.cross_validation.running import interrupt, open_folds
 from medmamba_monai.data import FoldList
@@ -104,7 +103,7 @@ class _Search:
     def run(self) -> SearchResult:
         try:
             self._start()
-            with _serve(self.plan) as server:
+            with open_fold_server(needed=bool(self.plan.trained_candidates or self.plan.baselines)) as server:
                 if server is not None and read_choice(self.output) is None:
                     server.wait_until_ready()
                 race = Race(self.plan, self.contenders, self.ledger, server)
@@ -279,15 +278,3 @@ def _write_package(winner: Contender, package: Path) -> None:
     device = winner.running.plan.training.device
     write_package(winner.folder, unfinished, "finished", device=device)
     unfinished.rename(package)
-
-
-@contextlib.contextmanager
-def _serve(plan: Plan) -> Iterator[FoldServer | None]:
-    """Start what forks the processes of all folds, where it can run and anything is trained."""
-    trains = plan.trained_candidates or plan.baselines
-    server = FoldServer() if trains and FoldServer.can_run() else None
-    try:
-        yield server
-    finally:
-        if server is not None:
-            server.close()

@@ -30,6 +30,7 @@ from medmamba_monai.cli.package import package
 from medmamba_monai.cli.prepare import prepare
 from medmamba_monai.cli.pretrain import pretrain
 from medmamba_monai.cli.publish import publish
+from medmamba_monai.cli.repeat import repeat
 from medmamba_monai.cli.review import review
 from medmamba_monai.cli.robustness import robustness
 from medmamba_monai.cli.send import send
@@ -48,6 +49,7 @@ COMMANDS = (
     train,
     evaluate,
     cross_validate,
+    repeat,
     federate,
     federation_job,
     infer,

@@ -10,7 +10,7 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.run_folder import RunFolder
 
 
-def lock_folder(directory: str | Path, what: str = "run") -> AcquireReturnProxy:
+def lock_folder(directory: str | Path, what: str = "run", patience: float = 0.0) -> AcquireReturnProxy:
     """Take the folder of a run for this process: who else wants it is told so.
 
     A process that holds it already takes it once more, as the training within the process of a fold does.
@@ -18,6 +18,7 @@ def lock_folder(directory: str | Path, what: str = "run") -> AcquireReturnProxy:
     Args:
         directory: the folder, which is made where it is not there.
         what: what runs in it, for the message.
+        patience: seconds to wait for who has it.
 
     Returns:
         What holds it until the end of a ``with`` statement.
@@ -26,7 +27,7 @@ def lock_folder(directory: str | Path, what: str = "run") -> AcquireReturnProxy:
         UserError: it is in use, or cannot be written.
     """
     try:
-        return FileLock(RunFolder(Path(directory).resolve()).lock, is_singleton=True).acquire(timeout=0)
+        return FileLock(RunFolder(Path(directory).resolve()).lock, is_singleton=True).acquire(timeout=patience)
     except Timeout:
         raise UserError(f"{directory} is in use: this {what} is running already") from None
     except OSError as error:

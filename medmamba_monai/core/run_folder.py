@@ -40,6 +40,11 @@ class RunFolder:
         return self.path / ".lock"
 
     @property
+    def lease(self) -> Path:
+        """File that a process keeps touching while it works in the folder, where other machines see the folder too."""
+        return self.path / ".lease"
+
+    @property
     def journal(self) -> Path:
         """Everything that the run logged, one JSON object a line."""
         return self.path / "tracking.jsonl"
@@ -104,6 +109,11 @@ class RunFolder:
         return self.path / "gpu_memory.json"
 
     @property
+    def cluster_job(self) -> Path:
+        """Which job of a cluster the fold was given to last."""
+        return self.path / "cluster_job.json"
+
+    @property
     def exit_code(self) -> Path:
         """With what exit code the fold's process ended as a job of a cluster, and which job that was."""
         return self.path / "exit_code.json"
@@ -149,15 +159,13 @@ class RunFolder:
         """What a cross-validation was told for privacy, which binds whatever works on it later."""
         return self.path / "choices.json"
 
-    @property
-    def slurm_jobs(self) -> Path:
-        """Which job of Slurm each fold was given to last."""
-        return self.path / "slurm_jobs.json"
+    def job_logs(self, launcher: str) -> Path:
+        """Return the folder of the scripts and logs of folds that were jobs.
 
-    @property
-    def slurm_logs(self) -> Path:
-        """Folder of the scripts and logs of these jobs."""
-        return self.path / "slurm"
+        Args:
+            launcher: ``slurm`` or ``ray``.
+        """
+        return self.path / launcher
 
     @property
     def description(self) -> Path:

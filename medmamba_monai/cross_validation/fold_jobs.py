@@ -8,12 +8,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from medmamba_monai.core.files import write_json
 from medmamba_monai.core.run_folder import RunFolder
+from medmamba_monai.cross_validation.fold_job import FoldJob
 from medmamba_monai.cross_validation.fold_process import EXIT_USER_ERROR
 from medmamba_monai.cross_validation.fold_server import FoldServer, ForkedFold
 from medmamba_monai.cross_validation.slots import Slots
@@ -21,21 +19,6 @@ from medmamba_monai.cross_validation.slots import Slots
 logger = logging.getLogger("medmamba_monai.training")
 
 FoldProcess = subprocess.Popen[bytes] | ForkedFold
-
-
-@dataclass
-class FoldJob:
-    """A fold to run.
-
-    Attributes:
-        fold: its number.
-        directory: its folder.
-        content: what `fold_process` is told.
-    """
-
-    fold: int
-    directory: Path
-    content: dict[str, Any] = field(repr=False)
 
 
 def run_jobs(

@@ -27,9 +27,10 @@ from monai.engines import Trainer
 
 from medmamba_monai.core.errors import UserError, find_user_error, format_error, get_first_line
 from medmamba_monai.core.files import remove_leftovers, write_json
-from medmamba_monai.core.folder_lock import lock_folder
+from medmamba_monai.core.folder_lease import hold_folder
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.core.signals import STOP_SIGNALS
+from medmamba_monai.cross_validation.shared_files import check_shared_files
 from medmamba_monai.cross_validation.slots import GpuMemory
 from medmamba_monai.tracking.failures import describe_failure
 from medmamba_monai.tracking.journal import Journal
@@ -39,6 +40,9 @@ from medmamba_monai.training.handlers.finite_loss import TrainingDiverged
 
 MEMORY_STEPS = 5
 """Steps of a training after which it has taken the GPU memory that it takes."""
+
+_PATIENCE = 600.0
+"""Seconds that a job of a cluster waits for the one before it, which its scheduler took for dead."""
 
 EXIT_USER_ERROR = 2
 EXIT_KILLED = 130
@@ -68,7 +72,9 @@ def main(job_file: str) -> int:
             signal.signal(number, _interrupt)
     folder = RunFolder(job["overrides"]["output_dir"])
     try:
-        with lock_folder(folder.path, "fold"):
+        shared = job.get("shared_files")
+        with hold_folder(folder.path, "fold", shared is not None, 0 if shared is None else _PATIENCE):
+            check_shared_files(shared or {})
             return _run_and_record(job, folder)
     except UserError as error:
         print(format_error(error), file=sys.stderr)

@@ -10,6 +10,7 @@ The two ends talk through a pipe, in JSON: ``ready`` once, then ``start`` and ``
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -185,6 +186,21 @@ class FoldServer:
         for fold in self._folds.values():
             if fold.returncode is None:
                 fold.returncode = code or 1
+
+
+@contextlib.contextmanager
+def open_fold_server(needed: bool = True) -> Iterator[FoldServer | None]:
+    """Start what forks the processes of folds, where it can run, for as long as the block runs.
+
+    Args:
+        needed: whether there will be folds; without them none is started.
+    """
+    server = FoldServer() if needed and FoldServer.can_run() else None
+    try:
+        yield server
+    finally:
+        if server is not None:
+            server.close()
 
 
 def serve(connection: Connection) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any
 
 from pydantic import Field, PlainValidator, model_validator
 
@@ -20,17 +20,18 @@ def _check_probe(value: Any) -> Method | None:
     return known[value]
 
 
-def _check_launcher(value: Any) -> Launcher:
+LOCAL = "local"
+LAUNCHERS = (LOCAL, "slurm", "ray")
+"""Where the processes of folds run: on this machine, or as jobs of a scheduler."""
+
+
+def _check_launcher(value: Any) -> str:
     if value not in LAUNCHERS:
         raise UserError(f"--launcher {value!r}: give {' or '.join(LAUNCHERS)}")
-    return cast(Launcher, value)
+    return str(value)
 
 
-Launcher = Literal["local", "slurm"]
-LAUNCHERS: tuple[Launcher, ...] = get_args(Launcher)
-"""Where the processes of folds run: on this machine, or as jobs of a cluster."""
-
-LauncherName = Annotated[Launcher, PlainValidator(_check_launcher), Expects("local or slurm")]
+LauncherName = Annotated[str, PlainValidator(_check_launcher), Expects(" or ".join(LAUNCHERS))]
 Folds = Annotated[list[int], Expects("numbers of folds, such as [0,1]")]
 Jobs = Annotated[int | str, PlainValidator(check_jobs), Expects("auto or a whole number from 1")]
 ProbeMethod = Annotated[Method | None, PlainValidator(_check_probe), Expects("linear, knn or None")]
@@ -44,7 +45,9 @@ class CrossValidationOptions(Options):
     output_dir: Annotated[Text, Flag.PRIVATE] = Field(description="folder of the cross-validation")
     folds: Folds | Whole | None = Field(description="folds to run; None: all")
     jobs: Jobs = Field(description="folds that run at a time; auto: one on a CPU, as many as fit on a GPU")
-    launcher: LauncherName = Field(default="local", description="local: on this machine; slurm: each fold as a job")
+    launcher: LauncherName = Field(
+        default=LOCAL, description="local: on this machine; slurm, ray: each fold as a job of a cluster"
+    )
     slurm_partition: Text | None = Field(default=None, description="partition of the jobs; None: the cluster's default")
     slurm_gpus: WholeFrom0 = Field(default=0, description="GPUs of a fold's job")
     slurm_cpus: WholeFrom1 = Field(default=2, description="CPU cores of a fold's job")
@@ -53,6 +56,14 @@ class CrossValidationOptions(Options):
     )
     slurm_parameters: Annotated[dict[str, Any], Expects("a dictionary")] = Field(
         default_factory=dict, description="further parameters of sbatch, such as {'account': 'a', 'mem': '16GB'}"
+    )
+    ray_address: Annotated[Text, Flag.PRIVATE] = Field(
+        default="auto", description="address of the Ray cluster; auto: the one that this machine belongs to"
+    )
+    ray_gpus: WholeFrom0 = Field(default=0, description="GPUs of a fold on a Ray cluster")
+    ray_cpus: WholeFrom1 = Field(default=2, description="CPU cores of a fold on a Ray cluster")
+    ray_resources: Annotated[dict[str, Any], Expects("a dictionary")] = Field(
+        default_factory=dict, description="further resources that a fold takes of a Ray node, such as {'big': 1}"
     )
     recipe: Text = Field(description="recipe of the training, or several with commas")
     config_files: Names = Field(description="training configs, relative to the bundle")
@@ -79,8 +90,8 @@ class CrossValidationOptions(Options):
 
     @model_validator(mode="after")
     def _check_cluster(self) -> CrossValidationOptions:
-        if self.launcher == "slurm" and self.probe is not None:
-            raise UserError(f"--probe {self.probe}: is fitted in one process; leave out --launcher slurm")
+        if self.launcher != LOCAL and self.probe is not None:
+            raise UserError(f"--probe {self.probe}: is fitted in one process; leave out --launcher {self.launcher}")
         return self
 
     @property

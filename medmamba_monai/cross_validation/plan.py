@@ -13,6 +13,8 @@ from medmamba_monai.cards import DatasetCard, load_card
 from medmamba_monai.core.choices import check_choice
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.options import Flag
+from medmamba_monai.core.run_folder import RunFolder
+from medmamba_monai.cross_validation.launchers import make_scheduler
 from medmamba_monai.cross_validation.options import CrossValidationOptions
 from medmamba_monai.cross_validation.recipes import PAPER, find_recipe_files, split_recipe
 from medmamba_monai.cross_validation.starting_weights import identify_starting_weights
@@ -181,10 +183,11 @@ def _read_inputs(config_files: Sequence[str]) -> Inputs:
 
 def _check_precision(options: CrossValidationOptions, given: Mapping[str, Any]) -> None:
     """Check that the precision of folds that run elsewhere does not depend on the device of this machine."""
-    if options.launcher == "slurm" and options.slurm_gpus and given.get("amp", "auto") == "auto":
+    scheduler = make_scheduler(options, RunFolder(options.output_dir))
+    if scheduler is not None and scheduler.gpus and given.get("amp", "auto") == "auto":
         raise UserError(
-            f"--slurm_gpus {options.slurm_gpus}: which precision is auto depends on the GPU, which is not here; say "
-            "--amp bfloat16 (compute capability 8.0 and later), --amp float16 or --amp False"
+            f"--{options.launcher}_gpus {scheduler.gpus}: which precision is auto depends on the GPU, which is not "
+            "here; say --amp bfloat16 (compute capability 8.0 and later), --amp float16 or --amp False"
         )
 
 

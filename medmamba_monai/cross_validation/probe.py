@@ -16,7 +16,7 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_json
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.core.signals import say
-from medmamba_monai.cross_validation.fold_jobs import FoldJob
+from medmamba_monai.cross_validation.fold_job import FoldJob
 from medmamba_monai.cross_validation.fold_process import open_fold_run
 from medmamba_monai.cross_validation.plan import Plan
 from medmamba_monai.evaluation import Predictions

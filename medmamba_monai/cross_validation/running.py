@@ -9,19 +9,21 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import remove_leftovers
-from medmamba_monai.core.folder_lock import lock_folder
+from medmamba_monai.core.folder_lease import hold_folder
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.core.signals import STOP_SIGNALS, catch_signals, say
 from medmamba_monai.cross_validation.choices import keep_images_choice
-from medmamba_monai.cross_validation.fold_jobs import FoldJob, run_jobs
+from medmamba_monai.cross_validation.fold_job import FoldJob
+from medmamba_monai.cross_validation.fold_jobs import run_jobs
 from medmamba_monai.cross_validation.fold_process import EXIT_KILLED, describe_pause, open_fold_run, read_training
 from medmamba_monai.cross_validation.fold_server import FoldServer
 from medmamba_monai.cross_validation.fold_tags import describe_folds
 from medmamba_monai.cross_validation.hints import describe_results, format_command
+from medmamba_monai.cross_validation.launchers import WatchedJobs, make_scheduler
+from medmamba_monai.cross_validation.make_jobs import make_cluster_jobs, make_local_jobs
+from medmamba_monai.cross_validation.options import LOCAL
 from medmamba_monai.cross_validation.plan import Plan
 from medmamba_monai.cross_validation.probe import probe_folds
 from medmamba_monai.cross_validation.record import read_record
@@ -29,19 +31,14 @@ from medmamba_monai.cross_validation.review import review_folds
 from medmamba_monai.cross_validation.settings import check_same_settings
 from medmamba_monai.cross_validation.shortcuts import name_audit_values
 from medmamba_monai.cross_validation.slots import Slots
-from medmamba_monai.cross_validation.slurm import SlurmFolds, SlurmOptions
 from medmamba_monai.data import read_audit
 from medmamba_monai.evaluation import CrossValidationResult
 from medmamba_monai.tracking.dataset import RunDataset
 from medmamba_monai.tracking.environment import describe_environment
 from medmamba_monai.tracking.failures import describe_failure
-from medmamba_monai.tracking.journal import Journal
 from medmamba_monai.tracking.run import TrackedRun, choose_end_status
 from medmamba_monai.training.execution import choose_execution
 from medmamba_monai.training.handlers.epoch_progress import format_seconds
-
-MEMORY_SHARE = 0.4
-"""Part of the available memory that the images of one dataset may take; folds that run at a time share it."""
 
 
 @contextlib.contextmanager
@@ -55,7 +52,8 @@ def open_folds(plan: Plan, parent: Path | None = None) -> Iterator[RunningFolds]
     Raises:
         UserError: the folder holds a cross-validation with other settings, or is in use.
     """
-    with lock_folder(plan.output_dir, "cross-validation"):
+    machines = plan.options.launcher != LOCAL
+    with hold_folder(plan.output_dir, "cross-validation", machines, patience=0):
         check_same_settings(plan)
         remove_leftovers(plan.output_dir)
         with_images = keep_images_choice(RunFolder(plan.output_dir), plan.options.report_images)
@@ -65,7 +63,8 @@ def open_folds(plan: Plan, parent: Path | None = None) -> Iterator[RunningFolds]
 class RunningFolds:
     """A cross-validation while it runs, in a folder that nobody else works in; `open_folds` makes it.
 
-    `run` does everything. Who runs folds one by one, as a search does, calls `start`, `run_folds` as often as there is
+    `run` does everything; its parts are `begin`, `run_folds`, `conclude` and `finish`, for who runs the folds of
+    several together. Who runs folds one by one, as a search does, calls `start`, `run_folds` as often as there is
     something to run, `summarize` and `finish`.
 
     Args:
@@ -95,16 +94,56 @@ class RunningFolds:
             dataset=RunDataset(plan.card.name, plan.fold_list.digest, "cross-validation"),
         )
 
-    def run(self) -> CrossValidationResult:
+    def run(self, server: FoldServer | None = None) -> CrossValidationResult:
         """Run the folds of the plan that are not finished, and review them all.
+
+        Args:
+            server: what forks their processes, see `run_jobs`.
 
         Raises:
             UserError: a fold failed.
         """
         with catch_signals(STOP_SIGNALS[1:], interrupt):
-            result = self._run_and_record()
+            began = time.time()
+            try:
+                self.begin()
+                self.run_folds(self.plan.folds, server)
+                result = self.conclude(time.time() - began)
+            except BaseException as error:
+                self.record_end(error)
+                leave_if_stopped(error)
+                raise
         self.finish()
         return result
+
+    def begin(self) -> None:
+        """Begin the parent run, and say which folds are finished; of folds that begin afresh nothing remains."""
+        self.start()
+        results = {fold: self.folder.fold(fold).result for fold in self.plan.folds}
+        if not self.plan.training.resume:
+            for path in (self.folder.robustness, self.folder.robustness_report, *results.values()):
+                path.unlink(missing_ok=True)
+        for fold, path in results.items():
+            if path.is_file():
+                print(f"fold {fold} is finished: {path}", flush=True)
+
+    def list_unfinished(self) -> list[int]:
+        """Return the numbers of the plan's folds that are not finished."""
+        return [fold for fold in self.plan.folds if not self.folder.fold(fold).result.is_file()]
+
+    def conclude(self, seconds: float) -> CrossValidationResult:
+        """Put the finished folds together, and say where everything is.
+
+        Args:
+            seconds: how long it took.
+        """
+        result = self.summarize(seconds)
+        print(self._where(seconds), flush=True)
+        return result
+
+    def record_end(self, error: BaseException) -> None:
+        """End the parent run as what an error makes of it."""
+        self.tracked_run.finish(choose_end_status(error), describe_failure(error))
 
     def start(self) -> None:
         """Begin the parent run, or go on with it."""
@@ -141,27 +180,24 @@ class RunningFolds:
         for fold in unfinished:
             self.failures.pop(fold, None)
             self.pauses.pop(fold, None)
-        if self.plan.options.launcher == "slurm":
-            self._run_on_slurm(unfinished, changes)
+        if (scheduler := make_scheduler(self.plan.options, self.folder)) is not None:
+            jobs = self.make_cluster_jobs(unfinished, scheduler.gpus, **changes)
+            WatchedJobs(scheduler).run(jobs, self.note_end, self.plan.starts_afresh)
             return
         notes = [self.folder.fold(fold).gpu_memory for fold in unfinished]
         slots = Slots(self.plan.options.jobs, len(unfinished), self.plan.training.device, notes)
         if server is None:
             choose_execution(self.plan.training).announce()
             say(slots.describe())
-        jobs = [
-            self._make_job(fold, len(unfinished) - number - 1, slots, changes) for number, fold in enumerate(unfinished)
-        ]
+        jobs = make_local_jobs(self.plan, unfinished, slots, {**self._stay_local(), **changes})
         if self.plan.options.probe is not None:
             probe_folds(self.plan, jobs)
         else:
-            run_jobs(jobs, slots, self._fold_ended, server, on_look)
+            run_jobs(jobs, slots, self.note_end, server, on_look)
 
-    def _run_on_slurm(self, folds: Sequence[int], changes: dict[str, Any]) -> None:
-        asked = SlurmOptions.of(self.plan.options)
-        there = {**changes, "device": asked.device}
-        jobs = [self._make_job(fold, 0, Slots(1, 1, torch.device("cpu")), there) for fold in folds]
-        SlurmFolds(self.folder, asked).run(jobs, self._fold_ended, self.plan.starts_afresh)
+    def make_cluster_jobs(self, folds: Sequence[int], gpus: int, **changes: Any) -> list[FoldJob]:
+        """Return folds as jobs for other machines, see `make_jobs`."""
+        return make_cluster_jobs(self.plan, folds, gpus, {**self._stay_local(), **changes})
 
     def summarize(self, seconds: float) -> CrossValidationResult:
         """Put the finished folds together: tables, report, and the numbers of the parent run.
@@ -204,32 +240,8 @@ class RunningFolds:
             return
         self.tracked_run.finish("FINISHED")
 
-    def _run_and_record(self) -> CrossValidationResult:
-        began = time.time()
-        try:
-            self.start()
-            if not self.plan.training.resume:
-                for path in (self.folder.robustness, self.folder.robustness_report, *self._list_results()):
-                    path.unlink(missing_ok=True)
-            for fold, path in zip(self.plan.folds, self._list_results(), strict=True):
-                if path.is_file():
-                    print(f"fold {fold} is finished: {path}", flush=True)
-            self.run_folds(self.plan.folds)
-            seconds = time.time() - began
-            result = self.summarize(seconds)
-            print(self._where(seconds), flush=True)
-            return result
-        except BaseException as error:
-            self.tracked_run.finish(choose_end_status(error), describe_failure(error))
-            if isinstance(error, KeyboardInterrupt):
-                say("stopped; start the same command again to go on where it was")
-                sys.exit(EXIT_KILLED)
-            raise
-
-    def _list_results(self) -> list[Path]:
-        return [self.folder.fold(fold).result for fold in self.plan.folds]
-
-    def _fold_ended(self, job: FoldJob, code: int) -> None:
+    def note_end(self, job: FoldJob, code: int) -> None:
+        """Take in that the process of a fold has ended, with an exit code as `run_jobs` tells it."""
         if code == 0:
             if pause := describe_pause(read_training(RunFolder(job.directory)) or {}):
                 self.pauses[job.fold] = pause
@@ -239,33 +251,11 @@ class RunningFolds:
         self.failures[job.fold] = reason
         if code < 0:
             open_fold_run(job.content).finish("KILLED", reason)
-        say(f"fold {job.fold} did not finish ({reason}); its log: {RunFolder(job.directory).log}")
+        say(f"{job.title} did not finish ({reason}); its log: {RunFolder(job.directory).log}")
 
-    def _make_job(self, fold: int, jobs_after: int, slots: Slots, changes: dict[str, Any]) -> FoldJob:
-        plan, directory = self.plan, self.folder.fold(fold).path
-        overrides = {
-            **plan.parameters(),
-            **({"tracking_uri": ""} if self.tracked_run.stays_local else {}),
-            "bundle_root": str(plan.bundle_root),
-            "fold": fold,
-            "output_dir": str(directory),
-            "ckpt_dir": str(directory),
-            "parent_dir": str(plan.output_dir),
-            "finish_run": False,
-            "trainings_after": -(-jobs_after // slots.number),
-            "memory_share": MEMORY_SHARE / slots.most,
-            **plan.options.overrides,
-            **changes,
-        }
-        content = {
-            "fold": fold,
-            "bundle_root": str(plan.bundle_root),
-            "config_files": list(plan.config_files),
-            "evaluate_files": list(plan.evaluate_files),
-            "overrides": overrides,
-            "runs_before": Journal(directory).count_runs(),
-        }
-        return FoldJob(fold, directory, content)
+    def _stay_local(self) -> dict[str, str]:
+        """Return the change that keeps folds from a store which the parent run could not reach."""
+        return {"tracking_uri": ""} if self.tracked_run.stays_local else {}
 
     def _where(self, seconds: float) -> str:
         plan = self.plan
@@ -301,6 +291,13 @@ def _quote_end(fold: int, log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").split("\n") if log.is_file() else []
     last = next((line for line in reversed(lines) if line.strip()), "nothing was written")
     return f"Fold {fold} ended with: {last} (log: {log})"
+
+
+def leave_if_stopped(error: BaseException) -> None:
+    """End this process where the error is that a user stopped it."""
+    if isinstance(error, KeyboardInterrupt):
+        say("stopped; start the same command again to go on where it was")
+        sys.exit(EXIT_KILLED)
 
 
 def interrupt(number: int, frame: object) -> None:

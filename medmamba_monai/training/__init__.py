@@ -3,7 +3,7 @@
 from medmamba_monai.core.device import resolve_device
 from medmamba_monai.core.errors import explain_user_errors
 from medmamba_monai.core.names import make_file_name
-from medmamba_monai.training.distributed import find_local_device, start_distributed
+from medmamba_monai.training.distributed import find_local_device, has_begun, start_distributed
 from medmamba_monai.training.ensemble import copy_networks, list_fold_weights, select_ensemble_items
 from medmamba_monai.training.execution import Execution, choose_execution
 from medmamba_monai.training.handlers.early_stop import EarlyStop
@@ -94,6 +94,7 @@ __all__ = [
     "find_unlabelled",
     "format_title",
     "group_parameters",
+    "has_begun",
     "list_fold_weights",
     "load_weights",
     "make_file_name",

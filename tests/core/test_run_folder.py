@@ -11,6 +11,7 @@ from medmamba_monai.core.run_folder import RunFolder
 
 NAMES = {
     "lock": ".lock",
+    "lease": ".lease",
     "journal": "tracking.jsonl",
     "mlflow_state": "mlflow.json",
     "sending_lock": ".mlflow.lock",
@@ -23,6 +24,7 @@ NAMES = {
     "metrics": "metrics.json",
     "job": "job.json",
     "gpu_memory": "gpu_memory.json",
+    "cluster_job": "cluster_job.json",
     "exit_code": "exit_code.json",
     "log": "log.txt",
     "executed_config": "executed_config.json",
@@ -30,8 +32,6 @@ NAMES = {
     "result": "result.json",
     "settings": "settings.json",
     "choices": "choices.json",
-    "slurm_jobs": "slurm_jobs.json",
-    "slurm_logs": "slurm",
     "description": "description.json",
     "summary": "summary.json",
     "summary_text": "summary.md",
@@ -64,6 +64,7 @@ def test_folds_and_tables() -> None:
     assert folder.fold(3).predictions == Path("run/fold_3/predictions.csv")
     assert folder.summary_table("classes") == Path("run/summary_classes.csv")
     assert folder.corrupted_predictions("none", 0) == Path("run/robustness/none_0.json")
+    assert folder.job_logs("slurm") == Path("run/slurm")
     assert folder.combined_predictions("pooled") == Path("run/pooled_predictions.csv")
 
 

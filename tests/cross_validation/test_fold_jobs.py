@@ -14,7 +14,8 @@ import torch
 from filelock import FileLock
 
 from medmamba_monai.core.errors import find_user_error
-from medmamba_monai.cross_validation.fold_jobs import FoldJob, _share_machine, run_jobs
+from medmamba_monai.cross_validation.fold_job import FoldJob
+from medmamba_monai.cross_validation.fold_jobs import _share_machine, run_jobs
 from medmamba_monai.cross_validation.fold_server import FoldServer
 from medmamba_monai.cross_validation.slots import Slots
 from medmamba_monai.tracking import send_pending

@@ -72,7 +72,7 @@ def run_slurm(folder: Path, cores: int = 2) -> Iterator[dict[str, str]]:
     key = folder / "munge.key"
     key.write_bytes(os.urandom(128))
     key.chmod(0o400)
-    host = socket.gethostname().split(".")[0]
+    host = name_node()
     settings = folder / "slurm.conf"
     ports = {"controller": free_port(), "node": free_port()}
     settings.write_text(SETTINGS.format(host=host, folder=folder, cores=cores, **ports))
@@ -97,6 +97,11 @@ def run_slurm(folder: Path, cores: int = 2) -> Iterator[dict[str, str]]:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=10)
             process.kill()
+
+
+def name_node() -> str:
+    """The name of the only node."""
+    return socket.gethostname().split(".")[0]
 
 
 def _name_files(stem: Path) -> list[str]:

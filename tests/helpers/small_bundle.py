@@ -111,16 +111,17 @@ def run_command(command: list[str], folder: Path, warm_folds: bool = True, **env
 
 
 def run_distributed(command: list[str], folder: Path, number: int, **environment: str) -> tuple[list[int], str]:
-    """Run a command in several processes that find one another as those of ``torchrun`` do.
+    """Run a command in several processes; their exit codes, and what they printed."""
+    processes = start_ranks(command, folder, number, **environment)
+    return [process.wait() for process in processes], (folder / "output.txt").read_text()
 
-    Returns:
-        Their exit codes, and what they printed.
-    """
+
+def start_ranks(command: list[str], folder: Path, number: int, **environment: str) -> list[Running]:
+    """Start a command in several processes that find one another as those of ``torchrun`` do."""
     size, port = str(number), str(free_port())
     together = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": size, "LOCAL_WORLD_SIZE": size}
     ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(number)]
-    processes = [start(command, folder, **environment, **together, **rank) for rank in ranks]
-    return [process.wait() for process in processes], (folder / "output.txt").read_text()
+    return [start(command, folder, **environment, **together, **rank) for rank in ranks]
 
 
 def copy_cross_validation(finished: Path, folder: Path) -> Path:

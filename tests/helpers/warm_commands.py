@@ -42,7 +42,7 @@ FROZEN = "tests.helpers.frozen"
 _without_package = forkserver.ForkServer()
 
 TORCHRUN = "torch.distributed.run"
-MAY_RUN_FOLDS = {"cross_validation", "cross-validate", "ipykernel_launcher"}
+MAY_RUN_FOLDS = {"cross_validation", "cross-validate", "repeat", "ipykernel_launcher"}
 
 
 def warm_context() -> ForkServerContext:
@@ -245,11 +245,15 @@ def _run_as_program(arguments: list[str], folder: Path, environment: dict[str, s
     if warm_folds and not MAY_RUN_FOLDS.isdisjoint(arguments):
         _fork_fold_server()
     if TORCHRUN in arguments:
-        _fork_ranks(next(int(text.split("=")[1]) for text in arguments if text.startswith("--nproc_per_node=")))
+        _fork_ranks(_read_number(arguments, "--nproc_per_node", 1) * (1 + _read_number(arguments, "--max-restarts", 0)))
     at = find_program(arguments)
     assert at is not None
     sys.argv = arguments[at + (arguments[at] in ("-m", "-c")) :]
     _end(_find_exit_code(lambda: _run(arguments[at], sys.argv[0])))
+
+
+def _read_number(arguments: list[str], option: str, default: int) -> int:
+    return next((int(text.split("=")[1]) for text in arguments if text.startswith(f"{option}=")), default)
 
 
 def _take_environment(environment: dict[str, str]) -> None:

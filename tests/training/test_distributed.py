@@ -2,18 +2,22 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import signal
 from types import SimpleNamespace
 
 import monai.bundle
+import psutil
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.numpy import load_file
 from sklearn.metrics import log_loss, roc_auc_score
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.tracking.journal_file import read_lines
-from medmamba_monai.training import find_local_device, start_distributed
-from tests.helpers.small_bundle import SmallBundle, run_distributed
+from medmamba_monai.training import find_local_device, has_begun, start_distributed
+from tests.helpers.small_bundle import SmallBundle, run_distributed, start, start_ranks, wait_until
 
 UNEVEN = {"validate#dataset#data": "$@parts['validation'][:19]"}
 
@@ -57,10 +61,77 @@ def test_validation_is_that_of_all_images_with_the_weights_that_are_saved(traine
     assert logged["validation/auc"] == pytest.approx(roc_auc_score(labels, scores), abs=1e-6)
 
 
+def list_trained_epochs(folder):
+    journal = folder / "output" / "tracking.jsonl"
+    lines = read_lines(journal) if journal.is_file() else []
+    return [line["step"] for line in lines if line["op"] == "metrics" and line["step"]]
+
+
+@pytest.mark.slow
+def test_a_killed_process_costs_no_more_than_an_epoch(small_bundle, tmp_path):
+    """One of two is killed in mid-training, and torchrun starts both again."""
+    alone, disturbed = tmp_path / "alone", tmp_path / "disturbed"
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "--max-restarts=1"]
+    for folder in (alone, disturbed):
+        folder.mkdir()
+    options = {"epochs": 3, "tracking_uri": "", "resume": False}
+
+    def command(folder):
+        places = {**options, "ckpt_dir": str(folder / "models")}
+        return small_bundle.command("training", ["train", "multi_gpu_train"], folder, **places)
+
+    codes, printed = run_distributed(command(alone), alone, number=2)
+    assert codes == [0, 0], printed
+    python, *arguments = command(disturbed)
+    fresh_store = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    running = start([python, *arguments[:2], *torchrun, *arguments[2:]], disturbed, **fresh_store)
+    wait_until(lambda: bool(list_trained_epochs(disturbed)), running)
+    ranks = sorted(psutil.Process(running.pid).children(), key=lambda process: process.pid)
+    ranks[1].kill()
+    assert running.wait() == 0, (disturbed / "output.txt").read_text()
+    journal = read_lines(disturbed / "output" / "tracking.jsonl")
+    assert [line["status"] for line in journal if line["op"] == "status"][-2:] == ["RUNNING", "FINISHED"]
+    assert sorted(set(list_trained_epochs(disturbed))) == [1, 2, 3]
+    weights, expected = (load_file(folder / "models" / "model.safetensors") for folder in (disturbed, alone))
+    assert all((weights[name] == expected[name]).all() for name in expected)
+
+
+@pytest.mark.slow
+def test_who_waits_for_a_process_that_stands_still_gives_up(small_bundle, tmp_path):
+    options = {"epochs": 50, "tracking_uri": "", "timeout_minutes": 0.05}
+    command = small_bundle.command("training", ["train", "multi_gpu_train"], tmp_path, **options)
+    waiting, still = start_ranks(command, tmp_path, number=2)
+    wait_until(lambda: bool(list_trained_epochs(tmp_path)), waiting)
+    still.send_signal(signal.SIGSTOP)
+    try:
+        assert waiting.wait(timeout=60) != 0
+        assert re.search("timed? ?out", (tmp_path / "output.txt").read_text(), re.IGNORECASE)
+    finally:
+        still.send_signal(signal.SIGKILL)
+        still.wait()
+
+
+def test_restarts_that_would_look_for_the_dead_are_refused(monkeypatch):
+    for name, value in (
+        ("LOCAL_RANK", "0"),
+        ("TORCHELASTIC_MAX_RESTARTS", "3"),
+        ("TORCHELASTIC_USE_AGENT_STORE", "True"),
+    ):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=r"--max-restarts=3: .* set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1"):
+        start_distributed(timeout_minutes=1)
+
+
+def test_what_torchrun_started_again_goes_on(monkeypatch):
+    assert not has_begun(resume=False)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    assert has_begun(resume=False)
+
+
 def test_without_torchrun_the_error_gives_the_command(monkeypatch):
     monkeypatch.delenv("LOCAL_RANK", raising=False)
     with pytest.raises(UserError, match="torchrun --standalone --nproc_per_node=N"):
-        start_distributed()
+        start_distributed(timeout_minutes=1)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="asks for the device where there is no GPU; here is one")

@@ -1,0 +1,29 @@
+"""Where the folds of a cross-validation run when not on this machine: one scheduler a file, watched by one loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from medmamba_monai.core.run_folder import RunFolder
+from medmamba_monai.cross_validation.launchers.ray import Ray, RayOptions
+from medmamba_monai.cross_validation.launchers.slurm import Slurm, SlurmOptions
+from medmamba_monai.cross_validation.launchers.watch import Scheduler, WatchedJobs
+from medmamba_monai.cross_validation.options import CrossValidationOptions
+
+__all__ = ["SCHEDULERS", "WatchedJobs", "make_scheduler"]
+
+SCHEDULERS: dict[str, Callable[[RunFolder, CrossValidationOptions], Scheduler]] = {
+    "slurm": lambda folder, options: Slurm(folder, SlurmOptions.of(options)),
+    "ray": lambda folder, options: Ray(folder, RayOptions.of(options)),
+}
+"""By the name of the launcher, all but the one of this machine."""
+
+
+def make_scheduler(options: CrossValidationOptions, folder: RunFolder) -> Scheduler | None:
+    """Return what runs the folds elsewhere, which is not asked anything yet; None where they run on this machine.
+
+    Args:
+        options: of the cross-validation.
+        folder: of the run that the jobs belong to.
+    """
+    return SCHEDULERS[options.launcher](folder, options) if options.launcher in SCHEDULERS else None

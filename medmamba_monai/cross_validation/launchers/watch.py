@@ -1,0 +1,171 @@
+"""Folds as jobs of a scheduler, watched until every fold has answered.
+
+Which jobs live is the scheduler's to say; with what exit code a fold ended stands in a file of the fold, and which job
+it was given to in another. Both outlive this process: started again, it finds the jobs that it left.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.files import write_json
+from medmamba_monai.core.run_folder import RunFolder
+from medmamba_monai.core.signals import say
+from medmamba_monai.cross_validation.fold_job import FoldJob
+
+LOOK_SECONDS = 2.0
+PATIENCE = 60.0
+"""Seconds that the exit code of a job that is gone may take to appear on a shared file system."""
+
+
+class Scheduler(Protocol):
+    """What runs jobs on other machines, and starts again those whose machine failed.
+
+    Attributes:
+        title: its name for readers.
+        gpus: number of GPUs of a fold; 0 for the CPU.
+        at_once: how many jobs to submit at a time; None where the scheduler itself keeps to a limit, or for all.
+        logs: where what the jobs print is found.
+    """
+
+    title: str
+    gpus: int
+    at_once: int | None
+    logs: str
+
+    def list_jobs(self) -> dict[str, str]:
+        """Return the state of every job that waits or runs, by its name."""
+        ...
+
+    def submit(self, jobs: Sequence[FoldJob]) -> list[str]:
+        """Submit a job for each fold, whose job file is written; returns their names."""
+        ...
+
+    def cancel(self, names: Sequence[str]) -> None:
+        """End jobs."""
+        ...
+
+    def describe_cancelling(self, names: Sequence[str]) -> str:
+        """Say how a user ends jobs."""
+        ...
+
+    def describe_loss(self, name: str) -> str:
+        """Say what is known of a job that is gone and left no answer."""
+        ...
+
+
+class WatchedJobs:
+    """The jobs of folds, of one cross-validation or of several.
+
+    Args:
+        scheduler: that runs them.
+    """
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.scheduler = scheduler
+        self._said: dict[str, str] = {}
+        self._missing_since: dict[str, float] = {}
+
+    def run(self, waiting: Sequence[FoldJob], on_end: Callable[[FoldJob, int], None], afresh: bool = False) -> None:
+        """Submit the folds whose jobs are not at work already, and wait for all.
+
+        Ctrl-C cancels the jobs. Where this process is ended otherwise, they go on; the same command finds them.
+
+        Args:
+            waiting: the folds.
+            on_end: told each fold that ended and its exit code (negative: the signal that killed it).
+            afresh: whether the folds are trained anew, so that no earlier job may be at work.
+
+        Raises:
+            UserError: the scheduler does not take the jobs, or earlier jobs are at work and `afresh`.
+        """
+        running = self._find_earlier(waiting, afresh)
+        queue = [job for job in waiting if job not in running.values()]
+        try:
+            while running or queue:
+                running |= self._submit(queue, len(running))
+                for name, code in self._look(running):
+                    on_end(running.pop(name), code)
+                if running:
+                    time.sleep(LOOK_SECONDS)
+        except KeyboardInterrupt as stop:
+            self._stop(list(running), stop)
+            raise
+
+    def _find_earlier(self, waiting: Sequence[FoldJob], afresh: bool) -> dict[str, FoldJob]:
+        """Return the jobs of an earlier start that live, by name."""
+        before = {name: job for job in waiting if (name := read_job_name(RunFolder(job.directory))) is not None}
+        alive = self.scheduler.list_jobs()
+        found = {name: job for name, job in before.items() if name in alive}
+        if found and afresh:
+            raise UserError(
+                f"the folds are at work as the jobs {', '.join(found)}, so that they cannot begin afresh; end them "
+                f"first: {self.scheduler.describe_cancelling(list(found))}"
+            )
+        for name, job in found.items():
+            say(f"{job.title}: its job {name} is in the queue already ({alive[name]})")
+        return found
+
+    def _submit(self, queue: list[FoldJob], running: int) -> dict[str, FoldJob]:
+        """Submit as many of the queue as may run."""
+        limit = self.scheduler.at_once
+        jobs = queue if limit is None else queue[: max(limit - running, 0)]
+        if not jobs:
+            return {}
+        for job in jobs:
+            folder = RunFolder(job.directory)
+            folder.exit_code.unlink(missing_ok=True)
+            write_json(folder.job, job.content)
+        names = self.scheduler.submit(jobs)
+        for job, name in zip(jobs, names, strict=True):
+            write_json(RunFolder(job.directory).cluster_job, {"job": name})
+        say(f"folds as jobs of {self.scheduler.title}: {', '.join(names)}; their logs: {self.scheduler.logs}")
+        submitted = dict(zip(names, jobs, strict=True))
+        del queue[: len(submitted)]
+        return submitted
+
+    def _look(self, running: dict[str, FoldJob]) -> list[tuple[str, int]]:
+        """Return the jobs that ended since the last look, with their exit codes."""
+        alive = self.scheduler.list_jobs()
+        ended = []
+        for name, job in running.items():
+            if name in alive:
+                self._missing_since.pop(name, None)
+                self._tell(job, name, alive[name])
+            elif (code := read_exit_code(RunFolder(job.directory), name)) is not None:
+                ended.append((name, code))
+            elif time.monotonic() - self._missing_since.setdefault(name, time.monotonic()) > PATIENCE:
+                say(f"{job.title}: its job {name} is gone and gave no answer; {self.scheduler.describe_loss(name)}")
+                ended.append((name, -signal.SIGKILL))
+        return ended
+
+    def _tell(self, job: FoldJob, name: str, state: str) -> None:
+        if self._said.get(name) != state:
+            self._said[name] = state
+            say(f"{job.title}: job {name} is {state}")
+
+    def _stop(self, names: Sequence[str], stop: KeyboardInterrupt) -> None:
+        if stop.args:  # a signal other than Ctrl-C, see `interrupt`
+            say(f"the jobs {', '.join(names)} go on; the same command finds them")
+        elif names:
+            self.scheduler.cancel(names)
+            say(f"cancelled: {', '.join(names)}")
+
+
+def read_job_name(folder: RunFolder) -> str | None:
+    """Return the job that a fold was given to last; None where it never had one."""
+    path = folder.cluster_job
+    return str(json.loads(path.read_text(encoding="utf-8"))["job"]) if path.is_file() else None
+
+
+def read_exit_code(folder: RunFolder, name: str) -> int | None:
+    """Return with what a job of a fold ended; None where it has not said so."""
+    if not folder.exit_code.is_file():
+        return None
+    answer = json.loads(folder.exit_code.read_text(encoding="utf-8"))
+    return int(answer["code"]) if answer["job"] == name else None

@@ -1,0 +1,191 @@
+"""Folds as jobs of a real Slurm, disturbed in mid-training: at the end the weights are those of an undisturbed run."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+import pytest
+
+from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.run_folder import RunFolder
+from medmamba_monai.cross_validation import CrossValidationOptions
+from medmamba_monai.cross_validation.fold_job import FoldJob
+from medmamba_monai.cross_validation.launchers.fold_task import FoldTask
+from medmamba_monai.cross_validation.launchers.slurm import Slurm, SlurmOptions
+from medmamba_monai.cross_validation.launchers.watch import WatchedJobs, read_exit_code, read_job_name
+from medmamba_monai.cross_validation.plan import make_plan
+from tests.helpers.cluster_runs import (
+    check_same_weights,
+    has_trained,
+    list_statuses,
+    read_printed,
+    wait_for,
+    wait_until,
+)
+from tests.helpers.local_jobs import make_job, read_job, replace_fold_process
+from tests.helpers.slurm import name_node, run_slurm, why_none_runs
+from tests.helpers.small_bundle import ROOT, Running, SmallBundle, start
+
+DEFAULTS: dict[str, Any] = {
+    "run_name": "slurm",
+    "output_dir": "output",
+    "folds": None,
+    "jobs": "auto",
+    "recipe": "paper",
+    "config_files": ["configs/train.json"],
+    "evaluate_files": ["configs/evaluate.json"],
+    "overrides": {},
+    "bootstrap_resamples": 100,
+    "bootstrap_seed": 0,
+    "report_images": None,
+}
+of_a_cluster = pytest.mark.skipif(bool(why_none_runs()), reason=str(why_none_runs()))
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with run_slurm(tmp_path_factory.mktemp("slurm")) as variables:
+        yield variables
+
+
+def job_of(folder: Path, fold: int) -> str:
+    name = read_job_name(RunFolder(folder / "output").fold(fold))
+    assert name is not None
+    return name
+
+
+def tell_slurm(cluster: dict[str, str], *words: str) -> None:
+    subprocess.run(words, env=cluster, check=True)
+
+
+def hurry(cluster: dict[str, str], job: str) -> None:
+    """Let a job that was queued again begin now, for which Slurm else waits two minutes."""
+    tell_slurm(cluster, "scontrol", "update", f"JobId={job}", "StartTime=now")
+
+
+def begin_again(cluster: dict[str, str], scheduler: Slurm, job: FoldJob) -> None:
+    """Wait until a job is in the queue again, and then until its fold has begun."""
+    name = read_job_name(RunFolder(job.directory))
+    assert name is not None
+    wait_until(lambda: scheduler.list_jobs().get(name, "").startswith("pending"))
+    (job.directory / "began").unlink()
+    time.sleep(3)  # a node takes no credential that is as old as the one it revoked
+    hurry(cluster, name)
+    wait_until((job.directory / "began").exists)
+
+
+@of_a_cluster
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_time_limit_and_a_dead_node_let_folds_begin_again(
+    cluster: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A light program stands for the folds; of a time limit what comes before it, the signal that submitit asks for."""
+    monkeypatch.chdir(replace_fold_process(tmp_path / "python"))
+    for name, value in cluster.items():
+        monkeypatch.setenv(name, value)
+    scheduler, node = Slurm(RunFolder(tmp_path), SlurmOptions(cpus=1)), f"NodeName={name_node()}"
+    jobs = [make_job(tmp_path, 0), make_job(tmp_path, 1, code=7)]
+    codes: dict[int, int] = {}
+    watching = threading.Thread(
+        target=lambda: WatchedJobs(scheduler).run(jobs, lambda job, code: codes.update({job.fold: code})), daemon=True
+    )
+    watching.start()
+    for job in jobs:
+        wait_until((job.directory / "began").exists)
+    tell_slurm(cluster, "scancel", "--signal=USR2", str(read_job_name(RunFolder(jobs[0].directory))))
+    begin_again(cluster, scheduler, jobs[0])
+    assert [read_job(job)["overrides"] for job in jobs] == [{"resume": True}, {"resume": False}]
+
+    tell_slurm(cluster, "scontrol", "update", node, "State=DOWN", "Reason=test")
+    wait_until(lambda: all(state.startswith("pending") for state in scheduler.list_jobs().values()))
+    tell_slurm(cluster, "scontrol", "update", node, "State=RESUME")
+    for job in jobs:
+        begin_again(cluster, scheduler, job)
+        (job.directory / "may_end").touch()
+    watching.join()
+    assert codes == {0: 0, 1: 7}
+    assert [read_job(job)["overrides"] for job in jobs] == [{"resume": True}, {"resume": True}]
+
+
+@of_a_cluster
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_requeued_cancelled_and_left_alone_the_folds_come_to_the_same(
+    small_bundle: SmallBundle, cross_validated: Path, cluster: dict[str, str], tmp_path: Path
+) -> None:
+    command = small_bundle.command(
+        "cross_validation", ["cross_validation"], tmp_path, launcher="slurm", slurm_cpus=1, tracking_uri=""
+    )
+
+    def begin() -> Running:
+        return start(command, tmp_path, **cluster)
+
+    first = begin()
+    wait_for(lambda: has_trained(tmp_path, 0) or has_trained(tmp_path, 1), tmp_path)
+    requeued, cancelled = job_of(tmp_path, 0), job_of(tmp_path, 1)
+    wait_for(lambda: has_trained(tmp_path, 0), tmp_path)
+    tell_slurm(cluster, "scontrol", "requeue", requeued)
+    wait_for(lambda: has_trained(tmp_path, 1), tmp_path)
+    tell_slurm(cluster, "scancel", cancelled)
+    wait_for(lambda: "fold 1 did not finish (stopped)" in read_printed(tmp_path), tmp_path)
+    wait_for(lambda: f"fold 0: job {requeued} is pending" in read_printed(tmp_path), tmp_path)
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    hurry(cluster, requeued)
+
+    second = begin()
+    assert second.wait() == 0, read_printed(tmp_path)
+    assert f"fold 0: its job {requeued} is in the queue already" in read_printed(tmp_path)
+    for fold in (0, 1):
+        assert list_statuses(tmp_path, fold) == ["RUNNING", "KILLED", "RUNNING", "FINISHED"]
+    check_same_weights(tmp_path, cross_validated)
+
+
+def test_a_fold_leaves_its_exit_code_and_goes_on_when_it_was_requeued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In place of Python a script that ends with the code that is written in the job."""
+    program = tmp_path / "python"
+    program.write_text('#!/bin/sh\ngrep -q \'"resume": true\' "$3" && exit 0\nexit 7\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    folder = RunFolder(tmp_path)
+    folder.job.write_text(json.dumps({"overrides": {"resume": False}}))
+    assert FoldTask()(str(folder.job)) == 7
+    assert read_exit_code(folder, "") == 7
+    assert read_exit_code(folder, "7_0") is None
+    for name, value in (("ARRAY_JOB_ID", "7"), ("ARRAY_TASK_ID", "0"), ("RESTART_COUNT", "1")):
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    assert FoldTask()(str(folder.job)) == 0
+    assert read_exit_code(folder, "7_0") == 0
+
+
+def test_after_a_preemption_the_same_is_started_again() -> None:
+    again = cloudpickle.loads(cloudpickle.dumps(FoldTask().checkpoint("job.json")))
+    assert isinstance(again.function, FoldTask)
+    assert again.args == ("job.json",)
+
+
+def test_what_does_not_fit_is_said_before_anything_is_submitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = CrossValidationOptions(**DEFAULTS, launcher="slurm", slurm_gpus=1)
+    with pytest.raises(UserError, match="--slurm_gpus 1: which precision is auto depends on the GPU"):
+        make_plan(ROOT / "bundles" / "phantom", options, {})
+    with pytest.raises(UserError, match="--launcher 'pbs': give local or slurm or ray"):
+        CrossValidationOptions(**DEFAULTS, launcher="pbs")
+    with pytest.raises(UserError, match="--probe knn: is fitted in one process; leave out --launcher slurm"):
+        CrossValidationOptions(**{**DEFAULTS, "probe": "knn"}, launcher="slurm")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="this machine has no squeue; run it on a login node"):
+        Slurm(RunFolder(tmp_path), SlurmOptions()).list_jobs()
