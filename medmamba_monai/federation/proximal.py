@@ -11,7 +11,7 @@ from torch import nn
 
 
 class ProximalLoss(nn.Module):
-    """A loss with mu/2 ||w - w_common||^2 added, w_common the weights with which a round begins.
+    """A loss with ``mu/2 ||w - w_common||^2`` added; ``w_common`` are the weights with which a round begins.
 
     That is the objective of a site in Li et al., Federated Optimization in Heterogeneous Networks (2020), equation 2.
 
