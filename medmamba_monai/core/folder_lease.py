@@ -67,7 +67,7 @@ def lease_folder(directory: str | Path, what: str, patience: float, seconds: flo
         poll_interval=min(1.0, seconds / 10),
     )
     try:
-        lease.acquire(timeout=patience)
+        _wait(lease, directory, patience)
     except Timeout:
         raise UserError(
             f"{directory} is in use: this {what} is running already, on another machine: {lease.lock_file} is touched"
@@ -76,6 +76,14 @@ def lease_folder(directory: str | Path, what: str, patience: float, seconds: flo
         yield
     finally:
         lease.release()
+
+
+def _wait(lease: SoftFileLease, directory: str | Path, patience: float) -> None:
+    try:
+        lease.acquire(timeout=0)
+    except Timeout:
+        say(f"{directory} is another machine's; whether it lives is seen within {patience:.0f} s")
+        lease.acquire(timeout=patience)
 
 
 def _stop(loss: LeaseCompromise) -> None:

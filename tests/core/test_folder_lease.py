@@ -43,12 +43,15 @@ def holder(tmp_path: Path):
         process.kill()
 
 
-def test_who_lives_on_another_machine_keeps_the_folder(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+def test_who_lives_on_another_machine_keeps_the_folder(
+    tmp_path: Path, holder: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with (
         pytest.raises(UserError, match="this fold is running already, on another machine"),
         lease_folder(tmp_path, "fold", patience=3 * SECONDS, seconds=SECONDS),
     ):
         raise AssertionError("both hold it")
+    assert f"{tmp_path} is another machine's; whether it lives is seen within 2 s" in capsys.readouterr().out
 
 
 def test_who_died_on_another_machine_loses_it_after_a_time(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
