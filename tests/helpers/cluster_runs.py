@@ -15,8 +15,9 @@ PATIENCE = 400
 
 
 def read_printed(folder: Path) -> str:
-    """What the cross-validation in a folder has printed."""
-    return (folder / "output.txt").read_text()
+    """What the cross-validation in a folder has printed; nothing before it has begun."""
+    output = folder / "output.txt"
+    return output.read_text() if output.is_file() else ""
 
 
 def wait_for(what: Callable[[], object], folder: Path) -> None:
