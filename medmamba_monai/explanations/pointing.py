@@ -51,12 +51,10 @@ def look_at_findings(drawings: Drawings, places: Mapping[str, np.ndarray]) -> Po
         places: where the findings of some of them are, by id; see `read_places`.
     """
     placed = [subject for subject in drawings.subjects if subject.id in places]
-    labels = [subject.label for subject in placed]
-    predicted = [drawings.predicted[subject.id] for subject in placed]
-    return Pointing(
-        np.array([places[subject.id].mean() for subject in placed]),
-        None if None in labels else np.equal(labels, predicted),
-    )
+    is_known = all(subject.label is not None for subject in placed)
+    right = np.array([subject.label == drawings.predicted[subject.id] for subject in placed])
+    covered = np.array([places[subject.id].mean() for subject in placed])
+    return Pointing(covered, right if is_known else None)
 
 
 def make_section(described: Mapping[str, Any]) -> Section:
