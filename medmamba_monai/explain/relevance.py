@@ -13,7 +13,11 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.explain.biases import BiasAccount
 from medmamba_monai.explain.frozen import freeze
 from medmamba_monai.explain.pixels import spread_over_patches
+from medmamba_monai.explain.rules import WeightedSumRule
 from medmamba_monai.networks.medmamba import MedMamba
+
+GAMMA = 0.1
+"""Of `PositiveRelevance`: chosen by how often maps of generated validation images point at what decides."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ class ScanRelevance:
 
     Args:
         network: a :class:`~medmamba_monai.networks.MedMamba` with classes, whose weights are read at each call.
+        gamma: how much more contributions count that have the sign of their sum, see
+            :class:`~medmamba_monai.explain.rules.WeightedSumRule`; 0 for the gradient times the input.
 
     Raises:
         UserError: the network is no MedMamba, has no classes, or has a layer without a rule.
@@ -60,7 +66,7 @@ class ScanRelevance:
         torch.Size([2, 32, 32])
     """
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, gamma: float = 0.0) -> None:
         if not isinstance(network, MedMamba):
             raise UserError(
                 f"ScanRelevance explains a MedMamba, and {type(network).__name__} is none: choose another method"
@@ -70,6 +76,9 @@ class ScanRelevance:
         self._spatial_dims, self._classes = network.spatial_dims, network.num_classes
         self._account = BiasAccount()
         self._frozen: Any = freeze(network, self._account)
+        for rule in self._frozen.modules():
+            if isinstance(rule, WeightedSumRule):
+                rule.gamma = gamma
 
     def __call__(self, images: Tensor, class_index: int | Tensor) -> Tensor:
         """Compute the relevance of every pixel.
@@ -130,14 +139,14 @@ class ScanRelevance:
 
 
 class PositiveRelevance:
-    """What of every pixel speaks for a class, see :meth:`ScanRelevance.speak_for`.
+    """What of every pixel speaks for a class, see :meth:`ScanRelevance.speak_for`, with `GAMMA`.
 
     Args:
         network: what :class:`ScanRelevance` takes, else a UserError.
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self._relevance = ScanRelevance(network)
+        self._relevance = ScanRelevance(network, GAMMA)
 
     def __call__(self, images: Tensor, class_index: int | Tensor) -> Tensor:
         """Compute the map of each image, ``(B, *spatial)``, not negative."""

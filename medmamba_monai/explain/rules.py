@@ -39,22 +39,55 @@ class Rule(nn.Module):
     layer: Any
 
 
-class LinearRule(Rule):
-    """A linear layer: relevance is the gradient times the input (LRP-0)."""
+class WeightedSumRule(Rule):
+    """A layer of weighted sums z of inputs and a bias: relevance is the gradient times the input (LRP-0).
+
+    With ``gamma`` above 0 it is generalized LRP-gamma, for inputs of any sign, as MambaLRP has it for convolutions
+    (arXiv 2406.07592, appendix C.2): contributions with the sign of z count 1 + gamma times, and all are scaled so
+    that they add up to z again. Contributions that cancel one another are then heard less.
+    """
+
+    channel_axis = -1
+    gamma = 0.0
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (..., in) to (..., out)."""
-        bias = detach(self.layer.bias)
-        return self.account.note(functional.linear(x, self.layer.weight.detach(), bias), bias, -1)
+        """Map inputs to sums."""
+        weight, bias = self.layer.weight.detach(), detach(self.layer.bias)
+        z = self._add_up(x, weight, bias)
+        if not self.gamma:
+            return z
+        above = self._add_up(x.clamp(min=0), weight.clamp(min=0), None if bias is None else bias.clamp(min=0))
+        above = above + self._add_up(x.clamp(max=0), weight.clamp(max=0), None)
+        favored = z + self.gamma * torch.where(z > 0, above, z - above)
+        with torch.no_grad():
+            scale = torch.where(favored == 0, 0, z / favored)
+        return favored * scale
+
+    def _add_up(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return self.account.note(self.apply_weights(x, weight, bias), bias, self.channel_axis)
+
+    def apply_weights(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Compute what the layer does with other weights."""
+        raise NotImplementedError
 
 
-class ConvolutionRule(Rule):
-    """A convolution, as :class:`LinearRule`; the zeros that pad its input carry nothing."""
+class LinearRule(WeightedSumRule):
+    """A linear layer, (..., in) to (..., out)."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, in, S) to (B, out, S')."""
-        bias = detach(self.layer.bias)
-        return self.account.note(self.layer._conv_forward(x, self.layer.weight.detach(), bias), bias, 1)
+    def apply_weights(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Compute what the layer does with other weights."""
+        return functional.linear(x, weight, bias)
+
+
+class ConvolutionRule(WeightedSumRule):
+    """A convolution, (B, in, S) to (B, out, S'); the zeros that pad its input carry nothing."""
+
+    channel_axis = 1
+
+    def apply_weights(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        """Compute what the layer does with other weights."""
+        summed: Tensor = self.layer._conv_forward(x, weight, bias)
+        return summed
 
 
 class BatchNormRule(Rule):

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.explain import EXPLANATIONS, ScanRelevance
+from medmamba_monai.explain.biases import BiasAccount
+from medmamba_monai.explain.rules import LinearRule
 from medmamba_monai.networks import MedMamba, load_official_checkpoint, medmamba_tiny
 from tests.explain.dense import dense_relevance
 from tests.explain.nets import draw_images, small_net
@@ -47,6 +49,34 @@ def check_conservation(network: nn.Module, images: Tensor, classes: Tensor, tole
 def test_map_and_biases_add_up_to_the_logit(spatial_dims: int, dtype: torch.dtype) -> None:
     network = small_net(spatial_dims).to(dtype)
     check_conservation(network, draw_images(spatial_dims, dtype), CLASSES, 1e-3 if dtype == torch.float32 else 1e-10)
+
+
+@pytest.mark.parametrize("gamma", [0.1, 2.0])
+@pytest.mark.parametrize("spatial_dims", [2, 3])
+def test_favored_contributions_conserve(spatial_dims: int, gamma: float) -> None:
+    network, images = small_net(spatial_dims).double(), draw_images(spatial_dims, torch.float64)
+    found, plain = (ScanRelevance(network, value).explain(images, CLASSES) for value in (gamma, 0.0))
+    added = found.total.flatten(1).sum(1) + found.from_biases
+    torch.testing.assert_close(added, found.logit, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(found.logit, plain.logit)
+    assert (found.total - plain.total).abs().max() > 0.01 * plain.total.abs().max()
+
+
+def test_contributions_with_the_sign_of_their_sum_are_favored_as_the_formula_says() -> None:
+    layer = nn.Linear(3, 2, dtype=torch.float64)
+    layer.weight.data = torch.tensor([[1.0, -2, 0.5], [1, 1, -3]], dtype=torch.float64)
+    layer.bias.data = torch.tensor([0.5, -0.25], dtype=torch.float64)
+    account, x = BiasAccount(), torch.tensor([[2.0, 0.5, -1]], dtype=torch.float64, requires_grad=True)
+    account.open(1)
+    rule = LinearRule(layer, account)
+    rule.gamma = 0.5
+    z = rule(x)
+    torch.testing.assert_close(z, layer(x))
+    (gradient,) = torch.autograd.grad(z[0, 1], x)
+    shares = torch.tensor([2.0, 0.5, 3.0, -0.25], dtype=torch.float64)  # of z = 5.25, the bias last
+    favored = torch.where(shares > 0, 1.5, 1.0) * shares
+    torch.testing.assert_close((gradient * x)[0], 5.25 * favored[:3] / favored.sum())
+    torch.testing.assert_close(account.close(), 5.25 * favored[3:] / favored.sum())
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
