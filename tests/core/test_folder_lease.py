@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def read_line(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.fixture
-def holder(tmp_path: Path):
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-c", ELSEWHERE, str(RunFolder(tmp_path).lease)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert read_line(process) == "held"

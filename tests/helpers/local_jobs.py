@@ -44,7 +44,7 @@ class _Executor(submitit.LocalExecutor):
         super().__init__(folder)
         self.jobs = jobs
 
-    def map_array(self, function: Any, *arguments: Any) -> list[submitit.Job[int]]:
+    def map_array(self, function: Any, *arguments: Any) -> list[Any]:
         """Start a job for each argument."""
         started = super().map_array(function, *arguments)
         self.jobs |= {job.job_id: job for job in started}

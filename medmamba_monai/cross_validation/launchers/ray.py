@@ -7,6 +7,7 @@ with their node, and it needs Ray's dashboard.
 
 from __future__ import annotations
 
+import logging
 import secrets
 import signal
 import warnings
@@ -135,7 +136,7 @@ class Ray:
             # Ray sets handlers of its own, which end with the block
             with catch_signals(STOP_SIGNALS, signal.default_int_handler), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                ray.init(self.options.address, namespace=NAMESPACE, log_to_driver=False, logging_level="ERROR")
+                ray.init(self.options.address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError) as error:
             raise UserError(
                 f"--ray_address {self.options.address}: no Ray cluster answers ({get_first_line(error)}); start one "

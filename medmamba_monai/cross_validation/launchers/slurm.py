@@ -67,7 +67,7 @@ class Slurm:
     """
 
     title = "Slurm"
-    at_once = None
+    at_once: int | None = None
 
     def __init__(self, folder: RunFolder, options: SlurmOptions) -> None:
         self.options, self._name, self._logs = options, folder.path.name, folder.job_logs("slurm")

@@ -49,7 +49,7 @@ def run_ray(folder: str) -> Iterator[Any]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+        made: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
         made.fold_nodes = [made.add_node(num_cpus=1) for _ in range(2)]
         yield made
         made.shutdown()

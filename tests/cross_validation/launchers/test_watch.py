@@ -63,7 +63,12 @@ def test_each_fold_answers_with_its_exit_code_and_no_more_run_than_may(tmp_path:
 @contextmanager
 def once_begun(job: FoldJob, happens: Callable[[], object]) -> Iterator[None]:
     """Let something happen from another thread when the fold has begun."""
-    thread = threading.Thread(target=lambda: (begun(job), happens()))
+
+    def wait() -> None:
+        begun(job)
+        happens()
+
+    thread = threading.Thread(target=wait)
     thread.start()
     try:
         yield
