@@ -42,7 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "slides": {"images", "cards", "data", "evaluation", "networks", "training"},
     "robustness": {"images", "cards", "data", "evaluation", "package"},
     "explanations": {"images", "cards", "data", "evaluation", "explain", "package"},
-    "hospital": {"images", "cards", "data", "evaluation", "package"},
+    "hospital": {"images", "cards", "data", "evaluation", "explain", "explanations", "package"},
     "bundle": {"networks", "images", "cards", "data", "evaluation", "tracking", "training", "cross_validation"},
     "auto": {
         *("networks", "images", "cards", "data", "evaluation", "tracking", "training", "cross_validation", "bundle"),

@@ -19,6 +19,7 @@ _FOLD = "Bundle: fold whose weights to use; by default 0."
 _RUN = "Bundle: cross-validation whose weights to use; by default those that train left."
 _LEVEL = "Package: share of sets that are to hold the true class; by default 0.9."
 _DICOM = "Package: IMAGES is a study's folder of DICOM files; folder for a report and pictures that answer it."
+_MAPS = "Package, with --dicom-out: also pictures of what speaks for the class, by a method such as positive_relevance."
 _OF_BOTH = ("batch_size", "dataset_dir", "device", "output_dir")
 """Options of the table that a package has, too."""
 
@@ -34,6 +35,7 @@ def infer(
     run_name: Annotated[str | None, typer.Option(metavar="NAME", help=_RUN)] = None,
     level: Annotated[float | None, typer.Option(help=_LEVEL)] = None,
     dicom_out: Annotated[Path | None, typer.Option(metavar="FOLDER", help=_DICOM)] = None,
+    maps: Annotated[str | None, typer.Option(metavar="METHOD", help=_MAPS)] = None,
 ) -> None:
     """Classify a folder of images with a bundle or a package."""
     if images and "dataset_dir" in options:
@@ -41,10 +43,12 @@ def infer(
     named = {"dataset_dir": images, "output_dir": output_dir}
     options |= {name: str(path) for name, path in named.items() if path is not None}
     of_bundles = {"fold": fold, "all_folds": all_folds or None, "run_name": run_name}
-    of_packages = {"level": level, "dicom_out": dicom_out}
+    of_packages = {"level": level, "dicom_out": dicom_out, "maps": maps}
     if _is_package(target):
         own = [name for name in options if name not in _OF_BOTH]
         _refuse([*own, *_list_given(of_bundles)], f"is an option of bundles, and {target} is a package")
+        if maps is not None and dicom_out is None:
+            raise UserError(f"--maps {maps}: goes with --dicom-out; of other images medmamba-monai explain draws maps")
         (_answer_study if dicom_out else _infer_with_package)(Path(target), INFER.check(options), of_packages)
     else:
         _refuse(_list_given(of_packages), f"is an option of packages, and {target} holds no package.json")
@@ -91,7 +95,7 @@ def _answer_study(folder: Path, options: Mapping[str, Any], own: Mapping[str, An
 
     _refuse([name for name in ("output_dir", "batch_size") if name in options], "does not go with --dicom-out")
     _require(options, f"medmamba-monai infer {folder} STUDY --dicom-out FOLDER", dataset_dir="STUDY")
-    chosen = {} if own["level"] is None else {"level": own["level"]}
+    chosen = {name: own[name] for name in ("level", "maps") if own[name] is not None}
     package = Package.open(folder, options.get("device", "auto"))
     logging.getLogger("highdicom").setLevel(logging.WARNING)  # it tells of each module that it copies
     report, *pictures = answer_study(package, options["dataset_dir"], own["dicom_out"], **chosen)

@@ -42,9 +42,9 @@ class Rule(nn.Module):
 class WeightedSumRule(Rule):
     """A layer of weighted sums z of inputs and a bias: relevance is the gradient times the input (LRP-0).
 
-    With ``gamma`` above 0 it is generalized LRP-gamma, for inputs of any sign, as MambaLRP has it for convolutions
-    (arXiv 2406.07592, appendix C.2): contributions with the sign of z count 1 + gamma times, and all are scaled so
-    that they add up to z again. Contributions that cancel one another are then heard less.
+    With ``gamma`` above 0 it is LRP-gamma (Montavon et al., Layer-wise relevance propagation: an overview, 2019), taken
+    from inputs above zero to inputs of any sign: contributions with the sign of z count 1 + gamma times, and all are
+    scaled so that they add up to z again. Contributions that cancel one another are then heard less.
     """
 
     channel_axis = -1

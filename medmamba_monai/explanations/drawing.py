@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from tqdm import tqdm
@@ -75,27 +75,41 @@ class Drawings:
         maps = {EXPLANATIONS[method].title: self.read_map(method, subject) for method in methods}
         said = f"{format_fraction(float(self.probabilities[subject.id][label]))} {self.class_names[label]}"
         truth = [] if subject.label is None else [f"true: {self.class_names[subject.label]}"]
-        first = [said, *truth, shorten_start(subject.id)]
-        if shown.ndim == 3:
-            image = _show(shown)
-            return [
-                Tile(image, first, place=place),
-                *(Tile(image, [title], values, place) for title, values in maps.items()),
-            ]
-        rows = [choose_planes(shown, values) for values in maps.values()]
-        pairs = [
-            (Tile(_show(image), [name, *first]), Tile(_show(image), [title, name], values))
-            for title, row in zip(maps, rows, strict=True)
-            for name, image, values in row
+        return lay_out_maps(shown, maps, [said, *truth, shorten_start(subject.id)], place)
+
+
+def lay_out_maps(
+    shown: np.ndarray, maps: Mapping[str, np.ndarray], caption: Sequence[str], place: np.ndarray | None = None
+) -> list[Tile]:
+    """Return an image and maps of it as tiles, of a volume three planes of each.
+
+    Args:
+        shown: what a person sees, uint8 ``(channels, *spatial)``.
+        maps: ``(*spatial)`` of any resolution, by the title of the method.
+        caption: of the image, a line each.
+        place: where the finding is, bool (rows, columns); None where that is not known.
+    """
+    if shown.ndim == 3:
+        image = _show(shown)
+        return [
+            Tile(image, caption, place=place),
+            *(Tile(image, [title], values, place) for title, values in maps.items()),
         ]
-        return [tile for pair in pairs for tile in pair]
+    rows = [choose_planes(shown, values) for values in maps.values()]
+    pairs = [
+        (Tile(_show(image), [name, *caption]), Tile(_show(image), [title, name], values))
+        for title, row in zip(maps, rows, strict=True)
+        for name, image, values in row
+    ]
+    return [tile for pair in pairs for tile in pair]
 
 
 def _claim(folder: ExplanationFolder, identity: dict[str, str]) -> None:
     """Note what the folder's maps are of, and refuse a folder of others."""
     if folder.settings.is_file() and json.loads(folder.settings.read_text(encoding="utf-8")) != identity:
         raise UserError(
-            f"--output {folder.path}: holds maps of other images or of another run; choose another folder, or remove it"
+            f"--output {folder.path}: holds maps of other images, of another run or of another version of "
+            "medmamba-monai; choose another folder, or remove it"
         )
     folder.path.mkdir(parents=True, exist_ok=True)
     write_json(folder.settings, identity)

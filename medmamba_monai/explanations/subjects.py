@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from medmamba_monai import __version__
 from medmamba_monai.data import FoldList, list_images
 from medmamba_monai.explanations.members import Members
 from medmamba_monai.package import Package, list_test_parts
@@ -55,7 +56,7 @@ def list_run_subjects(package: Package, folds: FoldList, most: int | None = None
             item.get("group"),
         )
         for part, items in list_test_parts(package, folds, most)
-        for members in [_make_members(package, part)]
+        for members in [make_members(package, part)]
         for item in items
     ]
 
@@ -68,14 +69,15 @@ def list_folder_subjects(package: Package, folder: Path, most: int) -> list[Subj
     """
     items = list_images(folder, package.card.spatial_dims, package.card.every_frame)
     chosen = sorted(np.random.default_rng(0).permutation(len(items))[:most])
-    members = _make_members(package, list(package.networks))
+    members = make_members(package, list(package.networks))
     return [Subject(items[at]["id"], items[at]["image"], items[at]["file"], members) for at in chosen]
 
 
 def identify(package: Package, subjects: Sequence[Subject]) -> dict[str, str]:
-    """Return what decides the maps: the package, and which images."""
+    """Return what decides the maps: the package, which images, and the version of the methods."""
     files = "\n".join(f"{subject.id}\t{subject.file}" for subject in subjects)
-    return {"package": package.digest, "images": hashlib.sha256(files.encode(errors="surrogateescape")).hexdigest()}
+    digest = hashlib.sha256(files.encode(errors="surrogateescape")).hexdigest()
+    return {"package": package.digest, "images": digest, "version": __version__}
 
 
 class Pixels:
@@ -97,7 +99,8 @@ class Pixels:
         return self.package.convert([self.package.read(subject.source)])[0]
 
 
-def _make_members(package: Package, folds: Sequence[int]) -> Members:
+def make_members(package: Package, folds: Sequence[int]) -> Members:
+    """Return the networks of some folds as one that explains by their mean map."""
     sigmoid = package.manifest.activation == "sigmoid"
     return Members(
         [package.networks[fold] for fold in folds],

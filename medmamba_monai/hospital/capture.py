@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,9 +19,6 @@ from medmamba_monai.hospital.identity import Answer, copy_study
 from medmamba_monai.hospital.judgement import RESEARCH_ONLY, Judgement, format_share
 from medmamba_monai.hospital.study import MANUFACTURER, StudyImage
 
-SERIES_NUMBER = 9802
-"""Behind the report's."""
-
 IN_FULL = 8
 """Images of a study, at most, that pictures tell everything of."""
 
@@ -29,6 +27,24 @@ _MARGIN, _LETTERS, _TITLE_LETTERS = 32, 78, 54
 _TEXT_HEIGHT, _TITLE_HEIGHT, _LINE = 20, 28, 29
 _LINES = (_SIZE[1] - 2 * _MARGIN) // _LINE - 4
 """Of a page, below its title and above its foot."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """A series of pictures in the study.
+
+    Attributes:
+        number: as the archive lists it; the report's is 9801.
+        description: of the series.
+        names: what tells its UIDs from those of others of the same answer.
+    """
+
+    number: int
+    description: str
+    names: tuple[str, ...]
+
+
+PAGES = Series(9802, "Network's report as pictures, research only", ("capture",))
 
 
 def make_captures(answer: Answer, judgements: Sequence[Judgement]) -> list[Dataset]:
@@ -48,7 +64,7 @@ def make_captures(answer: Answer, judgements: Sequence[Judgement]) -> list[Datas
     else:
         pages = list(fill_pages([_describe_image(number, *pair) for number, pair in pairs]))
     return [
-        _make_capture(answer, number, draw_page(answer, page, number, len(pages)))
+        make_capture(answer, PAGES, number, draw_page(answer, page, number, len(pages)))
         for number, page in enumerate(pages, 1)
     ]
 
@@ -88,7 +104,8 @@ def draw_page(answer: Answer, lines: Sequence[str], number: int, pages: int) -> 
     return np.asarray(picture)
 
 
-def _name_image(number: int, image: StudyImage) -> str:
+def name_image(number: int, image: StudyImage) -> str:
+    """Return what a reader finds an image of the study by: the numbers of its series, image and frame."""
     header = image.files[0].header
     place = f"{number}. series {header.get('SeriesNumber') or '?'}"
     if len(image.files) == 1:
@@ -101,7 +118,7 @@ def _describe_briefly(number: int, image: StudyImage, judgement: Judgement) -> l
         f"{judgement.class_names[label]} {format_share(judgement.calibrated[label])}" for label in judgement.predicted
     ]
     said = "; ".join([", ".join(names) or "no class above 50 %", *judgement.reasons])
-    return _wrap(f"{_name_image(number, image)}: {said}", "")
+    return _wrap(f"{name_image(number, image)}: {said}", "")
 
 
 def _describe_image(number: int, image: StudyImage, judgement: Judgement) -> list[str]:
@@ -109,7 +126,7 @@ def _describe_image(number: int, image: StudyImage, judgement: Judgement) -> lis
     values = zip(judgement.class_names, judgement.probabilities, judgement.calibrated, strict=True)
     shares = "; ".join(f"{name} {format_share(raw)} ({format_share(after)})" for name, raw, after in values)
     texts = [*sentences, f"Probabilities (calibrated): {shares}."]
-    return [_name_image(number, image), *(line for text in texts for line in _wrap(text))]
+    return [name_image(number, image), *(line for text in texts for line in _wrap(text))]
 
 
 def _shorten(text: str, letters: int) -> str:
@@ -129,22 +146,31 @@ def _load_font(height: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.truetype(str(path), height) if path.is_file() else ImageFont.load_default(height)
 
 
-def _make_capture(answer: Answer, number: int, pixels: np.ndarray) -> Dataset:
+def make_capture(answer: Answer, series: Series, number: int, pixels: np.ndarray) -> Dataset:
+    """Return a picture as an object of the study that is answered.
+
+    Args:
+        answer: what is answered and by what.
+        series: that it belongs to.
+        number: of the picture in it, from 1.
+        pixels: uint8 (rows, columns) or (rows, columns, 3), without anything that tells the patient.
+    """
+    kind, *more = series.names
     made = SCImage(
         pixel_array=pixels,
-        photometric_interpretation="MONOCHROME2",
+        photometric_interpretation="MONOCHROME2" if pixels.ndim == 2 else "RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
         patient_orientation=("L", "F"),
         study_instance_uid=str(answer.study.header.StudyInstanceUID),
-        series_instance_uid=answer.make_uid("capture series"),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=answer.make_uid("capture", number),
+        series_instance_uid=answer.make_uid(f"{kind} series", *more),
+        series_number=series.number,
+        sop_instance_uid=answer.make_uid(*series.names, number),
         instance_number=number,
         manufacturer=MANUFACTURER,
         manufacturer_model_name=answer.package.manifest.network.name,
         software_versions=__version__,
-        series_description="Network's report as pictures, research only",
+        series_description=series.description,
     )
     made.ConversionType = ConversionTypeValues.WSD.value
     for keyword in ("PatientOrientation", "Laterality"):

@@ -53,7 +53,10 @@ def answers(package: Package, images: Path, tmp_path_factory: pytest.TempPathFac
         ),
         "volume": (make_volume_package(package), write_study(folder / "v", *make_slices(4))),
     }
-    return {name: answer_study(judge, study, folder / f"{name} answered") for name, (judge, study) in made.items()}
+    return {
+        name: answer_study(judge, study, folder / f"{name} answered", maps="edges")
+        for name, (judge, study) in made.items()
+    }
 
 
 def run_tool(name: str, *arguments: str) -> str:

@@ -10,12 +10,17 @@ that figures can be drawn in any thread.
 from __future__ import annotations
 
 import functools
+import io
 import os
 import textwrap
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from medmamba_monai.core.files import replace_atomically
 
@@ -210,6 +215,14 @@ def save_png(figure: Figure, path: Path) -> None:
     """
     with replace_atomically(path) as temporary:
         figure.savefig(temporary, dpi=PNG_DPI, format="png")
+
+
+def render(figure: Figure) -> NDArray[np.uint8]:
+    """Return what `save_png` would write, uint8 (rows, columns, 3)."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=PNG_DPI, format="png")
+    with Image.open(buffer) as picture:
+        return np.asarray(picture.convert("RGB"))
 
 
 def _place(figure: Figure, boxes: Mapping[Axes, Box], left: float, bottom: float, width: float, height: float) -> None:
