@@ -21,6 +21,7 @@ from nvflare.apis.dxo import DXO, DataKind
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 
+from benchmarks.pages.federation import list_rows
 from benchmarks.report import add_common_options, new_result, save_result, text_table
 from medmamba_monai.bundle import generate_bundle
 from medmamba_monai.core.errors import ends_with_user_errors
@@ -40,6 +41,8 @@ from medmamba_monai.federation.site_worker import TRAIN, Answer, SiteWorker
 ROOT = Path(__file__).resolve().parents[1]
 NETWORK: dict[str, Any] = {"depths": [1, 1], "channels": [16, 32], "image_size": 32, "batch_size": 16, "amp": False}
 FEDERATED = "federated (FedAvg)"
+CONTRAST = (0.3, 0.6)
+"""Of what tells the classes apart: clear enough to be learnt from some hundred images."""
 WAYS: dict[str, dict[str, Any]] = {
     FEDERATED: {},
     "FedProx, mu 0.1": {"proximal": 0.1},
@@ -68,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.images, options.rounds = 20, 1
     torch.set_num_threads(1)
     result = measure(options)
-    print(text_table(*_rows(result)))
+    print(text_table(*list_rows(result)))
     save_result(result, options.json)
     return 0
 
@@ -77,7 +80,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Train each way and compare it with the federation; returns the result."""
     result = new_result("federation", {name: getattr(options, name) for name in ("sites", "images", "rounds", "quick")})
     shutil.rmtree(options.folder, ignore_errors=True)
-    folder = write_phantom_sites(options.folder.resolve(), options.sites, options.images, options.images // 2, 32)
+    images, size = options.images, NETWORK["image_size"]
+    folder = write_phantom_sites(options.folder.resolve(), options.sites, images, images // 2, size, contrast=CONTRAST)
     sites = [f"site_{number + 1}" for number in range(options.sites)]
     pool_images(folder, sites)
     found = {title: _train(folder, sites, title, options.rounds, given) for title, given in WAYS.items()}
@@ -159,24 +163,6 @@ def compare_ways(found: Mapping[str, Mapping[str, tuple[float, int]]]) -> dict[s
         if title in compared:
             ways[title] |= {"difference": compared[title].difference, "p_holm": adjusted[title]}
     return ways
-
-
-def _rows(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Return titles and rows of the table."""
-    rows = []
-    for title, way in result["ways"].items():
-        limits = "-" if way["interval"] is None else "{:.4f} to {:.4f}".format(*way["interval"])
-        difference, p_value = way.get("difference"), way.get("p_holm")
-        rows.append(
-            [
-                title,
-                f"{way['auc']:.4f}",
-                limits,
-                "-" if difference is None else f"{difference:+.4f}",
-                "-" if p_value is None else f"{p_value:.2g}",
-            ]
-        )
-    return ["trained with", "AUC", "95 % interval", "minus FedAvg", "p (Holm)"], rows
 
 
 if __name__ == "__main__":

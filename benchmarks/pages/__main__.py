@@ -13,6 +13,7 @@ block           what stands there, of the results that are in the folder, and of
 ``slides``      memory and time of slides of any size: ``slides.json``
 ``pointing``    which maps point at what decides, where that is known: ``pointing.json``
 ``auto``        how good a search gets within a time: ``auto.json``
+``federation``  how good federations are beside pooled images and each site alone: ``federation.json``
 ``rivals``      how good other programs get within the same time: ``rivals.json``
 ==============  =================================================================================================
 
@@ -34,6 +35,7 @@ from benchmarks.explain import explain_part
 from benchmarks.exports import exports_part
 from benchmarks.listener import listener_part
 from benchmarks.pages.comparison import pretrain_part, recipes_part
+from benchmarks.pages.federation import federation_part
 from benchmarks.pages.pointing import pointing_part
 from benchmarks.pages.quantization import quantization_part
 from benchmarks.pages.speed import (
@@ -74,6 +76,7 @@ BLOCKS: dict[str, dict[str, Callable[[dict[str, Any]], str]]] = {
     "rivals": {"rivals": rivals_part},
     "slides": {"slides": slides_part},
     "pointing": {"pointing": pointing_part},
+    "federation": {"federation": federation_part},
 }
 """Names of results by the block that they stand in, in order, with what writes them."""
 

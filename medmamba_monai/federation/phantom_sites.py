@@ -11,12 +11,19 @@ from PIL import Image
 from medmamba_monai.bundle.build import generate_bundle
 from medmamba_monai.core.files import write_folder_once, write_json
 from medmamba_monai.data import prepare_dataset, write_phantom
+from medmamba_monai.data.phantom import FAINT
 
 CARD = Path("configs") / "card.json"
 
 
 def write_phantom_sites(
-    folder: str | Path, number: int = 2, num_train: int = 120, num_test: int = 60, image_size: int = 64, seed: int = 0
+    folder: str | Path,
+    number: int = 2,
+    num_train: int = 120,
+    num_test: int = 60,
+    image_size: int = 64,
+    seed: int = 0,
+    contrast: tuple[float, float] = FAINT,
 ) -> Path:
     """Write a folder with a file, a bundle, images and folds of each site; one that is there is left as it is.
 
@@ -30,6 +37,7 @@ def write_phantom_sites(
         num_test: test images of a site, half of each class.
         image_size: side in pixels.
         seed: the same seed gives the same images; each site has others.
+        contrast: of what tells the classes apart, see `write_phantom`.
 
     Returns:
         ``folder``.
@@ -41,7 +49,7 @@ def write_phantom_sites(
     def write(unfinished: Path) -> None:
         for index in range(number):
             site = unfinished / f"site_{index + 1}"
-            write_phantom(site / "images", num_train, num_test, image_size, seed * number + index)
+            write_phantom(site / "images", num_train, num_test, image_size, seed * number + index, contrast=contrast)
             _alter(site / "images", index)
             with as_file(files("medmamba_monai.data_lists") / "phantom" / "card.json") as card:
                 generate_bundle(card, site / "bundle")

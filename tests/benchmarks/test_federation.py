@@ -8,6 +8,8 @@ import pytest
 pytest.importorskip("nvflare", reason="the extra federation is not installed")
 
 from benchmarks.federation import FEDERATED, POOLED, compare_ways, filter_update
+from benchmarks.pages.federation import federation_part
+from benchmarks.report import new_result
 from medmamba_monai.evaluation.statistics.significance import delong
 from medmamba_monai.federation.job import make_filter
 from medmamba_monai.federation.site_worker import Answer
@@ -28,6 +30,18 @@ def test_ways_are_compared_image_by_image_with_the_federation():
     assert found[POOLED]["p_holm"] == pytest.approx(expected.p_value)
     assert found[FEDERATED]["auc"] == pytest.approx(expected.auc_b)
     assert found[FEDERATED]["images"] == 60
+
+
+def test_the_page_has_a_row_for_each_way():
+    ways = {
+        FEDERATED: {"auc": 0.9, "interval": [0.85, 0.95], "images": 60},
+        POOLED: {"auc": 0.95, "interval": None, "images": 60, "difference": 0.05, "p_holm": 0.012},
+    }
+    result = {**new_result("federation", {"sites": 2, "images": 40, "rounds": 3, "quick": False}), "ways": ways}
+    *_, first, second, _, told = federation_part(result).splitlines()
+    assert first.split("|")[1:-1] == [f" {FEDERATED} ", " 0.9000 ", " 0.8500 to 0.9500 ", " - ", " - "]
+    assert second.split("|")[1:-1] == [f" {POOLED} ", " 0.9500 ", " - ", " +0.0500 ", " 0.012 "]
+    assert told.startswith("2 sites with at most 40 training images each, 3 rounds of an epoch, fold 0, 60 test images")
 
 
 def test_an_update_is_filtered_as_it_leaves_a_site():
