@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from medmamba_monai import __version__
+from medmamba_monai.core.versions import read_versions
 from medmamba_monai.data import FoldList, list_images
 from medmamba_monai.explanations.members import Members
 from medmamba_monai.package import Package, list_test_parts
@@ -77,7 +77,7 @@ def identify(package: Package, subjects: Sequence[Subject]) -> dict[str, str]:
     """Return what decides the maps: the package, which images, and the version of the methods."""
     files = "\n".join(f"{subject.id}\t{subject.file}" for subject in subjects)
     digest = hashlib.sha256(files.encode(errors="surrogateescape")).hexdigest()
-    return {"package": package.digest, "images": digest, "version": __version__}
+    return {"package": package.digest, "images": digest, **read_versions(["medmamba-monai"])}
 
 
 class Pixels:

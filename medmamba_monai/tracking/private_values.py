@@ -18,6 +18,7 @@ PRIVATE = (
     "encoder",
     "parent_dir",
     "pretrained",
+    "ray_address",
     "tracking_uri",
 )
 """Parameters whose values are private wherever they are."""

@@ -12,9 +12,11 @@ import pytest
 from medmamba_monai.bundle.repeat import repeat_cross_validation
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.run_folder import RunFolder
+from tests.helpers.minutes import takes_minutes
 from tests.helpers.small_bundle import SmallBundle, run_command
 
 
+@takes_minutes
 @pytest.mark.slow
 def test_networks_are_cross_validated_and_compared(small_bundle: SmallBundle, tmp_path: Path) -> None:
     shutil.copy(small_bundle.store, tmp_path / "mlruns.db")

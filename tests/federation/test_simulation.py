@@ -22,6 +22,7 @@ from medmamba_monai.cli.main import main
 from medmamba_monai.data import prepare_dataset
 from medmamba_monai.federation import write_phantom_sites
 from medmamba_monai.federation.phantom_sites import CARD
+from tests.helpers.minutes import takes_minutes
 from tests.helpers.small_bundle import ROOT, SmallBundle
 
 PAGE = ROOT / "docs" / "how-to" / "federated.md"
@@ -67,6 +68,7 @@ def federation(small_bundle: SmallBundle, tmp_path_factory: pytest.TempPathFacto
     return SimpleNamespace(folder=folder, code=code, content=content, recorded=recorded)
 
 
+@takes_minutes
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_two_sites_train_one_network_and_nothing_but_weights_and_metrics_leaves_them(federation):

@@ -76,6 +76,6 @@ def test_a_method_that_does_not_exist_is_named_and_nothing_is_written(package, s
 def test_the_command_draws_maps_and_says_with_what_they_go(packed, study, tmp_path, capsys):
     arguments = ["infer", str(packed), str(study), "--device", "cpu", "--maps", "edges"]
     assert main([*arguments, "--dicom-out", str(tmp_path / "a")]) == 0
-    assert len(list((tmp_path / "a").iterdir())) == 4
+    assert len(list((tmp_path / "a").iterdir())) == 5
     assert main([*arguments, "--output", str(tmp_path / "b")]) == 2
     assert "--maps edges: goes with --dicom-out" in capsys.readouterr().err
