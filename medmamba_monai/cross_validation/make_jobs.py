@@ -43,8 +43,8 @@ def make_cluster_jobs(plan: Plan, folds: Sequence[int], gpus: int, changes: Mapp
         changes: options of the training that are others than those of the plan.
     """
     alone = {"trainings_after": 0, "memory_share": MEMORY_SHARE}
-    files = [str(plan.training.data_list), plan.card_path, *plan.config_files, *plan.evaluate_files]
-    shared = {"shared_files": digest_files(files)}
+    read = (plan.training.data_list, plan.card_path, *plan.config_files, *plan.evaluate_files)
+    shared = {"shared_files": digest_files(str(file) for file in read)}
     there = {**changes, "device": "cuda" if gpus else "cpu"}
     return [_make_job(plan, fold, alone, there, shared, plan.options.run_name) for fold in folds]
 
