@@ -41,7 +41,7 @@ from medmamba_monai.federation.site_worker import TRAIN, Answer, SiteWorker
 ROOT = Path(__file__).resolve().parents[1]
 NETWORK: dict[str, Any] = {"depths": [1, 1], "channels": [16, 32], "image_size": 32, "batch_size": 16, "amp": False}
 FEDERATED = "federated (FedAvg)"
-CONTRAST = (0.3, 0.6)
+CONTRAST = (0.6, 0.9)
 """Of what tells the classes apart: clear enough to be learnt from some hundred images."""
 WAYS: dict[str, dict[str, Any]] = {
     FEDERATED: {},
