@@ -52,10 +52,10 @@ def _hide_within(value: Any, secrets: tuple[str, ...]) -> Any:
 
 
 def _is_harmless(value: str) -> bool:
-    """Return whether a text names nothing: the current folder, no folder, or what is put together from other values."""
+    """Return whether a text names nothing: the current folder, none, what is found, or what other values make."""
     if value.startswith("$"):
         return "@" in _LITERAL.sub("", value) and not _names_a_path(value)
-    return value in ("", ".", "None") or value.startswith(("@", "%"))
+    return value in ("", ".", "None", "auto") or value.startswith(("@", "%"))
 
 
 def _names_a_path(value: str) -> bool:
