@@ -78,12 +78,21 @@ def once_begun(job: FoldJob, happens: Callable[[], object]) -> Iterator[None]:
 
 def run_and_stop(scheduler: LocalJobs, job: FoldJob, number: signal.Signals) -> None:
     """Run a fold until a signal comes, as it comes to a cross-validation."""
-    with (
-        catch_signals(STOP_SIGNALS[1:], interrupt),
-        once_begun(job, lambda: os.kill(os.getpid(), number)),
-        pytest.raises(KeyboardInterrupt),
-    ):
-        run(scheduler, [job])
+    ended = threading.Event()
+
+    def stop() -> None:
+        while not ended.is_set():
+            os.kill(os.getpid(), number)
+            ended.wait(20)  # Python drops an interrupt that comes while it clears up an object: a person presses again
+
+    def run_to_the_end() -> None:
+        try:
+            run(scheduler, [job])
+        finally:
+            ended.set()
+
+    with catch_signals(STOP_SIGNALS[1:], interrupt), once_begun(job, stop), pytest.raises(KeyboardInterrupt):
+        run_to_the_end()
 
 
 def test_who_was_stopped_finds_the_job_that_it_left(
