@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from medmamba_monai.core.environment import set_environment
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import check_new_folder, write_json
 from medmamba_monai.core.run_folder import RunFolder
@@ -45,7 +45,7 @@ def simulate(sites: str | Path, output: str | Path, tracking_uri: str = "", **op
     target = check_new_folder(output, "results").absolute()
     recipe = _make_recipe(plan, names)
     store = check_tracking_uri(tracking_uri) if tracking_uri else ""
-    with _environment({SITES_VARIABLE: str(Path(sites).absolute()), "MLFLOW_TRACKING_URI": store}):
+    with set_environment({SITES_VARIABLE: str(Path(sites).absolute()), "MLFLOW_TRACKING_URI": store}):
         _run(recipe, names, target / _WORK)
     return _collect(target, recipe.name)
 
@@ -105,18 +105,3 @@ def _collect(target: Path, name: str) -> dict[str, Any]:
         reason = content.get("failure", "the server gave no result")
         raise UserError(f"the federation failed: {reason}. Logs of server and sites: {workspace}")
     return content
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    """Set environment variables for the processes that start meanwhile."""
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

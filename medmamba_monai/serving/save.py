@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import warnings
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 import medmamba_monai
+from medmamba_monai.core.environment import set_environment
 from medmamba_monai.core.files import write_text
 from medmamba_monai.package import Manifest
 from medmamba_monai.serving.requirements import pin_requirements
@@ -78,15 +78,6 @@ def _hide_paths(path: Path) -> None:
 @contextmanager
 def _be_discreet() -> Iterator[None]:
     """Keep MLflow from copying a project's lock file out of the current folder, from progress bars and from advice."""
-    before = {name: os.environ.get(name) for name in _SWITCHES}
-    os.environ.update(dict.fromkeys(_SWITCHES, "false"))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+    with set_environment(dict.fromkeys(_SWITCHES, "false")), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        yield
