@@ -34,6 +34,8 @@ TASKS = {"inference": False, "training step": True}
 SECONDS_A_TASK = 60.0
 """About how long the samples of one size, task and number of threads may take; large images get fewer rounds."""
 FEWEST_ROUNDS = 3
+SLOW_ROUND = 120.0
+"""Seconds of a round of all networks from which on one more is enough: networks differ by more than such calls do."""
 
 
 @ends_with_user_errors
@@ -72,16 +74,20 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def time_size(jobs: Sequence[Job], task: str, threads: int, rounds: int) -> list[dict[str, Any]]:
-    """Time the networks at one size in turns; large images get fewer rounds."""
+    """Time the networks at one size in turns; large images get fewer rounds, and the slowest keep the trial as one."""
     torch.set_num_threads(threads)
     steps = {job.title: build_step(job) for job in jobs}
     size = jobs[0].image_size
     label = f"{task}, {size} pixels, {threads} threads"
     trial = interleave(steps, 1, label=label)
     trial.stop_if_interrupted()
-    affordable = int(SECONDS_A_TASK / sum(seconds[0] for seconds in trial.seconds.values()))
-    times = interleave(steps, min(rounds, max(FEWEST_ROUNDS, affordable)), warmups=0, label=label)
+    round_seconds = sum(seconds[0] for seconds in trial.seconds.values())
+    slow = round_seconds > SLOW_ROUND
+    wanted = 1 if slow else max(FEWEST_ROUNDS, int(SECONDS_A_TASK / round_seconds))
+    times = interleave(steps, min(rounds, wanted), warmups=0, label=label)
     times.stop_if_interrupted()
+    if slow:
+        times.seconds = {name: trial.seconds[name] + seconds for name, seconds in times.seconds.items()}
     place = {"image_size": size, "threads": threads}
     return [entry | place for entry in time_entries(times, task, jobs[0].title)]
 

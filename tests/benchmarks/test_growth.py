@@ -82,3 +82,15 @@ def test_a_run_measures_every_size_and_task(tmp_path: Path, monkeypatch) -> None
         (task, size) for task in growth.TASKS for size in (64, 96)
     }
     assert len(result["memory"]) == 4
+
+
+def test_the_slowest_are_sampled_twice_and_the_trial_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(growth, "build_step", lambda job: lambda: calls.append(job.title))
+    job = growth.Job("resnet50", 64, 1, training=False)
+    monkeypatch.setattr(growth, "SLOW_ROUND", -1.0)
+    (entry,) = growth.time_size([job], "inference", 1, rounds=15)
+    assert len(entry["seconds"]) == 2
+    monkeypatch.setattr(growth, "SLOW_ROUND", 1e9)
+    (entry,) = growth.time_size([job], "inference", 1, rounds=5)
+    assert len(entry["seconds"]) == 5
