@@ -62,6 +62,8 @@ NumberFrom0 = Annotated[
 ]
 Fraction = Annotated[float, BeforeValidator(_not_a_switch), Field(ge=0, le=1), Expects("a number from 0 to 1")]
 WholeNumbers = Annotated[list[int], Expects("a list of whole numbers, such as [2,2,4,2]")]
+Scale = Annotated[float, BeforeValidator(_not_a_switch), Field(ge=1, le=64, allow_inf_nan=False)]
+Scales = Annotated[list[Scale], Field(min_length=1), Expects("a list of numbers from 1 to 64, such as [1,1.5]")]
 Switch = Annotated[bool, Expects("True or False")]
 Text = Annotated[str, BeforeValidator(to_text), Expects("a text")]
 

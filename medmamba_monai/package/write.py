@@ -44,7 +44,7 @@ logger = logging.getLogger("medmamba_monai.package")
 MODEL_CARD = "model_card.json"
 
 _PACKAGES = ("medmamba-monai", "torch", "monai", "numpy", "safetensors")
-_READ_OTHERWISE = ("train#reading", "train#preprocessing", "validate", "network_def", "in_channels", "reading")
+_READ_OTHERWISE = ("train#reading", "train#preprocessing", "validate", "network_def", "in_channels", "read")
 """Parts of the configs that a package has no place for; a run that overrode them would be judged otherwise."""
 
 
@@ -227,10 +227,11 @@ def _explain_thresholds(result: CrossValidationResult) -> str:
 
 def _check_overrides(source: RunFolder, settings: dict[str, Any]) -> None:
     for name, value in settings.get("overrides", {}).items():
-        if name == "tta" and value:
+        if (name == "tta" and value) or (name == "scales" and list(value) != [1]):
             raise UserError(
-                f"{source.settings}: the run was evaluated over several views of each image, and a package judges each "
-                "image once: its figures would be those of something else; evaluate it without views (tta False)"
+                f"{source.settings}: the run was evaluated over several views of each image ({name} {value}), and a "
+                "package judges each image once: its figures would be those of something else; evaluate it without "
+                f"{name}"
             )
         if name.startswith(_READ_OTHERWISE):
             raise UserError(

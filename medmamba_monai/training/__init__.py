@@ -23,7 +23,7 @@ from medmamba_monai.training.handlers.sync_buffers import SyncBuffers
 from medmamba_monai.training.handlers.track_training import TrackTraining
 from medmamba_monai.training.handlers.weight_average import WeightAverage
 from medmamba_monai.training.handlers.weights_checkpoint_loader import WeightsCheckpointLoader
-from medmamba_monai.training.inferers import AverageViews, NetworkInferer, choose_inferer
+from medmamba_monai.training.inferers import AverageScales, AverageViews, NetworkInferer, choose_inferer, find_read_size
 from medmamba_monai.training.losses import (
     FocalLoss,
     MultiLabelFocalLoss,
@@ -50,6 +50,7 @@ from medmamba_monai.training.views import make_views
 from medmamba_monai.training.weights import load_weights, save_weights, unwrap
 
 __all__ = [
+    "AverageScales",
     "AverageViews",
     "ContrastiveViews",
     "EarlyStop",
@@ -91,6 +92,7 @@ __all__ = [
     "describe_weights",
     "explain_user_errors",
     "find_local_device",
+    "find_read_size",
     "find_unlabelled",
     "format_title",
     "group_parameters",

@@ -15,6 +15,7 @@ from medmamba_monai.core.options import (
     Fraction,
     NumberFrom0,
     Options,
+    Scales,
     Switch,
     Text,
     Whole,
@@ -120,20 +121,45 @@ class TrainingOptions(NetworkOptions):
     ckpt_dir: Annotated[Text, FREE, PER_FOLD, PRIVATE] = Field(description="folder of the best weights")
 
 
-class EvaluationOptions(Options):
+class ViewOptions(Options):
+    """How often, and how, a network looks at each image."""
+
+    tta: Switch = Field(description="average over views of each image")
+    scales: Scales = Field(description="average over these scales, each cut into windows of the size of the network")
+
+    @property
+    def views(self) -> str:
+        """What probabilities are means over, for people; nothing where a network looks once."""
+        scaled = [f"scales {', '.join(self._named_scales)}"] if self._is_scaled else []
+        return ", ".join([*(["test-time augmentation"] if self.tta else []), *scaled])
+
+    @property
+    def views_folder(self) -> str:
+        """The same as the name of a folder."""
+        scaled = [f"scales_{'_'.join(self._named_scales)}"] if self._is_scaled else []
+        return "_".join([*(["tta"] if self.tta else []), *scaled])
+
+    @property
+    def _is_scaled(self) -> bool:
+        return self.scales != [1]
+
+    @property
+    def _named_scales(self) -> list[str]:
+        return [f"{scale:g}" for scale in self.scales]
+
+
+class EvaluationOptions(ViewOptions):
     """What an evaluation adds to the options of its training."""
 
     ckpt_path: Annotated[Text | None, PRIVATE] = Field(description="file of the weights")
-    tta: Switch = Field(description="average over views of each image")
 
 
-class InferenceOptions(NetworkOptions):
+class InferenceOptions(NetworkOptions, ViewOptions):
     """The options of an inference; their defaults stand at the top of a bundle's ``configs/inference.json``."""
 
     dataset_dir: Annotated[Text, PRIVATE] = Field(description="folder of images")
     output_dir: Annotated[Text, PRIVATE] = Field(description="folder of the predictions")
     ckpt_path: Annotated[Text | None, PRIVATE] = Field(description="file of the weights")
-    tta: Switch = Field(description="average over views of each image")
     skip_unreadable: Switch = Field(description="leave out images that cannot be read, with a warning")
 
 

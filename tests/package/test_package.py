@@ -14,13 +14,14 @@ import pytest
 
 from medmamba_monai.cli.main import main
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.data import read_fold_list
 from medmamba_monai.evaluation import compute_metrics, read_result
 from medmamba_monai.networks.blocks import SS2D
 from medmamba_monai.package import Package, open_run, write_package
 from medmamba_monai.package.manifest import MANIFEST, compute_digest
 from medmamba_monai.package.select_folds import select_folds
-from medmamba_monai.package.write import MODEL_CARD, _explain_selection
+from medmamba_monai.package.write import MODEL_CARD, _check_overrides, _explain_selection
 from tests.test_imports import ROOT, import_graph, module_of
 
 
@@ -260,3 +261,10 @@ def test_opening_and_predicting_import_nothing_that_trains_or_tracks():
     files = {module_of(path): path for path in ROOT.rglob("*.py")}
     found = {name: list_imports_on_loading(files[name]) & {"mlflow", "matplotlib", "ignite"} for name in reached}
     assert not any(found.values()), found
+
+
+@pytest.mark.parametrize(("name", "value"), [("tta", True), ("scales", [1, 1.5])])
+def test_a_run_that_looked_several_times_is_refused(name, value):
+    _check_overrides(RunFolder("run"), {"overrides": {"tta": False, "scales": [1]}})
+    with pytest.raises(UserError, match=f"several views of each image .*; evaluate it without {name}"):
+        _check_overrides(RunFolder("run"), {"overrides": {name: value}})

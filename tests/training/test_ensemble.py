@@ -14,10 +14,12 @@ import torch
 from torch import nn
 
 from medmamba_monai import MedMamba
+from medmamba_monai.cards import load_card
 from medmamba_monai.core.errors import UserError, find_user_error
-from medmamba_monai.data import read_fold_list
+from medmamba_monai.data import list_images, read_fold_list
 from medmamba_monai.evaluation import read_predictions
-from medmamba_monai.training import copy_networks, list_fold_weights, save_weights, select_ensemble_items
+from medmamba_monai.images import ConvertImage, ReadImage, ResizeImage
+from medmamba_monai.training import copy_networks, list_fold_weights, load_weights, save_weights, select_ensemble_items
 from tests.helpers.small_bundle import SMALL, SmallBundle
 
 NETWORK = {key: SMALL[key] for key in ("depths", "channels")}
@@ -72,6 +74,22 @@ def test_test_time_augmentation_changes_the_answer(small_bundle, tmp_path, own_p
     assert 1e-5 < np.abs(plain - averaged).max() < 0.2
 
 
+def test_scales_judge_windows_of_images_that_are_read_at_their_size(small_bundle, tmp_path, own_process):
+    path = write_folds(tmp_path, 1)[0]
+    found = infer(small_bundle, tmp_path, ["inference"], ckpt_path=path, scales=[1.5])
+    card = load_card(small_bundle.root / "configs" / "card.json")
+    read, convert = ReadImage(**card.reading_arguments()), ConvertImage(3)
+    network = MedMamba(2, 3, 2, **NETWORK)
+    load_weights(network, path, {})
+    items = list_images(small_bundle.dataset_dir / "test", 2)
+    images = torch.stack([convert(ResizeImage([48, 48])(read(item["image"]))) for item in items])
+    with torch.inference_mode():
+        parts = [network.eval()(images[..., r : r + 32, c : c + 32]).softmax(1) for r in (0, 16) for c in (0, 16)]
+    np.testing.assert_allclose(found, torch.stack(parts).mean(0), rtol=0, atol=2e-6)
+    text = (tmp_path / "predictions.csv").read_text()
+    assert "doubt" not in text
+
+
 @pytest.mark.slow
 def test_an_evaluation_gives_the_ensemble_of_the_cross_validation(small_bundle, cross_validated, tmp_path, own_process):
     folder = tmp_path / "output"
@@ -85,13 +103,14 @@ def test_an_evaluation_gives_the_ensemble_of_the_cross_validation(small_bundle, 
 
 
 @pytest.mark.slow
-def test_an_evaluation_with_test_time_augmentation_is_reported_as_usual(
-    small_bundle, cross_validated, tmp_path, own_process
+@pytest.mark.parametrize("views", [{"tta": True}, {"scales": [1, 1.5]}])
+def test_an_evaluation_over_several_views_is_reported_as_usual(
+    small_bundle, cross_validated, tmp_path, own_process, views
 ):
     weights = str(cross_validated / "output" / "fold_0" / "model.pt")
     configs = [small_bundle.config(name) for name in ("train", "evaluate")]
     options = small_bundle.options(tmp_path, tracking_uri="", ckpt_path=weights)
-    monai.bundle.run("evaluating", config_file=configs, tta=True, **options)
+    monai.bundle.run("evaluating", config_file=configs, **views, **options)
     found = read_predictions(tmp_path / "output" / "predictions.csv", "binary")
     plain = read_predictions(cross_validated / "output" / "fold_0" / "predictions.csv", "binary")
     assert (found.ids, found.parts) == (plain.ids, plain.parts)

@@ -8,7 +8,8 @@ from monai.transforms import Flip, Identity, Resize, Rotate, Zoom
 
 from medmamba_monai import MedMamba
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.training import AverageViews, choose_inferer
+from medmamba_monai.images import ResizeImage
+from medmamba_monai.training import AverageScales, AverageViews, choose_inferer, find_read_size
 from medmamba_monai.training.inferers import apply_view
 
 ROTATE = Rotate(0.087, mode="bilinear", padding_mode="border")
@@ -82,3 +83,73 @@ def test_no_views():
 def test_a_view_of_another_size(images):
     with pytest.raises(UserError, match=r"makes images of \(16, 16\) from \(32, 32\)"):
         apply_view(images, Resize((16, 16)))
+
+
+def test_scales_are_means_of_the_means_of_their_windows(network):
+    images = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    found = AverageScales([1, 2], 32, "softmax")(images, network).softmax(1)
+    for image, answer in zip(images, found, strict=True):
+        whole = network(ResizeImage([32, 32])(image)[None]).softmax(1)[0]
+        starts = (0, 24, 32)  # a quarter of a window overlaps; the last one ends with the image
+        parts = [
+            network(image[None, :, row : row + 32, column : column + 32]).softmax(1)[0]
+            for row in starts
+            for column in starts
+        ]
+        assert (parts[0] - parts[-1]).abs().max() > 1e-4
+        torch.testing.assert_close(answer, (whole + torch.stack(parts).mean(0)) / 2, rtol=0, atol=1e-6)
+
+
+def test_windows_of_a_volume_are_cut_along_all_axes():
+    network = MedMamba(3, 1, 2, depths=(1, 1), channels=(8, 16)).eval().requires_grad_(False)
+    volumes = torch.rand(2, 1, 24, 24, 24)
+    parts = [
+        network(volumes[:, :, x : x + 16, y : y + 16, z : z + 16]).sigmoid()
+        for x in (0, 8)
+        for y in (0, 8)
+        for z in (0, 8)
+    ]
+    found = AverageScales([1.5], 16, "sigmoid")(volumes, network).sigmoid()
+    torch.testing.assert_close(found, torch.stack(parts).mean(0), rtol=0, atol=1e-6)
+
+
+def test_a_finding_that_scaling_down_wipes_out_is_seen_by_the_windows():
+    images = torch.zeros(2, 1, 128, 128)
+    images[1, 0, 37, 90] = 1.0
+
+    def see(part: torch.Tensor) -> torch.Tensor:
+        """A network that is sure of a pixel above 0.5, and that there is nothing else."""
+        found = (part.flatten(1).amax(1) > 0.5).float() * 40 - 20
+        return torch.stack([-found, found], 1)
+
+    once = AverageScales([1], 32, "softmax")(torch.stack([ResizeImage([32, 32])(image) for image in images]), see)
+    both = AverageScales([1, 4], 32, "softmax")(images, see).softmax(1)[:, 1]
+    assert once.softmax(1)[:, 1].tolist() == pytest.approx([0, 0], abs=1e-6)
+    assert both[0] == pytest.approx(0, abs=1e-6)
+    assert both[1] == pytest.approx(1 / 25 / 2, abs=1e-6)  # of 25 windows, at one of two scales
+
+
+def test_views_of_windows(network):
+    images = torch.rand(2, 3, 48, 48) * 2 - 1
+    inferer = choose_inferer(True, VIEWS, "softmax", [1.5], 32)
+    places = [(row, column) for row in (0, 16) for column in (0, 16)]
+    views = AverageViews(VIEWS, "softmax")
+    parts = [views(images[..., row : row + 32, column : column + 32], network).softmax(1) for row, column in places]
+    torch.testing.assert_close(inferer(images, network).softmax(1), torch.stack(parts).mean(0), rtol=0, atol=1e-6)
+
+
+def test_images_are_read_at_the_largest_scale():
+    assert find_read_size(224, 2, [1, 1.15, 1.3]) == [291, 291]
+    assert find_read_size(64, 3, [1]) == [64, 64, 64]
+
+
+@pytest.mark.parametrize("scales", [[], [0.5, 1]])
+def test_scales_that_are_none(scales):
+    with pytest.raises(UserError, match=r"--scales \[.*: give numbers from 1"):
+        AverageScales(scales, 32, "softmax")
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 32, 32), (2, 9, 64)])
+def test_images_that_were_not_read_for_the_scales(network, shape):
+    with pytest.raises(UserError, match="--scales: need images of 64 pixels along each axis, not "):
+        AverageScales([1, 2], 32, "softmax")(torch.zeros(shape), network)

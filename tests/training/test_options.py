@@ -144,3 +144,23 @@ def test_what_was_given_in_python_is_logged_without_its_paths():
     logged = collect_parameters(options(), overrides='{"loss": {"weights": "/home/Mueller/w.pt", "gamma": 2}}')
     assert "Mueller" not in logged["overrides"]
     assert '"gamma": 2' in logged["overrides"]
+
+
+@pytest.mark.parametrize(
+    ("tta", "scales", "views", "folder"),
+    [
+        (False, [1], "", ""),
+        (True, (1.0,), "test-time augmentation", "tta"),
+        (False, [1, 1.5], "scales 1, 1.5", "scales_1_1.5"),
+        (True, [2], "test-time augmentation, scales 2", "tta_scales_2"),
+    ],
+)
+def test_views_are_named_in_titles_and_folders(tta, scales, views, folder):
+    made = EvaluationOptions(ckpt_path=None, tta=tta, scales=scales)
+    assert (made.views, made.views_folder) == (views, folder)
+
+
+@pytest.mark.parametrize("scales", [[], [0.5], [65], "2", [True], [math.nan], 2])
+def test_scales_that_are_none_are_refused(scales):
+    with pytest.raises(UserError, match=r"--scales .*: give a list of numbers from 1 to 64"):
+        EvaluationOptions(ckpt_path=None, tta=False, scales=scales)

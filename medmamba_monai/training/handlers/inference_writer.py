@@ -40,7 +40,7 @@ class InferenceWriter:
         class_names: names in label order.
         task: the dataset's task.
         weights: the file of each network; of several, outputs are ``pred_0``, ``pred_1``, ... beside their mean.
-        tta: whether probabilities are means over views, which those of validation images are not.
+        averaged: whether probabilities are means over views or scales, which those of validation images are not.
     """
 
     def __init__(
@@ -49,13 +49,13 @@ class InferenceWriter:
         class_names: Sequence[str],
         task: Task = "multi-class",
         weights: Sequence[str | Path] = (),
-        tta: bool = False,
+        averaged: bool = False,
     ) -> None:
         self.path = Path(path)
         self.class_names = list(class_names)
         self.task = task
         self.weights = [Path(weights_path) for weights_path in weights]
-        self.tta = tta
+        self.averaged = averaged
         self._ids: list[str] = []
         self._files: list[list[str]] = []
         self._rows: list[np.ndarray] = []
@@ -99,8 +99,8 @@ class InferenceWriter:
 
     def _read_validation(self) -> list[Predictions] | str:
         """Return the validation predictions of each network, or why there are none."""
-        if self.tta:
-            return "validation images were not averaged over views, as these are"
+        if self.averaged:
+            return "validation images were not averaged over views or scales, as these are"
         files = [RunFolder(weights.parent).predictions for weights in self.weights]
         missing = [file for file in files if not file.is_file()]
         if missing or not files:

@@ -111,17 +111,17 @@ def test_weights_of_a_cross_validation_give_sets_doubt_and_reasons(tmp_path, tas
 
 
 @pytest.mark.parametrize(
-    ("tta", "removed", "reason"),
+    ("averaged", "removed", "reason"),
     [(True, None, "were not averaged over views"), (False, 1, "fold_1/predictions.csv beside them")],
 )
-def test_what_cannot_be_said_is_left_out_and_said(tmp_path, capsys, tta, removed, reason):
+def test_what_cannot_be_said_is_left_out_and_said(tmp_path, capsys, averaged, removed, reason):
     weights, folds = write_validation(tmp_path, "binary", 2)
     if removed is not None:
         (weights[removed].parent / "predictions.csv").unlink()
     tested = np.stack([part.select("test").probabilities for part in folds.values()], axis=1)
-    rows = infer_images(InferenceWriter(tmp_path / "out.csv", NAMES["binary"], "binary", weights, tta), tested)
+    rows = infer_images(InferenceWriter(tmp_path / "out.csv", NAMES["binary"], "binary", weights, averaged), tested)
     assert list(rows[0]) == ["id", "predicted", "probability Normal", "probability Pneumonia"]
-    assert f"Set, doubt and reason are left out: {'validation' if tta else 'weights'}" in (
+    assert f"Set, doubt and reason are left out: {'validation' if averaged else 'weights'}" in (
         out := capsys.readouterr().out
     )
     assert reason in out
