@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pytest
+
 from tests.helpers.small_bundle import free_port
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "scancel")
@@ -54,6 +56,9 @@ def why_none_runs() -> str | None:
     if missing := [name for name in PROGRAMS if shutil.which(name, path=path) is None]:
         return f"no {', '.join(missing)} here; Debian: apt-get install slurm-wlm munge"
     return None
+
+
+of_a_cluster = pytest.mark.skipif(bool(why_none_runs()), reason=str(why_none_runs()))
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from tests.helpers.cluster_runs import (
     wait_until,
 )
 from tests.helpers.local_jobs import make_job, read_job, replace_fold_process
-from tests.helpers.slurm import name_node, run_slurm, why_none_runs
+from tests.helpers.slurm import name_node, of_a_cluster, run_slurm
 from tests.helpers.small_bundle import ROOT, Running, SmallBundle, start
 
 DEFAULTS: dict[str, Any] = {
@@ -48,7 +48,6 @@ DEFAULTS: dict[str, Any] = {
     "bootstrap_seed": 0,
     "report_images": None,
 }
-of_a_cluster = pytest.mark.skipif(bool(why_none_runs()), reason=str(why_none_runs()))
 
 
 @pytest.fixture(scope="module")
