@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,11 +24,10 @@ from medmamba_monai.core.documents import read_document
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.folder_lock import lock_folder
 from medmamba_monai.core.run_folder import RunFolder
-from medmamba_monai.core.signals import STOP_SIGNALS, catch_signals, say
-from medmamba_monai.cross_validation.fold_process import EXIT_KILLED
+from medmamba_monai.core.signals import STOP_SIGNALS, catch_signals, interrupt, leave_if_stopped, say
 from medmamba_monai.cross_validation.fold_server import open_fold_server
 from medmamba_monai.cross_validation.published import list_published
-from medmamba_monai.cross_validation.running import interrupt, open_folds
+from medmamba_monai.cross_validation.running import open_folds
 from medmamba_monai.data import FoldList
 from medmamba_monai.evaluation import Comparison, CrossValidationResult, read_result
 from medmamba_monai.evaluation.reports.page import write_report
@@ -248,10 +246,7 @@ class _Search:
             contender.end(status, reason)
         self.run_of_search.finish(status, reason)
         self.ledger.save()
-        if isinstance(error, KeyboardInterrupt):
-            left = format_seconds(self.ledger.budget.left)
-            say(f"stopped with {left} of the budget left; start the same command again to go on where it was")
-            sys.exit(EXIT_KILLED)
+        leave_if_stopped(error, f"stopped with {format_seconds(self.ledger.budget.left)} of the budget left")
 
 
 def _check_folds(fold_list: FoldList, plan: Plan) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
 Handler = Callable[[int, FrameType | None], object]
+
+EXIT_KILLED = 130
+"""What a command that was stopped answers, as shells do for Ctrl-C."""
 
 STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Ctrl-C, a request to end, and a closed terminal, as far as the system has them."""
@@ -39,6 +43,23 @@ def catch_signals(numbers: tuple[signal.Signals, ...], handler: Handler, only_de
     finally:
         for number, earlier in before.items():
             signal.signal(number, earlier)
+
+
+def interrupt(number: int, frame: object) -> None:
+    """Stop at a signal as at Ctrl-C."""
+    raise KeyboardInterrupt(f"signal {number}")
+
+
+def leave_if_stopped(error: BaseException, said: str = "stopped") -> None:
+    """End this process where the error is that a user stopped it.
+
+    Args:
+        error: what ended the work.
+        said: how it stands, before the words that it can go on.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        say(f"{said}; start the same command again to go on where it was")
+        sys.exit(EXIT_KILLED)
 
 
 def say(text: str) -> None:

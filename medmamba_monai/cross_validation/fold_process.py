@@ -29,7 +29,7 @@ from medmamba_monai.core.errors import UserError, find_user_error, format_error,
 from medmamba_monai.core.files import remove_leftovers, write_json
 from medmamba_monai.core.folder_lease import hold_folder
 from medmamba_monai.core.run_folder import RunFolder
-from medmamba_monai.core.signals import STOP_SIGNALS
+from medmamba_monai.core.signals import EXIT_KILLED, STOP_SIGNALS
 from medmamba_monai.cross_validation.shared_files import check_shared_files
 from medmamba_monai.cross_validation.slots import GpuMemory
 from medmamba_monai.tracking.failures import describe_failure
@@ -45,7 +45,6 @@ _PATIENCE = 600.0
 """Seconds that a job of a cluster waits for the one before it, which its scheduler took for dead."""
 
 EXIT_USER_ERROR = 2
-EXIT_KILLED = 130
 
 
 class _LogFile(logging.FileHandler):

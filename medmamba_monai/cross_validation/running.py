@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,11 +12,11 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import remove_leftovers
 from medmamba_monai.core.folder_lease import hold_folder
 from medmamba_monai.core.run_folder import RunFolder
-from medmamba_monai.core.signals import STOP_SIGNALS, catch_signals, say
+from medmamba_monai.core.signals import EXIT_KILLED, STOP_SIGNALS, catch_signals, interrupt, leave_if_stopped, say
 from medmamba_monai.cross_validation.choices import keep_images_choice
 from medmamba_monai.cross_validation.fold_job import FoldJob
 from medmamba_monai.cross_validation.fold_jobs import run_jobs
-from medmamba_monai.cross_validation.fold_process import EXIT_KILLED, describe_pause, open_fold_run, read_training
+from medmamba_monai.cross_validation.fold_process import describe_pause, open_fold_run, read_training
 from medmamba_monai.cross_validation.fold_server import FoldServer
 from medmamba_monai.cross_validation.fold_tags import describe_folds
 from medmamba_monai.cross_validation.hints import describe_results, format_command
@@ -291,15 +290,3 @@ def _quote_end(fold: int, log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").split("\n") if log.is_file() else []
     last = next((line for line in reversed(lines) if line.strip()), "nothing was written")
     return f"Fold {fold} ended with: {last} (log: {log})"
-
-
-def leave_if_stopped(error: BaseException) -> None:
-    """End this process where the error is that a user stopped it."""
-    if isinstance(error, KeyboardInterrupt):
-        say("stopped; start the same command again to go on where it was")
-        sys.exit(EXIT_KILLED)
-
-
-def interrupt(number: int, frame: object) -> None:
-    """Stop at a signal as at Ctrl-C."""
-    raise KeyboardInterrupt(f"signal {number}")

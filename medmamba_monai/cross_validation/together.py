@@ -9,12 +9,12 @@ from pathlib import Path
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.run_folder import RunFolder
-from medmamba_monai.core.signals import STOP_SIGNALS, catch_signals
+from medmamba_monai.core.signals import STOP_SIGNALS, catch_signals, interrupt, leave_if_stopped
 from medmamba_monai.cross_validation.fold_server import open_fold_server
 from medmamba_monai.cross_validation.launchers import WatchedJobs, make_scheduler
 from medmamba_monai.cross_validation.launchers.watch import Scheduler
 from medmamba_monai.cross_validation.plan import Plan
-from medmamba_monai.cross_validation.running import RunningFolds, interrupt, leave_if_stopped, open_folds
+from medmamba_monai.cross_validation.running import RunningFolds, open_folds
 
 
 def run_together(plans: Sequence[Plan], folder: Path) -> None:

@@ -13,12 +13,11 @@ from pathlib import Path
 import pytest
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.signals import STOP_SIGNALS, catch_signals
+from medmamba_monai.core.signals import STOP_SIGNALS, catch_signals, interrupt
 from medmamba_monai.cross_validation.fold_job import FoldJob
 from medmamba_monai.cross_validation.launchers import SCHEDULERS, watch
 from medmamba_monai.cross_validation.launchers.watch import WatchedJobs
 from medmamba_monai.cross_validation.options import LAUNCHERS, LOCAL
-from medmamba_monai.cross_validation.running import interrupt
 from tests.helpers.local_jobs import LocalJobs, make_job, read_job, replace_fold_process
 
 
