@@ -15,6 +15,7 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.images import ResizeImage
 from medmamba_monai.training.execution import Execution
 from medmamba_monai.training.network_runner import NetworkRunner
+from medmamba_monai.training.precision import check_volume_gradients
 
 Activation = Literal["softmax", "sigmoid"]
 
@@ -50,6 +51,9 @@ class NetworkInferer(Inferer):
 
         Returns:
             What the inferer makes of the network's outputs, which are in float32.
+
+        Raises:
+            UserError: gradients are asked for that this CPU computes wrong, see `check_volume_gradients`.
         """
         output: torch.Tensor = self.inferer(inputs, self._find_runner(network), *args, **kwargs)
         return output
@@ -59,6 +63,8 @@ class NetworkInferer(Inferer):
             return network
         key = network, torch.is_grad_enabled()
         if key not in self._runners:
+            if torch.is_grad_enabled():
+                check_volume_gradients(network, self.execution.precision, self.execution.device)
             self._runners[key] = NetworkRunner(network, self.execution)
         return self._runners[key]
 

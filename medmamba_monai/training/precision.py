@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Literal
 
 import torch
+from torch import Tensor, nn
+from torch.nn import functional
 
 from medmamba_monai.core.errors import UserError
 
 Precision = Literal[False, "bfloat16", "float16"]
 EXPECTED = "auto, bfloat16, float16, True (float16) or False"
+_LAYOUTS = torch.contiguous_format, torch.channels_last_3d
+_MOST_DIFFERENCE = 0.1
+"""Of gradients in bfloat16 from those in float32, relative: rounding makes 0.003, the fault 0.4 and more."""
 _WORDS: dict[Any, Any] = {
     False: False,
     "false": False,
@@ -49,6 +55,53 @@ def resolve_precision(amp: Any, device: torch.device) -> Precision:
         raise UserError(f"--amp bfloat16: {device} has no units for it; use --amp float16 or --amp False")
     precision: Precision = wanted
     return precision
+
+
+def check_volume_gradients(network: nn.Module, precision: Precision, device: torch.device) -> None:
+    """Refuse to train on volumes in bfloat16 on a CPU that computes wrong gradients.
+
+    Args:
+        network: what is to be trained.
+        precision: that of autocast.
+        device: where.
+
+    Raises:
+        UserError: the network has convolutions of volumes, and their gradients are wrong here.
+    """
+    if precision != "bfloat16" or device.type != "cpu" or has_right_volume_gradients():
+        return
+    if any(isinstance(module, nn.Conv3d) for module in network.modules()):
+        raise UserError(
+            f"--amp bfloat16: PyTorch {torch.__version__} computes wrong gradients of convolutions of volumes on this "
+            "CPU (oneDNN, weights of a Conv3d of two planes); use --amp False"
+        )
+
+
+@cache
+def has_right_volume_gradients() -> bool:
+    """Say whether the CPU computes gradients of the weights of a ``Conv3d`` in bfloat16, by computing two.
+
+    oneDNN of PyTorch 2.13 reads memory that is not its own on CPUs with AVX-512 where a volume has twice as many planes
+    as its padding, as those of MedMNIST have in a late stage: the gradients are noise, or not finite.
+    """
+    generator = torch.Generator().manual_seed(0)
+    volumes = torch.randn(2, 16, 2, 4, 4, generator=generator)
+    weight = 0.1 * torch.randn(16, 16, 3, 3, 3, generator=generator)
+    return all(_has_right_gradient(volumes.contiguous(memory_format=layout), weight) for layout in _LAYOUTS)
+
+
+def _has_right_gradient(volumes: Tensor, weight: Tensor) -> bool:
+    wanted, found = (
+        _compute_gradient(volumes.to(dtype), weight.to(dtype)) for dtype in (torch.float32, torch.bfloat16)
+    )
+    return bool((found - wanted).norm() < _MOST_DIFFERENCE * wanted.norm())
+
+
+def _compute_gradient(volumes: Tensor, weight: Tensor) -> Tensor:
+    weight.requires_grad_()
+    with torch.enable_grad():
+        output = functional.conv3d(volumes, weight, padding=1)
+        return torch.autograd.grad(output, weight, output.detach())[0].float()
 
 
 def has_bfloat16(device: torch.device) -> bool:

@@ -126,7 +126,7 @@ def test_logits_of_vit_are_not_bounded(vit: Any) -> None:
         after = vit(images)
         head.weight /= 100
         head.bias /= 100
-    torch.testing.assert_close(after, 100 * before)
+    torch.testing.assert_close(after, 100 * before, rtol=1e-5, atol=1e-5)  # float32, by kernels of any CPU
     assert after.abs().max() > 1
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from medmamba_monai.networks import MedMamba, blocks
 from medmamba_monai.networks.blocks import SSConvSSM
 from medmamba_monai.networks.fused.block import can_fuse
+from medmamba_monai.training.precision import has_right_volume_gradients
 
 SHAPES = {2: (2, 3, 20, 36), 3: (2, 3, 8, 8, 16)}
 
@@ -39,6 +40,8 @@ def run(net: MedMamba, x: Tensor, half: bool) -> list[Tensor | None]:
 def test_it_gives_the_bits_of_the_modules(
     spatial_dims: int, training: bool, half: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if half and spatial_dims == 3 and not has_right_volume_gradients():
+        pytest.skip("PyTorch computes wrong gradients of volumes in bfloat16 on this CPU; a training is refused")
     fused = make_net(spatial_dims).train(training)
     plain, x = copy.deepcopy(fused), torch.randn(SHAPES[spatial_dims])
     taken: list[bool] = []
