@@ -57,8 +57,19 @@ ALONE = Path("selective_scan", "triton", "test_compile.py")
 """Takes a minute and nothing that workers share: while one runs it, another makes that and compiles Numba's kernels."""
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put files with slow tests first, so that no worker is left with one of them when the others have ended."""
+OTHER_MACHINES = "other_machines"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put files with slow tests first, so that no worker is left with one of them when the others have ended.
+
+    What compiles for other machines is skipped where nobody asks for it.
+    """
+    if OTHER_MACHINES not in config.option.markexpr:
+        reason = f"compiles for other machines: make test-other-machines, or -m {OTHER_MACHINES}"
+        for item in items:
+            if item.get_closest_marker(OTHER_MACHINES):
+                item.add_marker(pytest.mark.skip(reason=reason))
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: (not item.path.match(str(ALONE)), item.path not in slow))
 
