@@ -1,4 +1,4 @@
-"""Maps and their judging beside Captum and Quantus, which other authors wrote: the same numbers for the same question."""
+"""Maps and their judging beside Captum and Quantus, which others wrote: the same numbers for the same question."""
 
 from __future__ import annotations
 
