@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from medmamba_monai.core.files import write_json
 from medmamba_monai.core.run_folder import RunFolder
-from medmamba_monai.tracking.entries import send_entry
+from medmamba_monai.tracking.entries import join_metrics, send_together
 from medmamba_monai.tracking.journal_file import RawLine, scan_lines, split_runs
 from medmamba_monai.tracking.mlflow_store import (
     PARENT_TAG,
@@ -211,9 +211,11 @@ class JournalSender:
         return True
 
     def _send_segment(self, client: MlflowClient, lines: Sequence[RawLine]) -> bool:
-        skipped = 0
-        for number, line in enumerate(lines, 1):
+        skipped = pending = 0
+        for group in join_metrics(lines, _ACKNOWLEDGE_EVERY):
+            line = group[0]
             self._expect_step(line)
+            pending += len(group)
             if line.content is None:
                 skipped += 1
             elif self._stays_here(line.content):
@@ -224,14 +226,14 @@ class JournalSender:
                 continue
             else:
                 run_id = self.run_id or self._create_lost_run(client)
-                if number == 1:
+                if line is lines[0]:
                     find_run(client, run_id)
-                skipped += send_entry(client, run_id, self.directory, line.content)
-            if number % _ACKNOWLEDGE_EVERY == 0 or number == len(lines):
+                skipped += send_together(client, run_id, self.directory, [one.content or {} for one in group])
+            if pending >= _ACKNOWLEDGE_EVERY or group[-1] is lines[-1]:
                 if self.run_id is not None:
                     self.state["experiment_id"] = str(find_run(client, self.run_id).info.experiment_id)
-                self._acknowledge(line.end, skipped)
-                skipped = 0
+                self._acknowledge(group[-1].end, skipped)
+                skipped = pending = 0
         return True
 
     def _stays_here(self, entry: Mapping[str, Any]) -> bool:

@@ -285,6 +285,31 @@ def test_a_value_that_is_refused_takes_no_other_with_it_and_is_counted(database,
     assert str(deliver(tmp_path / "run")) == "everything is in MLflow but 1 that it cannot have; the log named it"
 
 
+def test_metrics_of_many_lines_travel_together_and_one_that_is_refused_alone(database, tmp_path, monkeypatch):
+    uri = f"sqlite:///{database}"
+    journal = Journal(tmp_path / "run")
+    journal.start("run")
+    for step in range(120):
+        journal.log_metrics({"train/loss": 1.0 / (step + 1)}, step)
+    sizes, log_batch = [], MlflowClient.log_batch
+
+    def count(client, run_id, metrics=(), **others):
+        sizes.append(len(metrics))
+        log_batch(client, run_id, metrics=metrics, **others)
+
+    monkeypatch.setattr(MlflowClient, "log_batch", count)
+    sender = JournalSender(tmp_path / "run", uri, "phantom")
+    assert sender.send()
+    assert sizes[-2:] == [100, 20]
+    journal.log_metrics({"no?name": 1.0, "good": 2.0}, 0)
+    journal.log_metrics({"good": 3.0}, 1)
+    assert sender.send()
+    client = MlflowClient(uri)
+    assert [metric.step for metric in client.get_metric_history(sender.run_id, "train/loss")] == list(range(120))
+    assert [metric.value for metric in client.get_metric_history(sender.run_id, "good")] == [2.0, 3.0]
+    assert sender.state["skipped"] == 1
+
+
 def test_a_damaged_line_is_skipped_and_the_rest_arrives(database, tmp_path):
     journal = a_run(tmp_path / "run")
     lines = journal.path.read_bytes().splitlines(keepends=True)
