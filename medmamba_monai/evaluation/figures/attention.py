@@ -62,7 +62,9 @@ def draw_attention(
         axes = figure.add_axes((0, 0, 1, 1), label=f"tile {place}")
         boxes[axes] = (place * (_TILE + _BETWEEN), _LINE, _TILE, _TILE)
         axes.imshow(tile)
-        axes.set_xlabel(f"{place + 1}: {attention[order[place]] * len(attention):.3g} times", fontsize=FONT_SIZE - 1)
+        times = attention[order[place]] * len(attention)
+        number = f"{times:,.0f}" if times >= 100 else f"{times:.3g}"
+        axes.set_xlabel(f"{number} \u00d7 an even share", fontsize=FONT_SIZE - 1)
     for axes in set(boxes) - {bar}:
         axes.set(xticks=[], yticks=[])
     write_title(slide, title, 2 * _INCHES + _BETWEEN, loc="left")
@@ -87,6 +89,6 @@ def _draw_map(axes: Axes, bar: Axes, thumbnail: NDArray[np.uint8], painted: NDAr
     axes.imshow(thumbnail.mean(axis=2), cmap="gray", vmin=0, vmax=255, alpha=0.5)
     shown = axes.imshow(painted, cmap=COLORS, vmin=0, vmax=1)
     colors = axes.figure.colorbar(shown, cax=bar, ticks=[0, 1])
-    colors.ax.set_yticklabels(["least", "most"], fontsize=FONT_SIZE, color=INK)
+    colors.ax.set_yticklabels(["least\nattention", "most\nattention"], fontsize=FONT_SIZE, color=INK)
     colors.ax.tick_params(length=0)
     colors.outline.set_visible(False)
