@@ -17,7 +17,10 @@ CONFIGS = Path(__file__).parent / "configs"
 """The configs of every bundle. What differs between datasets they read from ``card.json`` and ``metadata.json``."""
 
 OF_SLIDES = Path(__file__).parent / "slides"
-"""Overlays of these configs for bundles of slides, by the same names; such a bundle has both merged."""
+"""Overlays of these configs for bundles of slides and patches, by the same names; such a bundle has both merged."""
+
+PATCHES = "patches of volumes"
+"""What networks are given that those of slides are not."""
 
 RECIPES_OF_SLIDES = ("class_weighted", "focal_loss")
 """Recipes that change nothing but the loss; the others change images."""
@@ -40,7 +43,7 @@ def generate_bundle(card_file: str | Path, bundle_dir: str | Path) -> list[Path]
     """
     card, root = load_card(card_file), Path(bundle_dir)
     files = [path for path in CONFIGS.rglob("*") if path.is_file()]
-    if card.tiling is not None:
+    if card.cutting is not None:
         files = [path for path in files if path.parent == CONFIGS or path.stem in RECIPES_OF_SLIDES]
     copies = {path: root / "configs" / path.relative_to(CONFIGS) for path in files}
     copies[DOCUMENTS / "LICENSE"] = root / "LICENSE"
@@ -48,9 +51,11 @@ def generate_bundle(card_file: str | Path, bundle_dir: str | Path) -> list[Path]
     for source, target in copies.items():
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
-    if card.tiling is not None:
+    if card.cutting is not None:
         for overlay in OF_SLIDES.glob("*.json"):
-            write_json(root / "configs" / overlay.name, merge_configs(CONFIGS / overlay.name, overlay))
+            merged = merge_configs(CONFIGS / overlay.name, overlay)
+            named = {"inputs": PATCHES} if card.patching is not None and "inputs" in merged else {}
+            write_json(root / "configs" / overlay.name, merged | named)
     metadata = root / "configs" / "metadata.json"
     write_json(metadata, make_metadata(card))
     return sorted([*copies.values(), metadata, *_write_documents(card, root / "docs")])

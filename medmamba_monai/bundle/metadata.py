@@ -6,6 +6,7 @@ from typing import Any
 
 from medmamba_monai.cards import DatasetCard
 from medmamba_monai.cards.parts import ExpectedCount
+from medmamba_monai.images.patches import Patching
 from medmamba_monai.images.slides.tiles import Tiling
 
 VERSION = "0.1.0"
@@ -20,7 +21,8 @@ DISCLAIMER = "Research only. Not a medical device, and not for diagnosis or trea
 _ACTIVATION = {True: "sigmoid of each gives its probability", False: "softmax over them gives probabilities"}
 
 
-_DATA_TYPE = {"npz": "npz", "slides": "whole slides (SVS, NDPI, MIRAX, tiled TIFF)"}
+_RECEIVERS = {"slides": "what makes features of tiles", "patches": "what makes features of patches"}
+_DATA_TYPE = {"npz": "npz", "slides": "whole slides (SVS, NDPI, MIRAX, tiled TIFF)", "patches": "NIfTI"}
 
 
 def make_metadata(card: DatasetCard) -> dict[str, Any]:
@@ -51,7 +53,7 @@ def make_metadata(card: DatasetCard) -> dict[str, Any]:
         "data_source": card.homepage or "see Data in docs/README.md",
         "data_type": _DATA_TYPE.get(card.layout.kind, "image files (PNG, JPEG, TIFF, BMP, DICOM, NIfTI)"),
         "image_classes": f"{card.modality}, {card.channels} channel(s), read as 0 to 255, scaled to [-1, 1] and given "
-        f"to {'the network' if card.tiling is None else 'what makes features of tiles'} as {NETWORK_CHANNELS} channels",
+        f"to {_RECEIVERS.get(card.layout.kind, 'the network')} as {NETWORK_CHANNELS} channels",
         "label_classes": "; ".join(f"{index}: {name}" for index, name in classes.items()),
         "pred_classes": f"one logit a class, in the order of label_classes; {_ACTIVATION[card.task == 'multi-label']}",
         "eval_metrics": {},
@@ -119,7 +121,9 @@ def describe_card(card: DatasetCard) -> dict[str, str]:
 
 def _reading(card: DatasetCard) -> str:
     if card.tiling is not None:
-        return f"Of tiles of a slide's tissue a frozen network makes features: {_tiling(card.tiling)}."
+        return f"Of tiles of a slide's tissue a frozen network makes features: {_list_fields(card.tiling)}."
+    if card.patching is not None:
+        return f"Of patches of a volume a frozen network makes features: {_list_fields(card.patching)}."
     options = card.reading.arguments()
     declared = ", ".join(f"{name} {value}" for name, value in options.items())
     how = f" (declared in the card: {declared})" if options else ""
@@ -127,8 +131,8 @@ def _reading(card: DatasetCard) -> str:
     return f"An image is read as {color} values from 0 to 255{how}, its rows from the top as a person sees it."
 
 
-def _tiling(tiling: Tiling) -> str:
-    return ", ".join(f"{name} {value}" for name, value in tiling.model_dump(exclude_none=True).items())
+def _list_fields(cutting: Tiling | Patching) -> str:
+    return ", ".join(f"{name} {value}" for name, value in cutting.model_dump(exclude_none=True).items())
 
 
 def _count_line(split: str, count: ExpectedCount) -> str:

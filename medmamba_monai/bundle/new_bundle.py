@@ -137,7 +137,7 @@ def format_next_commands(proposal: Proposal, bundle: Path, more: str) -> list[st
         f"python -m monai.bundle run {run_id} --config_file {shlex.quote(str(bundle / 'configs' / name))} {where}{rest}"
         for run_id, name, rest in configs
     )
-    if proposal.card.tiling is None:
+    if proposal.card.cutting is None:
         return [first, second]
     slides = shlex.join([str(bundle.absolute()), "--dataset-dir", str(proposal.dataset_dir.absolute())])
     return [first, f"medmamba-monai embed {slides} --pretrained WEIGHTS", second]

@@ -11,12 +11,14 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from medmamba_monai.cards.layouts import (
     FoldersLayout,
     NpzLayout,
+    PatchesLayout,
     SlidesLayout,
     Split,
     Strict,
     TableLayout,
 )
 from medmamba_monai.cards.parts import (
+    OVERVIEW,
     THUMBNAIL,
     ClassLabel,
     DataFile,
@@ -35,6 +37,7 @@ from medmamba_monai.core.config_text import check_config_text
 from medmamba_monai.core.documents import read_document, summarize_validation_error
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.spelling import comparable
+from medmamba_monai.images.patches import Patching
 from medmamba_monai.images.slides.tiles import Tiling
 
 
@@ -56,7 +59,9 @@ class DatasetCard(Strict):
         "abdomen), horizontal, or along every axis (cells, skin); what recipes and test-time augmentation may do",
     )
     classes: tuple[ClassLabel, ...] = Field(min_length=2, description="in label order")
-    layout: Annotated[NpzLayout | FoldersLayout | TableLayout | SlidesLayout, Field(discriminator="kind")]
+    layout: Annotated[
+        NpzLayout | FoldersLayout | TableLayout | SlidesLayout | PatchesLayout, Field(discriminator="kind")
+    ]
     records: Records | None = Field(default=None, description="what is known of each image beside its pixels")
     reading: Reading = Field(default_factory=Reading)
     dicom: DicomFacts = Field(default_factory=DicomFacts)
@@ -79,19 +84,33 @@ class DatasetCard(Strict):
     published_results: tuple[PublishedResult, ...] = ()
 
     def reading_arguments(self) -> dict[str, Any]:
-        """Return the arguments of `ReadImage` for this dataset, as plain values; a slide is read as its thumbnail."""
-        thumbnail = {"thumbnail": THUMBNAIL} if self.tiling is not None else {}
+        """Return the arguments of `ReadImage` for this dataset, as plain values.
+
+        A slide is read as its thumbnail, and so is a volume that is cut into patches.
+        """
+        edge = {"slides": THUMBNAIL, "patches": OVERVIEW}.get(self.layout.kind)
+        thumbnail = {} if edge is None else {"thumbnail": edge}
         return {"channels": self.channels, "spatial_dims": self.spatial_dims, **self.reading.arguments(), **thumbnail}
 
     @property
     def label_layout(self) -> NpzLayout | FoldersLayout | TableLayout:
         """What says which class an image or a slide has."""
-        return self.layout.labels if self.layout.kind == "slides" else self.layout
+        return self.layout.labels if isinstance(self.layout, SlidesLayout | PatchesLayout) else self.layout
 
     @property
     def tiling(self) -> Tiling | None:
         """How slides are cut into tiles; None where the images are no slides."""
         return self.layout.tiling if self.layout.kind == "slides" else None
+
+    @property
+    def patching(self) -> Patching | None:
+        """How volumes are cut into patches; None where they are read whole."""
+        return self.layout.patching if self.layout.kind == "patches" else None
+
+    @property
+    def cutting(self) -> Tiling | Patching | None:
+        """How images are cut into what features are made of; None where networks are given whole images."""
+        return self.tiling or self.patching
 
     @property
     def every_frame(self) -> bool:
@@ -209,6 +228,20 @@ class DatasetCard(Strict):
             raise ValueError(f"reading: slides have rules of their own; leave {', '.join(said)} out")
         if self.flips != "none":
             raise ValueError("flips: tiles of slides are not mirrored; set it to 'none'")
+        return self
+
+    @model_validator(mode="after")
+    def _patches_fit(self) -> DatasetCard:
+        if self.patching is None:
+            return self
+        if (self.channels, self.spatial_dims) != (1, 3):
+            raise ValueError("layout: patches are of gray volumes; set channels to 1, spatial_dims to 3")
+        if self.reading.intensity_range == "image":
+            raise ValueError("reading.intensity_range: each patch would have a range of its own; give two numbers")
+        if said := self.reading.arguments().keys() & {"dtype", "field_of_view", "frame", "background"}:
+            raise ValueError(f"reading: patches are read without {', '.join(sorted(said))}; leave it out")
+        if self.flips != "none":
+            raise ValueError("flips: patches of volumes are not mirrored; set it to 'none'")
         return self
 
     @model_validator(mode="after")

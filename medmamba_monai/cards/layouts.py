@@ -1,4 +1,4 @@
-"""How a dataset lies on the disk, as a card declares it: one npz file, a folder per class, a table, or slides."""
+"""How a dataset lies on the disk, as a card declares it: npz file, folder per class, table, slides or patches."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from medmamba_monai.core.documents import check_relative
+from medmamba_monai.images.patches import Patching
 from medmamba_monai.images.slides.tiles import Tiling
 
 Split = Literal["train", "validation", "test"]
@@ -189,4 +190,22 @@ class SlidesLayout(Strict):
     @property
     def official_test(self) -> bool:
         """Whether the publisher fixed the test slides."""
+        return self.labels.official_test
+
+
+class PatchesLayout(Strict):
+    """Volumes larger than memory, which networks are given as patches; their labels stand as those of images do."""
+
+    kind: Literal["patches"]
+    labels: Annotated[FoldersLayout | TableLayout, Field(discriminator="kind")] = Field(
+        description="where the volumes are and which class each has: a folder per class, or a table"
+    )
+    patching: Patching = Field(
+        default_factory=Patching,
+        description="how volumes are cut into patches, whose edge in voxels is the card's image_size",
+    )
+
+    @property
+    def official_test(self) -> bool:
+        """Whether the publisher fixed the test volumes."""
         return self.labels.official_test

@@ -24,6 +24,8 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 
 THUMBNAIL = 512
 """Longer edge in pixels of the picture that stands for a slide wherever a person or a check looks at it."""
+OVERVIEW = 128
+"""Longest edge in voxels of the volume that stands likewise for one that is cut into patches."""
 
 
 class ClinicalCode(Strict):

@@ -1,4 +1,4 @@
-"""``medmamba-monai embed``: features of the tiles of a bundle's slides."""
+"""``medmamba-monai embed``: features of the tiles of a bundle's slides, or of patches of its volumes."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def embed(
     pretrained: Annotated[Path | None, typer.Option(help=_PRETRAINED)] = None,
     encoder: Annotated[str | None, typer.Option(metavar="NAME", help=_ENCODER)] = None,
     network_name: Annotated[str | None, typer.Option(metavar="NAME", help=_NETWORK)] = None,
-    dataset_dir: Annotated[Path | None, typer.Option(help="Folder of the slides; by default the bundle's.")] = None,
+    dataset_dir: Annotated[Path | None, typer.Option(help="Folder of the images; by default the bundle's.")] = None,
     data_list: Annotated[Path | None, typer.Option(help="The folds; by default the bundle's.")] = None,
     output: Annotated[Path | None, typer.Option(help=_OUTPUT)] = None,
     device: Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda or cuda:0.")] = "auto",
-    batch_size: Annotated[int, typer.Option(help="Tiles that are encoded at once.")] = 64,
+    batch_size: Annotated[int, typer.Option(help="Tiles or patches that are encoded at once.")] = 64,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Remove features of another kind.")] = False,
 ) -> None:
-    """Make features of the tiles of slides, once."""
+    """Make features of the tiles of slides, or of patches of volumes, once."""
     from medmamba_monai.bundle.find_bundle import find_bundle
     from medmamba_monai.slides import embed_slides
 

@@ -17,6 +17,7 @@ from medmamba_monai.cli.reading_options import (
     Frame,
     IntensityRange,
     MicronsPerPixel,
+    MillimetresPerVoxel,
     Window,
     collect_reading,
     collect_tiling,
@@ -39,6 +40,7 @@ def new_bundle(
     field_of_view: FieldOfView = None,
     microns_per_pixel: MicronsPerPixel = None,
     downsample: Downsample = None,
+    millimetres_per_voxel: MillimetresPerVoxel = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a card of this name.")] = False,
 ) -> None:
     """Make a card and a bundle for images of your own.
@@ -49,4 +51,6 @@ def new_bundle(
 
     reading = collect_reading(background, intensity_range, window, frame, fill_non_finite, field_of_view)
     tiling = collect_tiling(microns_per_pixel, downsample)
-    make_bundle(name, images, labels, replace(options, reading=reading, tiling=tiling), Path.cwd(), overwrite)
+    patching = {} if millimetres_per_voxel is None else {"millimetres_per_voxel": millimetres_per_voxel}
+    said = replace(options, reading=reading, tiling=tiling, patching=patching)
+    make_bundle(name, images, labels, said, Path.cwd(), overwrite)

@@ -32,6 +32,10 @@ MicronsPerPixel = Annotated[
 Downsample = Annotated[
     float | None, typer.Option(metavar="NUMBER", help="The images are slides: their pixels to one of a tile.")
 ]
+MillimetresPerVoxel = Annotated[
+    float | None,
+    typer.Option(metavar="MM", help="The images are volumes larger than memory: edge of the voxels of patches."),
+]
 
 
 def collect_tiling(microns_per_pixel: float | None, downsample: float | None) -> dict[str, Any]:

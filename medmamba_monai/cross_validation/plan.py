@@ -199,8 +199,8 @@ def _check_probe(options: CrossValidationOptions, pretrained: str | None, inputs
         raise UserError(f"--encoder {options.encoder}: takes images, and {card.name} has volumes; use --pretrained")
     if options.encoder is not None and pretrained is not None:
         raise UserError("--encoder and --pretrained: both make features; give one of them")
-    if options.probe is not None and inputs == "tiles of slides":
-        raise UserError(f"--probe {options.probe}: learns from features of images, and these are slides; leave it out")
+    if options.probe is not None and card.cutting is not None:
+        raise UserError(f"--probe {options.probe}: learns from features of images, these are {inputs}; leave it out")
     if options.probe is not None and options.encoder is None and pretrained is None:
         raise UserError(f"--probe {options.probe}: needs features that were learnt; add --pretrained or --encoder")
     if options.probe is not None and inputs != "image":

@@ -28,7 +28,7 @@ def unpack_head(head: bytes) -> bytes:
 def read_head(path: Path) -> tuple[bytes, bool]:
     """Return the first bytes of a file, unpacked, and whether it is gzip."""
     with path.open("rb") as file:
-        stream, packed = _unpack(file)
+        stream, packed = unpack(file)
         return stream.read(HEAD_BYTES), packed
 
 
@@ -46,13 +46,13 @@ def read_content(path: Path, told: int, limits: Limits, name: str) -> bytes:
     """
     bound = limits.bound(told)
     with path.open("rb") as file:
-        content = _unpack(file)[0].read(bound + 1)
+        content = unpack(file)[0].read(bound + 1)
     if len(content) > bound:
         raise limits.explain_excess(name, bound)
     return content
 
 
-def _unpack(file: BinaryIO) -> tuple[BinaryIO, bool]:
+def unpack(file: BinaryIO) -> tuple[BinaryIO, bool]:
     """Return what reads an open file unpacked, and whether it is gzip."""
     packed = file.read(2) == _GZIP
     file.seek(0)

@@ -27,7 +27,7 @@ _ANALYZE_BYTES = 348
 _ANALYZE_SIZES = {struct.pack(f"{order}i", _ANALYZE_BYTES): order for order in "<>"}
 """The first bytes of a header, which tell its byte order."""
 _MAX_OFFSET = 2**24  # bytes of header extensions
-_NOT_NIFTI = (ImageFileError, HeaderDataError, WrapStructError, np.linalg.LinAlgError)
+NOT_NIFTI = (ImageFileError, HeaderDataError, WrapStructError, np.linalg.LinAlgError)
 
 
 def is_nifti(head: bytes) -> bool:
@@ -53,8 +53,8 @@ def count_nifti_frames(path: Path) -> int:
     Raises:
         UserError: the file is damaged or no NIfTI.
     """
-    with explain_file_errors(path, "a NIfTI image", *_NOT_NIFTI):
-        return _count_frames(_read_header(path))
+    with explain_file_errors(path, "a NIfTI image", *NOT_NIFTI):
+        return count_frames_of(read_header(path))
 
 
 def read_nifti(path: Path, spatial_dims: int, frame: Frame, limits: Limits) -> RawImage:
@@ -77,14 +77,16 @@ def read_nifti(path: Path, spatial_dims: int, frame: Frame, limits: Limits) -> R
         UserError: it is damaged, too large, tells no orientation, or has other dimensions.
     """
     name = format_path(path)
-    with explain_file_errors(path, "a NIfTI image", *_NOT_NIFTI):
-        header = _read_header(path)
-        _check_header(header, name, limits)
-        index = choose_frame(name, _count_frames(header), frame)
+    with explain_file_errors(path, "a NIfTI image", *NOT_NIFTI):
+        header = read_header(path)
+        check_header(header, name)
+        _check_size(header, name, limits)
+        index = choose_frame(name, count_frames_of(header), frame)
         image = _load(path, header, limits, name)
-        directions = _read_directions(image, name)
+        directions = read_directions(image.header, name)
         stored = _read_stored(image, index)
-        raw = _make_raw_image(stored, image)
+        # the header of a loaded image has lost slope and intercept
+        raw = make_raw_image(stored, image.get_data_dtype(), image.dataobj.slope, image.dataobj.inter)
     return orient(raw, directions, spatial_dims, name)
 
 
@@ -100,7 +102,12 @@ def _find_header(path: Path) -> Path:
     return path.with_suffix(".hdr") if path.suffix.lower() == ".img" else path
 
 
-def _read_header(path: Path) -> nibabel.Nifti1Header:
+def read_header(path: Path) -> nibabel.Nifti1Header:
+    """Read the header of a file, and nothing else of it.
+
+    Raises:
+        UserError: it is no NIfTI file.
+    """
     head, packed = read_head(_find_header(path))
     kind = _choose_header_class(head)
     if kind is None and is_analyze(head):
@@ -115,30 +122,41 @@ def _read_header(path: Path) -> nibabel.Nifti1Header:
     return kind.from_fileobj(io.BytesIO(head[:size]), check=True)
 
 
-def _get_shape(header: nibabel.Nifti1Header) -> tuple[int, ...]:
+def get_shape(header: nibabel.Nifti1Header) -> tuple[int, ...]:
+    """Return the lengths of three axes, and of a fourth where that is longer than 1."""
     shape = tuple(int(length) for length in header.get_data_shape())
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     return shape + (1,) * (3 - len(shape))
 
 
-def _count_frames(header: nibabel.Nifti1Header) -> int:
-    return _get_shape(header)[3] if len(_get_shape(header)) > 3 else 1
+def count_frames_of(header: nibabel.Nifti1Header) -> int:
+    """Return the length of the fourth axis."""
+    return get_shape(header)[3] if len(get_shape(header)) > 3 else 1
 
 
-def _check_header(header: nibabel.Nifti1Header, name: str, limits: Limits) -> None:
-    shape, dtype = _get_shape(header), header.get_data_dtype()
+def check_header(header: nibabel.Nifti1Header, name: str) -> None:
+    """Refuse what is not read, whatever its size.
+
+    Raises:
+        UserError: the file has more than four axes or values that are no numbers, or its header is damaged.
+    """
+    shape, dtype = get_shape(header), header.get_data_dtype()
     if len(shape) > 4:
         raise UserError(f"{name}: has {len(shape)} dimensions {shape}, expected at most 4; split it")
-    limits.check(name, shape[:3], dtype.itemsize * (shape[3] if len(shape) > 3 else 1))
     if dtype.kind not in "iuf" and dtype.names is None:
         raise UserError(f"{name}: has values of type {dtype}, which is not supported; convert it")
     if header["vox_offset"] > _MAX_OFFSET:
         raise UserError(f"{name}: its voxels begin at byte {header['vox_offset']:g}; download it again")
 
 
+def _check_size(header: nibabel.Nifti1Header, name: str, limits: Limits) -> None:
+    shape = get_shape(header)
+    limits.check(name, shape[:3], header.get_data_dtype().itemsize * (shape[3] if len(shape) > 3 else 1))
+
+
 def _load(path: Path, header: nibabel.Nifti1Header, limits: Limits, name: str) -> Any:
-    voxels = math.prod(_get_shape(header)) * header.get_data_dtype().itemsize
+    voxels = math.prod(get_shape(header)) * header.get_data_dtype().itemsize
     content = read_content(_find_header(path), max(0, int(header["vox_offset"])) + voxels, limits, name)
     second = _choose_header_class(content) is nibabel.Nifti2Header
     if content[344:347] == b"ni1" or content[4:7] == b"ni2":
@@ -146,26 +164,38 @@ def _load(path: Path, header: nibabel.Nifti1Header, limits: Limits, name: str) -
     return (nibabel.Nifti2Image if second else nibabel.Nifti1Image).from_bytes(content)
 
 
-def _read_directions(image: Any, name: str) -> np.ndarray:
-    if image.header["sform_code"] <= 0 and image.header["qform_code"] <= 0:
+def read_directions(header: nibabel.Nifti1Header, name: str) -> np.ndarray:
+    """Return where a step along each axis (column) leads, in mm: right, anterior, superior.
+
+    Raises:
+        UserError: the file does not tell.
+    """
+    if header["sform_code"] <= 0 and header["qform_code"] <= 0:
         raise UserError(
             f"{name}: does not tell its orientation (qform_code and sform_code are 0), and programs disagree on what "
             "holds then; set one of them"
         )
-    return np.asarray(image.affine, np.float64)[:3, :3]
+    return np.asarray(header.get_best_affine(), np.float64)[:3, :3]
 
 
 def _read_stored(image: Any, index: int) -> np.ndarray:
     stored = np.asanyarray(image.dataobj.get_unscaled())
-    shape = _get_shape(image.header)
+    shape = get_shape(image.header)
     return stored.reshape((*shape[:3], -1), order="F")[..., index] if stored.size else stored
 
 
-def _make_raw_image(stored: np.ndarray, image: Any) -> RawImage:
-    kind = f"NIfTI {image.get_data_dtype()}"
+def make_raw_image(stored: np.ndarray, dtype: np.dtype, slope: float, intercept: float) -> RawImage:
+    """Return stored values of a file, or of a part of it, in the file's units.
+
+    Args:
+        stored: (x, y, z).
+        dtype: that the file declares.
+        slope: what stored values are multiplied by.
+        intercept: what is added then.
+    """
+    kind = f"NIfTI {dtype}"
     if stored.dtype.names is not None:
         return _read_colors(stored, f"NIfTI {'RGBA' if 'A' in stored.dtype.names else 'RGB'}")
-    slope, intercept = image.dataobj.slope, image.dataobj.inter  # the header of a loaded image has lost them
     if (slope, intercept) != (1, 0):
         kind += f" scaled by {slope:g}, {intercept:g}"
         stored = stored.astype(np.float64) * slope + intercept

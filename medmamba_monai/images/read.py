@@ -21,6 +21,7 @@ from medmamba_monai.images.dicom.series import read_slices
 from medmamba_monai.images.field_of_view import cut_box, find_box, parse_field_of_view
 from medmamba_monai.images.intensity import Background, IntensityRange, Rules, scale_to_display
 from medmamba_monai.images.kinds import describe_array, read_raw, read_slide
+from medmamba_monai.images.layered_volume import read_overview
 from medmamba_monai.images.raw_image import (
     MAX_BYTES,
     MAX_PIXELS,
@@ -64,7 +65,8 @@ class ReadImage(Transform):
         field_of_view: for volumes: what is shown around their center, in mm along x, y and z or one number for all
             three, rounded to whole voxels; what lies outside a volume is black. By default the whole volume. Scaled to
             n voxels afterwards, each stands for field_of_view / n mm, whatever the file's spacing.
-        thumbnail: the files are slides, each of which is read with at most so many pixels along its longer edge.
+        thumbnail: the files are slides, or volumes larger than memory, each of which is read with at most so many
+            pixels along its longest edge.
         max_pixels: largest image or volume that is decoded; a small file can expand to a large one.
         max_bytes: largest size that a file is inflated to.
 
@@ -148,7 +150,8 @@ class ReadImage(Transform):
         if not isinstance(source, (str, os.PathLike)):
             return self._read_slices(source)
         if self.thumbnail is not None:
-            return read_slide(source, self.thumbnail, self.limits), format_path(source)
+            read_small = read_slide if self.spatial_dims == 2 else read_overview
+            return read_small(source, self.thumbnail, self.limits), format_path(source)
         return read_raw(source, self.spatial_dims, self.frame, self.limits), format_path(source)
 
     def _read_slices(self, files: Sequence[Path]) -> tuple[RawImage, str]:

@@ -1,4 +1,4 @@
-"""What the networks of a finished cross-validation looked at in slides that they never saw."""
+"""What the networks of a finished cross-validation looked at in slides and volumes that they never saw."""
 
 from __future__ import annotations
 
@@ -19,16 +19,15 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_text
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.data import FoldList, read_fold_list
-from medmamba_monai.evaluation.figures.attention import MOST_TILES, draw_attention
+from medmamba_monai.evaluation.figures.attention import draw_attention
 from medmamba_monai.evaluation.figures.style import format_fraction, save_figure
-from medmamba_monai.images.slides.open import Slide
 from medmamba_monai.networks import AttentionMIL
 from medmamba_monai.slides.bundle_features import BundleFeatures
 from medmamba_monai.slides.embed import FOLDER
+from medmamba_monai.slides.views import view_slide, view_volume
 from medmamba_monai.training.weights import load_weights
 
-_THUMBNAIL = 1024
-OF_SLIDES = "tiles of slides"
+GIVEN = ("tiles of slides", "patches of volumes")
 """What such runs say that they are given."""
 
 
@@ -47,8 +46,8 @@ class Attention:
     """What a network looked at in a slide.
 
     Attributes:
-        item: of the slide, with ``id``, ``image`` and ``label``.
-        corners: (N, 2), column and row of each tile on the finest level.
+        item: of the slide or volume, with ``id``, ``image`` and ``label``.
+        corners: (N, 2), column and row of each tile on the finest level; of a volume (N, 3), x, y and z.
         weights: (N,), which sum to 1.
         probabilities: of the classes.
     """
@@ -66,24 +65,26 @@ def show_attention(
 ) -> Path:
     """Draw the attention over each slide, by a network that was not trained on it, and write it as a table.
 
+    Of a volume the axial plane is drawn through the patch with most attention.
+
     Args:
-        run: folder of a finished cross-validation of slides.
+        run: folder of a finished cross-validation of slides, or of volumes in patches.
         features: folder of the features that it learnt from; by default that of its bundle.
         dataset_dir: folder of the slides; by default where the run found them.
 
     Returns:
         ``attention`` in the run's folder: for each slide ``<id>.png``, ``<id>.svg`` and ``<id>.csv``, in which each row
-        is a tile with its column and row on the finest level and its weight.
+        is a tile with its column and row on the finest level and its weight; of volumes a patch with x, y and z.
 
     Raises:
-        UserError: the run is of no slides or has not finished, or its slides or features are not where they were.
+        UserError: the run is of neither or has not finished, or its slides or features are not where they were.
     """
     folder = RunFolder(run)
     if not folder.description.is_file():
         raise UserError(f"{run}: holds no finished cross-validation (no {folder.description.name})")
     described = read_document(folder.description, _Described)
-    if described.inputs != OF_SLIDES:
-        raise UserError(f"{run}: its networks are given {described.inputs}, and attention is to {OF_SLIDES}")
+    if described.inputs not in GIVEN:
+        raise UserError(f"{run}: its networks are given {described.inputs}, and attention is to {' or '.join(GIVEN)}")
     card = load_card(described.card)
     folds = read_fold_list(described.data_list, Path(dataset_dir or described.dataset_dir), name=card.name)
     if folds.digest != described.fold_digest:
@@ -124,22 +125,16 @@ def _attend(network: AttentionMIL, item: Mapping[str, Any], features: BundleFeat
 def _write(target: Path, attention: Attention, features: BundleFeatures, card: DatasetCard) -> None:
     name = attention.item["id"]
     rows = (
-        f"{column},{row},{weight:.6g}"
-        for (column, row), weight in zip(attention.corners, attention.weights, strict=True)
+        ",".join([*map(str, corner), f"{weight:.6g}"])
+        for corner, weight in zip(attention.corners.tolist(), attention.weights, strict=True)
     )
-    write_text(target / f"{name}.csv", "\n".join(["column,row,attention", *rows]) + "\n")
-    size, tiling = card.image_size, card.tiling
-    assert tiling is not None
-    with Slide(attention.item["image"]) as slide:
-        downsample = tiling.find_downsample(slide)
-        thumbnail = slide.read_thumbnail(_THUMBNAIL)
-        scale = max(slide.width, slide.height) / max(thumbnail.shape[:2])
-        best = np.argsort(-attention.weights)[:MOST_TILES]
-        places = [(int(column), int(row)) for column, row in attention.corners[best]]
-        tiles = [slide.read(place, downsample, (size, size)) for place in places]
-    corners, edge = attention.corners / scale, size * downsample / scale
-    title = f"{name}: {_describe(attention, card)}"
-    save_figure(draw_attention(thumbnail, corners, edge, attention.weights, tiles, title), target / name)
+    columns = "column,row" if card.spatial_dims == 2 else "x,y,z"
+    write_text(target / f"{name}.csv", "\n".join([f"{columns},attention", *rows]) + "\n")
+    path, view = attention.item["image"], view_slide if card.spatial_dims == 2 else view_volume
+    seen = view(path, card, attention.corners, attention.weights)
+    title = f"{name}: {_describe(attention, card)}{seen.where}"
+    figure = draw_attention(seen.thumbnail, seen.corners, seen.edge, seen.attention, seen.tiles, title)
+    save_figure(figure, target / name)
 
 
 def _describe(attention: Attention, card: DatasetCard) -> str:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,7 +51,7 @@ class BundleFeatures:
             UserError: there are none, or the card says by now that slides are cut in another way.
         """
         found, card = self.store.manifest, self.card
-        if (found.tiling, found.tile_size) != (card.tiling, card.image_size):
+        if (found.tiling, found.tile_size, found.reading) != (card.cutting, card.image_size, list_rules(card)):
             raise UserError(
                 f"{self.store.folder}: its features are of {found.text}, which the card of {card.name} no longer says; "
                 "embed the slides again with --overwrite, or change the card back"
@@ -116,6 +117,11 @@ class BundleFeatures:
         root = self.fold_list.dataset_dir.absolute()
         items = [item for part in self.fold_list.parts(0).values() for item in part]
         return {item["image"]: _list_key(known, Path(item["image"]), root) for item in items}
+
+
+def list_rules(card: DatasetCard) -> dict[str, Any]:
+    """Return how values of the patches of volumes become gray, as arguments of `ReadImage`; slides have no rules."""
+    return card.reading.arguments() if card.patching is not None else {}
 
 
 def compute_key(path: Path) -> str:

@@ -15,7 +15,7 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.folder_lock import lock_folder
 from medmamba_monai.core.names import format_path
 from medmamba_monai.data import default_dataset_dir, default_fold_list, read_fold_list
-from medmamba_monai.slides.bundle_features import BundleFeatures
+from medmamba_monai.slides.bundle_features import BundleFeatures, list_rules
 from medmamba_monai.slides.encoder import TileEncoder, load_tile_encoder
 from medmamba_monai.slides.make_features import BATCH_SIZE, make_features
 from medmamba_monai.slides.store import FeatureStore, Manifest
@@ -38,7 +38,7 @@ def embed_slides(
     batch_size: int = BATCH_SIZE,
     overwrite: bool = False,
 ) -> FeatureStore:
-    """Make the features of the tiles of all slides of a bundle.
+    """Make the features of the tiles of all slides of a bundle, or of the patches of all volumes.
 
     Args:
         bundle: its folder.
@@ -60,8 +60,11 @@ def embed_slides(
             are there then.
     """
     card = load_card(bundle / "configs" / "card.json")
-    if card.tiling is None:
-        raise UserError(f"{bundle}: is a bundle of images; only slides are embedded, whose card says layout slides")
+    if card.cutting is None:
+        raise UserError(
+            f"{bundle}: is a bundle of images; only slides and patches of volumes are embedded, whose card says layout "
+            "slides or patches"
+        )
     if batch_size < 1:
         raise UserError(f"--batch-size {batch_size}: give a whole number from 1")
     places = (
@@ -69,7 +72,7 @@ def embed_slides(
         dataset_dir or default_dataset_dir(str(bundle), card.name),
     )
     fold_list = read_fold_list(*places, name=card.name, reading=card.reading_arguments())
-    made = load_tile_encoder(pretrained, encoder, network_name, resolve_device(device))
+    made = load_tile_encoder(pretrained, encoder, network_name, resolve_device(device), card.spatial_dims)
     store = FeatureStore(output or bundle / FOLDER)
     with lock_folder(store.folder, "embedding"):
         manifest = _describe(card, made, encoder, network_name)
@@ -80,10 +83,10 @@ def embed_slides(
 
 
 def _describe(card: DatasetCard, made: TileEncoder, encoder: str | None, network_name: str | None) -> Manifest:
-    assert card.tiling is not None
-    blank = np.zeros((1, card.image_size, card.image_size, 3), np.uint8)
+    blank = np.zeros((1, *[card.image_size] * card.spatial_dims, card.channels), np.uint8)
     known: dict[str, Any] = {"encoder": encoder, "network_name": network_name, "tile_size": card.image_size}
-    known |= {"title": made.title, "identity": made.identity, "tiling": card.tiling}
+    known |= {"title": made.title, "identity": made.identity, "tiling": card.cutting}
+    known |= {"reading": list_rules(card)}
     return Manifest(width=made(blank).shape[1], **known)
 
 
@@ -91,7 +94,9 @@ def _embed(paths: Sequence[str], features: BundleFeatures, encoder: TileEncoder,
     left = [path for path in paths if not features.store.has(features.find_key(path))]
     errors: list[str] = []
     counts: list[int] = []
-    with tqdm(left, f"embed by {encoder.title}", unit="slide", disable=None) as bar:
+    of_slides = features.card.tiling is not None
+    what, whole = ("tiles", "slide") if of_slides else ("patches", "volume")
+    with tqdm(left, f"embed by {encoder.title}", unit=whole, disable=None) as bar:
         for path in bar:
             try:
                 tiles = make_features(Path(path), features.find_key(path), features.store, encoder, batch_size)
@@ -99,15 +104,16 @@ def _embed(paths: Sequence[str], features: BundleFeatures, encoder: TileEncoder,
                 errors.append(str(error))
                 continue
             counts.append(len(tiles.corners))
-            if tiles.with_tissue > len(tiles.corners):
+            if tiles.usable > len(tiles.corners):
                 bar.write(
-                    f"{format_path(path)}: {len(tiles.corners):,} of {tiles.with_tissue:,} tiles with tissue are "
-                    "taken, evenly spread: max_tiles in the card"
+                    f"{format_path(path)}: {len(tiles.corners):,} of {tiles.usable:,} {what} that show something are "
+                    f"taken, evenly spread: max_{what} in the card"
                 )
     there = f", {len(paths) - len(left)} were there" if len(left) < len(paths) else ""
     print(
-        f"{len(counts)} slides embedded, {sum(counts):,} tiles{there}: {format_path(features.store.folder)}", flush=True
+        f"{len(counts)} {whole}s embedded, {sum(counts):,} {what}{there}: {format_path(features.store.folder)}",
+        flush=True,
     )
     if errors:
         more = f"\nand {len(errors) - _SHOWN} more" if len(errors) > _SHOWN else ""
-        raise UserError(f"{len(errors)} slides cannot be used:\n" + "\n".join(errors[:_SHOWN]) + more)
+        raise UserError(f"{len(errors)} {whole}s cannot be used:\n" + "\n".join(errors[:_SHOWN]) + more)

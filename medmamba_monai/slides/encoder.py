@@ -1,4 +1,4 @@
-"""What makes features of tiles: a trained network without its head, or an encoder of transformers."""
+"""What makes features of tiles and patches: a trained network without its head, or an encoder of transformers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CHANNELS = 3
 
 
 class TileEncoder:
-    """A frozen network that makes a vector of each tile.
+    """A frozen network that makes a vector of each tile or patch.
 
     Attributes:
         title: of the network, for readers.
@@ -31,7 +31,7 @@ class TileEncoder:
         file: its weights; None of an encoder of transformers, which is known by its name.
 
     Args:
-        encode: from images (B, 3, H, W) from -1 to 1 on the device to features (B, F).
+        encode: from images (B, 3, *spatial) from -1 to 1 on the device to features (B, F).
         title: see above.
         identity: see above.
         device: where it computes.
@@ -54,7 +54,7 @@ class TileEncoder:
         """Compute features.
 
         Args:
-            tiles: uint8 (B, H, W, 3).
+            tiles: uint8 (B, H, W, 3), or gray patches (B, x, y, z, 1), whose channel is repeated.
 
         Returns:
             float32 (B, F).
@@ -64,7 +64,8 @@ class TileEncoder:
         """
         images = torch.from_numpy(np.ascontiguousarray(np.moveaxis(tiles, -1, 1))).to(self._device)
         with torch.inference_mode():
-            features = self._encode(self._convert.scale(images)).float().cpu().numpy()
+            converted = self._convert.repeat_channels(self._convert.scale(images))
+            features = self._encode(converted).float().cpu().numpy()
         if not np.isfinite(features).all():
             raise UserError(
                 f"{self.title}: its features are not finite; the weights are damaged, or are of no trained network"
@@ -73,7 +74,11 @@ class TileEncoder:
 
 
 def load_tile_encoder(
-    pretrained: str | Path | None, encoder: str | None, network_name: str | None, device: torch.device
+    pretrained: str | Path | None,
+    encoder: str | None,
+    network_name: str | None,
+    device: torch.device,
+    spatial_dims: int = 2,
 ) -> TileEncoder:
     """Load what makes features.
 
@@ -82,40 +87,47 @@ def load_tile_encoder(
         encoder: instead, the name of an encoder of transformers, see `load_encoder`.
         network_name: network of the weights; None for the one that their header names, else a MedMamba.
         device: where it is to compute.
+        spatial_dims: 2 for tiles of slides, 3 for patches of volumes.
 
     Raises:
-        UserError: neither or both are given, or the weights are of no network that takes color images.
+        UserError: neither or both are given, or the weights are of no network that takes such images.
     """
     if (pretrained is None) == (encoder is None):
         raise UserError("--pretrained: name the weights that make features of tiles; or instead of them an --encoder")
+    if encoder is not None and spatial_dims != 2:
+        raise UserError(f"--encoder {encoder}: takes images, and these are volumes; use --pretrained")
     if encoder is not None:
         model = load_encoder(encoder).to(device)
         return TileEncoder(model, encoder, model.identity, device)
     file = WeightsFile(find_weights(str(pretrained), 0))
     name = network_name or file.description.get("network_name", "medmamba")
     build = _build_baseline if name in BASELINES else _build_medmamba
-    encode, title = build(file, name, device)
+    encode, title = build(file, name, device, spatial_dims)
     return TileEncoder(encode, title, f"{title} sha256:{file.digest}", device, file)
 
 
-def _build_medmamba(file: WeightsFile, name: str, device: torch.device) -> tuple[Callable[[Tensor], Tensor], str]:
+def _build_medmamba(
+    file: WeightsFile, name: str, device: torch.device, spatial_dims: int
+) -> tuple[Callable[[Tensor], Tensor], str]:
     found = read_architecture(file.state)
-    if (found["spatial_dims"], found["in_channels"]) != (2, _CHANNELS):
+    if (found["spatial_dims"], found["in_channels"]) != (spatial_dims, _CHANNELS):
         raise UserError(
             f"--pretrained {file.path}: is of a network for {found['spatial_dims']} dimensions and "
-            f"{found['in_channels']} channels; tiles need one for 2 dimensions and {_CHANNELS} channels"
+            f"{found['in_channels']} channels; needed is one for {spatial_dims} dimensions and {_CHANNELS} channels"
         )
     network = MedMamba(**{**found, "num_classes": 0})  # without a head it returns the mean token
     network.load_state_dict({key: value for key, value in file.state.items() if not key.startswith("head.")})
     return network.eval().to(device), "MedMamba"
 
 
-def _build_baseline(file: WeightsFile, name: str, device: torch.device) -> tuple[Callable[[Tensor], Tensor], str]:
+def _build_baseline(
+    file: WeightsFile, name: str, device: torch.device, spatial_dims: int
+) -> tuple[Callable[[Tensor], Tensor], str]:
     described: dict[str, Any] = file.description
     if file.class_names is None or "image_size" not in described:
         raise UserError(f"--pretrained {file.path}: does not say its classes and its image size; give weights of a run")
     num_classes = len(file.class_names)
-    network: nn.Module = build_network(name, 2, _CHANNELS, num_classes, described["image_size"])
+    network: nn.Module = build_network(name, spatial_dims, _CHANNELS, num_classes, described["image_size"])
     try:
         network.load_state_dict(file.state)
     except RuntimeError as error:

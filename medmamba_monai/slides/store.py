@@ -1,4 +1,4 @@
-"""Features of slides on disk, a file for each slide that is mapped into memory, not read."""
+"""Features of slides, and of volumes in patches, on disk: a file for each that is mapped into memory, not read."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.lib.format import open_memmap
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from medmamba_monai.core.documents import read_document
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import replace_atomically, write_json
+from medmamba_monai.images.patches import Patching
 from medmamba_monai.images.slides.tiles import Tiling
 
 MANIFEST = "features.json"
@@ -30,8 +32,9 @@ class Manifest(BaseModel):
         encoder: name of an encoder of transformers; None where the weights stand in `ENCODER`.
         network_name: of the weights; None for what their header says.
         width: numbers of each tile.
-        tile_size: edge of a tile in pixels.
-        tiling: how slides were cut.
+        tile_size: edge of a tile or patch in its pixels.
+        tiling: how slides or volumes were cut.
+        reading: how their values became gray, see `ReadImage`; slides have no rules.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,20 +45,23 @@ class Manifest(BaseModel):
     network_name: str | None
     width: int
     tile_size: int
-    tiling: Tiling
+    tiling: Tiling | Patching
+    reading: dict[str, Any] = {}
 
     @property
     def text(self) -> str:
-        """All that decides what the features of a slide are, in one line."""
-        tiling = ", ".join(f"{name} {value}" for name, value in self.tiling.model_dump(exclude_none=True).items())
-        return f"{self.identity}, tiles of {self.tile_size} pixels, {tiling}"
+        """All that decides what the features of a slide or a volume are, in one line."""
+        said = self.tiling.model_dump(exclude_none=True) | self.reading
+        what = "tiles" if isinstance(self.tiling, Tiling) else "patches"
+        values = ", ".join(f"{name} {value}" for name, value in said.items())
+        return f"{self.identity}, {what} of {self.tile_size} pixels, {values}"
 
 
 class FeatureStore:
     """A folder of features; making one touches no disk.
 
     A slide is known by its key, the MD5 of its files. Its features ``<key>.npy``, float32 (N, width), are written last
-    and whole or not at all, beside the corners of its tiles ``<key>.corners.npy``, int64 (N, 2).
+    and whole or not at all, beside the corners of its tiles ``<key>.corners.npy``, int64 (N, 2); of a volume (N, 3).
 
     Attributes:
         folder: where it is.
@@ -118,7 +124,10 @@ class FeatureStore:
         return np.asarray(np.load(self._features(key), mmap_mode="r"))
 
     def read_corners(self, key: str) -> np.ndarray:
-        """Return where the tiles of a slide are: int64 (N, 2), column and row of each corner on its finest level."""
+        """Return where the tiles of a slide are: int64 (N, 2), column and row of each corner on its finest level.
+
+        Of a volume (N, 3), x, y and z of the first voxel of each patch.
+        """
         return np.asarray(np.load(self._corners(key)))
 
     def write(self, key: str, corners: np.ndarray, batches: Iterable[np.ndarray]) -> None:
@@ -126,7 +135,7 @@ class FeatureStore:
 
         Args:
             key: of the slide.
-            corners: (N, 2).
+            corners: (N, 2), or (N, 3).
             batches: arrays (B, width), N rows in all.
 
         Raises:

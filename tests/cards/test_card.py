@@ -12,6 +12,7 @@ from medmamba_monai.core.errors import UserError
 from tests.helpers.small_data import small_card
 
 LISTS = Path(__file__).resolve().parents[2] / "data_lists"
+PATCHES = {"kind": "patches", "labels": {"kind": "folders"}}
 CARDS = sorted(LISTS.glob("*/card.json"))
 
 
@@ -57,6 +58,10 @@ def test_pneumoniamnist_says_what_is_published() -> None:
         ({"layout": {"kind": "zip"}}, "layout"),
         ({"layout": {"kind": "folders", "split_folders": {"test": "test"}}}, "needs 'train'"),
         ({"files": []}, "at least one file"),
+        ({"layout": PATCHES}, "patches are of gray volumes"),
+        ({"layout": PATCHES, "spatial_dims": 3, "reading": {"intensity_range": "image"}}, "a range of its own"),
+        ({"layout": PATCHES, "spatial_dims": 3, "reading": {"field_of_view": 90}}, "read without field_of_view"),
+        ({"layout": PATCHES, "spatial_dims": 3, "flips": "all"}, "patches of volumes are not mirrored"),
         ({"title": "$__import__('os')"}, "must not begin with $, @ or %"),
         ({"modality": "@epochs"}, "must not begin with $, @ or %"),
         ({"how_to_obtain": "%other"}, "must not begin with $, @ or %"),

@@ -17,6 +17,7 @@ from medmamba_monai.data.find.layouts import find_data
 from medmamba_monai.data.propose.first_look import FirstLook, choose_patient_tag, look_at, read_modality
 from medmamba_monai.data.propose.labels import Labels, make_order_key
 from medmamba_monai.data.propose.layout import ProposedLayout, propose_layout
+from medmamba_monai.data.propose.patches import look_at_patched, propose_patches_layout
 from medmamba_monai.data.propose.reading import propose_reading, try_reading
 from medmamba_monai.data.propose.slides import look_at_slides, propose_slides_layout
 from medmamba_monai.data.samples import list_labels
@@ -55,6 +56,7 @@ class Options:
         allow_links: Links may lead out of the folder of images.
         reading: Fields of the card's ``reading`` that go before what is found.
         tiling: How slides are cut into tiles, the fields of `Tiling`; empty where the images are no slides.
+        patching: How volumes are cut into patches, the fields of `Patching`; empty where they are read whole.
     """
 
     title: str | None = None
@@ -68,6 +70,7 @@ class Options:
     allow_links: bool = False
     reading: dict[str, Any] = field(default_factory=dict)
     tiling: dict[str, Any] = field(default_factory=dict)
+    patching: dict[str, Any] = field(default_factory=dict)
 
 
 def propose_card(name: str, images: Path, labels: Labels, options: Options) -> Proposal:
@@ -86,13 +89,15 @@ def propose_card(name: str, images: Path, labels: Labels, options: Options) -> P
         UserError: there are no images, they cannot be read, or no label can be found for them.
     """
     folder = DatasetFolder(images, options.allow_links)
-    look = look_at_slides(folder) if options.tiling else look_at(folder, options.spatial_dims)
+    look = _look(folder, options)
     remarks = list(look.remarks)
     reading = propose_reading(look, options.reading, remarks)
     tag = None if labels.names_groups else choose_patient_tag(look, options.group_tag, remarks)
     proposed = propose_layout(look, labels, tag, options.classes)
     if options.tiling:
         proposed = replace(proposed, layout=propose_slides_layout(proposed.layout, options.tiling))
+    if options.patching:
+        proposed = replace(proposed, layout=propose_patches_layout(proposed.layout, options.patching))
     fields = _make_fields(name, look, proposed, options) | {"reading": reading}
     card = check_card(fields | {"how_to_obtain": "Correct the table, or --images."}, f"the card of {name}")
     found = find_data(card, DatasetFolder(proposed.dataset_dir, options.allow_links), fetch=False, unpack=False)
@@ -106,6 +111,14 @@ def propose_card(name: str, images: Path, labels: Labels, options: Options) -> P
     if found.ignored:
         remarks.append(f"{len(found.ignored)} files have no label and are left out: {quote_names(found.ignored, 5)}")
     return Proposal(card, proposed.dataset_dir, found, tuple(remarks))
+
+
+def _look(folder: DatasetFolder, options: Options) -> FirstLook:
+    if options.tiling and options.patching:
+        raise UserError("images are slides or volumes in patches: give the options of one of them")
+    if options.patching:
+        return look_at_patched(folder)
+    return look_at_slides(folder) if options.tiling else look_at(folder, options.spatial_dims)
 
 
 def _make_fields(name: str, look: FirstLook, proposed: ProposedLayout, options: Options) -> dict[str, Any]:

@@ -27,7 +27,7 @@ _LINE = 0.22
 def draw_attention(
     thumbnail: NDArray[np.uint8],
     corners: NDArray[np.float64],
-    edge: float,
+    edge: float | tuple[float, float],
     attention: NDArray[np.float64],
     tiles: Sequence[NDArray[np.uint8]],
     title: str,
@@ -40,8 +40,8 @@ def draw_attention(
     Args:
         thumbnail: (rows, columns, 3).
         corners: (N, 2), column and row of each tile in the thumbnail, which need not be whole numbers.
-        edge: of a tile in pixels of the thumbnail.
-        attention: (N,), which sums to 1.
+        edge: of a tile in pixels of the thumbnail; columns and rows where they differ.
+        attention: (N,), as shares whose even one is 1 / N.
         tiles: at most `MOST_TILES`, (H, W, 3), those with most attention in falling order.
         title: what is shown.
     """
@@ -73,14 +73,18 @@ def draw_attention(
 
 
 def paint_ranks(
-    shape: tuple[int, int], corners: NDArray[np.float64], edge: float, attention: NDArray[np.float64]
+    shape: tuple[int, int],
+    corners: NDArray[np.float64],
+    edge: float | tuple[float, float],
+    attention: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """Return the rank of the tile at each pixel, from 0 for least attention to 1 for most; NaN where no tile is."""
     painted = np.full(shape, np.nan)
+    width, height = np.broadcast_to(edge, 2)
     ranks = np.argsort(np.argsort(attention, kind="stable"), kind="stable") / max(1, len(attention) - 1)
     for (column, row), rank in zip(corners, ranks, strict=True):
-        rows = slice(round(row), max(round(row) + 1, round(row + edge)))
-        columns = slice(round(column), max(round(column) + 1, round(column + edge)))
+        rows = slice(round(row), max(round(row) + 1, round(row + height)))
+        columns = slice(round(column), max(round(column) + 1, round(column + width)))
         painted[rows, columns] = np.fmax(painted[rows, columns], rank)
     return painted
 

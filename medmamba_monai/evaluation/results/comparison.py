@@ -44,7 +44,7 @@ from medmamba_monai.evaluation.statistics.significance import (
 COMPARED = ("auc", "accuracy")
 """The metrics that tests decide about; the others are reported with intervals."""
 
-Inputs = Literal["image", "records", "image and records", "tiles of slides"]
+Inputs = Literal["image", "records", "image and records", "tiles of slides", "patches of volumes"]
 """What a model is given of a case: its image, its clinical records, both, or features of the tiles of its slide."""
 
 INPUTS: tuple[Inputs, ...] = get_args(Inputs)

@@ -80,6 +80,11 @@ class Tiles:
     total: int
 
     @property
+    def usable(self) -> int:
+        """How many could be used; `Tiling.max_tiles` may leave some of them out."""
+        return self.with_tissue
+
+    @property
     def edge(self) -> float:
         """Edge of a tile in pixels of the finest level."""
         return self.size * self.downsample
