@@ -1,8 +1,9 @@
 """A federation against pooled images and against each site alone: ``python -m benchmarks.federation --json FILE``.
 
-Sites have the phantom with intensities shifted by site and nodules that are rare at some. All ways train the same
-network for the same number of passes over the images, and are compared on the test images of all sites by DeLong's
-test, which is paired. Sites answer in one process; what travels, and in which order, is as with NVFlare.
+Two or more sites have the phantom, or PneumoniaMNIST divided between them, with intensities shifted by site and a class
+that is rare at some. All ways train the same network for the same number of passes over the images, and
+are compared on the test images of all sites by DeLong's test, which is paired. Sites answer in one process; what
+travels, and in which order, is as with NVFlare.
 """
 
 from __future__ import annotations
@@ -21,19 +22,17 @@ from nvflare.apis.dxo import DXO, DataKind
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 
+from benchmarks.federation_sites import DATASETS, PHANTOM, pool_images, write_sites
 from benchmarks.pages.federation import list_rows
 from benchmarks.report import add_common_options, new_result, save_result, text_table
-from medmamba_monai.bundle import generate_bundle
+from medmamba_monai.cards import load_card
 from medmamba_monai.core.errors import ends_with_user_errors
-from medmamba_monai.core.files import write_json
-from medmamba_monai.data import prepare_dataset, read_fold_list
+from medmamba_monai.data import read_fold_list
 from medmamba_monai.evaluation import Predictions, read_predictions
 from medmamba_monai.evaluation.statistics.significance import delong, delong_interval, holm
-from medmamba_monai.federation import write_phantom_sites
 from medmamba_monai.federation.coordinator import Coordinator
 from medmamba_monai.federation.job import make_filter
 from medmamba_monai.federation.options import Plan
-from medmamba_monai.federation.phantom_sites import CARD
 from medmamba_monai.federation.record import FederationRecord
 from medmamba_monai.federation.site import read_site
 from medmamba_monai.federation.site_worker import TRAIN, Answer, SiteWorker
@@ -41,8 +40,6 @@ from medmamba_monai.federation.site_worker import TRAIN, Answer, SiteWorker
 ROOT = Path(__file__).resolve().parents[1]
 NETWORK: dict[str, Any] = {"depths": [1, 1], "channels": [16, 32], "image_size": 32, "batch_size": 16, "amp": False}
 FEDERATED = "federated (FedAvg)"
-CONTRAST = (0.6, 0.9)
-"""Of what tells the classes apart: clear enough to be learnt from some hundred images."""
 WAYS: dict[str, dict[str, Any]] = {
     FEDERATED: {},
     "FedProx, mu 0.1": {"proximal": 0.1},
@@ -52,7 +49,8 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 """Options of each federation."""
 POOLED, ALONE = "pooled images", "each site alone"
-CLASSES = ["Normal (line)", "Nodule (blob)"]
+SHORT = {"fedavg": FEDERATED, **dict(zip(("fedprox", "fedbn", "percentile", "svt"), list(WAYS)[1:], strict=True))}
+"""Ways by the names that ``--ways`` takes."""
 
 
 @ends_with_user_errors
@@ -60,15 +58,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Train each way, compare, print and write the result; returns 0, or 2 for what the user can fix."""
     parser = argparse.ArgumentParser("python -m benchmarks.federation", description=__doc__)
     parser.add_argument("--folder", type=Path, default=ROOT / "output" / "federation_benchmark", help="made anew")
+    parser.add_argument("--data", choices=DATASETS, default=PHANTOM)
+    parser.add_argument("--dataset-dir", type=Path, metavar="FOLDER", help="folder of pneumoniamnist.npz")
     parser.add_argument("--sites", type=int, default=2)
     parser.add_argument(
-        "--images", type=int, default=400, help="training images of a site, before nodules are left out"
+        *("--images",),
+        type=int,
+        default=400,
+        help="phantom: training images of a site, before nodules are left out; pneumoniamnist: of all sites together",
     )
+    parser.add_argument("--ways", nargs="*", choices=list(SHORT), default=list(SHORT), help="beside FedAvg")
     parser.add_argument("--rounds", type=int, default=20)
     add_common_options(parser)
     options = parser.parse_args(arguments)
     if options.quick:
-        options.images, options.rounds = 20, 1
+        options.images, options.rounds = (20 if options.data == PHANTOM else 200), 1
     torch.set_num_threads(1)
     result = measure(options)
     print(text_table(*list_rows(result)))
@@ -78,31 +82,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Train each way and compare it with the federation; returns the result."""
-    result = new_result("federation", {name: getattr(options, name) for name in ("sites", "images", "rounds", "quick")})
+    told = {name: getattr(options, name) for name in ("data", "sites", "images", "rounds", "quick")}
+    result = new_result("federation", told)
     shutil.rmtree(options.folder, ignore_errors=True)
-    images, size = options.images, NETWORK["image_size"]
-    folder = write_phantom_sites(options.folder.resolve(), options.sites, images, images // 2, size, contrast=CONTRAST)
+    folder = options.folder.resolve()
+    card = write_sites(folder, options.data, options.sites, options.images, NETWORK["image_size"], options.dataset_dir)
     sites = [f"site_{number + 1}" for number in range(options.sites)]
-    pool_images(folder, sites)
-    found = {title: _train(folder, sites, title, options.rounds, given) for title, given in WAYS.items()}
+    pool_images(folder, sites, card)
+    chosen = [title for name, title in SHORT.items() if name in options.ways or title == FEDERATED]
+    found = {title: _train(folder, sites, title, options.rounds, WAYS[title]) for title in chosen}
     found[POOLED] = _train(folder, ["pooled"], POOLED, options.rounds, {})
     alone = [_train(folder, [site], f"{ALONE}: {site}", options.rounds, {}) for site in sites]
     found[ALONE] = {name: score for scores in alone for name, score in scores.items()}
-    return {**result, "ways": compare_ways(found)}
+    images = {site: count_training(folder, site) for site in sites}
+    return {**result, "training_images": images, "ways": compare_ways(found)}
 
 
-def pool_images(folder: Path, sites: Sequence[str]) -> None:
-    """Make a site of the images of all sites, named after them."""
-    pooled = folder / "pooled"
-    for site in sites:
-        for path in (folder / site / "images").rglob("*.png"):
-            target = pooled / "images" / path.relative_to(folder / site / "images").with_name(f"{site}_{path.name}")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, target)
-    generate_bundle(ROOT / "data_lists" / "phantom" / "card.json", pooled / "bundle")
-    prepare_dataset(pooled / "bundle" / CARD, pooled / "images", pooled / "folds.json", allow_count_mismatch=True)
-    places = {"bundle": "bundle", "dataset_dir": "images", "data_list": "folds.json"}
-    write_json(folder / "pooled.json", {key: f"pooled/{name}" for key, name in places.items()})
+def count_training(folder: Path, site: str) -> dict[str, int]:
+    """Count the training images of a site in fold 0 by class."""
+    items = read_fold_list(folder / site / "folds.json", folder / site / "images").parts(0)["train"]
+    names = load_card(folder / site / "bundle" / "configs" / "card.json").display_names
+    labels = [int(item["label"]) for item in items]
+    return {name: labels.count(label) for label, name in enumerate(names)}
 
 
 def _train(
@@ -113,11 +114,10 @@ def _train(
         {**NETWORK, "rounds": rounds, "folds": [0], "run_name": title, "learning_rate": 0.002, **options}, title
     )
     workers = {site: SiteWorker(read_site(folder, site)) for site in sites}
-
     privacy = make_filter(plan.options.privacy)
 
-    def ask(task: str, weights: Any, fold: int, number: int, asked: Sequence[str] | None) -> dict[str, Answer]:
-        answers = {site: workers[site].answer(task, weights, plan, fold) for site in asked or sites}
+    def ask(task: str, weights: Any, fold: int, number: int, asked: Sequence[str]) -> dict[str, Answer]:
+        answers = {site: workers[site].answer(task, weights, plan, fold, number) for site in asked}
         if privacy is None or task != TRAIN:
             return answers
         return {site: filter_update(answer, privacy) for site, answer in answers.items()}
@@ -126,7 +126,8 @@ def _train(
     scores: dict[str, tuple[float, int]] = {}
     for site, worker in workers.items():
         worker.close()
-        read = read_predictions(worker.site.folder(plan).fold(0).predictions, "binary", CLASSES)
+        names = load_card(folder / site / "bundle" / "configs" / "card.json").display_names
+        read = read_predictions(worker.site.folder(plan).fold(0).predictions, "binary", names)
         scores |= _name_scores(read.select("test"), folder / site, "" if site == "pooled" else f"{site}_")
     return scores
 

@@ -48,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("networks", "images", "cards", "data", "evaluation", "tracking", "training", "cross_validation", "bundle"),
         *("package", "records"),
     },
-    "federation": {"networks", "cards", "data", "tracking", "training", "bundle"},
+    "federation": {"networks", "cards", "data", "tracking", "training", "cross_validation", "bundle"},
     "cli": {
         *("images", "cards", "data", "evaluation", "tracking", "training", "cross_validation", "bundle"),
         *(

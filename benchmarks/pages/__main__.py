@@ -13,7 +13,8 @@ block           what stands there, of the results that are in the folder, and of
 ``slides``      memory and time of slides of any size: ``slides.json``
 ``pointing``    which maps point at what decides, where that is known: ``pointing.json``
 ``auto``        how good a search gets within a time: ``auto.json``
-``federation``  how good federations are beside pooled images and each site alone: ``federation.json``
+``federation``  how good federations are beside pooled images and each site alone: ``federation.json``,
+                ``federation_3_sites.json``, ``federation_5_sites.json``, ``federation_pneumoniamnist.json``
 ``rivals``      how good other programs get within the same time: ``rivals.json``
 ==============  =================================================================================================
 
@@ -56,6 +57,7 @@ from medmamba_monai.core.files import write_text
 from medmamba_monai.core.marked_text import replace_block
 
 PAGES = Path(__file__).resolve().parents[2] / "docs" / "reference"
+FEDERATIONS = ("federation", "federation_3_sites", "federation_5_sites", "federation_pneumoniamnist")
 BLOCKS: dict[str, dict[str, Callable[[dict[str, Any]], str]]] = {
     "speed": {
         "model": model_part,
@@ -76,7 +78,7 @@ BLOCKS: dict[str, dict[str, Callable[[dict[str, Any]], str]]] = {
     "rivals": {"rivals": rivals_part},
     "slides": {"slides": slides_part},
     "pointing": {"pointing": pointing_part},
-    "federation": {"federation": federation_part},
+    "federation": dict.fromkeys(FEDERATIONS, federation_part),
 }
 """Names of results by the block that they stand in, in order, with what writes them."""
 

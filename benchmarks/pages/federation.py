@@ -13,11 +13,32 @@ def federation_part(result: dict[str, Any]) -> str:
     options = result["options"]
     images = next(iter(result["ways"].values()))["images"]
     told = (
-        f"{options['sites']} sites with at most {options['images']} training images each, {options['rounds']} rounds "
-        f"of an epoch, fold 0, {images} test images of all sites together. Differences by DeLong's test, p adjusted "
-        f"by Holm. {measured_on(result)} Made by `python -m benchmarks.federation`."
+        f"{options['sites']} sites of {_DATASETS[options.get('data', 'phantom')]}{_count_training(result)}, "
+        f"{options['rounds']} rounds of an epoch, fold 0, {images} test images of all sites together. Differences by "
+        f"DeLong's test, p adjusted by Holm. {measured_on(result)} Made by `python -m benchmarks.federation"
+        f"{_write_options(options)}`."
     )
     return f"{markdown_table(*list_rows(result))}\n\n{told}"
+
+
+_DATASETS = {"phantom": "the phantom", "pneumoniamnist": "PneumoniaMNIST"}
+
+
+def _count_training(result: Mapping[str, Any]) -> str:
+    """Say how many images of each class each site has to learn from."""
+    if "training_images" not in result:
+        return f" with at most {result['options']['images']} training images each"
+    counts = result["training_images"]
+    classes = ", ".join(next(iter(counts.values())))
+    return f" with training images ({classes}) " + "; ".join(
+        " and ".join(map(str, by_class.values())) for by_class in counts.values()
+    )
+
+
+def _write_options(options: Mapping[str, Any]) -> str:
+    data = options.get("data", "phantom")
+    place = "" if data == "phantom" else " --dataset-dir FOLDER"
+    return f" --data {data}{place} --sites {options['sites']} --images {options['images']} --rounds {options['rounds']}"
 
 
 def list_rows(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:

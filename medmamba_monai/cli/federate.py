@@ -1,4 +1,4 @@
-"""``medmamba-monai federate`` and ``federation-job``: sites train one network, here or on their own machines."""
+"""``medmamba-monai federate``, ``federation-job`` and ``federation-kit``: sites train one network together."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from medmamba_monai.core.names import make_file_name
 from medmamba_monai.federation.options import FEDERATE
 
 _SITES = "Folder of a file SITE.json of each site."
+_KITS = "Folders of startup kits of the server and of sites."
 _NAMES = "Names of the sites, as NVFlare was provisioned with them."
 
 
@@ -29,13 +30,15 @@ def federate(
 ) -> None:
     """Train one network at several sites, here."""
     from medmamba_monai.federation import simulate, write_phantom_sites
-    from medmamba_monai.federation.report import format_results
+    from medmamba_monai.federation.report import format_results, format_silence
 
     if phantom is not None:
         write_phantom_sites(sites, phantom)
     target = output or Path("output") / make_file_name(options.get("run_name", "federation"))
     content = simulate(sites, target, tracking_uri, **options)
     print(f"\n{format_results(content)}\n\nresults {target}")
+    if missed := format_silence(content):
+        print(missed)
 
 
 @take_options(FEDERATE)
@@ -48,3 +51,13 @@ def federation_job(
     from medmamba_monai.federation import write_job
 
     print(f"job {write_job(folder, sites, **options)}")
+
+
+def federation_kit(
+    kits: Annotated[list[Path], typer.Argument(metavar="KIT...", help=_KITS)],
+) -> None:
+    """Allow this package's classes in startup kits of NVFlare."""
+    from medmamba_monai.federation import allow_classes
+
+    for kit in kits:
+        print(f"allowed by {allow_classes(kit)}")

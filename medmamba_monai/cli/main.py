@@ -20,7 +20,7 @@ from medmamba_monai.cli.embed import embed
 from medmamba_monai.cli.evaluate import evaluate
 from medmamba_monai.cli.explain import explain
 from medmamba_monai.cli.export import export
-from medmamba_monai.cli.federate import federate, federation_job
+from medmamba_monai.cli.federate import federate, federation_job, federation_kit
 from medmamba_monai.cli.fuse import fuse
 from medmamba_monai.cli.infer import infer
 from medmamba_monai.cli.listen import listen
@@ -52,6 +52,7 @@ COMMANDS = (
     repeat,
     federate,
     federation_job,
+    federation_kit,
     infer,
     listen,
     package,

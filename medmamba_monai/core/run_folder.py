@@ -249,6 +249,16 @@ class RunFolder:
         """Which federation the folder of a site is of."""
         return self.path / "joined.json"
 
+    @property
+    def progress(self) -> Path:
+        """What the server of a federation goes on with: a fold's weights after the last round, and the best."""
+        return self.path / "progress.safetensors"
+
+    @property
+    def begun_rounds(self) -> Path:
+        """After which epoch a site began each round of a fold."""
+        return self.path / "rounds.json"
+
     # a comparison
 
     @property

@@ -80,7 +80,7 @@ def review_folds(
     record.log(run, **description)
     print(record.text, flush=True)
     if record.result.combined is not None:
-        _save_description(record, card, parameters, description)
+        save_description(record, card, parameters, description)
         _report(record, run, options, description)
     return record.result
 
@@ -124,10 +124,17 @@ def _report(record: ResultRecord, run: TrackedRun, options: Mapping[str, Any], d
     report.log(run)
 
 
-def _save_description(
+def save_description(
     record: ResultRecord, card: Path, parameters: Mapping[str, Any], description: Mapping[str, Any]
 ) -> None:
-    """Keep what a later review needs beside the folds: where card, folds and images are, and what the run is."""
+    """Keep what a later review needs beside the folds: where card, folds and images are, and what the run is.
+
+    Args:
+        record: of the cross-validation.
+        card: file of the dataset's card.
+        parameters: with ``data_list``, ``dataset_dir``, and ``inputs`` where models are given anything beside images.
+        description: ``title``, ``command`` and ``details`` of the run.
+    """
     content = {
         "card": str(card),
         **{name: str(parameters[name]) for name in ("data_list", "dataset_dir")},

@@ -6,57 +6,67 @@ NVFlare's averaging is used, its FedAvg is not: that knows no folds, no sites th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 from nvflare.app_common.aggregators.weighted_aggregation_helper import WeightedAggregationHelper
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.federation.agreement import SHARED, Facts, check_agreement
-from medmamba_monai.federation.fold_client import Weights
 from medmamba_monai.federation.options import Plan
+from medmamba_monai.federation.progress import Progress, Weights
 from medmamba_monai.federation.record import FederationRecord
 from medmamba_monai.federation.site_worker import CHECK, EVALUATE, START, TRAIN, VALIDATE, Answer
 
-Ask = Callable[[str, Weights | None, int, int, Sequence[str] | None], dict[str, Answer]]
-"""Asks sites, None for all, with a task, the common weights, fold and round; gives the answers in time, by site."""
+Ask = Callable[[str, Weights | None, int, int, Sequence[str]], dict[str, Answer]]
+"""Asks sites with a task, the common weights, fold and round; gives the answers in time, by site."""
 
 SCORE = "validation_auc"
 """What decides which round is best: its mean over the sites, weighted by their images."""
 
 
 class Coordinator:
-    """Lets sites train all folds together.
+    """Lets sites train all folds together; one that was stopped goes on after the last round that the record has.
 
     Args:
         plan: of the federation.
         sites: names of all sites.
         ask: asks sites.
         record: what keeps the results.
+        list_gone: tells which sites are gone, and are not asked until they are back.
 
     Raises:
         UserError: ``min_sites`` are more than there are.
     """
 
-    def __init__(self, plan: Plan, sites: Sequence[str], ask: Ask, record: FederationRecord) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        sites: Sequence[str],
+        ask: Ask,
+        record: FederationRecord,
+        list_gone: Callable[[], Collection[str]] = tuple,
+    ) -> None:
         self.plan, self.sites, self.record = plan, sorted(sites), record
         self.needed = len(self.sites) if plan.options.min_sites is None else plan.options.min_sites
         if self.needed > len(self.sites):
             raise UserError(f"--min_sites {self.needed}: there are {len(self.sites)} sites, {', '.join(self.sites)}")
-        self._send = ask
+        self._send, self._list_gone = ask, list_gone
         self._facts: dict[str, Facts] = {}
 
     def run(self) -> None:
-        """Check that the sites agree, then train and test each fold.
+        """Check that the sites agree, then train and test each fold that is not tested yet.
 
         Raises:
             UserError: sites do not agree, or fewer than ``min_sites`` answered in time.
         """
         self._ask(CHECK, None, 0, 0)
         for fold in self._choose_folds():
-            number, best = self._train_fold(fold)
-            tested = self._ask(EVALUATE, best, fold, number)
-            self.record.add_test(fold, number, *self._average_metrics(tested, fold, "test"))
+            if self.record.is_tested(fold):
+                continue
+            progress = self._train_fold(fold)
+            tested = self._ask(EVALUATE, progress.kept, fold, progress.best)
+            self.record.add_test(fold, progress.best, *self._average_metrics(tested, fold, "test"))
         self.record.finish()
 
     def _choose_folds(self) -> list[int]:
@@ -66,51 +76,63 @@ class Coordinator:
             raise UserError(f"--folds {wrong[0]}: the sites have the folds 0 to {number - 1}")
         return list(range(number)) if folds is None else folds
 
-    def _train_fold(self, fold: int) -> tuple[int, Weights]:
-        """Train a fold; return the best round, the first of equals, and its weights."""
-        weights = self._start(fold)
-        best, kept = (0, -math.inf), weights
-        for number in range(1, self.plan.options.rounds + 1):
-            trained = self._ask(TRAIN, weights, fold, number)
+    def _train_fold(self, fold: int) -> Progress:
+        progress = self.record.find_progress(fold) or Progress(self._start(fold))
+        for number in range(progress.number + 1, self.plan.options.rounds + 1):
+            trained = self._ask(TRAIN, progress.weights, fold, number)
             self.record.add_round(fold, number, *self._average_metrics(trained, fold, "train"))
-            weights = add_update(weights, self._average_updates(trained, fold, number))
+            weights = add_update(progress.weights, self._average_updates(trained, fold, number))
             judged = self._ask(VALIDATE, weights, fold, number)
             by_site, mean = self._average_metrics(judged, fold, "validation")
             self.record.add_round(fold, number, by_site, mean)
-            score = mean.get(SCORE, -math.inf)
-            if number == 1 or score > best[1]:
-                best, kept = (number, score), weights
-        return best[0], kept
+            progress = progress.add_round(weights, mean.get(SCORE, -math.inf))
+            self.record.keep_progress(fold, progress)
+        return progress
 
     def _start(self, fold: int) -> Weights:
         """Return the weights with which the first site that answers begins; all sites have the same seed."""
-        for site in self.sites:
+        for site in self._find_present():
             answer = self._send(START, None, fold, 0, [site]).get(site)
             if answer is not None and answer.weights is not None:
                 return answer.weights
         raise UserError(f"fold {fold}: no site answered with weights to start from; look into the logs of the sites")
 
+    def _find_present(self) -> list[str]:
+        gone = self._list_gone()
+        return [site for site in self.sites if site not in gone]
+
     def _ask(self, task: str, weights: Weights | None, fold: int, number: int) -> dict[str, Answer]:
-        """Ask all sites, and check that those which answer agree.
+        """Ask all sites that are not gone, and check that those which answer agree.
 
         Raises:
             UserError: too few answered, or one does not agree with the others.
         """
-        answers = self._send(task, weights, fold, number, None)
+        where, present = f"fold {fold}, round {number}, {task}", self._find_present()
+        self._check_number(present, f"{where}: {len(present)} of {len(self.sites)} sites are there")
+        answers = self._send(task, weights, fold, number, present)
         new = {site: answer.facts for site, answer in answers.items() if site not in self._facts}
         self._facts.update(new)
         check_agreement(self._facts)
         self.record.join(new)
-        silent = [site for site in self.sites if site not in answers]
-        if len(answers) < self.needed:
-            raise UserError(
-                f"fold {fold}, round {number}, {task}: {len(answers)} of {len(self.sites)} sites answered within "
-                f"{self.plan.options.timeout} s, needed are {self.needed} (--min_sites); look into the logs of "
-                f"{', '.join(silent)}"
-            )
-        if silent:
+        self._check_number(answers, f"{where}: {len(answers)} of {len(self.sites)} sites answered")
+        if silent := [site for site in self.sites if site not in answers]:
             self.record.note_silent(fold, number, task, silent)
         return answers
+
+    def _check_number(self, found: Collection[str], said: str) -> None:
+        if len(found) >= self.needed:
+            return
+        gone, options = self._list_gone(), self.plan.options
+        reasons = [
+            f"site {site} is gone, with no sign of life for {options.lost_after} s"
+            if site in gone
+            else f"site {site} failed, or took more than {options.timeout} s"
+            for site in self.sites
+            if site not in found
+        ]
+        raise UserError(
+            f"{said}, needed are {self.needed} (--min_sites): {', '.join(reasons)}; look into the logs of these sites"
+        )
 
     def _average_updates(self, answers: Mapping[str, Answer], fold: int, number: int) -> Weights:
         """Average what the sites' trainings added, weighted by training images: McMahan et al. (2017), algorithm 1."""

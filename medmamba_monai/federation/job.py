@@ -19,17 +19,18 @@ from medmamba_monai.federation.site_worker import TASKS, TRAIN
 PACKAGE = "medmamba_monai"
 
 
-def make_recipe(plan: Plan, sites: Sequence[str]) -> Recipe:
+def make_recipe(plan: Plan, sites: Sequence[str], results: str = "") -> Recipe:
     """Return the job of a federation.
 
     Args:
         plan: of the federation.
         sites: names of all sites.
+        results: folder of the results; empty to leave it to the server, see `FederationController`.
     """
     needed = plan.options.min_sites or len(sites)
     job = FedJob(make_file_name(plan.options.run_name), min_clients=needed)
     job.set_app_packages([PACKAGE])  # installed at each site, so that the job carries no code
-    job.to_server(FederationController(plan.to_message(), sites))
+    job.to_server(FederationController(plan.to_message(), sites, results))
     for site in sites:
         job.to(SiteExecutor(), site, tasks=list(TASKS))
     recipe = Recipe(job)

@@ -38,6 +38,7 @@ class FederationOptions(Options):
     epochs: WholeFrom1 = Field(default=1, description="passes over a site's training part in each round")
     min_sites: WholeFrom1 | None = Field(default=None, description="sites that must answer a round; None: all")
     timeout: WholeFrom1 = Field(default=3600, description="seconds that a site may take for a round")
+    lost_after: WholeFrom1 = Field(default=60, description="seconds without a sign of life until a site is gone")
     proximal: NumberFrom0 = Field(default=0.0, description="weight of FedProx's pull to the common network; 0: none")
     local_batch_norm: Switch = Field(default=False, description="each site keeps its own batch norms (FedBN)")
     privacy: PrivacyName = Field(default="none", description="filter of NVFlare on what leaves a site")
@@ -45,6 +46,10 @@ class FederationOptions(Options):
 
 FEDERATE = Command("federate", ("train",), "training", (TrainingOptions, FederationOptions), without=OF_A_SITE)
 """The options of the command: those of a training that all sites share, and the federation's own."""
+
+
+MAY_CHANGE = ("min_sites", "timeout", "lost_after")
+"""Options that may be others when a federation goes on."""
 
 
 @dataclass(frozen=True)

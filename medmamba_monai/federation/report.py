@@ -19,3 +19,16 @@ def format_results(content: dict[str, Any]) -> str:
         for site, values in scores.items():
             rows.append([fold, found["best_round"], site, values.get("test_auc"), values.get("test_accuracy")])
     return tabulate(rows, ["fold", "best round", "site", "AUC", "accuracy"], floatfmt=".4f")
+
+
+def format_silence(content: dict[str, Any]) -> str:
+    """Return a line on each site that was missed in rounds; empty where none was.
+
+    Args:
+        content: what the server kept.
+    """
+    missed: dict[str, list[str]] = {}
+    for entry in content["silent"]:
+        for site in entry["sites"]:
+            missed.setdefault(site, []).append(f"fold {entry['fold']} round {entry['round']} {entry['task']}")
+    return "\n".join(f"missed {site}: {', '.join(found)}" for site, found in sorted(missed.items()))

@@ -10,8 +10,9 @@ from typing import Any
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_json
 from medmamba_monai.federation.agreement import describe_site
-from medmamba_monai.federation.fold_client import FoldClient, Weights
+from medmamba_monai.federation.fold_client import FoldClient
 from medmamba_monai.federation.options import Plan
+from medmamba_monai.federation.progress import Weights
 from medmamba_monai.federation.site import Site
 
 CHECK, START, TRAIN, VALIDATE, EVALUATE = "check", "start", "train", "validate", "evaluate"
@@ -46,7 +47,7 @@ class SiteWorker:
         self._client: FoldClient | None = None
         self._facts: dict[str, Any] | None = None
 
-    def answer(self, task: str, weights: Weights | None, plan: Plan, fold: int) -> Answer:
+    def answer(self, task: str, weights: Weights | None, plan: Plan, fold: int, number: int) -> Answer:
         """Do a task.
 
         Args:
@@ -54,6 +55,7 @@ class SiteWorker:
             weights: the common ones, for a task that needs them.
             plan: of the federation.
             fold: number of the fold.
+            number: of the round; that of the best one for the test.
 
         Raises:
             UserError: the site's folder is of another federation, or its bundle or its data do not fit.
@@ -63,15 +65,15 @@ class SiteWorker:
             self._join(plan)
         if task == CHECK:
             return Answer(self._facts)
-        client = self._open(plan, fold)
+        client = self._open(plan, fold, {START: 1, TRAIN: number}.get(task))
         if task == START:
             return Answer(self._facts, weights=client.weights())
         if weights is None:
             raise ValueError(f"{task} needs weights")
         if task == TRAIN:
-            update, metrics = client.train(weights)
+            update, metrics = client.train(weights, number)
             return Answer(self._facts, metrics, update)
-        return Answer(self._facts, client.validate(weights) if task == VALIDATE else client.evaluate(weights))
+        return Answer(self._facts, client.validate(weights) if task == VALIDATE else client.evaluate(weights, number))
 
     def close(self) -> None:
         """End what runs."""
@@ -79,10 +81,10 @@ class SiteWorker:
             self._client.close()
             self._client = None
 
-    def _open(self, plan: Plan, fold: int) -> FoldClient:
+    def _open(self, plan: Plan, fold: int, begins: int | None) -> FoldClient:
         if self._client is None or self._client.fold != fold:
             self.close()
-            self._client = FoldClient(self.site, plan, fold)
+            self._client = FoldClient(self.site, plan, fold, begins)
         return self._client
 
     def _join(self, plan: Plan) -> None:

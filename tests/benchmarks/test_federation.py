@@ -41,7 +41,10 @@ def test_the_page_has_a_row_for_each_way():
     *_, first, second, _, told = federation_part(result).splitlines()
     assert first.split("|")[1:-1] == [f" {FEDERATED} ", " 0.9000 ", " 0.8500 to 0.9500 ", " - ", " - "]
     assert second.split("|")[1:-1] == [f" {POOLED} ", " 0.9500 ", " - ", " +0.0500 ", " 0.012 "]
-    assert told.startswith("2 sites with at most 40 training images each, 3 rounds of an epoch, fold 0, 60 test images")
+    assert told.startswith("2 sites of the phantom with at most 40 training images each, 3 rounds of an epoch, fold 0,")
+    assert "`python -m benchmarks.federation --data phantom --sites 2 --images 40 --rounds 3`" in told
+    counted = {**result, "training_images": {"a": {"Normal": 3, "Nodule": 4}, "b": {"Normal": 5, "Nodule": 1}}}
+    assert "with training images (Normal, Nodule) 3 and 4; 5 and 1, 3 rounds" in federation_part(counted)
 
 
 def test_an_update_is_filtered_as_it_leaves_a_site():

@@ -43,6 +43,8 @@ NAMES = {
     "robustness_report": "robustness.html",
     "federation": "federation.json",
     "joined": "joined.json",
+    "progress": "progress.safetensors",
+    "begun_rounds": "rounds.json",
     "comparison": "comparison.json",
     "comparison_text": "comparison.md",
 }
