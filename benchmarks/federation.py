@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dataset-dir", type=Path, metavar="FOLDER", help="folder of pneumoniamnist.npz")
     parser.add_argument("--sites", type=int, default=2)
     parser.add_argument(
-        *("--images",),
+        "--images",
         type=int,
         default=400,
         help="phantom: training images of a site, before nodules are left out; pneumoniamnist: of all sites together",

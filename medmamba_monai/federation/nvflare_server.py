@@ -35,7 +35,7 @@ RESULTS_VARIABLE = "MEDMAMBA_FEDERATION_DIR"
 _LOOK_SECONDS = 0.2
 
 
-class FederationController(Controller):  # type: ignore[misc]  # NVFlare has no types
+class FederationController(Controller):
     """Runs a federated cross-validation; one that was stopped goes on where its results are found.
 
     NVFlare 2.9 keeps nothing of a job that is stopped, and misses a site that dies in its simulator not at all, on

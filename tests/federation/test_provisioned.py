@@ -59,7 +59,7 @@ class Machine:
         with (self.folder / "typed.log").open("w+") as log:  # what is started goes on to hold it
             words = ["bash", "-e", "-c", "\n".join(lines)]
             done = subprocess.run(
-                *(words,),
+                words,
                 cwd=self.folder,
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
