@@ -25,11 +25,12 @@ from benchmarks.machine import default_threads, describe_machine
 from benchmarks.networks import Job, available, build_step, load_libraries
 from benchmarks.report import add_common_options, load_result, new_result, save_result
 from benchmarks.timing import interleave, time_entries
-from medmamba_monai.core.errors import ends_with_user_errors
+from medmamba_monai.core.errors import UserError, ends_with_user_errors
 
 NETWORKS = ("medmamba", "medmamba-checkpointed", "resnet50", "vit")
 TRAINING_ONLY = ("medmamba-checkpointed",)
 SIZES = (112, 224, 448, 896, 1792)
+_SAME = ("cpu", "cores", "instructions", "threads", "packages")
 TASKS = {"inference": False, "training step": True}
 SECONDS_A_TASK = 60.0
 """About how long the samples of one size, task and number of threads may take; large images get fewer rounds."""
@@ -58,8 +59,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     result = new_result("growth", chosen, describe_machine(threads=max(options.threads)))
     result |= {"times": [], "memory": []}
     names = available(options.networks, min(options.sizes))
+    kept = read_kept(options.keep, result) if options.keep else {}
     try:
         for size in sorted(options.sizes):
+            if size in kept:
+                result = {**result, **{key: [*result[key], *kept[size][key]] for key in ("times", "memory")}}
+                continue
             for task, training in TASKS.items():
                 jobs = [Job(name, size, 1, training) for name in names if training or name not in TRAINING_ONLY]
                 for threads in options.threads:
@@ -71,6 +76,25 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         print("stopped: what follows is what was measured so far")
     save_result(result, options.json)
     return result
+
+
+def read_kept(path: Path, result: dict[str, Any]) -> dict[int, dict[str, list[dict[str, Any]]]]:
+    """Return what an earlier run with the same options measured on the same kind of machine, by the size of the image.
+
+    Raises:
+        UserError: it had other options, or another kind of machine.
+    """
+    earlier = load_result(path)
+    compared = {"options": earlier["options"], **{key: earlier["machine"][key] for key in _SAME}}
+    wanted = {"options": result["options"], **{key: result["machine"][key] for key in _SAME}}
+    for key, value in wanted.items():
+        if compared[key] != value:
+            raise UserError(f"--keep {path}: was measured with {key} {compared[key]}, now it is {value}; leave it out")
+    sizes = {entry["image_size"] for entry in earlier["memory"]}
+    return {
+        size: {key: [entry for entry in earlier[key] if entry["image_size"] == size] for key in ("times", "memory")}
+        for size in sizes
+    }
 
 
 def time_size(jobs: Sequence[Job], task: str, threads: int, rounds: int) -> list[dict[str, Any]]:
@@ -106,6 +130,12 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--threads", nargs="+", type=int, default=sorted({1, default_threads()}))
     parser.add_argument("--rounds", type=int, help="samples of each at most (default 15, quick 2)")
     parser.add_argument("--figure", type=Path, metavar="STEM", help="where STEM.svg and STEM.png are drawn")
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="FILE",
+        help="take the sizes that are in the result of a run like this one",
+    )
     parser.add_argument("--draw", type=Path, metavar="FILE", help="measure nothing, show the result in FILE")
     add_common_options(parser)
     options = parser.parse_args(arguments)

@@ -94,3 +94,24 @@ def test_the_slowest_are_sampled_twice_and_the_trial_counts(monkeypatch: pytest.
     monkeypatch.setattr(growth, "SLOW_ROUND", 1e9)
     (entry,) = growth.time_size([job], "inference", 1, rounds=5)
     assert len(entry["seconds"]) == 5
+
+
+def test_sizes_of_an_earlier_run_are_kept_and_those_of_another_machine_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(memory, "peak_memory", lambda build, prepare, threads: 1_000_000)
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    options = ["--networks", "resnet50", "--sizes", "64", "96", "--threads", "1", "--quick"]
+    assert main([*options, "--json", str(first)]) == 0
+    result = json.loads(first.read_text())
+    for key in ("times", "memory"):
+        result[key] = [entry for entry in result[key] if entry["image_size"] == 96]
+    first.write_text(json.dumps(result))
+    assert main([*options, "--json", str(second), "--keep", str(first)]) == 0
+    found = json.loads(second.read_text())
+    assert [entry for entry in found["times"] if entry["image_size"] == 96] == result["times"]
+    assert {entry["image_size"] for entry in found["times"]} == {64, 96}
+    result["machine"]["cores"] += 1
+    first.write_text(json.dumps(result))
+    assert main([*options, "--keep", str(first)]) == 2
+    assert "was measured with cores" in capsys.readouterr().err
