@@ -4,12 +4,12 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt
 
-.PHONY: help demo test test-other-machines fuzz lint docs examples bundles benchmarks recipes clean-demo
+.PHONY: help demo test test-apart fuzz lint docs examples bundles benchmarks recipes clean-demo
 
 help:
 	@echo "make demo        set up, then five-fold MedMamba on chest X-rays, tracked in MLflow (5 to 10 minutes on two cores)"
 	@echo "make test        set up, then the tests (under 12 minutes on two cores)"
-	@echo "make test-other-machines   what compiles for GPUs, other CPUs and other runtimes (2 to 4 minutes on two cores)"
+	@echo "make test-apart   what compiles for other machines, measures speed, or runs a notebook (3 to 5 minutes)"
 	@echo "make fuzz        the tests that make up their inputs, with a thousand inputs each (EXAMPLES=10000 for more)"
 	@echo "make lint        ruff and mypy"
 	@echo "make docs        the documents as a site, docs/_build/html/index.html (Python 3.11 or later)"
@@ -35,7 +35,7 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest
 
-test-other-machines: $(VENV)/.installed-dev
+test-apart: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -m other_machines
 
 EXAMPLES ?= 1000

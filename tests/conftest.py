@@ -53,25 +53,25 @@ def real_data_dir() -> Path:
     return _shared_folder("data")
 
 
-ALONE = Path("selective_scan", "triton", "test_compile.py")
-"""Takes a minute and nothing that workers share: while one runs it, another makes that and compiles Numba's kernels."""
+ALONE = (Path("selective_scan", "triton", "test_compile.py"), Path("networks", "test_baselines.py"))
+"""Take a minute and nothing that workers share: while one runs one, another makes that and compiles Numba's kernels."""
 
 
-OTHER_MACHINES = "other_machines"
+APART = "apart"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put files with slow tests first, so that no worker is left with one of them when the others have ended.
 
-    What compiles for other machines is skipped where nobody asks for it.
+    What compiles for other machines, measures speed or runs a notebook is skipped where nobody asks for it.
     """
-    if OTHER_MACHINES not in config.option.markexpr:
-        reason = f"compiles for other machines: make test-other-machines, or -m {OTHER_MACHINES}"
+    if APART not in config.option.markexpr:
+        reason = f"compiles for other machines, measures speed, or runs a notebook: make test-apart, or -m {APART}"
         for item in items:
-            if item.get_closest_marker(OTHER_MACHINES):
+            if item.get_closest_marker(APART):
                 item.add_marker(pytest.mark.skip(reason=reason))
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (not item.path.match(str(ALONE)), item.path not in slow))
+    items.sort(key=lambda item: (not any(item.path.match(str(alone)) for alone in ALONE), item.path not in slow))
 
 
 def pytest_collection_finish() -> None:

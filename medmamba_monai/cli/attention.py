@@ -17,7 +17,7 @@ def attention(
     features: Annotated[Path | None, typer.Option(help=_FEATURES)] = None,
     dataset_dir: Annotated[Path | None, typer.Option(help=_DATASET)] = None,
 ) -> None:
-    """Draw what a run looked at in slides or volumes it never saw."""
+    """Draw what a run looked at in slides, or in volumes."""
     from medmamba_monai.slides import show_attention
 
     print(f"figures and tables {show_attention(run, features, dataset_dir)}")

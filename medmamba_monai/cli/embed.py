@@ -27,7 +27,7 @@ def embed(
     batch_size: Annotated[int, typer.Option(help="Tiles or patches that are encoded at once.")] = 64,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Remove features of another kind.")] = False,
 ) -> None:
-    """Make features of the tiles of slides, or of patches of volumes, once."""
+    """Make features of the tiles of slides once, or of patches."""
     from medmamba_monai.bundle.find_bundle import find_bundle
     from medmamba_monai.slides import embed_slides
 

@@ -36,7 +36,7 @@ def allow_classes(kit: str | Path) -> Path:
         resources = dict(json.loads(source.read_text(encoding="utf-8")))
         allowed = list(resources[_ALLOWED])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{source}: cannot be read as the resources of a startup kit ({error})") from error
+        raise UserError(f"{source}: cannot be read as the resources of a startup kit: {error}") from error
     if COMPONENTS not in allowed:
         write_json(target, {**resources, _ALLOWED: [*allowed, COMPONENTS]})
     return target

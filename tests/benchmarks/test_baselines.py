@@ -95,6 +95,7 @@ def take_more_than_there_is(job: Job) -> float:
     return float(torch.empty(measure_available_memory() + 2**30, dtype=torch.uint8).numel())
 
 
+@pytest.mark.apart
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can limit the memory of a process so")
 def test_a_process_may_not_take_more_memory_than_is_available(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,6 +158,7 @@ def small_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     return ["--image-size", "64", "--threads", "1", "--json", str(tmp_path / "baselines.json"), "--networks"]
 
 
+@pytest.mark.apart
 def test_a_run_measures_what_it_can(small_run: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*small_run, "resnet18", "resnet50", "swin_t"]) == 0
     result = json.loads(Path(small_run[5]).read_text())

@@ -10,6 +10,7 @@ import pytest
 from benchmarks.exports import main
 
 
+@pytest.mark.apart
 @pytest.mark.slow
 def test_a_row_says_difference_size_and_latency(tmp_path: Path, capsys) -> None:
     path = tmp_path / "exports.json"

@@ -73,6 +73,7 @@ def test_a_figure_is_drawn_from_a_result(tmp_path: Path) -> None:
     assert {path.suffix for path in tmp_path.glob("picture.*")} == {".svg", ".png"}
 
 
+@pytest.mark.apart
 def test_a_run_measures_every_size_and_task(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(memory, "peak_memory", lambda build, prepare, threads: 1_000_000)
     options = ["--networks", "resnet50", "--sizes", "64", "96", "--threads", "1", "--quick"]
@@ -96,6 +97,7 @@ def test_the_slowest_are_sampled_twice_and_the_trial_counts(monkeypatch: pytest.
     assert len(entry["seconds"]) == 5
 
 
+@pytest.mark.apart
 def test_sizes_of_an_earlier_run_are_kept_and_those_of_another_machine_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -42,6 +42,7 @@ def small_run(monkeypatch, tmp_path: Path):
     return ["--networks", "medmamba", "resnet50", "swin", *options]
 
 
+@pytest.mark.apart
 @pytest.mark.slow
 def test_a_run_measures_all_tasks(small_run, capsys) -> None:
     assert main(small_run) == 0

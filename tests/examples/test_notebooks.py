@@ -24,6 +24,7 @@ def printed(notebook: nbformat.NotebookNode) -> str:
 
 @pytest.mark.slow
 @names
+@pytest.mark.apart
 def test_it_runs_and_writes_nothing_beside_its_folder(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

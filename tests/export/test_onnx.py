@@ -37,10 +37,9 @@ def test_a_loop_computes_what_the_kernel_does(spatial_dims, size, tokens):
         torch.testing.assert_close(make_loopable(network, tokens)(images), network(images), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.apart
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("spatial_dims", "size"), [(2, (33, 37)), pytest.param(3, (9, 8, 10), marks=pytest.mark.other_machines)]
-)
+@pytest.mark.parametrize(("spatial_dims", "size"), [(2, (33, 37)), (3, (9, 8, 10))])
 def test_a_file_gives_the_same_logits_in_any_batch_and_holds_its_weights(spatial_dims, size, tmp_path: Path):
     network = make_network(spatial_dims)
     path = export_onnx(network, torch.zeros(2, 1, *size), tmp_path / "model.onnx", tokens=5)  # traced sooner than 16

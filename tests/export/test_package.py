@@ -54,8 +54,8 @@ def onnx_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     [
         ("torchscript", "fp32", {"ensemble": True, "preprocessing": True}),
         ("torch_export", "fp32", {"fold": 0}),
-        pytest.param("onnx", "fp32", {"fold": 1, "preprocessing": True}, marks=pytest.mark.other_machines),
-        pytest.param("openvino", "fp16", {"fold": 0}, marks=pytest.mark.other_machines),
+        pytest.param("onnx", "fp32", {"fold": 1, "preprocessing": True}, marks=pytest.mark.apart),
+        pytest.param("openvino", "fp16", {"fold": 0}, marks=pytest.mark.apart),
     ],
 )
 def test_a_file_agrees_with_the_package_and_its_report_says_so(opened, format, precision, options, tmp_path: Path):
@@ -141,7 +141,7 @@ def test_an_axis_that_keeps_its_size_keeps_its_values():
 
 
 @pytest.mark.slow
-@pytest.mark.other_machines
+@pytest.mark.apart
 @pytest.mark.usefixtures("onnx_once")
 def test_a_file_in_integers_says_what_it_did_to_the_auc_of_the_test_images(packed, cross_validated, tmp_path, capsys):
     arguments = ["--precision", "int8", "--fold", "0", "--calibration", str(cross_validated / "output")]

@@ -67,6 +67,7 @@ def test_the_limit_is_the_slower_of_the_two() -> None:
     assert scan_limit(SMALL, False, slow_memory) == scan_bytes(SMALL, False)
 
 
+@pytest.mark.apart
 def test_scans_are_held_against_the_limit(capsys) -> None:
     found = scans.time_scans("cpu", 32, 1, 1, Ceilings(1e12, 1, 1e12, "torch"))
     assert all(entry["of_limit"] > 0 for entry in found)
@@ -91,6 +92,7 @@ def test_a_part_in_which_no_network_runs_is_not_finished() -> None:
         measure_networks([Job("medmamba:mamba_ssm", 32)], 1)
 
 
+@pytest.mark.apart
 def test_training_in_bfloat16_is_watched() -> None:
     def build() -> torch.nn.Module:
         return MedMamba(2, 3, 6, depths=(1,), channels=(8,), state_size=2, scan_backend="torch")
@@ -113,6 +115,7 @@ def test_a_training_that_breaks_is_seen() -> None:
     json.dumps(found, allow_nan=False)
 
 
+@pytest.mark.apart
 @pytest.mark.slow
 def test_finished_parts_are_kept_and_others_run(tmp_path: Path, monkeypatch) -> None:
     assert gpu_parts.run_parts(options(tmp_path, "--parts", "networks")) == 0

@@ -249,7 +249,7 @@ def test_the_first_scan_of_a_process_takes_torchs_number_of_threads_and_leaves_i
 
 
 @pytest.mark.slow
-@pytest.mark.other_machines
+@pytest.mark.apart
 @pytest.mark.skipif(LANES < 8, reason="needs a CPU with AVX")
 @pytest.mark.parametrize(("cpu", "features", "lanes"), [("haswell", "+sse2,+avx,+avx2,+fma", 8), ("generic", "", 4)])
 def test_narrower_vectors_give_the_same(tmp_path: Path, cpu: str, features: str, lanes: int) -> None:

@@ -34,7 +34,7 @@ LIMITS = {
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.other_machines,
+    pytest.mark.apart,
     pytest.mark.skipif(not (TOOLS / "cuobjdump").exists(), reason=f"Triton came without NVIDIA's tools ({TOOLS})"),
 ]
 
