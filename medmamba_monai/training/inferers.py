@@ -174,7 +174,7 @@ class AverageScales(Inferer):
         return _average(means, self.activation).float()
 
     def cut(self, images: torch.Tensor, size: int) -> list[torch.Tensor]:
-        """Return the windows (B, C, *window) of images (B, C, *spatial) that are scaled to a size."""
+        """Return the windows ``(B, C, *window)`` of images ``(B, C, *spatial)`` that are scaled to a size."""
         sides = [size] * (images.ndim - 2)
         scaled = ResizeImage(sides)(images.flatten(0, 1)).reshape(*images.shape[:2], *sides)
         found = dense_patch_slices(sides, [self.window] * len(sides), [self.step] * len(sides))
