@@ -40,6 +40,10 @@ def draw_growth(result: dict[str, Any]) -> Figure:
     return figure
 
 
+_COLUMNS = 2
+"""Of the legend: more names side by side are wider than the figure."""
+
+
 def _panel(
     axes: Axes, entries: list[dict[str, Any]], value: str, threads: int, unit: float, label: Callable[[float], str]
 ) -> None:
@@ -72,7 +76,7 @@ def _add_legends(figure: Figure, axes: Axes, names: list[str]) -> None:
         color, marker = STYLES.get(name, OTHERS)
         handles.append(Line2D([], [], color=color, marker=marker, linewidth=1.8, markersize=5.5, label=name))
     style: dict[str, Any] = {"frameon": False, "fontsize": FONT_SIZE, "labelcolor": _INK, "handlelength": 2.2}
-    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), **style)
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(len(handles), _COLUMNS), **style)
     tasks = [Line2D([], [], color=_INK, linestyle=line, label=task) for task, line in LINES.items()]
     axes.legend(handles=tasks, loc="lower right", borderaxespad=0.1, **style)  # curves that rise leave room there
 
