@@ -7,6 +7,7 @@ import gc
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -17,6 +18,7 @@ import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
+from medmamba_monai.core.signals import STOP_SIGNALS
 from tests.helpers.small_bundle import ROOT, SmallBundle, run_command
 from tests.helpers.warm_commands import launch_fold_server
 
@@ -79,6 +81,16 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
     gc.enable()
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before() -> Iterator[None]:
+    """Put handlers of signals back: a fold that is stopped in a test's process hears no further Ctrl-C, as it ends."""
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    yield
+    for number, handler in before.items():
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
