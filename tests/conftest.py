@@ -30,6 +30,7 @@ settings.load_profile("suite")  # --hypothesis-profile fuzz chooses the other: m
 SHARED_VARIABLE = "MEDMAMBA_SHARED_DIR"
 
 gc.disable()  # until all tests are collected: what is imported meanwhile stays
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts tests with & has it ignored
 os.fsync = lambda _: None  # tests kill processes and no machine: nothing needs to wait for the disk
 
 
@@ -85,7 +86,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def signals_as_before() -> Iterator[None]:
-    """Put handlers of signals back: a fold that is stopped in a test's process hears no further Ctrl-C, as it ends."""
+    """Put handlers of signals back: a fold that is stopped hears no further Ctrl-C, and a test's process goes on."""
     before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     yield
     for number, handler in before.items():
