@@ -18,7 +18,6 @@ import pytest
 from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
-from medmamba_monai.core.signals import STOP_SIGNALS
 from tests.helpers.small_bundle import ROOT, SmallBundle, run_command
 from tests.helpers.warm_commands import launch_fold_server
 
@@ -82,16 +81,6 @@ def pytest_collection_finish() -> None:
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
     gc.enable()
-
-
-@pytest.fixture(autouse=True)
-def signals_as_before() -> Iterator[None]:
-    """Put handlers of signals back: a fold that is stopped hears no further Ctrl-C, and a test's process goes on."""
-    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-    yield
-    for number, handler in before.items():
-        if signal.getsignal(number) is not handler:
-            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
