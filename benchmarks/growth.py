@@ -30,7 +30,7 @@ from medmamba_monai.core.errors import UserError, ends_with_user_errors
 NETWORKS = ("medmamba", "medmamba-checkpointed", "resnet50", "vit")
 TRAINING_ONLY = ("medmamba-checkpointed",)
 SIZES = (112, 224, 448, 896, 1792)
-_SAME = ("cpu", "cores", "instructions", "threads", "packages")
+_SAME = ("options", "cpu", "cores", "instructions", "threads", "packages")
 TASKS = {"inference": False, "training step": True}
 SECONDS_A_TASK = 60.0
 """About how long the samples of one size, task and number of threads may take; large images get fewer rounds."""
@@ -63,7 +63,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     try:
         for size in sorted(options.sizes):
             if size in kept:
-                result = {**result, **{key: [*result[key], *kept[size][key]] for key in ("times", "memory")}}
+                for key, entries in kept[size].items():
+                    result[key] += entries
                 continue
             for task, training in TASKS.items():
                 jobs = [Job(name, size, 1, training) for name in names if training or name not in TRAINING_ONLY]
@@ -85,11 +86,10 @@ def read_kept(path: Path, result: dict[str, Any]) -> dict[int, dict[str, list[di
         UserError: it had other options, or another kind of machine.
     """
     earlier = load_result(path)
-    compared = {"options": earlier["options"], **{key: earlier["machine"][key] for key in _SAME}}
-    wanted = {"options": result["options"], **{key: result["machine"][key] for key in _SAME}}
-    for key, value in wanted.items():
-        if compared[key] != value:
-            raise UserError(f"--keep {path}: was measured with {key} {compared[key]}, now it is {value}; leave it out")
+    before, now = ({"options": one["options"], **one["machine"]} for one in (earlier, result))
+    for key in _SAME:
+        if before[key] != now[key]:
+            raise UserError(f"--keep {path}: was measured with {key} {before[key]}, now it is {now[key]}; leave it out")
     sizes = {entry["image_size"] for entry in earlier["memory"]}
     return {
         size: {key: [entry for entry in earlier[key] if entry["image_size"] == size] for key in ("times", "memory")}
