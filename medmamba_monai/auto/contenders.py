@@ -17,7 +17,7 @@ from medmamba_monai.cross_validation.plan import Plan as FoldsPlan
 from medmamba_monai.cross_validation.plan import make_plan
 from medmamba_monai.cross_validation.running import RunningFolds
 from medmamba_monai.tracking.mlflow_store import default_tracking_uri
-from medmamba_monai.training.handlers.resumable_checkpoint import find_checkpoints, read_epoch
+from medmamba_monai.training.handlers.resumable_checkpoint import count_saved_epochs
 
 STOPPED_TAG = "stopped"
 """Tag that says why a candidate was not trained to the end."""
@@ -82,8 +82,7 @@ class Contender:
 
     def count_saved(self, fold: int) -> int:
         """Return the epoch from which a fold's training would go on, also one that was stopped in between."""
-        saved = find_checkpoints(self.folder.fold(fold).path / "checkpoints")
-        return read_epoch(saved[-1]) if saved else 0
+        return count_saved_epochs(self.folder.fold(fold).checkpoints)
 
     def has_finished(self, fold: int) -> bool:
         """Say whether a fold is trained and evaluated."""

@@ -12,15 +12,13 @@ from monai.bundle import ConfigParser
 from medmamba_monai.bundle.metadata import describe_card, make_metadata
 from medmamba_monai.cards import DatasetCard, load_card
 from medmamba_monai.core.files import write_json, write_text
+from medmamba_monai.evaluation.results.comparison import OF_LAYOUTS
 
 CONFIGS = Path(__file__).parent / "configs"
 """The configs of every bundle. What differs between datasets they read from ``card.json`` and ``metadata.json``."""
 
 OF_SLIDES = Path(__file__).parent / "slides"
 """Overlays of these configs for bundles of slides and patches, by the same names; such a bundle has both merged."""
-
-PATCHES = "patches of volumes"
-"""What networks are given that those of slides are not."""
 
 RECIPES_OF_SLIDES = ("class_weighted", "focal_loss")
 """Recipes that change nothing but the loss; the others change images."""
@@ -54,7 +52,7 @@ def generate_bundle(card_file: str | Path, bundle_dir: str | Path) -> list[Path]
     if card.cutting is not None:
         for overlay in OF_SLIDES.glob("*.json"):
             merged = merge_configs(CONFIGS / overlay.name, overlay)
-            named = {"inputs": PATCHES} if card.patching is not None and "inputs" in merged else {}
+            named = {"inputs": OF_LAYOUTS[card.layout.kind]} if "inputs" in merged else {}
             write_json(root / "configs" / overlay.name, merged | named)
     metadata = root / "configs" / "metadata.json"
     write_json(metadata, make_metadata(card))

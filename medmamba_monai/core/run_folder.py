@@ -72,6 +72,11 @@ class RunFolder:
     # a training and its evaluation
 
     @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints that a training goes on from."""
+        return self.path / "checkpoints"
+
+    @property
     def weights(self) -> Path:
         """Weights of the best epoch, a state dict as MONAI reads it."""
         return self.path / "model.pt"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from pathlib import Path
 
 from medmamba_monai.core.files import write_json
 from medmamba_monai.core.run_folder import RunFolder
-from medmamba_monai.training.handlers.resumable_checkpoint import find_checkpoints, read_epoch
+from medmamba_monai.training.handlers.resumable_checkpoint import count_saved_epochs, find_checkpoints, read_epoch
 
 logger = logging.getLogger("medmamba_monai.federation")
 
@@ -33,8 +32,7 @@ class BegunRounds:
 
     def count_epochs(self) -> int:
         """Return how many epochs the site has trained."""
-        files = self._find_checkpoints()
-        return read_epoch(files[-1]) if files else 0
+        return count_saved_epochs(self.folder.checkpoints)
 
     def find_end(self, number: int) -> int:
         """Return the epoch with which a round ended, or the last one before it where the site missed it."""
@@ -47,7 +45,7 @@ class BegunRounds:
         Where the checkpoint with which it began is gone, nothing is removed: the round goes on from the newest.
         """
         begun = self._read().get(str(number))
-        files = self._find_checkpoints()
+        files = find_checkpoints(self.folder.checkpoints)
         if begun is None or not any(read_epoch(path) > begun for path in files):
             return
         if begun > 0 and not any(read_epoch(path) == begun for path in files):
@@ -58,9 +56,6 @@ class BegunRounds:
         for path in files:
             if read_epoch(path) > begun:
                 path.unlink()
-
-    def _find_checkpoints(self) -> list[Path]:
-        return find_checkpoints(self.folder.path / "checkpoints")
 
     def _read(self) -> dict[str, int]:
         path = self.folder.begun_rounds

@@ -152,6 +152,6 @@ def find_kept(folder: RunFolder, weights: Mapping[str, np.ndarray], names: set[s
         weights: with which a network begins.
         names: of those that are kept.
     """
-    files = find_checkpoints(folder.path / "checkpoints") if names else []
+    files = find_checkpoints(folder.checkpoints) if names else []
     trained: dict[str, Any] = read_torch_file(files[-1])["stateful"]["network"] if files else {}
     return {name: trained[name].numpy() if name in trained else weights[name] for name in sorted(names)}

@@ -21,13 +21,14 @@ from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.data import FoldList, read_fold_list
 from medmamba_monai.evaluation.figures.attention import draw_attention
 from medmamba_monai.evaluation.figures.style import format_fraction, save_figure
+from medmamba_monai.evaluation.results.comparison import OF_LAYOUTS
 from medmamba_monai.networks import AttentionMIL
 from medmamba_monai.slides.bundle_features import BundleFeatures
 from medmamba_monai.slides.embed import FOLDER
 from medmamba_monai.slides.views import view_slide, view_volume
 from medmamba_monai.training.weights import load_weights
 
-GIVEN = ("tiles of slides", "patches of volumes")
+GIVEN = tuple(OF_LAYOUTS.values())
 """What such runs say that they are given."""
 
 

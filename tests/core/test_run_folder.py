@@ -43,6 +43,7 @@ NAMES = {
     "robustness_report": "robustness.html",
     "federation": "federation.json",
     "joined": "joined.json",
+    "checkpoints": "checkpoints",
     "progress": "progress.safetensors",
     "begun_rounds": "rounds.json",
     "comparison": "comparison.json",

@@ -17,9 +17,9 @@ from medmamba_monai.data.find.layouts import find_data
 from medmamba_monai.data.propose.first_look import FirstLook, choose_patient_tag, look_at, read_modality
 from medmamba_monai.data.propose.labels import Labels, make_order_key
 from medmamba_monai.data.propose.layout import ProposedLayout, propose_layout
-from medmamba_monai.data.propose.patches import look_at_patched, propose_patches_layout
+from medmamba_monai.data.propose.patches import look_at_patched
 from medmamba_monai.data.propose.reading import propose_reading, try_reading
-from medmamba_monai.data.propose.slides import look_at_slides, propose_slides_layout
+from medmamba_monai.data.propose.slides import look_at_slides
 from medmamba_monai.data.samples import list_labels
 
 
@@ -95,9 +95,11 @@ def propose_card(name: str, images: Path, labels: Labels, options: Options) -> P
     tag = None if labels.names_groups else choose_patient_tag(look, options.group_tag, remarks)
     proposed = propose_layout(look, labels, tag, options.classes)
     if options.tiling:
-        proposed = replace(proposed, layout=propose_slides_layout(proposed.layout, options.tiling))
+        proposed = replace(proposed, layout={"kind": "slides", "labels": proposed.layout, "tiling": options.tiling})
     if options.patching:
-        proposed = replace(proposed, layout=propose_patches_layout(proposed.layout, options.patching))
+        proposed = replace(
+            proposed, layout={"kind": "patches", "labels": proposed.layout, "patching": options.patching}
+        )
     fields = _make_fields(name, look, proposed, options) | {"reading": reading}
     card = check_card(fields | {"how_to_obtain": "Correct the table, or --images."}, f"the card of {name}")
     found = find_data(card, DatasetFolder(proposed.dataset_dir, options.allow_links), fetch=False, unpack=False)

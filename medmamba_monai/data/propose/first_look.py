@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -83,6 +83,27 @@ def look_at(folder: DatasetFolder, spatial_dims: int | None = None) -> FirstLook
     noun = "volumes" if dims == 3 else "images"
     remarks = (f"{len(listing.images)} {noun} ({dims}D: {why}); {len(facts)} were opened",)
     return replace(look, facts=facts, remarks=remarks)
+
+
+def open_some(
+    folder: DatasetFolder, spatial_dims: int, listing: Listing, describe: Callable[[Path], ImageFacts], what: str
+) -> FirstLook:
+    """Open some of the images of a listing, none of which is read as a whole.
+
+    Args:
+        folder: where they are.
+        spatial_dims: 2 or 3.
+        listing: all of them.
+        describe: opens one.
+        what: they are, for people.
+
+    Raises:
+        UserError: one cannot be opened.
+    """
+    opened = spread(listing.images)
+    facts = tuple(describe(folder.locate(image.source)) for image in opened)
+    remarks = (f"{len(listing.images)} {what}; {len(facts)} were opened",)
+    return FirstLook(folder, spatial_dims, listing, opened, facts, remarks)
 
 
 def _find_spatial_dims(folder: DatasetFolder, flat: Listing) -> tuple[int, str]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
 from medmamba_monai.cards.parts import OVERVIEW
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.data.find.dataset_folder import DatasetFolder
 from medmamba_monai.data.find.image_files import describe_others
-from medmamba_monai.data.propose.first_look import FirstLook, spread
+from medmamba_monai.data.propose.first_look import FirstLook, open_some
 from medmamba_monai.images.layered_volume import read_overview
-from medmamba_monai.images.raw_image import Limits, describe_raw_image
+from medmamba_monai.images.raw_image import ImageFacts, Limits, describe_raw_image
 
 
 def look_at_patched(folder: DatasetFolder) -> FirstLook:
@@ -27,18 +27,8 @@ def look_at_patched(folder: DatasetFolder) -> FirstLook:
     listing = folder.list_images(None, 3)
     if not listing.images:
         raise UserError(f"--images {folder}: holds no volume; {describe_others(folder.root, listing.others)}")
-    opened = spread(listing.images)
-    raws = (read_overview(folder.locate(image.source), OVERVIEW, Limits()) for image in opened)
-    facts = tuple(replace(describe_raw_image(raw), spacing=None) for raw in raws)
-    remarks = (f"{len(listing.images)} volumes in patches; {len(facts)} were opened",)
-    return FirstLook(folder, 3, listing, opened, facts, remarks)
+    return open_some(folder, 3, listing, _describe, "volumes in patches")
 
 
-def propose_patches_layout(labels: dict[str, Any], patching: dict[str, Any]) -> dict[str, Any]:
-    """Return the layout of volumes in patches whose labels stand as a layout of images says.
-
-    Args:
-        labels: layout that says where volumes and labels are.
-        patching: how volumes are cut, as a user says.
-    """
-    return {"kind": "patches", "labels": labels, "patching": patching}
+def _describe(path: Path) -> ImageFacts:
+    return replace(describe_raw_image(read_overview(path, OVERVIEW, Limits())), spacing=None)

@@ -47,6 +47,9 @@ COMPARED = ("auc", "accuracy")
 Inputs = Literal["image", "records", "image and records", "tiles of slides", "patches of volumes"]
 """What a model is given of a case: its image, its clinical records, both, or features of the tiles of its slide."""
 
+OF_LAYOUTS: dict[str, Inputs] = {"slides": "tiles of slides", "patches": "patches of volumes"}
+"""What models are given where the kind of a card's layout decides it."""
+
 INPUTS: tuple[Inputs, ...] = get_args(Inputs)
 
 LEVEL = 0.05

@@ -47,6 +47,12 @@ def read_epoch(checkpoint: Path) -> int:
     return int(match[1])
 
 
+def count_saved_epochs(directory: str | Path) -> int:
+    """Return the epoch of the newest checkpoint in a folder, from which a training goes on; 0 where there is none."""
+    saved = find_checkpoints(directory)
+    return read_epoch(saved[-1]) if saved else 0
+
+
 class ResumableCheckpoint:
     """Save everything an exact resume needs after each epoch, and the best weights; go on from there at the start.
 
