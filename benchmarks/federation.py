@@ -2,8 +2,8 @@
 
 Two or more sites have the phantom, or PneumoniaMNIST divided between them, with intensities shifted by site and a class
 that is rare at some. All ways train the same network for the same number of passes over the images, and
-are compared on the test images of all sites by DeLong's test, which is paired. Sites answer in one process; what
-travels, and in which order, is as with NVFlare.
+are compared by DeLong's test, which is paired: on the test images of all sites together, and on those of each site.
+Sites answer in one process; what travels, and in which order, is as with NVFlare.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from nvflare.apis.dxo import DXO, DataKind
 from nvflare.apis.fl_context import FLContext
 from nvflare.apis.shareable import Shareable
 
+from benchmarks.federation_comparison import ALONE, FEDERATED, POOLED, Scores, compare_ways
 from benchmarks.federation_sites import DATASETS, PHANTOM, pool_images, write_sites
-from benchmarks.pages.federation import list_rows
+from benchmarks.pages.federation import list_rows, list_site_rows
 from benchmarks.report import add_common_options, new_result, save_result, text_table
 from medmamba_monai.cards import load_card
 from medmamba_monai.core.errors import ends_with_user_errors
 from medmamba_monai.data import read_fold_list
 from medmamba_monai.evaluation import Predictions, read_predictions
-from medmamba_monai.evaluation.statistics.significance import delong, delong_interval, holm
 from medmamba_monai.federation.coordinator import Coordinator
 from medmamba_monai.federation.job import make_filter
 from medmamba_monai.federation.options import Plan
@@ -39,7 +39,6 @@ from medmamba_monai.federation.site_worker import TRAIN, Answer, SiteWorker
 
 ROOT = Path(__file__).resolve().parents[1]
 NETWORK: dict[str, Any] = {"depths": [1, 1], "channels": [16, 32], "image_size": 32, "batch_size": 16, "amp": False}
-FEDERATED = "federated (FedAvg)"
 WAYS: dict[str, dict[str, Any]] = {
     FEDERATED: {},
     "FedProx, mu 0.1": {"proximal": 0.1},
@@ -48,7 +47,6 @@ WAYS: dict[str, dict[str, Any]] = {
     "FedAvg, sparse vector filter": {"privacy": "svt"},
 }
 """Options of each federation."""
-POOLED, ALONE = "pooled images", "each site alone"
 SHORT = {"fedavg": FEDERATED, **dict(zip(("fedprox", "fedbn", "percentile", "svt"), list(WAYS)[1:], strict=True))}
 """Ways by the names that ``--ways`` takes."""
 
@@ -75,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.images, options.rounds = (20 if options.data == PHANTOM else 200), 1
     torch.set_num_threads(1)
     result = measure(options)
-    print(text_table(*list_rows(result)))
+    print(text_table(*list_rows(result)), text_table(*list_site_rows(result)), sep="\n\n")
     save_result(result, options.json)
     return 0
 
@@ -83,7 +81,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Train each way and compare it with the federation; returns the result."""
     told = {name: getattr(options, name) for name in ("data", "sites", "images", "rounds", "quick")}
-    result = new_result("federation", told)
+    if set(options.ways) != set(SHORT):
+        told["ways"] = options.ways
+    result, begun = new_result("federation", told), time.monotonic()
     shutil.rmtree(options.folder, ignore_errors=True)
     folder = options.folder.resolve()
     card = write_sites(folder, options.data, options.sites, options.images, NETWORK["image_size"], options.dataset_dir)
@@ -95,7 +95,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     alone = [_train(folder, [site], f"{ALONE}: {site}", options.rounds, {}) for site in sites]
     found[ALONE] = {name: score for scores in alone for name, score in scores.items()}
     images = {site: count_training(folder, site) for site in sites}
-    return {**result, "training_images": images, "ways": compare_ways(found)}
+    seconds = time.monotonic() - begun
+    return {**result, "seconds": seconds, "training_images": images, "ways": compare_ways(found, sites)}
 
 
 def count_training(folder: Path, site: str) -> dict[str, int]:
@@ -106,9 +107,7 @@ def count_training(folder: Path, site: str) -> dict[str, int]:
     return {name: labels.count(label) for label, name in enumerate(names)}
 
 
-def _train(
-    folder: Path, sites: Sequence[str], title: str, rounds: int, options: Mapping[str, Any]
-) -> dict[str, tuple[float, int]]:
+def _train(folder: Path, sites: Sequence[str], title: str, rounds: int, options: Mapping[str, Any]) -> Scores:
     """Train fold 0 of some sites together; return score and label of each test image."""
     plan = Plan.of(
         {**NETWORK, "rounds": rounds, "folds": [0], "run_name": title, "learning_rate": 0.002, **options}, title
@@ -138,32 +137,13 @@ def filter_update(answer: Answer, privacy: Any) -> Answer:
     return replace(answer, weights=privacy.process_dxo(update, Shareable(), FLContext()).data)
 
 
-def _name_scores(predictions: Predictions, site: Path, prefix: str) -> dict[str, tuple[float, int]]:
+def _name_scores(predictions: Predictions, site: Path, prefix: str) -> Scores:
     """Return score and label of each image by the name that it has among the pooled ones."""
     items = read_fold_list(site / "folds.json", site / "images").parts(0)["test"]
     files = {item["id"]: Path(str(item["image"])).name for item in items}
     names = [f"{prefix}{files[str(name)]}" for name in predictions.ids or []]
     scores, labels = predictions.probabilities[:, 1], predictions.labels
     return {name: (float(score), int(label)) for name, score, label in zip(names, scores, labels, strict=True)}
-
-
-def compare_ways(found: Mapping[str, Mapping[str, tuple[float, int]]]) -> dict[str, Any]:
-    """Return the AUC of each way on all sites' test images, with interval, and its difference from the federation."""
-    names = sorted(found[FEDERATED])
-    labels = [found[FEDERATED][name][1] for name in names]
-    scores = {title: np.array([of_way[name][0] for name in names]) for title, of_way in found.items()}
-    compared = {
-        title: delong(of_way, scores[FEDERATED], labels) for title, of_way in scores.items() if title != FEDERATED
-    }
-    adjusted = dict(zip(compared, holm([pair.p_value or 0.0 for pair in compared.values()]), strict=True))
-    ways: dict[str, Any] = {}
-    for title, of_way in scores.items():
-        area = delong_interval(of_way, labels)
-        limits = None if isinstance(area.interval, str) else [area.interval.low, area.interval.high]
-        ways[title] = {"auc": area.auc, "interval": limits, "images": len(names)}
-        if title in compared:
-            ways[title] |= {"difference": compared[title].difference, "p_holm": adjusted[title]}
-    return ways
 
 
 if __name__ == "__main__":

@@ -11,16 +11,20 @@ from benchmarks.report import markdown_table, measured_on
 def federation_part(result: dict[str, Any]) -> str:
     """Write how good a network of each way is on the test images of all sites."""
     options = result["options"]
-    images = next(iter(result["ways"].values()))["images"]
+    first = next(iter(result["ways"].values()))
+    images = first["images"]
+    by_site = [markdown_table(*list_site_rows(result))] if "sites" in first else []
+    took = f", in {result['seconds'] / 60:.0f} minutes" if "seconds" in result else ""
     told = (
         f"{options['sites']} sites of {_DATASETS[options.get('data', 'phantom')]}{_count_training(result)}, "
         f"{options['rounds']} rounds of an epoch, fold 0, {images} test images of all sites together. Differences by "
-        f"DeLong's test, p adjusted by Holm. {measured_on(result)} Made by `python -m benchmarks.federation"
-        f"{_write_options(options)}`."
+        f"DeLong's test, p adjusted by Holm{_NOTE if by_site else ''}. {measured_on(result)} Made by "
+        f"`python -m benchmarks.federation{_write_options(options)}`{took}."
     )
-    return f"{markdown_table(*list_rows(result))}\n\n{told}"
+    return "\n\n".join([markdown_table(*list_rows(result)), *by_site, told])
 
 
+_NOTE = ", of each table by itself"
 _DATASETS = {"phantom": "the phantom", "pneumoniamnist": "PneumoniaMNIST"}
 
 
@@ -38,7 +42,9 @@ def _count_training(result: Mapping[str, Any]) -> str:
 def _write_options(options: Mapping[str, Any]) -> str:
     data = options.get("data", "phantom")
     place = "" if data == "phantom" else " --dataset-dir FOLDER"
-    return f" --data {data}{place} --sites {options['sites']} --images {options['images']} --rounds {options['rounds']}"
+    ways = f" --ways {' '.join(options['ways'])}" if "ways" in options else ""
+    size = f" --sites {options['sites']} --images {options['images']} --rounds {options['rounds']}"
+    return f" --data {data}{place}{size}{ways}"
 
 
 def list_rows(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
@@ -57,3 +63,15 @@ def list_rows(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
             ]
         )
     return ["trained with", "AUC", "95 % interval", "minus FedAvg", "p (Holm)"], rows
+
+
+def list_site_rows(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Return titles and rows of the table of each site's own test images."""
+    rows = [[title, *map(_write_area, way["sites"].values())] for title, way in result["ways"].items()]
+    sites = next(iter(result["ways"].values()))["sites"]
+    return ["AUC at each site (minus FedAvg, p)", *(site.replace("_", " ") for site in sites)], rows
+
+
+def _write_area(way: Mapping[str, Any]) -> str:
+    compared = f" ({way['difference']:+.4f}, {way['p_holm']:.2g})" if "p_holm" in way else ""
+    return f"{way['auc']:.4f}{compared}"
