@@ -55,8 +55,17 @@ def real_data_dir() -> Path:
     return _shared_folder("data")
 
 
-ALONE = (Path("selective_scan", "triton", "test_compile.py"), Path("networks", "test_baselines.py"))
-"""Take a minute and nothing that workers share: while one runs one, another makes that and compiles Numba's kernels."""
+SHARE_NOTHING = tuple(
+    Path(*parts)
+    for parts in (
+        ("selective_scan", "triton", "test_compile.py"),
+        ("networks", "test_baselines.py"),
+        ("bundle", "test_new_bundle.py"),
+        ("selective_scan", "triton", "test_triton.py"),
+    )
+)
+"""Take a minute and nothing that workers share: one runs them while another makes that and compiles Numba's kernels."""
+MAKES_WHAT_IS_SHARED = Path("auto", "test_starting_weights.py")
 
 
 APART = "apart"
@@ -73,7 +82,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             if item.get_closest_marker(APART):
                 item.add_marker(pytest.mark.skip(reason=reason))
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (not any(item.path.match(str(alone)) for alone in ALONE), item.path not in slow))
+    items.sort(key=lambda item: (_find_turn(item.path), item.path not in slow))
+
+
+def _find_turn(path: Path) -> int:
+    """Files are handed out in turns: the first to one worker, the second to another, the rest to whoever is free."""
+    turns = [SHARE_NOTHING[0], MAKES_WHAT_IS_SHARED, *SHARE_NOTHING[1:]]
+    return next((turn for turn, first in enumerate(turns) if path.match(str(first))), len(turns))
 
 
 def pytest_collection_finish() -> None:
@@ -111,6 +126,19 @@ def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> SmallBundle:
             prepare_dataset(card, found.dataset_dir, found.data_list, num_folds=2, allow_count_mismatch=True)
             connect(f"sqlite:///{found.store}")
     return found
+
+
+@pytest.fixture(scope="session")
+def real_folds(real_data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the folds of the official PneumoniaMNIST file, and what was printed while they were made."""
+    from medmamba_monai.data import prepare_dataset
+
+    with shared_by_workers(tmp_path_factory, "real_folds") as (folder, to_make):
+        if to_make:
+            with (folder / "printed.txt").open("w") as printed, contextlib.redirect_stdout(printed):
+                card = ROOT / "data_lists" / "pneumoniamnist" / "card.json"
+                prepare_dataset(card, real_data_dir, folder / "folds.json")
+    return folder
 
 
 def _build_wheel(folder: Path) -> None:

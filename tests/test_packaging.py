@@ -93,3 +93,10 @@ def test_the_sdist_carries_nothing_that_a_user_wrote(tmp_path, monkeypatch):
         (bundle / name).parent.mkdir(parents=True, exist_ok=True)
         (bundle / name).write_text("")
     assert list_sdist(tmp_path, monkeypatch) == {"bundles/my_scans/configs/card.json"}
+
+
+def test_make_asks_for_marks_that_exist(pytestconfig):
+    marks = {line.partition(":")[0].partition("(")[0] for line in pytestconfig.getini("markers")}
+    asked = set(re.findall(r"pytest -m (\w+)", (ROOT / "Makefile").read_text()))
+    assert {"apart", "hypothesis"} <= asked
+    assert asked <= marks

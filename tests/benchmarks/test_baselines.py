@@ -81,6 +81,7 @@ def test_a_network_counted_by_hand() -> None:
     assert multiply_adds(network, 32) == {"multiply_adds": expected, "of_scan": scan}
 
 
+@pytest.mark.apart
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_multiply_adds_are_the_published_ones(name: str) -> None:
     if BASELINES[name].package is not None:

@@ -9,6 +9,7 @@ from benchmarks.cpu_ceilings import exponentials_per_second, scan_limit
 numba = pytest.importorskip("numba")
 
 
+@pytest.mark.apart
 def test_the_rate_of_exponentials_is_measured_and_threads_stay() -> None:
     before = torch.get_num_threads()
     try:

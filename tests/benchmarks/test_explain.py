@@ -13,6 +13,7 @@ from benchmarks.timing import Times, time_entries
 from tests.helpers.machine import MACHINE
 
 
+@pytest.mark.apart
 def test_a_quick_run_times_all_three(tmp_path: Path) -> None:
     threads = torch.get_num_threads()
     assert (

@@ -66,7 +66,7 @@ def small_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ["--quick", *options, "--json", str(tmp_path / "loading.json")]
 
 
-@pytest.mark.slow
+@pytest.mark.apart
 def test_a_run_measures_speed_and_memory(small_run: list[str]) -> None:
     assert main(small_run) == 0
     result = json.loads(Path(small_run[-1]).read_text())
@@ -98,6 +98,7 @@ def test_without_real_images_the_run_says_so(tmp_path: Path, capsys: pytest.Capt
     assert "PneumoniaMNIST is left out: name the folder" in capsys.readouterr().out
 
 
+@pytest.mark.apart
 def test_an_interrupt_writes_what_is_there(small_run: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt

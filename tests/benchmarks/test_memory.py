@@ -27,6 +27,7 @@ def build(size: int) -> Callable[[], object]:
     return step
 
 
+@pytest.mark.apart
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the peak cannot be reset")
 def test_a_known_allocation_is_measured_and_what_was_there_before_is_not() -> None:
     peak = peak_memory(partial(build, KEPT), prepare, threads=1)

@@ -12,6 +12,7 @@ from medmamba_monai.networks import MedMamba
 pytest.importorskip("triton", reason="triton is not installed (pip install triton, Linux)")
 
 
+@pytest.mark.apart
 @pytest.mark.parametrize("dtype", BARS)
 def test_a_training_step_keeps_to_its_bar(dtype: str) -> None:
     counts = count_step(dtype)

@@ -36,6 +36,7 @@ def test_each_network_has_a_column_and_the_method_with_most_hits_comes_first() -
     assert "5.0 % of an image" in text
 
 
+@pytest.mark.apart
 def test_maps_of_a_run_are_counted_beside_the_floors_and_kept(cross_validated: Path, tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "output")
     shutil.copytree(cross_validated / "output", run.path, ignore=shutil.ignore_patterns("checkpoints", "figures"))

@@ -6,6 +6,7 @@ import torch
 from benchmarks.precision import compare_curves, main
 
 
+@pytest.mark.apart
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 def test_curves_of_bfloat16_lie_within_the_spread_of_seeds(capsys, device):
     """Some steps here; 200 with ``python -m benchmarks.precision``."""

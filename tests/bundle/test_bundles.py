@@ -116,13 +116,10 @@ def test_monai_finds_every_property(small_bundle: SmallBundle, tmp_path, configs
 
 
 @pytest.mark.slow
-def test_monai_finds_every_property_with_the_real_data(real_data_dir, tmp_path, own_process):
+def test_monai_finds_every_property_with_the_real_data(real_data_dir, real_folds, tmp_path, own_process):
     bundle = ROOT / "bundles" / "pneumoniamnist"
-    folds = tmp_path / "folds.json"
-    data = {"config_file": str(bundle / "configs" / "data.json"), "bundle_root": str(bundle)}
-    monai.bundle.run("prepare", dataset_dir=str(real_data_dir), data_list=str(folds), download=False, **data)
-    options = {"dataset_dir": str(real_data_dir), "data_list": str(folds), "output_dir": str(tmp_path / "out")}
-    options |= {"tracking_uri": "", "cache": "none", **SMALL_NETWORK}
+    options = {"dataset_dir": str(real_data_dir), "data_list": str(real_folds / "folds.json")}
+    options |= {"output_dir": str(tmp_path / "out"), "tracking_uri": "", "cache": "none", **SMALL_NETWORK}
     for configs in (["train"], ["train", "evaluate"]):
         assert workflow(bundle, configs, "train", **options).check_properties() == []
 

@@ -125,7 +125,7 @@ def test_a_cross_validation_gives_its_result_and_its_weights(small_bundle, tmp_p
     shutil.copytree(small_bundle.root, tmp_path / "bundle")
     options = small_bundle.options(tmp_path, bundle_root=None, output_dir=None, tracking_uri="", epochs=1)
     bundle = Bundle(tmp_path / "bundle", **options)
-    result = bundle.cross_validate(run_name="first", jobs=2, bootstrap_resamples=100)
+    result = bundle.cross_validate(run_name="first", jobs=2, bootstrap_resamples=100, report_images=False)
     review = json.loads((bundle.root / "output" / "first" / "review.json").read_text())["metrics"]["auc"]
     interval = result.intervals.metrics["auc"]
     assert (result.metrics["auc"], interval.low, interval.high) == (review["value"], review["low"], review["high"])

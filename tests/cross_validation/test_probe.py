@@ -28,7 +28,7 @@ def probe(bundle: SmallBundle, folder: Path, **options: Any) -> Any:
 
 
 def test_a_linear_probe_of_a_run_is_a_cross_validation(small_bundle, cross_validated, tmp_path):
-    found = probe(small_bundle, tmp_path, probe="linear", pretrained=cross_validated / "output")
+    found = probe(small_bundle, tmp_path, probe="linear", pretrained=cross_validated / "output", report_images=False)
     folder, trained = RunFolder(tmp_path / "output"), read_result(cross_validated / "output")
     read = read_result(folder)
     assert read.combination == trained.combination == "ensemble"

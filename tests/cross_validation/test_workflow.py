@@ -260,7 +260,7 @@ def test_overrides_reach_the_folds_and_the_note(interrupted):
 def test_a_single_fold_can_be_trained_anew(interrupted, small_bundle, own_process):
     folder = interrupted["folder"]
     before = weights(folder, 1)
-    run_in_process(small_bundle, folder, folds=1, resume=False, overrides=OVERRIDES)
+    run_in_process(small_bundle, folder, folds=1, resume=False, overrides=OVERRIDES, report_images=False)
     runs = TrackedRuns(folder / "mlruns.db")
     assert len(runs.parents) == 1
     assert sorted(child.info.run_name for child in runs.children) == ["fold 0", "fold 1", "fold 1"]
@@ -272,7 +272,7 @@ def test_all_folds_trained_anew_are_another_cross_validation(interrupted, small_
     folder = interrupted["folder"]
     robustness = RunFolder(folder / "output").robustness_report
     robustness.write_text("of the weights before")
-    run_in_process(small_bundle, folder, resume=False, epochs=1, jobs=2)
+    run_in_process(small_bundle, folder, resume=False, epochs=1, jobs=2, report_images=False)
     assert not robustness.exists()
     first, second = TrackedRuns(folder / "mlruns.db").parents
     assert (first.data.params["epochs"], second.data.params["epochs"]) == (str(EPOCHS), "1")

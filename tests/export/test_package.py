@@ -53,7 +53,7 @@ def onnx_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     ("format", "precision", "options"),
     [
         ("torchscript", "fp32", {"ensemble": True, "preprocessing": True}),
-        ("torch_export", "fp32", {"fold": 0}),
+        pytest.param("torch_export", "fp32", {"fold": 0}, marks=pytest.mark.apart),
         pytest.param("onnx", "fp32", {"fold": 1, "preprocessing": True}, marks=pytest.mark.apart),
         pytest.param("openvino", "fp16", {"fold": 0}, marks=pytest.mark.apart),
     ],

@@ -11,7 +11,7 @@ import pytest
 from tests.helpers.small_bundle import ROOT, run_command
 
 
-@pytest.mark.slow
+@pytest.mark.apart
 def test_the_example_learns_to_outline_discs(tmp_path: Path) -> None:
     _, printed = run_command([sys.executable, str(ROOT / "examples" / "segmentation.py")], tmp_path)
     dice = re.search(r"Dice of the discs: (\d\.\d+)", printed)

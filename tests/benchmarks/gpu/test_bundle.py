@@ -116,6 +116,7 @@ def test_the_precision_of_a_training_is_told(
     assert find_precision(engine) == precision
 
 
+@pytest.mark.apart
 def test_launches_are_counted_in_both_precisions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(launches, "WARM_UPS", 0)
     found = count_launches("resnet50", 32, 2, "cpu")

@@ -74,12 +74,14 @@ def test_scans_are_held_against_the_limit(capsys) -> None:
     assert "of the limit" in capsys.readouterr().out
 
 
+@pytest.mark.apart
 def test_accuracy_leaves_the_loop_out() -> None:
     found = scans.measure_accuracy("cpu", shapes=((1, 1),))
     assert "reference" not in {entry["backend"] for entry in found["errors"]}
     assert len(found["special_values"]) >= 6
 
 
+@pytest.mark.apart
 def test_a_network_that_fails_leaves_the_others() -> None:
     jobs = [Job("resnet50", 32, 2), Job("medmamba:mamba_ssm", 32, 2)]
     failed, measured = measure_networks(jobs, 1)
@@ -129,6 +131,7 @@ def test_finished_parts_are_kept_and_others_run(tmp_path: Path, monkeypatch) -> 
     assert len(gpu_parts.chosen_parts(first, options(tmp_path, "--again", "networks", "--parts", "scan"))) == 5
 
 
+@pytest.mark.apart
 def test_a_failed_part_is_told_and_runs_again(tmp_path: Path, monkeypatch) -> None:
     def fail(*arguments: object) -> None:
         raise RuntimeError("out of memory\nlong report")
@@ -151,6 +154,7 @@ def test_an_interrupt_keeps_finished_parts(tmp_path: Path, monkeypatch, capsys) 
     assert "finished parts are kept" in capsys.readouterr().out
 
 
+@pytest.mark.apart
 def test_what_was_shortened_is_measured_again_in_full(tmp_path: Path) -> None:
     result = {"parts": {"accuracy": {"shortened": True, "found": {}}, "scan": {"found": []}}}
     assert "accuracy" not in gpu_parts.chosen_parts(result, options(tmp_path, "--quick"))
@@ -159,6 +163,7 @@ def test_what_was_shortened_is_measured_again_in_full(tmp_path: Path) -> None:
     assert "scan" not in chosen
 
 
+@pytest.mark.apart
 def test_what_is_right_comes_before_what_is_fast(tmp_path: Path) -> None:
     quick = list(gpu_parts.chosen_parts({"parts": {}}, options(tmp_path, "--quick")))
     assert quick[:3] == ["checks", "accuracy", "networks: training, batch 2, bfloat16"]

@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-import contextlib
-import io
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,30 +19,20 @@ from tests.helpers.small_data import LocalServer, folder_card, md5, npz_content,
 LISTS = Path(__file__).resolve().parents[3] / "data_lists"
 
 
-@pytest.fixture(scope="module")
-def real(real_data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """The folds of the real images, the folder of their list and what was printed while they were made."""
-    folder, printed = tmp_path_factory.mktemp("real"), io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        made = prepare_dataset(LISTS / "pneumoniamnist" / "card.json", real_data_dir, folder / "folds.json")
-    return SimpleNamespace(made=made, folder=folder, printed=printed.getvalue())
-
-
 @pytest.mark.slow
-def test_real_pneumoniamnist(real: SimpleNamespace, real_data_dir: Path) -> None:
-    made = real.made
+def test_real_pneumoniamnist(real_folds: Path, real_data_dir: Path) -> None:
+    made = read_fold_list(real_folds / "folds.json", real_data_dir)
     assert (len(made.training), len(made.test), made.count_mismatch) == (5232, 624, ())
-    assert read_fold_list(real.folder / "folds.json", real_data_dir) == made
-    per_fold = report(real.folder)["images_per_fold_and_class"].values()
+    per_fold = report(real_folds)["images_per_fold_and_class"].values()
     assert all(counts["normal"] in (269, 270) and counts["pneumonia"] in (776, 777) for counts in per_fold)
-    assert "56 images show 27 pictures" in real.printed
+    assert "56 images show 27 pictures" in (real_folds / "printed.txt").read_text()
 
 
-def test_real_copies_share_a_fold(real: SimpleNamespace) -> None:
-    fold = {item.id: item.fold for item in real.made.training}
-    for copies in report(real.folder)["duplicates"]["across_official_splits"]:
+def test_real_copies_share_a_fold(real_folds: Path, real_data_dir: Path) -> None:
+    fold = {item.id: item.fold for item in read_fold_list(real_folds / "folds.json", real_data_dir).training}
+    for copies in report(real_folds)["duplicates"]["across_official_splits"]:
         assert len({fold[name] for name in copies}) == 1
-    assert report(real.folder)["duplicates"]["in_test_and_training"] == []
+    assert report(real_folds)["duplicates"]["in_test_and_training"] == []
 
 
 def test_same_list_is_left_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
