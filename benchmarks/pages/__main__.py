@@ -6,8 +6,8 @@ block           what stands there, of the results that are in the folder, and of
 ``speed``       ``model.json``, ``baselines.json``, ``scan.json``, ``growth.json``, ``loading.json``,
                 ``augmentation.json``, ``explain.json``, ``gpu.json`` and ``listener.json``
 ``unlike``      which score tells other images from those of the dataset: ``unlike.json``
-``comparison``  how good networks, recipes and pretrainings are, and intervals: ``recipes.json``,
-                ``pretrain.json`` and ``coverage.json``
+``comparison``  how good networks, recipes, pretrainings and statistics of batch norms are, and intervals:
+                ``recipes.json``, ``pretrain.json``, ``batch_norm.json`` and ``coverage.json``
 ``exports``     formats of exported networks: ``exports.json``
 ``integers``    bytes and AUC of exported networks in integers: ``quantization.json``
 ``slides``      memory and time of slides of any size: ``slides.json``
@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.auto import auto_part
+from benchmarks.batch_norm import batch_norm_part
 from benchmarks.coverage import coverage_part
 from benchmarks.explain import explain_part
 from benchmarks.exports import exports_part
@@ -71,7 +72,12 @@ BLOCKS: dict[str, dict[str, Callable[[dict[str, Any]], str]]] = {
         "listener": listener_part,
     },
     "unlike": {"unlike": unlike_part},
-    "comparison": {"recipes": recipes_part, "pretrain": pretrain_part, "coverage": coverage_part},
+    "comparison": {
+        "recipes": recipes_part,
+        "pretrain": pretrain_part,
+        "batch_norm": batch_norm_part,
+        "coverage": coverage_part,
+    },
     "exports": {"exports": exports_part},
     "integers": {"quantization": quantization_part},
     "auto": {"auto": auto_part},

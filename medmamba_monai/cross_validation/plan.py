@@ -27,8 +27,8 @@ from medmamba_monai.training.options import TrainingOptions
 from medmamba_monai.training.probes import TITLES
 
 _OF_A_TRAINING = (
-    *("epochs", "learning_rate", "weight_decay", "drop_path_rate", "grad_checkpointing", "patience", "amp", "compile"),
-    "recipe",
+    *("epochs", "learning_rate", "weight_decay", "drop_path_rate", "precise_batch_norm", "grad_checkpointing"),
+    *("patience", "amp", "compile", "recipe"),
 )
 
 

@@ -17,6 +17,7 @@ from medmamba_monai.training.handlers.given_weights import GivenWeights
 from medmamba_monai.training.handlers.inference_writer import InferenceWriter
 from medmamba_monai.training.handlers.iteration_schedule import IterationSchedule
 from medmamba_monai.training.handlers.pause_training import PauseTraining
+from medmamba_monai.training.handlers.precise_batch_norm import PreciseBatchNorm
 from medmamba_monai.training.handlers.resumable_checkpoint import ResumableCheckpoint
 from medmamba_monai.training.handlers.starting_weights import StartingWeights
 from medmamba_monai.training.handlers.sync_buffers import SyncBuffers
@@ -71,6 +72,7 @@ __all__ = [
     "MultiLabelFocalLoss",
     "NetworkInferer",
     "PauseTraining",
+    "PreciseBatchNorm",
     "PretrainingOptions",
     "ResumableCheckpoint",
     "StartingWeights",

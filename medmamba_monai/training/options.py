@@ -102,6 +102,9 @@ class TrainingOptions(NetworkOptions):
     learning_rate: Annotated[NumberFrom0, SAME] = Field(description="learning rate of the optimizer")
     weight_decay: Annotated[NumberFrom0, SAME] = Field(description="weight decay of the optimizer")
     drop_path_rate: Annotated[Fraction | None, SAME] = Field(description="stochastic depth; None: the network's own")
+    precise_batch_norm: Annotated[Switch, SAME] = Field(
+        default=False, description="compute the statistics of batch norms anew before each validation"
+    )
     grad_checkpointing: Switch = Field(description="recompute the scan branches in the backward pass to save memory")
     pretrained: Annotated[Text | None, FREE, PRIVATE] = Field(
         default=None, description="weights to start from: a file, or the folder of a run; None: from scratch"

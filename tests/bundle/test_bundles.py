@@ -189,7 +189,7 @@ def test_batch_norms_are_in_step_before_own_handlers_run_on_several_gpus() -> No
     parser.read_config([str(BUNDLES[0] / "configs" / f"{name}.json") for name in ("train", "multi_gpu_train")])
     parser["network"] = parser["validated_network"] = "$torch.nn.BatchNorm2d(1)"
     parser["train#handlers"] = parser["train#handlers_after_validation"] = []
-    parser["train#more_handlers"] = ["own"]
-    given, first, second, own = parser.get_parsed_content("train#trainer#train_handlers")
+    parser["train#more_handlers"], parser["train#precise_batch_norm"] = ["own"], "precise"
+    given, first, second, own, precise = parser.get_parsed_content("train#trainer#train_handlers")
     assert given is parser.get_parsed_content("train#given_weights")
-    assert (type(first), type(second), own) == (SyncBuffers, SyncBuffers, "own")
+    assert (type(first), type(second), own, precise) == (SyncBuffers, SyncBuffers, "own", "precise")

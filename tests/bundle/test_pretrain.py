@@ -91,7 +91,7 @@ def test_a_folder_is_pretrained_on_once_for_all_folds_without_the_bundles_own_im
         shutil.copy(path, images / f"copy_{path.name}")
     bundle = open_bundle(small_bundle, tmp_path, epochs=1)
     with caplog.at_level("INFO", "medmamba_monai"):
-        folder = bundle.pretrain(method="masked", images_dir=images)
+        folder = bundle.pretrain(method="masked", images_dir=images, precise_batch_norm=True)
     assert f"3 of {len(list(images.iterdir()))} images are the bundle's own" in caplog.text
     file = WeightsFile(folder / "model.safetensors")
     assert file.origins == ()

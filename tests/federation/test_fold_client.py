@@ -23,7 +23,7 @@ from medmamba_monai.federation.site_worker import CHECK, SiteWorker
 from tests.helpers.federation import make_sites
 from tests.helpers.small_bundle import SMALL, SmallBundle
 
-TRAINING = {name: value for name, value in SMALL.items() if name != "epochs"}
+TRAINING = {name: value for name, value in SMALL.items() if name != "epochs"} | {"precise_batch_norm": True}
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from medmamba_monai.training import (
     EpochSeeding,
     FiniteLoss,
     GivenWeights,
+    PreciseBatchNorm,
     ResumableCheckpoint,
     seed_everything,
 )
@@ -55,6 +56,7 @@ class SmallTraining:
         learning_rate: float = 1e-3,
         val_interval: int = 1,
         handlers_first: tuple[Any, ...] = (),
+        precise_batch_norm: bool = False,
     ) -> None:
         seed_everything(0)
         self.network = MedMamba(
@@ -97,6 +99,7 @@ class SmallTraining:
                 *handlers_first,
                 EpochSeeding(seed=0, fold=1),
                 FiniteLoss(),
+                *([PreciseBatchNorm(self.network, val_interval)] if precise_batch_norm else []),
                 ValidationHandler(val_interval, self.evaluator),
                 self.early_stop,
                 *handlers,

@@ -24,9 +24,15 @@ UNEVEN = {"validate#dataset#data": "$@parts['validation'][:19]"}
 
 @pytest.fixture(scope="module")
 def trained(small_bundle: SmallBundle, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """One epoch by two processes that validate 10 and 9 images; its folder and its journal."""
+    """One epoch by two processes that validate 10 and 9 images, with precise statistics; its folder and its journal."""
     folder = tmp_path_factory.mktemp("distributed")
-    options = {"epochs": 1, "tracking_uri": None, "ckpt_dir": str(folder / "models"), **UNEVEN}
+    options = {
+        "epochs": 1,
+        "precise_batch_norm": True,
+        "tracking_uri": None,
+        "ckpt_dir": str(folder / "models"),
+        **UNEVEN,
+    }
     command = small_bundle.command("training", ["train", "multi_gpu_train"], folder, **options)
     codes, printed = run_distributed(command, folder, number=2, MLFLOW_TRACKING_URI="")
     assert codes == [0, 0], printed

@@ -36,6 +36,7 @@ GIVEN: dict[str, Any] = {
     "depths": (1, 1),
     "channels": None,
     "drop_path_rate": None,
+    "precise_batch_norm": False,
     "grad_checkpointing": False,
     "scan_backend": "auto",
     "amp": False,
@@ -117,10 +118,11 @@ def test_options_that_are_missing_or_unknown_are_named():
 def test_flags_decide_what_must_be_the_same_and_what_is_logged():
     made = options()
     fixed = {"seed", "fold", "image_size", "batch_size", "learning_rate", "weight_decay", "network_name", "depths"}
-    assert set(collect_settings(made, recipe=True)) == fixed | {"channels", "drop_path_rate", "amp", "recipe"}
+    fixed |= {"channels", "drop_path_rate", "precise_batch_norm"}
+    assert set(collect_settings(made, recipe=True)) == fixed | {"amp", "recipe"}
     logged = collect_parameters(made)
     how = {"amp", "compile", "epochs", "patience", "scan_backend", "grad_checkpointing"}
-    assert set(logged) == fixed | {"channels", "drop_path_rate"} | how
+    assert set(logged) == fixed | how
     assert logged["depths"] == [1, 1]
 
 

@@ -322,7 +322,7 @@ class ResumableCheckpoint:
 
     def _check_settings(self, saved: dict[str, Any], path: Path) -> None:
         for key in sorted(saved.keys() | self.settings.keys()):
-            if saved.get(key) != self.settings.get(key):
+            if not _is_same(key, saved, self.settings):
                 raise UserError(
                     f"{path} was trained with {key} {saved.get(key)!r}, but {self.settings.get(key)!r} is configured. "
                     "Use the same value to go on, choose another --run_name or --output_dir, or pass --resume False to "
@@ -348,6 +348,14 @@ def copy_to_host(content: Any) -> Any:
         copied.update({name: copy_to_host(value) for name, value in content.items()})
         return copied
     return type(content)(map(copy_to_host, content)) if isinstance(content, (list, tuple)) else content
+
+
+def _is_same(key: str, saved: Mapping[str, Any], settings: Mapping[str, Any]) -> bool:
+    """Say whether a setting is the same; an option is off where it did not exist yet."""
+    if key in saved and key in settings:
+        return bool(saved[key] == settings[key])
+    known = saved.get(key, settings.get(key))
+    return known is None or known is False
 
 
 def _check_content(content: Any, stateful: Collection[str]) -> dict[str, Any]:

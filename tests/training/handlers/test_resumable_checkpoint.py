@@ -111,6 +111,13 @@ def test_other_settings_are_refused(tmp_path):
         SmallTraining(tmp_path, epochs=2, settings={"image_size": 32}).run()
 
 
+def test_an_option_that_did_not_exist_yet_was_off(tmp_path):
+    SmallTraining(tmp_path, epochs=1, settings={"image_size": 16}).run()
+    SmallTraining(tmp_path, epochs=2, settings={"image_size": 16, "precise_batch_norm": False}).run()
+    with pytest.raises(UserError, match="precise_batch_norm False, but True is configured"):
+        SmallTraining(tmp_path, epochs=3, settings={"image_size": 16, "precise_batch_norm": True}).run()
+
+
 def test_not_resuming_starts_afresh_and_removes_the_old_checkpoints(tmp_path):
     SmallTraining(tmp_path, epochs=3).run()
     fresh = SmallTraining(tmp_path, epochs=1, resume=False)
