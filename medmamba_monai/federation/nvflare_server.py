@@ -25,21 +25,24 @@ from medmamba_monai.federation.coordinator import Coordinator
 from medmamba_monai.federation.options import Plan
 from medmamba_monai.federation.progress import Weights
 from medmamba_monai.federation.record import RESULTS, FederationRecord
+from medmamba_monai.federation.site_processes import kill_site_processes
 from medmamba_monai.federation.site_worker import Answer
-from medmamba_monai.federation.vital_signs import TOPIC, VitalSigns
+from medmamba_monai.federation.vital_signs import TOPIC, Pulse, VitalSigns
 from medmamba_monai.tracking import default_tracking_uri
 
 RESULTS_VARIABLE = "MEDMAMBA_FEDERATION_DIR"
 """Environment variable of a server: the folder of a folder of results of each federation, where they outlive a job."""
 
 _LOOK_SECONDS = 0.2
+_END_SECONDS = 1.0
 
 
 class FederationController(Controller):
     """Runs a federated cross-validation; one that was stopped goes on where its results are found.
 
     NVFlare 2.9 keeps nothing of a job that is stopped, and misses a site that dies in its simulator not at all, on
-    machines of their own after ten minutes: both are done here.
+    machines of their own after ten minutes: both are done here. At its end its simulator waits for every site, forever
+    for one that stands still: from then on, sites that are gone are killed.
 
     Args:
         plan: of the federation, as plain values.
@@ -53,6 +56,7 @@ class FederationController(Controller):
         self._signs = VitalSigns(plan["options"]["lost_after"])
         self._context: FLContext | None = None
         self._abort: Signal | None = None
+        self.watch: Pulse | None = None  # kills sites that are gone, once it has ended
 
     def start_controller(self, fl_ctx: FLContext) -> None:
         """Begin to listen for signs of life."""
@@ -69,13 +73,19 @@ class FederationController(Controller):
         """
         self._context, self._abort = fl_ctx, abort_signal
         folder, plan = self._find_folder(fl_ctx), Plan.from_message(self.plan)
-        with lock_folder(folder, "federation"):
-            record = FederationRecord(folder, plan, default_tracking_uri(folder))
-            try:
-                Coordinator(plan, self.sites, self._ask, record, self._list_gone).run()
-            except UserError as error:
-                record.fail(str(error))
-                raise
+        try:
+            with lock_folder(folder, "federation"):
+                self._run(FederationRecord(folder, plan, default_tracking_uri(folder)))
+        finally:
+            self._signs.expect(self.sites)
+            self.watch = Pulse(self._kill_gone, _END_SECONDS)
+
+    def _run(self, record: FederationRecord) -> None:
+        try:
+            Coordinator(record.plan, self.sites, self._ask, record, self._list_gone).run()
+        except UserError as error:
+            record.fail(str(error))
+            raise
 
     def process_result_of_unknown_task(
         self, client: Client, task_name: str, client_task_id: str, result: Shareable, fl_ctx: FLContext
@@ -96,6 +106,9 @@ class FederationController(Controller):
 
     def _list_gone(self) -> list[str]:
         return self._signs.list_gone(self.sites)
+
+    def _kill_gone(self) -> None:
+        kill_site_processes(self._list_gone())
 
     def _ask(
         self, task: str, weights: Weights | None, fold: int, number: int, sites: Sequence[str]

@@ -51,10 +51,10 @@ class SiteExecutor(Executor):
         if event_type == EventType.START_RUN:
             self._pulse = Pulse(partial(send_sign, fl_ctx.get_engine()))
         elif event_type == EventType.END_RUN:
-            if self._pulse is not None:
-                self._pulse.end()
             if self._worker is not None:
                 self._worker.close()
+            if self._pulse is not None:
+                self._pulse.end()
 
     def _find_worker(self, fl_ctx: FLContext) -> SiteWorker:
         if self._worker is None:

@@ -28,6 +28,11 @@ class VitalSigns:
         """Note a sign of life."""
         self._heard[site] = self._clock()
 
+    def expect(self, sites: Sequence[str]) -> None:
+        """Wait for the signs of sites from now on, also of those that were never heard."""
+        for site in sites:
+            self._heard.setdefault(site, self._clock())
+
     def list_gone(self, sites: Sequence[str]) -> list[str]:
         """Return those of some sites that are gone; one that is heard again is back."""
         now = self._clock()

@@ -93,10 +93,11 @@ def test_three_sites_of_unlike_size_and_balance_train_one_network(undisturbed):
     assert all(np.array_equal(network[name], value) for network in networks for name, value in kept.items())
 
 
-def test_a_site_that_is_killed_is_missed_and_the_others_go_on(folder):
+@pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stands still"])
+def test_a_site_that_is_gone_is_missed_and_the_others_go_on(folder, way):
     process = FederationProcess(folder, "--min-sites", "2", "--lost-after", "15")
     process.wait_until(lambda content: count_rounds(content) == 1)
-    process.find_site("site_3").send_signal(signal.SIGKILL)
+    process.find_site("site_3").send_signal(way)
     code, text = process.wait()
     assert code == 0, text[-3000:]
     assert "missed site_3: fold 0 round 2 train, fold 0 round 2 validate" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -71,9 +72,11 @@ def test_the_percentile_filter_keeps_the_smallest_changes_and_cuts_the_largest()
     assert found[1:8].tolist() == pytest.approx(update[1:8].tolist())
 
 
-def test_the_sparse_vector_filter_sends_noise_of_a_tenth_of_the_weights():
+def test_the_sparse_vector_filter_sends_noise_of_a_tenth_of_the_weights_and_says_what_that_takes(caplog):
     np.random.seed(0)
-    found = filter_update("svt", np.full(1000, 0.5, np.float32))
+    with caplog.at_level(logging.INFO):
+        found = filter_update("svt", np.full(1000, 0.5, np.float32))
+    assert "SVT privacy accountant: call epsilon " in caplog.text
     assert 0 < np.count_nonzero(found) <= 100
     assert len(set(found[found != 0].tolist())) > 1
 

@@ -20,6 +20,18 @@ def test_a_site_is_gone_after_its_silence_and_back_with_its_next_sign():
     assert signs.list_gone(["a", "b", "never"]) == []
 
 
+def test_a_site_that_was_never_heard_is_gone_once_it_is_waited_for():
+    now = [100.0]
+    signs = VitalSigns(60, lambda: now[0])
+    signs.hear("a")
+    now[0] = 130.0
+    signs.expect(["a", "never"])
+    now[0] = 170.0
+    assert signs.list_gone(["a", "never"]) == ["a"]
+    now[0] = 190.1
+    assert signs.list_gone(["a", "never"]) == ["a", "never"]
+
+
 def test_a_pulse_beats_until_it_is_ended_whatever_one_beat_meets():
     beats, enough = [], threading.Event()
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import psutil
 
+from medmamba_monai.federation.site_processes import find_site_processes
+
 OPTIONS = (
     *("--image-size", "32", "--depths", "1", "1", "--channels", "8", "16", "--batch-size", "8"),
     *("--rounds", "3", "--folds", "0", "--tracking-uri", ""),
@@ -51,11 +53,8 @@ class FederationProcess:
 
     def find_site(self, site: str) -> psutil.Process:
         """Find the process in which a site trains."""
-        for process in psutil.Process(self.process.pid).children(recursive=True):
-            words = process.cmdline()
-            if "nvflare.private.fed.app.simulator.simulator_worker" in words and site in words:
-                return process
-        raise AssertionError(f"no process of {site}")
+        (found,) = find_site_processes([site], self.process.pid)
+        return found
 
     def kill_all(self) -> None:
         """Kill the command, the server and all sites at once."""
