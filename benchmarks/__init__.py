@@ -11,6 +11,7 @@ command                             what it measures
 ``python -m benchmarks.recipes``    cross-validations of networks and recipes, compared
 ``python -m benchmarks.coverage``   how often the intervals of the review hold, by simulation
 ``python -m benchmarks.shortcuts``  how often `prepare` warns of shortcuts where there are none, by simulation
+``python -m benchmarks.scaling``    what stores and shared folders bear of many folds at a time, and a simulation
 ``python -m benchmarks.gpu``        speed, memory and accuracy on a machine with a GPU, and the test suite
 ``python -m benchmarks.pages``      the documents' figures from ``benchmarks/results/*.json``
 ==================================  ========================================================================

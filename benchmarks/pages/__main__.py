@@ -16,6 +16,7 @@ block           what stands there, of the results that are in the folder, and of
 ``federation``  how good federations are beside pooled images and each site alone: ``federation.json``,
                 ``federation_3_sites.json``, ``federation_5_sites.json``, ``federation_pneumoniamnist.json``
 ``rivals``      how good other programs get within the same time: ``rivals.json``
+``scaling``     what stores and folders bear of many folds at a time, and a simulation: ``scaling.json``
 ==============  =================================================================================================
 
 The block NAME stands in ``docs/reference/NAME.md``, after ``<!-- NAME -->`` and before ``<!-- /NAME -->``. One
@@ -40,6 +41,7 @@ from benchmarks.pages.comparison import pretrain_part, recipes_part
 from benchmarks.pages.federation import federation_part
 from benchmarks.pages.pointing import pointing_part
 from benchmarks.pages.quantization import quantization_part
+from benchmarks.pages.scaling import scaling_part
 from benchmarks.pages.speed import (
     augmentation_part,
     baselines_part,
@@ -85,6 +87,7 @@ BLOCKS: dict[str, dict[str, Callable[[dict[str, Any]], str]]] = {
     "slides": {"slides": slides_part},
     "pointing": {"pointing": pointing_part},
     "federation": dict.fromkeys(FEDERATIONS, federation_part),
+    "scaling": {"scaling": scaling_part},
 }
 """Names of results by the block that they stand in, in order, with what writes them."""
 
