@@ -59,7 +59,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "left_out": left_out,
             "folder": measure_folder(Path(folder), options.epochs, **small),
         }
-    result |= {"stores": stores, "left_out": left_out}
     result["simulated"] = simulate_all(stores, options.workers)
     print(scaling_part(result))
     save_result(result, options.json)
