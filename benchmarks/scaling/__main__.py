@@ -16,11 +16,13 @@ from typing import Any
 
 from benchmarks.pages.scaling import scaling_part
 from benchmarks.report import RESULTS, add_common_options, load_result, new_result, save_result
+from benchmarks.scaling.arrived import send_rest
 from benchmarks.scaling.folder import measure_folder
 from benchmarks.scaling.folds import measure_folds
 from benchmarks.scaling.simulation import Service, Training, simulate
 from benchmarks.scaling.stores import STORES, why_not
 from medmamba_monai.core.errors import ends_with_user_errors
+from medmamba_monai.tracking.journal_sender import BYTES_PER_SECOND
 
 FOLDS, SEEDS, EPOCHS = 5, 3, 100
 IMAGES, VALIDATED = 4186, 1046
@@ -42,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, nargs="+", default=numbers, help="simulated")
     parser.add_argument("--stores", nargs="+", choices=list(STORES), default=list(STORES))
     parser.add_argument("--seconds", type=float, default=12.0, help="how long folds log to a store at each number")
-    parser.add_argument("--weight-bytes", type=int, default=4_000_000, help="of the weights that a fold logs")
+    parser.add_argument("--weight-bytes", type=int, default=58_000_000, help="that a fold logs")
     parser.add_argument("--server-workers", type=int, default=4, help="processes of the MLflow server; its default")
     parser.add_argument("--epochs", type=int, default=6, help="of the fold whose folder is looked at")
     add_common_options(parser)
@@ -59,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "left_out": left_out,
             "folder": measure_folder(Path(folder), options.epochs, **small),
         }
-    result["simulated"] = simulate_all(stores, options.workers)
+    result["simulated"] = simulate_all(stores, options)
     print(scaling_part(result))
     save_result(result, options.json)
     return 0
@@ -74,16 +76,17 @@ def measure_store(name: str, options: argparse.Namespace) -> list[dict[str, Any]
         with STORES[name](place, options.server_workers) as address:
             for number in options.folds:
                 run = place / f"run_{number}"
-                found.append(measure_folds(run, address, number, options.seconds, options.weight_bytes))
+                measured = measure_folds(run, address, number, options.seconds, options.weight_bytes)
+                found.append(measured | send_rest(run, number))
                 print(f"{name}: {found[-1]}", flush=True)
     return found
 
 
-def make_service(measured: Sequence[Mapping[str, Any]]) -> Service:
+def make_service(measured: Sequence[Mapping[str, Any]], weight_bytes: int) -> Service:
     """Return how long a store is busy with a fold that is alone, and with an epoch where most are logged a second."""
     alone = measured[0]
     fastest = max(one["epochs_per_second"] for one in measured)
-    return Service(alone["begin"]["median"], 1 / fastest, alone["end"]["median"])
+    return Service(alone["begin"]["median"], 1 / fastest, alone["end"]["median"], weight_bytes / BYTES_PER_SECOND)
 
 
 def read_networks() -> dict[str, dict[str, float]]:
@@ -118,7 +121,7 @@ def list_trainings(speed: float) -> list[Training]:
     ]
 
 
-def simulate_all(stores: Mapping[str, Sequence[Mapping[str, Any]]], workers: Sequence[int]) -> dict[str, Any]:
+def simulate_all(stores: Mapping[str, Sequence[Mapping[str, Any]]], options: argparse.Namespace) -> dict[str, Any]:
     """Simulate each speed with each store and each number of workers, also with the longest folds first."""
     simulated: dict[str, Any] = {}
     for speed, factor in SPEEDS.items():
@@ -126,13 +129,13 @@ def simulate_all(stores: Mapping[str, Sequence[Mapping[str, Any]]], workers: Seq
         longest_first = sorted(trainings, key=lambda one: one.seconds, reverse=True)
         simulated[speed] = {}
         for name, measured in stores.items():
-            service = make_service(measured)
+            service = make_service(measured, options.weight_bytes)
             simulated[speed][name] = [
                 {
                     **simulate(trainings, number, service)._asdict(),
                     "seconds_longest_first": simulate(longest_first, number, service).seconds,
                 }
-                for number in workers
+                for number in options.workers
             ]
     return simulated
 

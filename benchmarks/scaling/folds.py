@@ -7,6 +7,7 @@ that log without a pause bear on a store as many times as many that train in bet
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from pathlib import Path
 from threading import Barrier
 from typing import Any, NamedTuple
 
+from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_json
 from medmamba_monai.tracking import RunDataset, TrackedRun
 from medmamba_monai.tracking.environment import describe_environment
@@ -113,11 +115,22 @@ def measure_folds(folder: Path, address: str, number: int, seconds: float, weigh
     finally:
         for process in processes:
             process.kill()
+    if failed := [process.exitcode for process in processes if process.exitcode]:
+        raise UserError(f"{len(failed)} of {number} processes that log to {address} failed; their errors are above")
     return summarize([json.loads((folder / f"fold_{index}" / "measured.json").read_text()) for index in range(number)])
 
 
 def run_fold(told: Told, number: int, together: Barrier) -> None:
-    """Log what a fold logs: its beginning, epoch after epoch, its end; all processes begin and end epochs together."""
+    """Log what a fold logs; where that fails, the others, which would wait for it, fail too."""
+    try:
+        _log_fold(told, number, together)
+    except BaseException:
+        together.abort()
+        raise
+
+
+def _log_fold(told: Told, number: int, together: Barrier) -> None:
+    """Log a beginning, epoch after epoch, an end; all processes begin and end their epochs together."""
     folder = told.folder / f"fold_{number}"
     dataset = RunDataset("phantom", "0123456789abcdef", "training")
     run = TrackedRun(folder, told.address, EXPERIMENT, f"fold {number}", told.folder, dataset=dataset)
@@ -147,7 +160,8 @@ def _log_end(run: TrackedRun, folder: Path, weight_bytes: int) -> None:
     files = {"weights": [folder / "model.safetensors"], "figures": []}
     files["figures"] = [folder / f"figure_{index}.png" for index in range(FIGURES)]
     for path in files["weights"]:
-        path.write_bytes(bytes(weight_bytes))
+        path.touch()
+        os.truncate(path, weight_bytes)
     for path in files["figures"]:
         path.write_bytes(bytes(FIGURE_BYTES))
     run.journal.log_summary({f"test/metric_{index}": 0.5 for index in range(EVALUATED)})

@@ -35,11 +35,13 @@ class Service(NamedTuple):
         begin: with the beginning of a fold.
         epoch: with an epoch whose entries are sent in one call.
         end: with the end of a fold.
+        artifacts: for as long the end of a fold waits for what it uploads, beside.
     """
 
     begin: float
     epoch: float
     end: float
+    artifacts: float = 0.0
 
     def send(self, entries: int) -> float:
         """Return how long the store is busy with a number of entries."""
@@ -134,7 +136,7 @@ class _Cluster:
         fold.oldest = now if fold.oldest is None else fold.oldest
         if fold.epoch == fold.training.epochs:
             fold.ended = now
-            self.plan(now + END_SECONDS, "leave", fold)
+            self.plan(now + END_SECONDS + self.service.artifacts, "leave", fold)
         else:
             self.plan(now + fold.training.epoch_seconds, "epoch", fold)
         if not fold.sending:

@@ -9,8 +9,9 @@ from tests.helpers.machine import MACHINE
 
 
 def measured(folds: int, rate: float, longest: float, refused: int = 0) -> dict[str, Any]:
-    found = {"folds": folds, "epochs_per_second": rate, "calls_per_second": 4 * rate, "refused": refused}
-    return {**found, "epoch": {"median": longest / 2, "longest": longest}}
+    found = {"folds": folds, "epochs_per_second": rate, "calls_per_second": 4 * rate, "refused": refused, "left": 2}
+    times = {part: {"median": longest / 2, "longest": longest} for part in ("begin", "epoch", "end")}
+    return {**found, **times, "missing": refused, "doubled": 0}
 
 
 def outcome(hours: float) -> dict[str, Any]:
@@ -38,16 +39,18 @@ def test_the_page_says_where_each_store_breaks() -> None:
         "files": 12,
         "bytes": 500_000_000,
     }
-    options = {"seconds": 12.0, "server_workers": 4, "workers": [1, 16], "quick": False}
+    options = {"seconds": 12.0, "server_workers": 4, "weight_bytes": 1000, "workers": [1, 16], "quick": False}
     simulated = {"CPU": {name: [outcome(40.0), outcome(2.5)] for name in stores}}
     result = {"machine": MACHINE, "options": options, "stores": stores, "left_out": {"PostgreSQL": "it is missing"}}
     text = scaling_part({**result, "folder": folder, "simulated": simulated})
-    assert "| 16 | 4.0 (21 s, 3 refused) | 19.0 (2 s) |" in text
+    assert "| 16 | 21 s | 4.0 | 10 s | 21 s | 21 s | 3 | 2 |" in text
     assert "- SQLite: at most 6.0 epochs and 24 calls a second, which is 360 folds whose epochs take a minute; " in text
-    assert "a write is refused first with 16 folds, and an epoch waits longer than 10 s first with 8 folds" in text
-    assert "a write is never refused here, and an epoch never waits longer than 10 s here" in text
+    assert "a try is refused first with 16 folds, and a begin waits longer than 10 s first with 8 folds. In" in text
+    assert "the store lacked 3 of what was logged" in text
+    assert "a try is never refused here, and a begin never waits longer than 10 s here. In" in text
+    assert "the store lacked nothing of what was logged, and had no runs twice." in text
     assert "PostgreSQL: not measured (it is missing)." in text
     assert "| checkpoints | 1.0 | 200.0 MB |" in text
     assert "| all | 7.0 | 200.0 MB |" in text
-    assert "Simulated, CPU:" in text
+    assert "\n\nCPU:\n\n" in text
     assert "| 16 | 2.5 h | 1.2 h | 99% | 46%, 12 s, 1.23% |" in text.replace(" 46%, 12 s, 1.23% | 46%", " 46%")

@@ -12,6 +12,7 @@ import pytest
 from mlflow import MlflowClient
 
 from benchmarks.scaling.__main__ import main
+from benchmarks.scaling.arrived import send_rest
 from benchmarks.scaling.folder import count_flushes, name_kind
 from benchmarks.scaling.folds import EXPERIMENT, FIGURES, METRICS, PARAMETERS, Told, run_fold, summarize
 from medmamba_monai.core.files import write_json
@@ -38,6 +39,26 @@ def test_a_fold_logs_its_beginning_its_epochs_and_its_end(small_bundle: SmallBun
     assert len(client.list_artifacts(run.info.run_id, "figures")) == FIGURES
     assert [epoch["calls"] for epoch in measured["epochs"]] == [3] * len(measured["epochs"])
     assert {part["problem"] for part in (measured["begin"], *measured["epochs"], measured["end"])} == {""}
+
+
+def test_what_a_store_lacks_or_has_twice_is_found(small_bundle: SmallBundle, tmp_path: Path) -> None:
+    shutil.copy(small_bundle.store, tmp_path / "mlruns.db")
+    address = f"sqlite:///{tmp_path}/mlruns.db"
+    TrackedRun(tmp_path / "run", address, EXPERIMENT, "folds").start()
+    JournalSender(tmp_path / "run").send()
+    run_fold(Told(tmp_path / "run", address, 0.0001, 10, {"device": "cpu"}), 0, threading.Barrier(1))
+    assert send_rest(tmp_path / "run", 1) == {"left": 0, "missing": 0, "doubled": 0}
+
+    journal, state = (tmp_path / "run" / "fold_0" / name for name in ("tracking.jsonl", "mlflow.json"))
+    sent = json.loads(state.read_text())
+    epoch = next(line for line in journal.read_text().splitlines(keepends=True) if METRICS[0] in line)
+    with journal.open("a") as lines:
+        lines.write(epoch)
+    state.write_text(json.dumps({**sent, "sent_bytes": journal.stat().st_size}))
+    assert send_rest(tmp_path / "run", 1) == {"left": 0, "missing": 1, "doubled": 0}
+
+    state.write_text(json.dumps({**sent, "run_id": None, "sent_bytes": 0}))
+    assert send_rest(tmp_path / "run", 1) == {"left": 1, "missing": 1, "doubled": 1}
 
 
 def fold(*epochs: tuple[float, str], seconds: float) -> dict[str, Any]:

@@ -32,6 +32,8 @@ def test_folds_that_end_together_queue_at_the_store() -> None:
 def test_a_store_that_hangs_holds_a_fold_no_longer_than_the_product_waits() -> None:
     found = simulate([SHORT], 1, Service(begin=1000.0, epoch=1000.0, end=1000.0))
     assert found.seconds == pytest.approx(SHORT.seconds + START_SECONDS + END_SECONDS)
+    uploading = simulate([SHORT], 1, Service(begin=1000.0, epoch=1000.0, end=1000.0, artifacts=70.0))
+    assert uploading.seconds == pytest.approx(found.seconds + 70)
 
 
 def test_epochs_that_wait_are_sent_together_once_the_store_is_free() -> None:
@@ -50,4 +52,4 @@ def test_all_folds_are_those_of_ten_networks_and_a_service_is_what_was_measured(
     assert list_trainings(2.0)[0].epoch_seconds == pytest.approx(trainings[0].epoch_seconds / 2)
     alone = {"begin": {"median": 0.5}, "end": {"median": 0.7}, "epochs_per_second": 10.0}
     crowded = {"begin": {"median": 5.0}, "end": {"median": 7.0}, "epochs_per_second": 20.0}
-    assert make_service([alone, crowded]) == Service(0.5, 0.05, 0.7)
+    assert make_service([alone, crowded], weight_bytes=1_000_000) == Service(0.5, 0.05, 0.7, 10.0)
