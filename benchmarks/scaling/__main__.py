@@ -8,6 +8,7 @@ the stores and the measured speed of the networks.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -52,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.quick:
         options.folds, options.seconds, options.weight_bytes, options.epochs = options.folds[:2], 1.0, 1000, 2
     result = new_result("scaling", {name: value for name, value in vars(options).items() if name != "json"})
+    result["load"] = os.getloadavg()[2]
     left_out = {name: why for name in options.stores if (why := why_not(name))}
     stores = {name: measure_store(name, options) for name in options.stores if name not in left_out}
     small = {"depths": [1, 1], "channels": [8, 16]} if options.quick else {}
