@@ -29,8 +29,9 @@ def scaling_part(result: dict[str, Any]) -> str:
         f"Begin: what the start of a fold waits for. For {options['seconds']:g} s each process then logs an epoch as "
         f"soon as the store has the one before. End: weights of {_write_bytes(options['weight_bytes'])}, figures, the "
         "status. Refused: tries after which something was still to be sent; left: folds of which `medmamba-monai send` "
-        f"had to send something. MLflow's server has {options['server_workers']} processes. {measured_on(result)} Made "
-        f"by `python -m benchmarks.scaling`.{missing}"
+        f"had to send something. MLflow's server has {options['server_workers']} processes. {measured_on(result)} "
+        f"Other programs ran beside it: before it began, the load of the machine was {result['load']:.1f}. Made by "
+        f"`python -m benchmarks.scaling`.{missing}"
     )
     parts = [part for name, measured in stores.items() for part in (f"{name}:", _write_store(measured))]
     parts += [told, "\n".join(_write_verdict(name, measured) for name, measured in stores.items())]

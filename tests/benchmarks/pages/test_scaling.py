@@ -41,7 +41,13 @@ def test_the_page_says_where_each_store_breaks() -> None:
     }
     options = {"seconds": 12.0, "server_workers": 4, "weight_bytes": 1000, "workers": [1, 16], "quick": False}
     simulated = {"CPU": {name: [outcome(40.0), outcome(2.5)] for name in stores}}
-    result = {"machine": MACHINE, "options": options, "stores": stores, "left_out": {"PostgreSQL": "it is missing"}}
+    result = {
+        "machine": MACHINE,
+        "load": 4.24,
+        "options": options,
+        "stores": stores,
+        "left_out": {"PostgreSQL": "it is missing"},
+    }
     text = scaling_part({**result, "folder": folder, "simulated": simulated})
     assert "| 16 | 21 s | 4.0 | 10 s | 21 s | 21 s | 3 | 2 |" in text
     assert "- SQLite: at most 6.0 epochs and 24 calls a second, which is 360 folds whose epochs take a minute; " in text
@@ -49,6 +55,7 @@ def test_the_page_says_where_each_store_breaks() -> None:
     assert "the store lacked 3 of what was logged" in text
     assert "a try is never refused here, and a begin never waits longer than 10 s here. In" in text
     assert "the store lacked nothing of what was logged, and had no runs twice." in text
+    assert "the load of the machine was 4.2." in text
     assert "PostgreSQL: not measured (it is missing)." in text
     assert "| checkpoints | 1.0 | 200.0 MB |" in text
     assert "| all | 7.0 | 200.0 MB |" in text
