@@ -11,11 +11,13 @@ import os
 import statistics
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, BrokenBarrierError
 from typing import Any, NamedTuple
 
+from benchmarks.scaling.processors import compare, look
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_json
 from medmamba_monai.tracking import RunDataset, TrackedRun
@@ -105,11 +107,17 @@ def measure_folds(folder: Path, address: str, number: int, seconds: float, weigh
     told = Told(folder, address, seconds, weight_bytes, describe_environment("cpu"))
     context = get_context("forkserver")
     context.set_forkserver_preload(list(PRELOADED))
-    together: Any = context.Barrier(number, timeout=PATIENCE)
+    together: Any = context.Barrier(number + 1, timeout=PATIENCE)
     processes = [context.Process(target=run_fold, args=(told, index, together)) for index in range(number)]
     try:
         for process in processes:
             process.start()
+        used = []
+        with suppress(BrokenBarrierError):  # one of them failed
+            together.wait()
+            for _ in range(2):
+                together.wait()
+                used.append(look([process.pid for process in processes]))
         for process in processes:
             process.join()
     finally:
@@ -117,7 +125,8 @@ def measure_folds(folder: Path, address: str, number: int, seconds: float, weigh
             process.kill()
     if failed := [process.exitcode for process in processes if process.exitcode]:
         raise UserError(f"{len(failed)} of {number} processes that log to {address} failed; their errors are above")
-    return summarize([json.loads((folder / f"fold_{index}" / "measured.json").read_text()) for index in range(number)])
+    found = summarize([json.loads((folder / f"fold_{index}" / "measured.json").read_text()) for index in range(number)])
+    return found | compare(*used, found["epochs"])
 
 
 def run_fold(told: Told, number: int, together: Barrier) -> None:

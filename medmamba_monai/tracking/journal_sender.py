@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from medmamba_monai.core.files import write_json
 from medmamba_monai.core.run_folder import RunFolder
+from medmamba_monai.tracking.creation import create_run_once, delete_doubles
 from medmamba_monai.tracking.entries import join_metrics, send_together
 from medmamba_monai.tracking.journal_file import RawLine, scan_lines, split_runs
 from medmamba_monai.tracking.mlflow_store import (
@@ -119,7 +120,8 @@ class JournalSender:
             if line.content is not None and line.content["op"] == "start":
                 starts.append(end)
             end = line.end
-        self.state.update(run_id=None, experiment_id=None, sent_bytes=starts[-1], skipped=0)
+        self.state.update(run_id=None, experiment_id=None, creating=None, creation=None)
+        self.state.update(sent_bytes=starts[-1], skipped=0)
         self.save_address()
 
     def send(self, force: bool = True, check: bool = False) -> bool:
@@ -228,6 +230,8 @@ class JournalSender:
                 run_id = self.run_id or self._create_lost_run(client)
                 if line is lines[0]:
                     find_run(client, run_id)
+                if line.content["op"] == "status" and line.content["status"] != "RUNNING":
+                    delete_doubles(client, self.state)
                 skipped += send_together(client, run_id, self.directory, [one.content or {} for one in group])
             if pending >= _ACKNOWLEDGE_EVERY or group[-1] is lines[-1]:
                 if self.run_id is not None:
@@ -286,8 +290,9 @@ class JournalSender:
     ) -> str:
         tags = {PARENT_TAG: parent_id} if parent_id is not None else {}
         experiment = ask(find_or_create_experiment, client, self.state["tracking_uri"], self.state["experiment"])
-        run = ask(client.create_run, experiment, start_time=began, tags=tags, run_name=name)
-        run_id = str(run.info.run_id)
+        run_id = create_run_once(
+            client, experiment, self.state, self.save_address, tags, start_time=began, run_name=name
+        )
         if not run_id:
             raise ForeignServerError("it made no run")
         found = find_run(client, run_id)

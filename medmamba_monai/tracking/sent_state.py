@@ -42,6 +42,8 @@ def read_state(folder: RunFolder, tracking_uri: str | None, experiment: str | No
         "experiment": name,
         "experiment_id": kept.get("experiment_id"),
         "run_id": kept.get("run_id"),
+        "creating": kept.get("creating"),
+        "creation": kept.get("creation"),
         "parent": kept.get("parent"),
         "parent_id": kept.get("parent_id"),
         "journal_began": began,
