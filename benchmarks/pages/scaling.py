@@ -29,9 +29,11 @@ def scaling_part(result: dict[str, Any]) -> str:
         f"Begin: what the start of a fold waits for. For {options['seconds']:g} s each process then logs an epoch as "
         f"soon as the store has the one before. End: weights of {_write_bytes(options['weight_bytes'])}, figures, the "
         "status. Refused: tries after which something was still to be sent; left: folds of which `medmamba-monai send` "
-        f"had to send something. MLflow's server has {options['server_workers']} processes. {measured_on(result)} "
-        f"Other programs ran beside it: before it began, the load of the machine was {result['load']:.1f}. Made by "
-        f"`python -m benchmarks.scaling`.{missing}"
+        "had to send something. Of a core: what an epoch costs its fold and its server. Others: the share of all cores "
+        "that other programs took meanwhile, and with it of what is waited. MLflow's server has "
+        f"{options['server_workers']} processes. {measured_on(result)} Before it began, the load of the machine was "
+        f"{result['load']:.1f}. Made by `python -m benchmarks.scaling --folds "
+        f"{' '.join(map(str, options['folds']))} --seconds {options['seconds']:g}`.{missing}"
     )
     parts = [part for name, measured in stores.items() for part in (f"{name}:", _write_store(measured))]
     parts += [told, "\n".join(_write_verdict(name, measured) for name, measured in stores.items())]
@@ -62,10 +64,12 @@ def _write_store(measured: Sequence[Mapping[str, Any]]) -> str:
             *(_write_seconds(one["epoch"][which]) for which in ("median", "longest")),
             _write_seconds(one["end"]["longest"]),
             *(str(one[what]) for what in ("refused", "left")),
+            *(f"{1000 * one[what]:.0f} ms" for what in ("fold_core", "store_core")),
+            f"{one['others']:.0%}",
         ]
         for one in measured
     ]
-    return markdown_table([*titles, "refused", "left"], rows)
+    return markdown_table([*titles, "refused", "left", "fold's core", "server's core", "others"], rows)
 
 
 def _write_verdict(name: str, measured: Sequence[Mapping[str, Any]]) -> str:

@@ -11,7 +11,8 @@ from tests.helpers.machine import MACHINE
 def measured(folds: int, rate: float, longest: float, refused: int = 0) -> dict[str, Any]:
     found = {"folds": folds, "epochs_per_second": rate, "calls_per_second": 4 * rate, "refused": refused, "left": 2}
     times = {part: {"median": longest / 2, "longest": longest} for part in ("begin", "epoch", "end")}
-    return {**found, **times, "missing": refused, "doubled": 0}
+    used = {"fold_core": 0.031, "store_core": 0.042, "others": 0.256}
+    return {**found, **times, **used, "missing": refused, "doubled": 0}
 
 
 def outcome(hours: float) -> dict[str, Any]:
@@ -39,7 +40,14 @@ def test_the_page_says_where_each_store_breaks() -> None:
         "files": 12,
         "bytes": 500_000_000,
     }
-    options = {"seconds": 12.0, "server_workers": 4, "weight_bytes": 1000, "workers": [1, 16], "quick": False}
+    options = {
+        "folds": [1, 16],
+        "seconds": 12.0,
+        "server_workers": 4,
+        "weight_bytes": 1000,
+        "workers": [1, 16],
+        "quick": False,
+    }
     simulated = {"CPU": {name: [outcome(40.0), outcome(2.5)] for name in stores}}
     result = {
         "machine": MACHINE,
@@ -49,13 +57,14 @@ def test_the_page_says_where_each_store_breaks() -> None:
         "left_out": {"PostgreSQL": "it is missing"},
     }
     text = scaling_part({**result, "folder": folder, "simulated": simulated})
-    assert "| 16 | 21 s | 4.0 | 10 s | 21 s | 21 s | 3 | 2 |" in text
+    assert "| 16 | 21 s | 4.0 | 10 s | 21 s | 21 s | 3 | 2 | 31 ms | 42 ms | 26% |" in text
     assert "- SQLite: at most 6.0 epochs and 24 calls a second, which is 360 folds whose epochs take a minute; " in text
     assert "a try is refused first with 16 folds, and a begin waits longer than 10 s first with 8 folds. In" in text
     assert "the store lacked 3 of what was logged" in text
     assert "a try is never refused here, and a begin never waits longer than 10 s here. In" in text
     assert "the store lacked nothing of what was logged, and had no runs twice." in text
     assert "the load of the machine was 4.2." in text
+    assert "Made by `python -m benchmarks.scaling --folds 1 16 --seconds 12`." in text
     assert "PostgreSQL: not measured (it is missing)." in text
     assert "| checkpoints | 1.0 | 200.0 MB |" in text
     assert "| all | 7.0 | 200.0 MB |" in text
