@@ -28,9 +28,16 @@ EXPERIMENT = "scaling"
 PRELOADED = ("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.tracking.rest_store", __name__)
 METRICS = ("train/loss", "validation/auc", "validation/accuracy", "validation/loss", "learning_rate")
 TIMES = ("epoch_seconds", "images_per_second")
-SAMPLED = ("cpu_utilization_percentage", "system_memory_usage_megabytes", "system_memory_usage_percentage")
-SAMPLED += ("disk_usage_megabytes", "disk_usage_percentage", "disk_available_megabytes")
-SAMPLED += ("network_receive_megabytes", "network_transmit_megabytes")
+SAMPLED = (
+    "cpu_utilization_percentage",
+    "system_memory_usage_megabytes",
+    "system_memory_usage_percentage",
+    "disk_usage_megabytes",
+    "disk_usage_percentage",
+    "disk_available_megabytes",
+    "network_receive_megabytes",
+    "network_transmit_megabytes",
+)
 PARAMETERS = 40
 EVALUATED = 60
 FIGURES, FIGURE_BYTES = 8, 40_000
@@ -117,7 +124,7 @@ def measure_folds(folder: Path, address: str, number: int, seconds: float, weigh
             together.wait()
             for _ in range(2):
                 together.wait()
-                used.append(look([process.pid for process in processes]))
+                used.append(look([process.pid or 0 for process in processes]))
         for process in processes:
             process.join()
     finally:
@@ -126,7 +133,7 @@ def measure_folds(folder: Path, address: str, number: int, seconds: float, weigh
     if failed := [process.exitcode for process in processes if process.exitcode]:
         raise UserError(f"{len(failed)} of {number} processes that log to {address} failed; their errors are above")
     found = summarize([json.loads((folder / f"fold_{index}" / "measured.json").read_text()) for index in range(number)])
-    return found | compare(*used, found["epochs"])
+    return found | compare(used[0], used[1], found["epochs"])
 
 
 def run_fold(told: Told, number: int, together: Barrier) -> None:
@@ -150,8 +157,9 @@ def _log_fold(told: Told, number: int, together: Barrier) -> None:
     run.journal.set_tags({**told.tags, "fold": number})
     begin = sender.send_and_measure()
     together.wait()
-    epochs, ends = [], time.monotonic() + told.seconds
+    epochs: list[dict[str, Any]] = []
     began = time.monotonic()
+    ends = began + told.seconds
     while time.monotonic() < ends:
         epoch = len(epochs) + 1
         run.journal.log_metrics({f"system/{name}": float(epoch) for name in SAMPLED}, epoch)
