@@ -50,6 +50,7 @@ class PreciseBatchNorm:
         interval: epochs from one validation to the next; the last epoch counts as validated, too.
         execution: how the network computes; by default in float32.
         num_images: that are kept at least, in each process.
+        enabled: False attaches it to nothing.
     """
 
     def __init__(
@@ -58,8 +59,10 @@ class PreciseBatchNorm:
         interval: int = 1,
         execution: Execution | None = None,
         num_images: int = NUM_IMAGES,
+        enabled: bool = True,
     ) -> None:
         self.network = unwrap(network)
+        self.enabled = enabled
         self.interval = interval
         self.num_images = num_images
         self.execution = Execution() if execution is None else execution
@@ -70,6 +73,8 @@ class PreciseBatchNorm:
 
     def attach(self, engine: Trainer) -> None:
         """Attach to a trainer, whose prepared batches are looked at from then on."""
+        if not self.enabled:
+            return
         if not _list_norms(self.network):
             self.logger.info("the network has no batch norm, whose statistics could be made precise")
             return

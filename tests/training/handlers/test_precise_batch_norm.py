@@ -202,6 +202,16 @@ def test_further_inputs_of_the_network_are_kept_too():
     )
 
 
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_config_switches_it_on(enabled):
+    network, usual = make_network(), make_network()
+    usual.load_state_dict(network.state_dict())
+    for one, handlers in ((network, [PreciseBatchNorm(network, enabled=enabled)]), (usual, [])):
+        torch.manual_seed(0)
+        make_trainer(one, make_batches(), *handlers).run()
+    assert same(network.state_dict(), usual.state_dict()) is not enabled
+
+
 def test_statistics_are_computed_in_the_precision_of_the_training():
     network, seen = make_network(nn.Conv2d(2, 2, 3)), []
     trainer = make_trainer(network, make_batches(), PreciseBatchNorm(network, 1, Execution(precision="bfloat16")))
