@@ -261,7 +261,7 @@ def _title(case: Case, found: Mapping[str, Any]) -> str:
     options, recipe = case.options, case.recipe or "paper"
     return (
         f"{case.title}, recipe `{recipe}`, {options['epochs']} epochs in batches of {options.get('batch_size', 64)}, "
-        f"{found['seeds']} seeds, {found['images']} test images"
+        f"{found['seeds']} {'seed' if found['seeds'] == 1 else 'seeds'}, {found['images']} test images"
     )
 
 
