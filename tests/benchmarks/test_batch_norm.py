@@ -45,7 +45,7 @@ def test_the_page_has_a_row_for_each_metric_of_a_case():
     assert found["ensembles"]["precise"][0]["accuracy"] == 1
     text = batch_norm_part({"machine": MACHINE, "cases": {"phantom-auto": found}})
     title, _, auc, accuracy, brier, _ = text.splitlines()[2:8]
-    assert title.startswith("| phantom, recipe `strongly_augmented`, 8 epochs in batches of 16, 1 seeds, 4 test")
+    assert title.startswith("| phantom, recipe `strongly_augmented`, 8 epochs in batches of 16, 1 seed, 4 test")
     assert auc.split(" | ")[1:4] == ["0.7500 ± 0.0000", "1.0000 ± 0.0000", "+0.2500"]
     assert accuracy.split(" | ")[3] == "+25.00"
     assert float(brier.split(" | ")[3]) < 0
