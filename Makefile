@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
-# Python compiles what is imported, once; pip would compile all of 2 GB.
+# Python compiles what is imported, once; pip would compile everything.
 INSTALL := $(PIP) install --quiet --no-compile --constraint constraints.txt
 
 .PHONY: help demo test test-apart fuzz lint docs examples bundles benchmarks recipes clean-demo
@@ -20,15 +20,16 @@ help:
 	@echo "make recipes     cross-validate networks and recipes, and write the documents' comparison (an hour or two on two cores)"
 	@echo "make clean-demo  remove what the demo made, to run it from the start"
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Setting up $(VENV): about 2 GB of packages, a few minutes, once"
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(INSTALL) --editable .
 	touch $@
 
-$(VENV)/.installed-dev: pyproject.toml constraints.txt
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Setting up $(VENV) with what tests need: about 4 GB of packages, some minutes, once"
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(INSTALL) --editable ".[dev]"
 	touch $(VENV)/.installed $@
 

@@ -55,18 +55,15 @@ def real_data_dir() -> Path:
     return _shared_folder("data")
 
 
-SHARE_NOTHING = tuple(
-    Path(*parts)
-    for parts in (
-        ("selective_scan", "triton", "test_compile.py"),
-        ("networks", "test_baselines.py"),
-        ("bundle", "test_new_bundle.py"),
-        ("selective_scan", "triton", "test_triton.py"),
-    )
+FIRST = (
+    Path("selective_scan", "triton", "test_compile.py"),
+    Path("auto", "test_starting_weights.py"),
+    Path("networks", "test_baselines.py"),
+    Path("bundle", "test_new_bundle.py"),
+    Path("selective_scan", "triton", "test_triton.py"),
 )
-"""Take a minute and nothing that workers share: one runs them while another makes that and compiles Numba's kernels."""
-MAKES_WHAT_IS_SHARED = Path("auto", "test_starting_weights.py")
-
+"""Files in the order in which they are handed out, before all others. The second makes what workers share and compiles
+Numba's kernels; the others take as long and need none of it: one worker runs them meanwhile."""
 
 APART = "apart"
 
@@ -86,9 +83,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _find_turn(path: Path) -> int:
-    """Files are handed out in turns: the first to one worker, the second to another, the rest to whoever is free."""
-    turns = [SHARE_NOTHING[0], MAKES_WHAT_IS_SHARED, *SHARE_NOTHING[1:]]
-    return next((turn for turn, first in enumerate(turns) if path.match(str(first))), len(turns))
+    return next((turn for turn, first in enumerate(FIRST) if path.match(str(first))), len(FIRST))
 
 
 def pytest_collection_finish() -> None:

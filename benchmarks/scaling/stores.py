@@ -60,7 +60,7 @@ def why_not(store: str) -> str:
 
 @contextlib.contextmanager
 def _serve(folder: Path, database: str, workers: int) -> Iterator[str]:
-    port = find_port()
+    port = _find_port()
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", database, "--workers", str(workers)]
     command += ["--artifacts-destination", str(folder / "artifacts"), "--host", "127.0.0.1", "--port", str(port)]
     # the processes with which MLflow evaluates language models stay out
@@ -73,7 +73,7 @@ def _serve(folder: Path, database: str, workers: int) -> Iterator[str]:
 @contextlib.contextmanager
 def _run_postgres(folder: Path) -> Iterator[str]:
     """Run PostgreSQL with its defaults; by root as the user ``postgres``, since it refuses to run as root."""
-    data, port = folder / "postgres", find_port()
+    data, port = folder / "postgres", _find_port()
     data.mkdir()
     as_user: list[str] = []
     if os.geteuid() == 0:
@@ -122,7 +122,7 @@ def _find_program(name: str) -> str:
     return shutil.which(name, path=os.pathsep.join([*map(str, folders), os.environ.get("PATH", "")])) or ""
 
 
-def find_port() -> int:
+def _find_port() -> int:
     """Return a port of loopback that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -23,14 +23,19 @@ from tests.helpers.minutes import takes_minutes
 from tests.helpers.small_bundle import SmallBundle
 
 
-def test_a_fold_logs_its_beginning_its_epochs_and_its_end(small_bundle: SmallBundle, tmp_path: Path) -> None:
+@pytest.fixture
+def logged(small_bundle: SmallBundle, tmp_path: Path) -> Path:
+    """The folder of a cross-validation whose first fold has logged to a SQLite file beside it."""
     shutil.copy(small_bundle.store, tmp_path / "mlruns.db")
     address = f"sqlite:///{tmp_path}/mlruns.db"
     TrackedRun(tmp_path / "run", address, EXPERIMENT, "folds").start()
     JournalSender(tmp_path / "run").send()
-    run_fold(Told(tmp_path / "run", address, 0.0001, 10, {"device": "cpu"}), 3, threading.Barrier(1))
+    run_fold(Told(tmp_path / "run", address, 0.0001, 10, {"device": "cpu"}), 0, threading.Barrier(1))
+    return tmp_path / "run"
 
-    folder, client = tmp_path / "run" / "fold_3", MlflowClient(address)
+
+def test_a_fold_logs_its_beginning_its_epochs_and_its_end(logged: Path) -> None:
+    folder, client = logged / "fold_0", MlflowClient(f"sqlite:///{logged.parent}/mlruns.db")
     measured = json.loads((folder / "measured.json").read_text())
     run = client.get_run(json.loads((folder / "mlflow.json").read_text())["run_id"])
     assert run.info.status == "FINISHED"
@@ -41,24 +46,19 @@ def test_a_fold_logs_its_beginning_its_epochs_and_its_end(small_bundle: SmallBun
     assert {part["problem"] for part in (measured["begin"], *measured["epochs"], measured["end"])} == {""}
 
 
-def test_what_a_store_lacks_or_has_twice_is_found(small_bundle: SmallBundle, tmp_path: Path) -> None:
-    shutil.copy(small_bundle.store, tmp_path / "mlruns.db")
-    address = f"sqlite:///{tmp_path}/mlruns.db"
-    TrackedRun(tmp_path / "run", address, EXPERIMENT, "folds").start()
-    JournalSender(tmp_path / "run").send()
-    run_fold(Told(tmp_path / "run", address, 0.0001, 10, {"device": "cpu"}), 0, threading.Barrier(1))
-    assert send_rest(tmp_path / "run", 1) == {"left": 0, "missing": 0, "doubled": 0}
+def test_what_a_store_lacks_or_has_twice_is_found(logged: Path) -> None:
+    assert send_rest(logged, 1) == {"left": 0, "missing": 0, "doubled": 0}
 
-    journal, state = (tmp_path / "run" / "fold_0" / name for name in ("tracking.jsonl", "mlflow.json"))
+    journal, state = (logged / "fold_0" / name for name in ("tracking.jsonl", "mlflow.json"))
     sent = json.loads(state.read_text())
     epoch = next(line for line in journal.read_text().splitlines(keepends=True) if METRICS[0] in line)
     with journal.open("a") as lines:
         lines.write(epoch)
     state.write_text(json.dumps({**sent, "sent_bytes": journal.stat().st_size}))
-    assert send_rest(tmp_path / "run", 1) == {"left": 0, "missing": 1, "doubled": 0}
+    assert send_rest(logged, 1) == {"left": 0, "missing": 1, "doubled": 0}
 
     state.write_text(json.dumps({**sent, "run_id": None, "sent_bytes": 0}))
-    assert send_rest(tmp_path / "run", 1) == {"left": 1, "missing": 1, "doubled": 1}
+    assert send_rest(logged, 1) == {"left": 1, "missing": 1, "doubled": 1}
 
 
 def fold(*epochs: tuple[float, str], seconds: float) -> dict[str, Any]:
