@@ -1,4 +1,4 @@
-"""Imports point one way, and importing the package loads nothing optional."""
+"""Imports point one way; importing the package loads nothing large, and what is optional not at all."""
 
 from __future__ import annotations
 
@@ -136,27 +136,45 @@ def test_upward_import_is_seen(tmp_path: Path) -> None:
     assert imported_parts(module) == {"training", "networks"}
 
 
-@pytest.mark.slow
-def test_importing_a_tree_that_was_not_installed_loads_nothing_optional_beyond_monai() -> None:
-    # `import monai` loads MLflow and matplotlib itself where they are installed.
-    result = run_python(
-        "import sys, monai; from importlib.metadata import Distribution; find = Distribution.from_name\n"
-        "hide = {'medmamba-monai': 'not-there'}\n"
-        "Distribution.from_name = classmethod(lambda kind, name: find(hide.get(name, name)))\n"
-        f"before = set(sys.modules); import {PACKAGE}; print(*(set(sys.modules) - before))"
-    )
+def test_importing_the_package_loads_nothing_large() -> None:
+    result = run_python(f"import sys; before = set(sys.modules); import {PACKAGE}; print(*(set(sys.modules) - before))")
     assert result.returncode == 0, result.stderr
-    assert OPTIONAL.isdisjoint(name.split(".")[0] for name in result.stdout.split())
+    loaded = {name.split(".")[0] for name in result.stdout.split()}
+    assert loaded - sys.stdlib_module_names == {PACKAGE}
+
+
+AFTER_MONAI = f"""
+import os, sys
+from importlib.metadata import Distribution
+find = Distribution.from_name
+Distribution.from_name = classmethod(lambda kind, name: find({{"medmamba-monai": "not-there"}}.get(name, name)))
+sys.modules.update(dict.fromkeys({OPTIONAL!r}))  # MONAI itself imports MLflow and matplotlib where they are
+import monai
+without = os.fork() == 0
+for name in {OPTIONAL!r}:
+    if not without:
+        del sys.modules[name]
+import torch._dynamo  # which loads Triton where it is
+before = set(sys.modules)
+import {PACKAGE}
+assert monai.networks.nets.MedMamba is {PACKAGE}.MedMamba
+if without:
+    for name in {OPTIONAL!r} - {{"matplotlib"}}:
+        del sys.modules[name]
+    import {PACKAGE}.evaluation
+else:
+    assert os.waitstatus_to_exitcode(os.wait()[1]) == 0, "it cannot be imported without what is optional"
+    print(*(set(sys.modules) - before))
+"""
 
 
 @pytest.mark.slow
-def test_package_imports_where_nothing_optional_is_installed_and_evaluation_without_matplotlib() -> None:
-    result = run_python(
-        f"import sys; sys.modules.update(dict.fromkeys({OPTIONAL!r})); import {PACKAGE}\n"
-        f"for name in {sorted(OPTIONAL - {'matplotlib'})!r}: del sys.modules[name]\n"
-        f"import {PACKAGE}.evaluation"
-    )
+def test_after_monai_a_tree_that_was_not_installed_needs_and_loads_nothing_optional() -> None:
+    result = run_python(AFTER_MONAI)
     assert result.returncode == 0, result.stderr
+    loaded = {name.split(".")[0] for name in result.stdout.split()}
+    assert f"{PACKAGE}.networks" in result.stdout.split()
+    assert OPTIONAL.isdisjoint(loaded)
 
 
 def module_of(path: Path) -> str:

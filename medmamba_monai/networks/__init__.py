@@ -6,6 +6,7 @@ from medmamba_monai.networks.fuse_batch_norm import fold_batch_norm
 from medmamba_monai.networks.grad_cam import list_cam_layers, make_grad_cam
 from medmamba_monai.networks.medmamba import MedMamba, medmamba_base, medmamba_small, medmamba_tiny
 from medmamba_monai.networks.medvit import MedViT, load_official_medvit
+from medmamba_monai.networks.monai import register_with_monai
 from medmamba_monai.networks.official_weights import load_official_checkpoint, read_architecture, to_official_state_dict
 from medmamba_monai.networks.registry import NETWORKS, build_network
 
@@ -31,3 +32,5 @@ __all__ = [
     "register_encoder",
     "to_official_state_dict",
 ]
+
+register_with_monai()

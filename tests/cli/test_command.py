@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import inspect
 import re
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +12,8 @@ import pytest
 import typer
 
 from medmamba_monai.cli.command import Command, spread_lists
-from medmamba_monai.cli.main import COMMANDS, main
+from medmamba_monai.cli.commands import FILES, load_command, read_summary
+from medmamba_monai.cli.main import main
 from medmamba_monai.cli.option_tables import describe_fields, expand_tables
 from medmamba_monai.data.propose.card import Options
 from medmamba_monai.data.propose.labels import Labels
@@ -92,7 +96,7 @@ def test_an_option_of_another_command_is_told_with_what_both_mean(capsys):
     assert capsys.readouterr().err == f"error: --num-folds: there is no such option; {said}\n"
 
 
-@pytest.mark.parametrize("name", [command.__name__.replace("_", "-") for command in COMMANDS])
+@pytest.mark.parametrize("name", FILES)
 def test_the_help_of_every_command_fits_a_terminal_and_describes_every_option(name, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     assert main([name, "--help"]) == 0
@@ -106,8 +110,30 @@ def test_the_help_of_every_command_fits_a_terminal_and_describes_every_option(na
 def test_the_help_names_every_command(capsys):
     assert main(["--help"]) == 0
     shown = capsys.readouterr().out
-    assert all(f"\n  {command.__name__.replace('_', '-')} " in shown for command in COMMANDS)
+    assert all(f"\n  {name} " in shown for name in FILES)
     assert "..." not in shown.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_list_says_of_a_command_what_its_own_help_says_first(name):
+    assert read_summary(name)
+    assert inspect.cleandoc(load_command(name).help).partition("\n\n")[0] == read_summary(name)
+
+
+LISTS = """
+import sys
+from medmamba_monai.cli.main import main
+assert main(["--help"]) == main(["send", "--help"]) == 0
+assert main(["sendd"]) == 2
+print(*sys.modules)
+"""
+
+
+def test_to_list_the_commands_nothing_large_is_imported():
+    done = subprocess.run([sys.executable, "-c", LISTS], capture_output=True, text=True, check=True)
+    loaded = {name.split(".")[0] for name in done.stdout.splitlines()[-1].split()}
+    assert "typer" in loaded
+    assert loaded.isdisjoint({"torch", "monai", "numpy", "mlflow", "matplotlib", "pandas", "ignite", "sklearn"})
 
 
 @pytest.mark.parametrize(
