@@ -69,10 +69,11 @@ class LocalJobs(Slurm):
         self.most = max(self.most, len(alive))
         return alive
 
-    def cancel(self, names: Sequence[str]) -> None:
+    def cancel(self, names: Sequence[str]) -> str:
         """Interrupt them."""
         for name in names:
             self.jobs[name].cancel()
+        return ""
 
 
 def make_job(folder: Path, fold: int, code: int = 0) -> FoldJob:

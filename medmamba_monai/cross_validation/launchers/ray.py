@@ -97,11 +97,12 @@ class Ray:
         names = [actor["name"] for actor in list_named_actors(all_namespaces=True) if actor["namespace"] == NAMESPACE]
         return {name: self._ask(ray, name) for name in names}
 
-    def cancel(self, names: Sequence[str]) -> None:
+    def cancel(self, names: Sequence[str]) -> str:
         """End jobs; the process of a fold sees that what it belongs to is gone, and stops."""
         ray = self._connect()
         for name in set(names) & set(self.list_jobs()):
             ray.kill(ray.get_actor(name, NAMESPACE), no_restart=True)
+        return ""
 
     def describe_cancelling(self, names: Sequence[str]) -> str:
         """Say how a user ends jobs."""

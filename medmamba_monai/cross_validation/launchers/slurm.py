@@ -123,15 +123,18 @@ class Slurm:
             except FileNotFoundError:
                 raise UserError("--launcher slurm: this machine has no squeue; run it on a login node") from None
             if answer.returncode == 0:
+                if told:
+                    say("Slurm answers again")
                 return dict(_read_job(line) for line in answer.stdout.splitlines() if line.strip())
             if not told:
                 say(f"Slurm does not answer and is asked again: {answer.stderr.strip()}")
                 told = True
             time.sleep(LOOK_SECONDS)
 
-    def cancel(self, names: Sequence[str]) -> None:
-        """End jobs."""
-        subprocess.run(["scancel", *names], check=False)
+    def cancel(self, names: Sequence[str]) -> str:
+        """End jobs; returns what ``scancel`` said against it."""
+        answer = subprocess.run(["scancel", *names], capture_output=True, text=True)
+        return answer.stderr.strip() if answer.returncode else ""
 
     def describe_cancelling(self, names: Sequence[str]) -> str:
         """Say how a user ends jobs."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from medmamba_monai.core.errors import UserError
@@ -46,8 +47,8 @@ class Scheduler(Protocol):
         """Submit a job for each fold, whose job file is written; returns their names."""
         ...
 
-    def cancel(self, names: Sequence[str]) -> None:
-        """End jobs."""
+    def cancel(self, names: Sequence[str]) -> str:
+        """End jobs; returns why some were not ended, nothing where all were."""
         ...
 
     def describe_cancelling(self, names: Sequence[str]) -> str:
@@ -64,14 +65,24 @@ class WatchedJobs:
 
     Args:
         scheduler: that runs them.
+
+    Attributes:
+        began: when each job was first seen at work, as `time.monotonic` tells it, by the folder of its fold.
     """
 
     def __init__(self, scheduler: Scheduler) -> None:
         self.scheduler = scheduler
+        self.began: dict[Path, float] = {}
         self._said: dict[str, str] = {}
         self._missing_since: dict[str, float] = {}
 
-    def run(self, waiting: Sequence[FoldJob], on_end: Callable[[FoldJob, int], None], afresh: bool = False) -> None:
+    def run(
+        self,
+        waiting: Sequence[FoldJob],
+        on_end: Callable[[FoldJob, int], None],
+        afresh: bool = False,
+        on_look: Callable[[], None] = lambda: None,
+    ) -> None:
         """Submit the folds whose jobs are not at work already, and wait for all.
 
         Ctrl-C cancels the jobs. Where this process is ended otherwise, they go on; the same command finds them.
@@ -80,6 +91,8 @@ class WatchedJobs:
             waiting: the folds.
             on_end: told each fold that ended and its exit code (negative: the signal that killed it).
             afresh: whether the folds are trained anew, so that no earlier job may be at work.
+            on_look: called whenever the jobs were looked at; what it raises cancels those that are left, and comes out
+                when they are gone.
 
         Raises:
             UserError: the scheduler does not take the jobs, or earlier jobs are at work and `afresh`.
@@ -92,6 +105,7 @@ class WatchedJobs:
                 for name, code in self._look(running):
                     on_end(running.pop(name), code)
                 if running:
+                    self._ask_who_waits(on_look, list(running))
                     time.sleep(LOOK_SECONDS)
         except KeyboardInterrupt as stop:
             self._stop(list(running), stop)
@@ -145,6 +159,8 @@ class WatchedJobs:
         return ended
 
     def _tell(self, job: FoldJob, name: str, state: str) -> None:
+        if state.startswith("running"):
+            self.began.setdefault(job.directory, time.monotonic())
         if self._said.get(name) != state:
             self._said[name] = state
             say(f"{job.title}: job {name} is {state}")
@@ -153,8 +169,27 @@ class WatchedJobs:
         if stop.args:  # a signal other than Ctrl-C, see `interrupt`
             say(f"the jobs {', '.join(names)} go on; the same command finds them")
         elif names:
-            self.scheduler.cancel(names)
+            self._cancel(names)
+
+    def _ask_who_waits(self, on_look: Callable[[], None], running: Sequence[str]) -> None:
+        try:
+            on_look()
+        except Exception:
+            self._cancel(running)
+            self._wait_until_gone(running)
+            raise
+
+    def _cancel(self, names: Sequence[str]) -> None:
+        if problem := self.scheduler.cancel(names):
+            later = self.scheduler.describe_cancelling(names)
+            say(f"jobs may go on, as they were not cancelled ({problem}); end them later: {later}")
+        else:
             say(f"cancelled: {', '.join(names)}")
+
+    def _wait_until_gone(self, names: Collection[str]) -> None:
+        ends = time.monotonic() + PATIENCE
+        while any(name in names for name in self.scheduler.list_jobs()) and time.monotonic() < ends:
+            time.sleep(LOOK_SECONDS)
 
 
 def read_job_name(folder: RunFolder) -> str | None:

@@ -6,8 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,10 +16,9 @@ import pytest
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.cross_validation import CrossValidationOptions
-from medmamba_monai.cross_validation.fold_job import FoldJob
 from medmamba_monai.cross_validation.launchers.fold_task import FoldTask
 from medmamba_monai.cross_validation.launchers.slurm import Slurm, SlurmOptions
-from medmamba_monai.cross_validation.launchers.watch import WatchedJobs, read_exit_code, read_job_name
+from medmamba_monai.cross_validation.launchers.watch import read_exit_code, read_job_name
 from medmamba_monai.cross_validation.plan import make_plan
 from tests.helpers.cluster_runs import (
     check_same_weights,
@@ -29,10 +26,8 @@ from tests.helpers.cluster_runs import (
     list_statuses,
     read_printed,
     wait_for,
-    wait_until,
 )
-from tests.helpers.local_jobs import make_job, read_job, replace_fold_process
-from tests.helpers.slurm import name_node, of_a_cluster, run_slurm
+from tests.helpers.slurm import of_a_cluster, run_slurm
 from tests.helpers.small_bundle import ROOT, Running, SmallBundle, start
 
 DEFAULTS: dict[str, Any] = {
@@ -69,51 +64,6 @@ def tell_slurm(cluster: dict[str, str], *words: str, check: bool = True) -> None
 def hurry(cluster: dict[str, str], job: str) -> None:
     """Let a job that was queued again begin now, for which Slurm else waits two minutes."""
     tell_slurm(cluster, "scontrol", "update", f"JobId={job}", "StartTime=now")
-
-
-def begin_again(cluster: dict[str, str], scheduler: Slurm, job: FoldJob) -> None:
-    """Wait until a job is in the queue again, and then until its fold has begun."""
-    name = read_job_name(RunFolder(job.directory))
-    assert name is not None
-    wait_until(lambda: scheduler.list_jobs().get(name, "").startswith("pending"))
-    (job.directory / "began").unlink()
-    time.sleep(3)  # a node takes no credential that is as old as the one it revoked
-    hurry(cluster, name)
-    wait_until((job.directory / "began").exists)
-
-
-@of_a_cluster
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_a_time_limit_and_a_dead_node_let_folds_begin_again(
-    cluster: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A light program stands for the folds; of a time limit what comes before it, the signal that submitit asks for."""
-    monkeypatch.chdir(replace_fold_process(tmp_path / "python"))
-    for name, value in cluster.items():
-        monkeypatch.setenv(name, value)
-    scheduler, node = Slurm(RunFolder(tmp_path), SlurmOptions(cpus=1)), f"NodeName={name_node()}"
-    jobs = [make_job(tmp_path, 0), make_job(tmp_path, 1, code=7)]
-    codes: dict[int, int] = {}
-    watching = threading.Thread(
-        target=lambda: WatchedJobs(scheduler).run(jobs, lambda job, code: codes.update({job.fold: code})), daemon=True
-    )
-    watching.start()
-    for job in jobs:
-        wait_until((job.directory / "began").exists)
-    tell_slurm(cluster, "scancel", "--signal=USR2", str(read_job_name(RunFolder(jobs[0].directory))))
-    begin_again(cluster, scheduler, jobs[0])
-    assert [read_job(job)["overrides"] for job in jobs] == [{"resume": True}, {"resume": False}]
-
-    tell_slurm(cluster, "scontrol", "update", node, "State=DOWN", "Reason=test")
-    wait_until(lambda: all(state.startswith("pending") for state in scheduler.list_jobs().values()))
-    tell_slurm(cluster, "scontrol", "update", node, "State=RESUME", check=False)  # it may have come back by itself
-    for job in jobs:
-        begin_again(cluster, scheduler, job)
-        (job.directory / "may_end").touch()
-    watching.join()
-    assert codes == {0: 0, 1: 7}
-    assert [read_job(job)["overrides"] for job in jobs] == [{"resume": True}, {"resume": True}]
 
 
 @of_a_cluster

@@ -132,3 +132,27 @@ def test_a_job_that_is_gone_without_an_answer_is_a_fold_that_was_killed(
     with once_begun(job, kill):
         assert run(scheduler, [job]) == {0: -signal.SIGKILL}
     assert f"is gone and gave no answer; logs: {tmp_path / 'slurm'}" in capsys.readouterr().out
+
+
+def test_what_was_not_cancelled_is_said(
+    tmp_path: Path, scheduler: LocalJobs, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduler, "cancel", lambda names: "no answer")
+    job = make_job(tmp_path, 0)
+    run_and_stop(scheduler, job, signal.SIGINT)
+    (job.directory / "may_end").touch()
+    (name,) = scheduler.jobs
+    said = f"jobs may go on, as they were not cancelled (no answer); end them later: scancel {name}"
+    assert said in capsys.readouterr().out
+
+
+def test_who_waits_may_have_enough(tmp_path: Path, scheduler: LocalJobs) -> None:
+    job = make_job(tmp_path, 0)
+
+    def look() -> None:
+        if (job.directory / "began").exists():
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        WatchedJobs(scheduler).run([job], lambda job, code: None, on_look=look)
+    assert scheduler.list_jobs() == {}
