@@ -5,11 +5,12 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check
 # Python compiles what is imported, once; pip would compile everything.
 INSTALL := $(PIP) install --quiet --no-compile --constraint constraints.txt
 
-.PHONY: help demo test test-apart fuzz lint docs examples bundles benchmarks recipes clean-demo
+.PHONY: help demo test test-long test-apart fuzz lint docs examples bundles benchmarks recipes clean-demo
 
 help:
 	@echo "make demo        set up, then five-fold MedMamba on chest X-rays, tracked in MLflow (5 to 10 minutes on two cores)"
 	@echo "make test        set up, then the tests (13 to 16 minutes on two cores)"
+	@echo "make test-long   the tests that run for seconds each what those hold in parts (3 to 4 minutes on two cores)"
 	@echo "make test-apart  what compiles for other machines, measures speed, or runs a notebook (5 minutes on two cores)"
 	@echo "make fuzz        the tests that make up their inputs, with a thousand inputs each (EXAMPLES=10000 for more)"
 	@echo "make lint        ruff and mypy"
@@ -40,6 +41,9 @@ test: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest
 
 TESTS ?=
+test-long: $(VENV)/.installed-dev
+	$(VENV)/bin/python -m pytest -m long $(TESTS)
+
 test-apart: $(VENV)/.installed-dev
 	$(VENV)/bin/python -m pytest -m apart $(TESTS)
 

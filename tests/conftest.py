@@ -28,6 +28,9 @@ settings.load_profile("suite")  # --hypothesis-profile fuzz chooses the other: m
 
 SHARED_VARIABLE = "MEDMAMBA_SHARED_DIR"
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # the process that hands out the tests has no use for it
+    import tests.helpers.quick_monai  # noqa: F401
+
 gc.disable()  # until all tests are collected: what is imported meanwhile stays
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that starts tests with & has it ignored
 os.fsync = lambda _: None  # tests kill processes and no machine: nothing needs to wait for the disk
@@ -65,18 +68,21 @@ FIRST = (
 """Files in the order in which they are handed out, before all others. The second makes what workers share and compiles
 Numba's kernels; the others take as long and need none of it: one worker runs them meanwhile."""
 
-APART = "apart"
+WHERE_ASKED_FOR = {
+    "apart": "compiles for other machines, measures speed, or runs a notebook: make test-apart, or -m apart",
+    "long": "runs for seconds what faster tests hold in parts: make test-long, or -m long",
+}
+"""Marks of tests that run where a command names the mark alone, and what is said elsewhere."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put files with slow tests first, so that no worker is left with one of them when the others have ended.
 
-    What compiles for other machines, measures speed or runs a notebook is skipped where nobody asks for it.
+    What has one of the marks of `WHERE_ASKED_FOR` is skipped where nobody asks for it.
     """
-    if APART not in config.option.markexpr:
-        reason = f"compiles for other machines, measures speed, or runs a notebook: make test-apart, or -m {APART}"
+    for mark, reason in WHERE_ASKED_FOR.items():
         for item in items:
-            if item.get_closest_marker(APART):
+            if mark not in config.option.markexpr and item.get_closest_marker(mark):
                 item.add_marker(pytest.mark.skip(reason=reason))
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: (_find_turn(item.path), item.path not in slow))

@@ -98,5 +98,5 @@ def test_the_sdist_carries_nothing_that_a_user_wrote(tmp_path, monkeypatch):
 def test_make_asks_for_marks_that_exist(pytestconfig):
     marks = {line.partition(":")[0].partition("(")[0] for line in pytestconfig.getini("markers")}
     asked = set(re.findall(r"pytest -m (\w+)", (ROOT / "Makefile").read_text()))
-    assert {"apart", "hypothesis"} <= asked
+    assert {"apart", "hypothesis", "long"} <= asked
     assert asked <= marks

@@ -37,6 +37,9 @@ def contend(folder: Path, fold_list: FoldList) -> Contender:
     return Contender(Candidate(name="net", network_name="medmamba", seconds_per_epoch=1, reason="-"), running)  # type: ignore[arg-type]
 
 
+pytestmark = pytest.mark.long
+
+
 @dataclass(frozen=True)
 class Study:
     """A finished cross-validation of images, and the two of records that were made beside it."""

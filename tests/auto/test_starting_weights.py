@@ -121,7 +121,7 @@ def test_weights_that_saw_what_a_fold_is_judged_by_are_refused(begun, small_bund
         plan_folds(begun, plan, plan.candidates[0])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_search_of_probes_ends_with_an_answer_and_says_why_there_is_no_package(begun, small_bundle, cross_validated):
     source = cross_validated / "output"
     make_plan(small_bundle, source, describe_starting_weights(source, 2), "linear", "knn").write(begun)

@@ -13,6 +13,7 @@ from tests.helpers.machine import MACHINE
 from tests.helpers.small_bundle import SmallBundle
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("own_process")
 @pytest.mark.parametrize("precise", [False, True])
 def test_either_side_is_what_a_training_of_its_own_comes_to(small_bundle: SmallBundle, tmp_path, precise):

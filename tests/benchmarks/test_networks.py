@@ -122,6 +122,7 @@ def test_swin_says_that_it_needs_larger_images() -> None:
         build_network("swin", 112)
 
 
+@pytest.mark.long
 def test_every_network_can_be_built_at_the_size_of_the_paper() -> None:
     pytest.importorskip("transformers")
     assert available(list(TITLES), 224) == list(TITLES)
@@ -155,6 +156,7 @@ def test_a_forward_pass_can_record_gradients() -> None:
     assert seen == [False, True]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("training", [False, True])
 def test_libraries_are_loaded_before_memory_is_measured(training: bool) -> None:
     networks.load_libraries(Job("medmamba", training=training))

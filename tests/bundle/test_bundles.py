@@ -115,7 +115,7 @@ def test_monai_finds_every_property(small_bundle: SmallBundle, tmp_path, configs
     assert workflow(small_bundle.root, configs, kind, **options).check_properties() == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_monai_finds_every_property_with_the_real_data(real_data_dir, real_folds, tmp_path, own_process):
     bundle = ROOT / "bundles" / "pneumoniamnist"
     options = {"dataset_dir": str(real_data_dir), "data_list": str(real_folds / "folds.json")}

@@ -66,7 +66,7 @@ class Miniature:
         run(self.bundle, "training", ["train"], epochs=1, **self.options)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", sorted(name for names in KINDS.values() for name in names[1:]))
 def test_prepare_and_training_run(name, tmp_path, own_process, monkeypatch):
     monkeypatch.setenv("MEDMAMBA_CACHE_DIR", str(tmp_path / "cache"))

@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[list[str], list[str]]] = {
     "train": (["train"], TRAINING),
     "evaluate": (["train", "evaluate"], TRAINING),
     "infer": (["inference"], INFERENCE),
-    "cross-validate": (["cross_validation"], TRAINING),
+    "cross-validate": (["cross_validation"], [*TRAINING, "--report_images", "False"]),
     "evaluate all": (
         ["train", "evaluate", "ensemble_evaluate"],
         [*TRAINING, "--folds_dir", "output/cross_validation"],
@@ -130,6 +130,7 @@ def test_everything_is_in_one_store(bundle):
     assert sorted(run.info.run_name for run in runs.children) == ["fold 0", "fold 1"]
 
 
+@pytest.mark.long
 def test_several_processes_train(bundle):
     command = [sys.executable, "-W", "ignore", "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     command += ["-m", "monai.bundle", "run", *files("train", "multi_gpu_train"), *TRAINING]

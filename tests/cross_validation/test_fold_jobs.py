@@ -40,6 +40,7 @@ def troubled(small_bundle: SmallBundle, tmp_path_factory: pytest.TempPathFactory
         tracking_uri=f"http://127.0.0.1:{port}",
         config_files=["configs/train.json", str(overlay)],
         jobs=2,
+        report_images=False,
     )
     code, printed = run_command(command, folder, warm_folds=False)
     return SimpleNamespace(folder=folder, code=code, printed=printed, port=port)
@@ -90,7 +91,7 @@ def test_everything_is_sent_once_the_server_is_there(troubled, small_bundle, tmp
         assert finished.data.tags["mlflow.parentRunId"] == runs.parents[0].info.run_id
 
 
-@pytest.mark.parametrize("forked", [True, False])
+@pytest.mark.parametrize("forked", [True, pytest.param(False, marks=pytest.mark.long)])
 def test_after_an_error_that_the_user_must_fix_no_other_fold_starts(tmp_path, own_process, monkeypatch, forked):
     monkeypatch.setattr(FoldServer, "can_run", lambda: forked)
     ended = []

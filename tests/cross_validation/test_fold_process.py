@@ -156,10 +156,12 @@ def test_a_fold_ends_itself_when_its_parent_is_gone(tmp_path, small_bundle):
         assert statuses(tmp_path) == ["RUNNING", "KILLED"]
 
 
+@pytest.mark.long
 def test_a_device_may_be_left_to_the_bundle(tmp_path, small_bundle):
     assert run_fold(small_bundle, tmp_path, device="auto") == 0
 
 
+@pytest.mark.long
 def test_tensorboard_is_a_switch(tmp_path, small_bundle):
     assert run_fold(small_bundle, tmp_path, tensorboard=True) == 0
     assert list((tmp_path / "fold_0" / "tensorboard").glob("events.*"))

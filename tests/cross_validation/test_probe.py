@@ -27,6 +27,7 @@ def probe(bundle: SmallBundle, folder: Path, **options: Any) -> Any:
     return Bundle(bundle.root).cross_validate(**places, bootstrap_resamples=100, **options)
 
 
+@pytest.mark.long
 def test_a_linear_probe_of_a_run_is_a_cross_validation(small_bundle, cross_validated, tmp_path):
     found = probe(small_bundle, tmp_path, probe="linear", pretrained=cross_validated / "output", report_images=False)
     folder, trained = RunFolder(tmp_path / "output"), read_result(cross_validated / "output")
@@ -68,6 +69,7 @@ def test_what_does_not_go_together_is_refused(small_bundle, tmp_path, options, s
     assert not (tmp_path / "output").exists()
 
 
+@pytest.mark.long
 def test_an_encoder_of_transformers_is_probed(small_bundle, tmp_path):
     transformers = pytest.importorskip("transformers")
     config = transformers.ViTConfig(

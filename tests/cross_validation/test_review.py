@@ -155,6 +155,7 @@ def test_mistakes_have_maps_of_both_classes_with_their_scores(html):
     assert "There are no maps of mistakes" not in html
 
 
+@pytest.mark.long
 def test_a_review_made_again_changes_the_intervals_alone(again, cross_validated):
     old, new = (read(folder / "review.json") for folder in (cross_validated / "output", again))
     assert (new["bootstrap"]["resamples"], new["bootstrap"]["seed"]) == (400, 1)

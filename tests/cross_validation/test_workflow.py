@@ -202,7 +202,8 @@ def interrupted(small_bundle: SmallBundle, tmp_path_factory: pytest.TempPathFact
     """Stopped by SIGTERM in fold 0, killed in fold 1, then run to its end: what was to be seen after each."""
     folder = tmp_path_factory.mktemp("interrupted")
     shutil.copy(small_bundle.store, folder / "mlruns.db")
-    command = small_bundle.command("cross_validation", ["cross_validation"], folder, overrides=OVERRIDES)
+    options = {"overrides": OVERRIDES, "report_images": False}
+    command = small_bundle.command("cross_validation", ["cross_validation"], folder, **options)
     seen: dict[str, Any] = {"folder": folder}
     for fold, number in ((0, signal.SIGTERM), (1, signal.SIGKILL)):
         process = start(command, folder)
@@ -257,6 +258,7 @@ def test_overrides_reach_the_folds_and_the_note(interrupted):
     assert "--overrides" in note
 
 
+@pytest.mark.long
 def test_a_single_fold_can_be_trained_anew(interrupted, small_bundle, own_process):
     folder = interrupted["folder"]
     before = weights(folder, 1)
@@ -268,6 +270,7 @@ def test_a_single_fold_can_be_trained_anew(interrupted, small_bundle, own_proces
     assert all(torch.equal(tensor, before[name]) for name, tensor in weights(folder, 1).items())
 
 
+@pytest.mark.long
 def test_all_folds_trained_anew_are_another_cross_validation(interrupted, small_bundle, own_process):
     folder = interrupted["folder"]
     robustness = RunFolder(folder / "output").robustness_report

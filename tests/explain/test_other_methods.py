@@ -59,7 +59,7 @@ def test_the_spot_that_decides_is_found(name: str, spatial_dims: int) -> None:
     assert (maps.min() < 0) <= EXPLANATIONS[name].signed
 
 
-@pytest.mark.parametrize("spatial_dims", [2, 3])
+@pytest.mark.parametrize("spatial_dims", [2, pytest.param(3, marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_batch_gives_what_its_images_give_alone(name: str, spatial_dims: int) -> None:
     net, x = tiny(spatial_dims), torch.rand(3, 1, *SHAPES[spatial_dims])

@@ -83,6 +83,7 @@ def test_the_page_says_who_won_and_whether_that_is_shown(folder: ExplanationFold
     assert page.count("data:image/png") == 1
 
 
+@pytest.mark.long
 def test_what_was_drawn_and_judged_is_not_done_twice(run: RunFolder, folder: ExplanationFolder) -> None:
     kept = [folder.values("grad_cam"), next((folder.path / "maps" / "grad_cam").iterdir())]
     before = [path.stat().st_mtime_ns for path in kept]

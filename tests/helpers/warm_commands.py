@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 # Of Numba nothing that looks at the CPU.
 LARGE = (
-    *("torch", "monai.bundle", "ignite.handlers", "matplotlib.pyplot", "sklearn.metrics", "typer", "fire"),
-    *("mlflow.store.tracking.sqlalchemy_store", "sqlalchemy.dialects.sqlite", "numba", "numba.misc.cffiimpl"),
+    *("torch", "tests.helpers.quick_monai", "monai.bundle", "ignite.handlers", "matplotlib.pyplot"),
+    *("sklearn.metrics", "typer", "fire", "mlflow.store.tracking.sqlalchemy_store", "sqlalchemy.dialects.sqlite"),
+    *("numba", "numba.misc.cffiimpl"),
 )
 # What a command imports of the package. It does not know the CPU either.
 OURS = ("medmamba_monai.bundle.workflow", "medmamba_monai.training", "medmamba_monai.cross_validation.fold_process")

@@ -92,7 +92,12 @@ def test_small_networks_train_every_parameter_and_repeat(name: str) -> None:
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in networks[0].parameters())
 
 
-@pytest.mark.parametrize("name", BASELINES)
+LARGEST = {"medvit_s", "medvit_l"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] if name in LARGEST else []) for name in BASELINES]
+)
 def test_color_images_become_logits_and_every_parameter_has_a_gradient(name: str) -> None:
     size = max(smallest(name), 64)
     network = build(name, size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from medmamba_monai.selective_scan import scan_orders
@@ -66,6 +67,7 @@ def test_directional_scan_is_its_definition_in_scalars() -> None:
     np.testing.assert_allclose(y[0].detach().numpy(), expected, rtol=1e-12)
 
 
+@pytest.mark.long
 def test_directional_scan_has_the_derivatives_of_its_values() -> None:
     inputs = make_inputs((2, 3), channels=2, state_size=2, dtype=torch.float64)
     assert torch.autograd.gradcheck(lambda *args: reference_directional_scan(ScanInputs(*args, [2, 3])), inputs)

@@ -105,6 +105,7 @@ def test_the_bundle_says_what_its_networks_are_given(folder):
     assert not (configs / "recipes" / "augmented.json").exists()
 
 
+@pytest.mark.long
 def test_volumes_are_told_apart_by_the_patch_that_differs(folder, trained):
     _, _, evaluated = trained
     assert evaluated.metrics["test"]["auc"] == 1
@@ -112,6 +113,7 @@ def test_volumes_are_told_apart_by_the_patch_that_differs(folder, trained):
     assert len(evaluated.predictions.select("test").ids) == VOLUMES // 4
 
 
+@pytest.mark.long
 def test_new_volumes_are_classified_as_the_same_ones_were(folder, trained, tmp_path):
     bundle, run, evaluated = trained
     write_volumes(tmp_path / "new", 6, seed=1)
@@ -126,6 +128,7 @@ def test_new_volumes_are_classified_as_the_same_ones_were(folder, trained, tmp_p
     np.testing.assert_allclose(found, known[tested["id"]], atol=1e-4)
 
 
+@pytest.mark.long
 def test_the_attention_is_to_the_patch_with_the_lesion(folder, trained):
     _, run, _ = trained
     card = folder / "bundles" / "scans" / "configs" / "card.json"

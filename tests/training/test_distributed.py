@@ -73,7 +73,7 @@ def list_trained_epochs(folder):
     return [line["step"] for line in lines if line["op"] == "metrics" and line["step"]]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_process_costs_no_more_than_an_epoch(small_bundle, tmp_path):
     """One of two is killed in mid-training, and torchrun starts both again."""
     alone, disturbed = tmp_path / "alone", tmp_path / "disturbed"
@@ -102,7 +102,7 @@ def test_a_killed_process_costs_no_more_than_an_epoch(small_bundle, tmp_path):
     assert all((weights[name] == expected[name]).all() for name in expected)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_who_waits_for_a_process_that_stands_still_gives_up(small_bundle, tmp_path):
     options = {"epochs": 50, "tracking_uri": "", "timeout_minutes": 0.05}
     command = small_bundle.command("training", ["train", "multi_gpu_train"], tmp_path, **options)

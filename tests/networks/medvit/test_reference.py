@@ -100,6 +100,7 @@ def test_logits_in_both_precisions(reference: Reference, tiny: MedViT, height: i
         assert_close(tiny.double()(image.double()), expected[1], DOUBLE)
 
 
+@pytest.mark.long
 def test_logits_of_the_largest_size(reference: Reference) -> None:
     network = reference.network("L").double()
     with torch.inference_mode():
@@ -136,11 +137,13 @@ def trained(reference: Reference) -> tuple[MedViT, Tensor, Tensor]:
     return network, logits.detach(), loss.detach()
 
 
+@pytest.mark.long
 def test_a_training_pass(reference: Reference, trained: tuple[MedViT, Tensor, Tensor]) -> None:
     for name, found in zip(("logits", "loss"), trained[1:], strict=True):
         assert_close(found, reference.numbers[f"T/train_96x96_c2/{name}"], DOUBLE)
 
 
+@pytest.mark.long
 def test_every_gradient(reference: Reference, trained: tuple[MedViT, Tensor, Tensor]) -> None:
     keys, norms, first = (reference.numbers[f"T/train_96x96_c2/grad_{kind}"] for kind in ("keys", "norm", "first4"))
     gradients = {name: parameter.grad for name, parameter in trained[0].named_parameters()}
@@ -153,6 +156,7 @@ def test_every_gradient(reference: Reference, trained: tuple[MedViT, Tensor, Ten
         )
 
 
+@pytest.mark.long
 def test_running_statistics(reference: Reference, trained: tuple[MedViT, Tensor, Tensor]) -> None:
     keys, norms = (reference.numbers[f"T/train_96x96_c2/buffer_{kind}"] for kind in ("keys", "norm"))
     buffers = {name: value for name, value in trained[0].named_buffers() if not name.endswith("num_batches_tracked")}

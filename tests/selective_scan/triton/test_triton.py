@@ -70,8 +70,8 @@ def too_large(found: list[Tensor], truth: list[Tensor], limit: float = 2e-6) -> 
     ("spatial_shape", "batch", "channels", "state_size", "rank"),
     [
         ((1,), 1, 1, 1, 1),
-        ((9,), 1, 33, 2, 5),
-        ((1, 1), 2, 5, 16, 3),
+        pytest.param((9,), 1, 33, 2, 5, marks=pytest.mark.long),
+        pytest.param((1, 1), 2, 5, 16, 3, marks=pytest.mark.long),
         ((2, 3), 2, 3, 3, 4),
         ((1, 2, 3), 1, 4, 1, 2),
     ],
@@ -197,6 +197,7 @@ def test_an_empty_batch_gives_an_empty_output_and_zero_gradients(kernel: ModuleT
     assert all(not gradient.any() for gradient in found)
 
 
+@pytest.mark.long
 def test_results_are_the_same_bits_from_run_to_run(kernel: ModuleType) -> None:
     inputs = make_inputs((5,), batch=2, channels=33, state_size=1)
     assert all(map(torch.equal, *(scan_with_gradients(kernel, inputs, (5,)) for _ in range(2))))

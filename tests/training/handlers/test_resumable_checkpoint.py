@@ -40,8 +40,10 @@ def stopped(stopped_in_epoch_2: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("num_workers", [0, 2])
-@pytest.mark.parametrize("epoch", [1, 2])
+@pytest.mark.parametrize(
+    ("epoch", "num_workers"),
+    [(1, 2), (2, 0), pytest.param(1, 0, marks=pytest.mark.long), pytest.param(2, 2, marks=pytest.mark.long)],
+)
 def test_resumed_training_ends_with_bit_identical_weights(tmp_path, train_straight, num_workers, epoch):
     stop_after(SmallTraining(tmp_path, num_workers=num_workers), epoch)
     assert same(SmallTraining(tmp_path, num_workers=num_workers).run(), train_straight(num_workers))
