@@ -112,8 +112,9 @@ class Coordinator:
         answers = self._send(task, weights, fold, number, present)
         new = {site: answer.facts for site, answer in answers.items() if site not in self._facts}
         self._facts.update(new)
-        check_agreement(self._facts)
-        self.record.join(new)
+        if self._facts:
+            check_agreement(self._facts)
+            self.record.join(new)
         self._check_number(answers, f"{where}: {len(answers)} of {len(self.sites)} sites answered")
         if silent := [site for site in self.sites if site not in answers]:
             self.record.note_silent(fold, number, task, silent)

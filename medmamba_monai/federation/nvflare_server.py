@@ -26,7 +26,7 @@ from medmamba_monai.federation.options import Plan
 from medmamba_monai.federation.progress import Weights
 from medmamba_monai.federation.record import RESULTS, FederationRecord
 from medmamba_monai.federation.site_processes import kill_site_processes
-from medmamba_monai.federation.site_worker import Answer
+from medmamba_monai.federation.site_worker import CHECK, Answer
 from medmamba_monai.federation.vital_signs import TOPIC, Pulse, VitalSigns
 from medmamba_monai.tracking import default_tracking_uri
 
@@ -35,6 +35,8 @@ RESULTS_VARIABLE = "MEDMAMBA_FEDERATION_DIR"
 
 _LOOK_SECONDS = 0.2
 _END_SECONDS = 1.0
+_START_SECONDS = 600
+"""Which a site has at least until it first answers: it may still be starting."""
 
 
 class FederationController(Controller):
@@ -130,7 +132,10 @@ class FederationController(Controller):
 
         meta = {"plan": self.plan, "fold": fold, "round": number}
         data = FLModelUtils.to_shareable(FLModel(params=weights or {}, current_round=number, meta=meta))
-        sent = Task(task, data, timeout=self.plan["options"]["timeout"], result_received_cb=receive)
+        timeout = self.plan["options"]["timeout"]
+        if task == CHECK:
+            timeout = max(timeout, _START_SECONDS)
+        sent = Task(task, data, timeout=timeout, result_received_cb=receive)
         self.broadcast(sent, self._context, list(sites), min_responses=0)
         while sent.completion_status is None:
             if self._abort is not None and self._abort.triggered:

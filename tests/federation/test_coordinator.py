@@ -152,6 +152,12 @@ def test_too_few_sites_end_the_federation_and_are_named(tmp_path: Path):
         run(tmp_path, sites)
 
 
+def test_sites_none_of_which_answers_end_the_federation(tmp_path: Path):
+    sites = Sites(score(0.1, 0.2, 0.3), silent={("a", CHECK, 0), ("b", CHECK, 0)})
+    with pytest.raises(UserError, match=r"check: 0 of 2 sites answered, needed are 2 .*: site a failed, or took more"):
+        run(tmp_path, sites)
+
+
 def test_a_site_that_is_gone_is_not_asked_and_the_others_go_on(tmp_path: Path):
     sites = Sites(score(0.1, 0.2, 0.3))
     content = run(tmp_path, sites, gone=["b"], min_sites=1)

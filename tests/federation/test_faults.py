@@ -1,4 +1,4 @@
-"""Three sites of unlike size in processes of their own, of which one or all are killed or stand still."""
+"""Three sites of unlike size in processes of their own, of which one or all are killed, stand still or fail."""
 
 from __future__ import annotations
 
@@ -93,7 +93,11 @@ def test_three_sites_of_unlike_size_and_balance_train_one_network(undisturbed):
     assert all(np.array_equal(network[name], value) for network in networks for name, value in kept.items())
 
 
-@pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stands still"])
+WAYS = pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stands still"])
+"""In which a site is gone for good."""
+
+
+@WAYS
 def test_a_site_that_is_gone_is_missed_and_the_others_go_on(folder, way):
     process = FederationProcess(folder, "--min-sites", "2", "--lost-after", "15")
     process.wait_until(lambda content: count_rounds(content) == 1)
@@ -106,10 +110,11 @@ def test_a_site_that_is_gone_is_missed_and_the_others_go_on(folder, way):
     assert sorted(fold["test"]["sites"]) == list(SITES[:2])
 
 
-def test_without_enough_sites_it_ends_with_one_error_and_the_same_command_goes_on(folder, undisturbed):
+@WAYS
+def test_without_enough_sites_it_ends_with_one_error_and_the_same_command_goes_on(folder, undisturbed, way):
     process = FederationProcess(folder, "--lost-after", "15")
     process.wait_until(lambda content: count_rounds(content) == 1)
-    process.find_site("site_2").send_signal(signal.SIGKILL)
+    process.find_site("site_2").send_signal(way)
     code, text = process.wait()
     assert code == 2
     assert "2 of 3 sites answered, needed are 3 (--min_sites): site site_2 is gone, with no sign of life for" in text
@@ -131,6 +136,25 @@ def test_a_server_that_is_killed_goes_on_to_the_same_end(folder, undisturbed):
     assert (code, text.count("mean of the sites")) == (0, 2)
 
 
+def test_a_federation_that_is_stopped_says_so_and_goes_on_to_the_same_end(folder, undisturbed):
+    process = FederationProcess(folder)
+    process.wait_until(lambda content: count_rounds(content) == 1)
+    process.process.send_signal(signal.SIGINT)
+    code, text = process.wait(60)
+    assert code == 2
+    assert "the federation did not finish: its server was stopped." in text
+    code, text = FederationProcess(folder).wait()
+    assert code == 0, text[-3000:]
+    check_same_end(folder, undisturbed)
+
+
+def list_silent(folder: Path) -> list[tuple[int, str]]:
+    """Rounds and tasks in which the last site was missed, which is the only one that ever is."""
+    silent = read_results(folder).get("silent", [])
+    assert all(entry["sites"] == ["site_3"] for entry in silent)
+    return [(entry["round"], entry["task"]) for entry in silent]
+
+
 def test_a_site_that_stands_still_is_missed_and_takes_part_again(folder):
     process = FederationProcess(folder, "--min-sites", "2", "--lost-after", "10", "--rounds", "6")
     process.wait_until(lambda content: count_rounds(content) == 1)
@@ -145,3 +169,36 @@ def test_a_site_that_stands_still_is_missed_and_takes_part_again(folder):
     assert took_part[0]
     assert not took_part[2]
     assert took_part[-1]
+
+
+def test_a_site_that_takes_too_long_is_missed_and_asked_again(folder):
+    process = FederationProcess(folder, "--min-sites", "2", "--timeout", "100", "--rounds", "5")
+    process.wait_until(lambda content: count_rounds(content) == 1)
+    site = process.find_site("site_3")
+    site.suspend()
+    process.wait_until(lambda content: "silent" in content and len(content["silent"]) == 1)
+    site.resume()
+    code, text = process.wait()
+    assert code == 0, text[-3000:]
+    missed = list_silent(folder)
+    assert missed[0] in {(2, "train"), (2, "validate")}
+    assert (5, "train") not in missed
+    assert "site_3" in read_results(folder)["folds"]["0"]["test"]["sites"]
+
+
+def test_a_site_that_fails_is_missed_in_that_round_and_asked_again(folder):
+    process = FederationProcess(folder, "--min-sites", "2", "--rounds", "6")
+    process.wait_until(lambda content: count_rounds(content) == 1)
+    rounds = folder / "sites" / "output" / "site_3" / "federation" / "fold_0" / "rounds.json"
+    rounds.rename(rounds.with_suffix(".kept"))
+    rounds.mkdir()  # where the site must write
+    process.wait_until(lambda content: bool(content["silent"]))
+    rounds.rmdir()
+    rounds.with_suffix(".kept").rename(rounds)
+    code, text = process.wait()
+    assert code == 0, text[-3000:]
+    missed = list_silent(folder)
+    assert {task for _, task in missed} == {"train"}
+    assert 1 <= len(missed) <= 3
+    (fold,) = read_results(folder)["folds"].values()
+    assert "train_loss" in fold["rounds"][-1]["sites"]["site_3"]

@@ -77,6 +77,7 @@ def test_two_sites_train_one_network_and_nothing_but_weights_and_metrics_leaves_
     check_results(federation)
     check_tracking(federation)
     check_wire(federation)
+    check_folder(federation)
 
 
 def check_results(federation: SimpleNamespace) -> None:
@@ -121,6 +122,21 @@ def check_wire(federation: SimpleNamespace) -> None:
         row = pixels[len(pixels) // 2]
         canaries += [row.tobytes(), row.astype(np.float32).tobytes(), (row / np.float32(127.5) - 1).tobytes()]
     assert [canary for canary in canaries if canary in federation.recorded] == []
+
+
+def check_folder(federation: SimpleNamespace) -> None:
+    """The page's commands review and pack what the federation left at a site."""
+    (review,) = re.findall(r"`medmamba-monai (review .+?)`", PAGE.read_text())
+    run = federation.folder / review.split()[1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(federation.folder)
+        assert main([*review.split(), "--resamples", "100"]) == 0
+        assert main(["package", str(run), "--output", "package", "--folds", "finished"]) == 0
+    assert "site_1" in (run / "report.html").read_text()
+    assert list((run / "fold_0").glob("*.png"))
+    packed = load_file(federation.folder / "package" / "fold_0.safetensors")
+    trained = load_file(run / "fold_0" / "model.safetensors")
+    assert all(np.array_equal(packed[name], value) for name, value in trained.items())
 
 
 def find_fold(federation: SimpleNamespace, site: str) -> Path:
