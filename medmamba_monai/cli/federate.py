@@ -56,8 +56,8 @@ def federation_job(
 def federation_kit(
     kits: Annotated[list[Path], typer.Argument(metavar="KIT...", help=_KITS)],
 ) -> None:
-    """Allow this package's classes in startup kits of NVFlare."""
-    from medmamba_monai.federation import allow_classes
+    """Make startup kits of NVFlare ready: allow this package's classes, keep logs at sites."""
+    from medmamba_monai.federation import prepare_kit
 
     for kit in kits:
-        print(f"allowed by {allow_classes(kit)}")
+        print(f"ready by {prepare_kit(kit)}")

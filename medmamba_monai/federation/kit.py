@@ -1,4 +1,4 @@
-"""The startup kit of a server or a site, as NVFlare provisions it: it must allow the classes of a federation."""
+"""The startup kit of a server or a site, as NVFlare provisions it, made ready for a federation."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ from medmamba_monai.core.files import write_json
 
 COMPONENTS = "medmamba_monai.federation"
 """What NVFlare's list of allowed classes must have at server and sites."""
-_ALLOWED = "class_allow_list"
+_ALLOWED, _LOGS_LEAVE = "class_allow_list", "allow_log_streaming"
 
 
-def allow_classes(kit: str | Path) -> Path:
-    """Add the classes of a federation to those that a startup kit allows jobs to use; nothing else is changed.
+def prepare_kit(kit: str | Path) -> Path:
+    """Let a startup kit allow the classes of a federation, and keep a site's logs at the site; nothing else is changed.
+
+    NVFlare 2.9 provisions sites that send the errors of their logs to the server, where a message may name folders
+    and files.
 
     Args:
         kit: folder of the kit of a server or a site.
 
     Returns:
-        The file that says what is allowed.
+        The file that says so.
 
     Raises:
         UserError: the folder is no such kit, or its file cannot be read or written.
@@ -37,6 +40,7 @@ def allow_classes(kit: str | Path) -> Path:
         allowed = list(resources[_ALLOWED])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{source}: cannot be read as the resources of a startup kit: {error}") from error
-    if COMPONENTS not in allowed:
-        write_json(target, {**resources, _ALLOWED: [*allowed, COMPONENTS]})
+    if COMPONENTS not in allowed or resources.get(_LOGS_LEAVE, True):
+        listed = allowed if COMPONENTS in allowed else [*allowed, COMPONENTS]
+        write_json(target, {**resources, _ALLOWED: listed, _LOGS_LEAVE: False})
     return target
