@@ -80,16 +80,11 @@ def _load_function(name: str) -> Callable[..., None]:
 class Commands(TyperGroup):
     """The commands as a group that imports the one that is run, and none to list them."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        """Return their names."""
-        return list(FILES)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Return what lists a command; None where there is none of the name."""
-        return Command(cmd_name, callback=None, help=read_summary(cmd_name)) if cmd_name in FILES else None
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = {name: Command(name, help=read_summary(name)) for name in FILES}
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Return the command that the arguments name, imported, with its name and its arguments."""
-        self.commands = dict.fromkeys(FILES)  # among them the nearest is suggested
         name, listed, rest = super().resolve_command(ctx, args)
         return name, load_command(name) if name and listed else listed, rest
