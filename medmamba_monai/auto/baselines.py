@@ -6,9 +6,10 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from medmamba_monai.auto.budget import sum_at_once
 from medmamba_monai.auto.contenders import Contender, estimate_step
-from medmamba_monai.auto.race import TIME_OF_BASELINES, OutOfTime, Race
-from medmamba_monai.core.errors import UserError
+from medmamba_monai.auto.race import TIME_OF_BASELINES, Race
+from medmamba_monai.auto.trainings import OutOfTime, Training, describe_folds, divide
 from medmamba_monai.cross_validation.hints import format_command
 from medmamba_monai.evaluation import Comparison, Model, Predictions, compare, read_predictions
 from medmamba_monai.evaluation.reports.comparison import write_comparison
@@ -32,9 +33,10 @@ def run_baselines(race: Race, baselines: Mapping[str, Contender], folds: Sequenc
             why = f"the winner has {len(folds)} fold, and a comparison needs {FEWEST_FOLDS}"
             race.ledger.give_up(f"baseline {name}", why)
             continue
-        planned = sum(estimate_step(race.plan, contender, fold, None) for fold in unfinished)
+        steps = [estimate_step(race.plan, contender, fold, None) for fold in unfinished]
+        planned = sum_at_once(steps, race.at_once)
         needed = race.ledger.pace.correct(name, planned)
-        left = race.ledger.budget.left - race.estimate_report()
+        left = race.ledger.budget.left - race.trainer.estimate_report()
         if unfinished and needed > left:
             why = f"it needs about {format_seconds(needed)}, and {format_seconds(left)} were left"
             race.ledger.give_up(f"baseline {name}", why)
@@ -47,23 +49,26 @@ def run_baselines(race: Race, baselines: Mapping[str, Contender], folds: Sequenc
 
 
 def _run_baseline(race: Race, contender: Contender, unfinished: Sequence[int], folds: int) -> None:
-    for fold in unfinished:
+    for part in divide([Training(contender, fold) for fold in unfinished]):
         try:
-            race.train(contender, fold, "baselines", None, f"baseline, fold {fold + 1} of {folds}")
-        except UserError as error:
-            race.ledger.record.failures[contender.name] = str(error)
-            contender.end("FAILED", str(error))
-            return
+            where = f"baseline, {describe_folds([one.fold for one in part], folds)}"
+            failures = race.trainer.train(part, "baselines", where)
         except OutOfTime:
-            race.ledger.give_up(f"baseline {contender.name}", f"it was stopped in fold {fold}: the budget was spent")
+            stopped = [one.fold for one in part if not contender.has_finished(one.fold)]
+            where = f"fold {', '.join(map(str, stopped))}"
+            race.ledger.give_up(f"baseline {contender.name}", f"it was stopped in {where}: the budget was spent")
             contender.end("KILLED", "the budget of the search was spent")
+            return
+        for failure in failures[:1]:
+            race.ledger.record.failures[contender.name] = failure.reason
+            contender.end("FAILED", failure.reason)
             return
     _review(race, contender)
 
 
 def _review(race: Race, contender: Contender) -> None:
     """Give a baseline a report of its own where it has none yet and the time is left."""
-    if not contender.folder.review.is_file() and race.ledger.budget.left > race.estimate_closing():
+    if not contender.folder.review.is_file() and race.ledger.budget.left > race.trainer.estimate_closing():
         contender.start()
         contender.running.summarize(race.ledger.record.sum_seconds(contender.name))
     contender.end("FINISHED")

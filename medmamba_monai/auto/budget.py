@@ -85,6 +85,7 @@ def fit_scope(
     left: float,
     baselines: float,
     with_baselines: bool = True,
+    at_once: float = 1,
 ) -> Scope:
     """Give up what does not fit: finalists from the worst, then the baselines, then folds from the last.
 
@@ -99,17 +100,28 @@ def fit_scope(
         left: seconds that are left for the finals and the baselines.
         baselines: seconds of the baselines.
         with_baselines: whether they were still kept.
+        at_once: how many folds run at a time.
     """
+
+    def need(names: Sequence[str], folds: int | None = None) -> float:
+        return sum_at_once([seconds for name in names for seconds in steps[name][:folds]], at_once)
+
     staying = list(finalists)
-    kept = with_baselines and _sum_steps(steps, staying[:1]) + baselines <= left
+    kept = with_baselines and need(staying[:1]) + baselines <= left
     extra = baselines if kept else 0.0
-    while len(staying) > 1 and _sum_steps(steps, staying[-1:]) > 0 and _sum_steps(steps, staying) + extra > left:
+    while len(staying) > 1 and need(staying[-1:]) > 0 and need(staying) + extra > left:
         staying.pop()
     folds = num_folds
-    while folds > 1 and _sum_steps(steps, staying, folds) > left and any(steps[name][folds - 1] for name in staying):
+    while folds > 1 and need(staying, folds) > left and any(steps[name][folds - 1] for name in staying):
         folds -= 1
     return Scope(tuple(staying), folds, kept)
 
 
-def _sum_steps(steps: Mapping[str, Sequence[float]], names: Sequence[str], folds: int | None = None) -> float:
-    return sum(sum(steps[name][:folds]) for name in names)
+def sum_at_once(steps: Sequence[float], at_once: float) -> float:
+    """Return the seconds of steps of which so many run at a time: at least those of the longest.
+
+    Example:
+        >>> [sum_at_once([4.0, 2.0, 2.0], at_once) for at_once in (1, 2, 3)]
+        [8.0, 4.0, 4.0]
+    """
+    return max(max(steps, default=0.0), sum(steps) / at_once)

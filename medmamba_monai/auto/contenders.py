@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from medmamba_monai.auto.estimate import count_epochs, estimate_training
 from medmamba_monai.auto.plan import FILE_NAME, Candidate, Plan
@@ -13,6 +14,7 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.cross_validation.fold_process import read_training
 from medmamba_monai.cross_validation.fold_server import FoldServer
+from medmamba_monai.cross_validation.options import LOCAL
 from medmamba_monai.cross_validation.plan import Plan as FoldsPlan
 from medmamba_monai.cross_validation.plan import make_plan
 from medmamba_monai.cross_validation.running import RunningFolds
@@ -23,18 +25,21 @@ STOPPED_TAG = "stopped"
 """Tag that says why a candidate was not trained to the end."""
 
 
-def plan_folds(output: Path, plan: Plan, candidate: Candidate) -> FoldsPlan:
+def plan_folds(output: Path, plan: Plan, candidate: Candidate, launching: Mapping[str, Any] | None = None) -> FoldsPlan:
     """Return the cross-validation of a candidate, with the defaults of its bundle; nothing is written.
 
     Args:
         output: folder of the search.
         plan: that the candidate is of.
         candidate: what is trained.
+        launching: options that say where its folds run; a probe, which is fitted in this process, takes none.
 
     Raises:
         UserError: an option does not fit.
     """
-    values = {**candidate.options(plan), "tracking_uri": default_tracking_uri(output), "jobs": 1}
+    there = (launching or {}) if candidate.probe is None else {}
+    alone = {} if there.get("launcher", LOCAL) != LOCAL else {"jobs": 1}
+    values = {**candidate.options(plan), "tracking_uri": default_tracking_uri(output), **there, **alone}
     if candidate.pretrained and not plan.pretrained_place:
         raise UserError(
             f"{output / FILE_NAME}: {candidate.name} begins with starting weights ({plan.pretrained}), and nothing "
@@ -69,6 +74,11 @@ class Contender:
     def name(self) -> str:
         """Name of the candidate."""
         return self.candidate.name
+
+    @property
+    def is_local(self) -> bool:
+        """Whether its folds run on this machine."""
+        return self.candidate.probe is not None or self.running.plan.options.launcher == LOCAL
 
     @property
     def folder(self) -> RunFolder:

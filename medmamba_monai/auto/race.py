@@ -7,45 +7,56 @@ between two rounds and goes on as if it had not, so that what stays is trained a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from medmamba_monai.auto.budget import fit_scope
 from medmamba_monai.auto.contenders import Contender, estimate_step
-from medmamba_monai.auto.estimate import count_epochs, count_epochs_of_rounds, count_staying, estimate_baselines
+from medmamba_monai.auto.estimate import count_epochs_of_rounds, count_staying, estimate_baselines
 from medmamba_monai.auto.plan import Plan
-from medmamba_monai.auto.record import Ledger, Phase, Place, Step
+from medmamba_monai.auto.record import Ledger, Place
 from medmamba_monai.auto.scores import score_first_fold, score_folds
 from medmamba_monai.auto.standings import rank_scores
+from medmamba_monai.auto.trainings import Failure, OutOfTime, Trainer, Training, describe_folds
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.signals import say
 from medmamba_monai.cross_validation.fold_server import FoldServer
+from medmamba_monai.cross_validation.launchers.watch import Scheduler
 from medmamba_monai.training.handlers.epoch_progress import format_seconds
 
 TIME_OF_BASELINES = "the time of the baselines"
 """What the record says that was given up where finalists need the time; a baseline may run all the same."""
 
 
-class OutOfTime(Exception):
-    """The budget is spent, and the process that was running has been stopped."""
-
-
 class Race:
-    """What runs the candidates of a plan, one process after the other.
+    """What runs the candidates of a plan: one process after the other, or on a cluster all of a round together.
 
     Args:
         plan: that is carried out.
         contenders: its candidates by name, in the order of the plan.
         ledger: record and budget.
         server: what forks the processes; None starts each anew.
+        scheduler: runs trainings as jobs; None for this machine.
     """
 
     def __init__(
-        self, plan: Plan, contenders: Mapping[str, Contender], ledger: Ledger, server: FoldServer | None = None
+        self,
+        plan: Plan,
+        contenders: Mapping[str, Contender],
+        ledger: Ledger,
+        server: FoldServer | None = None,
+        scheduler: Scheduler | None = None,
     ) -> None:
         self.plan = plan
         self.contenders = contenders
         self.ledger = ledger
-        self.server = server
+        self.trainer = Trainer(plan, ledger, server, scheduler)
+
+    @property
+    def at_once(self) -> float:
+        """How many trainings run at a time."""
+        jobs = [one.running.plan.options.jobs for one in self.contenders.values() if not one.is_local]
+        return 1 if not jobs else jobs[0] if isinstance(jobs[0], int) else math.inf
 
     # the rounds on fold 0
 
@@ -76,6 +87,7 @@ class Race:
         return [name for name in names if name not in record.failures and name not in record.left]
 
     def _run_round(self, number: int, racing: Sequence[str]) -> None:
+        together = []
         for name in racing:
             contender = self.contenders[name]
             ends = count_epochs_of_rounds(self.plan, contender.candidate)
@@ -86,12 +98,17 @@ class Race:
                 self._dismiss(name, f"in round {number + 1} no time was left for it")
                 self.ledger.give_up(f"candidate {name}", self.ledger.record.left[name])
                 continue
-            try:
-                self.train(contender, 0, "race", until, f"round {number + 1} of {len(ends)}")
-            except UserError as error:
-                self._fail(contender, error)
+            if contender.is_local:
+                self._train_round([Training(contender, 0, until)], number)
+            else:
+                together.append(Training(contender, 0, until))
+        self._train_round(together, number)
         if not self._leave_out(racing):
             self._forget_failures("no candidate could be trained")
+
+    def _train_round(self, trainings: Sequence[Training], number: int) -> None:
+        for failure in self.trainer.train(trainings, "race", f"round {number + 1} of {len(self.plan.rounds) + 1}"):
+            self._fail(failure)
 
     def _has_time(self, contender: Contender, until: int | None, racing: Sequence[str]) -> bool:
         """Say whether a step leaves time to train one of the others on fold 0 to its end; true where it is alone."""
@@ -102,7 +119,7 @@ class Race:
             return True
         needed = min(self._estimate_fold(other.name, 0) for other in ran)
         step = self.ledger.pace.correct(contender.name, estimate_step(self.plan, contender, 0, until))
-        return step + needed + self.estimate_closing() <= self.ledger.budget.left
+        return step + needed + self.trainer.estimate_closing() <= self.ledger.budget.left
 
     def _end_round(self, number: int, racing: Sequence[str]) -> list[str]:
         """Rank those that ran, and return who stays, the best first.
@@ -144,22 +161,34 @@ class Race:
         record = self.ledger.record
         while True:
             self._fit()
-            step = self._find_next()
-            if step is None:
+            trainings = self._find_next()
+            if not trainings:
                 break
-            contender, fold = step
+            where = f"finals, {describe_folds([one.fold for one in trainings], record.folds)}"
             try:
-                self.train(contender, fold, "finals", None, f"finals, fold {fold + 1} of {record.folds}")
-            except UserError as error:
-                self._fail(contender, error)
-                self._go_on_without(contender.name, fold)
+                failures = self.trainer.train(trainings, "finals", where)
             except OutOfTime:
-                record.folds = record.most_folds = max(fold, 1)
-                self.ledger.give_up(
-                    f"folds from {record.folds} on",
-                    f"{contender.name} was stopped in fold {fold}: the budget was spent",
-                )
+                self._stop_finals([one for one in trainings if not one.contender.has_finished(one.fold)])
+                failures = []
+            for name in reversed(list(record.finalists)):  # if all failed, the best of them is the last and stays
+                self._take_failures([one for one in failures if one.training.contender.name == name])
             self.ledger.save()
+
+    def _take_failures(self, failures: Sequence[Failure]) -> None:
+        """Go on without a finalist, if a fold of it failed."""
+        if failures:
+            first = min(failures, key=lambda failure: failure.training.fold)
+            self._fail(first)
+            self._go_on_without(first.training.contender.name, first.training.fold)
+
+    def _stop_finals(self, stopped: Sequence[Training]) -> None:
+        """Let folds that were stopped be the end of the finals; finalists keep those that they have."""
+        record = self.ledger.record
+        record.folds = record.most_folds = max(stopped[0].fold, 1) if stopped else record.folds
+        for one in stopped:
+            name, fold = one.contender.name, one.fold
+            what = f"folds from {record.folds} on" if one.contender.is_local else f"fold {fold} of {name}"
+            self.ledger.give_up(what, f"{name} was stopped in fold {fold}: the budget was spent")
 
     def _go_on_without(self, name: str, fold: int) -> None:
         """Go on without a finalist that failed in a fold; the last one stays, with the folds before that."""
@@ -177,10 +206,13 @@ class Race:
         finished = [set(self.contenders[name].list_finished()) for name in self.ledger.record.finalists]
         return sorted(set.intersection(*finished))
 
-    def _find_next(self) -> tuple[Contender, int] | None:
+    def _find_next(self) -> list[Training]:
+        """Return what is to be trained next: on a cluster all that is left, else one fold."""
         record = self.ledger.record
-        steps = ((self.contenders[name], fold) for fold in range(record.folds) for name in record.finalists)
-        return next((step for step in steps if not step[0].has_finished(step[1])), None)
+        folds = [(self.contenders[name], fold) for fold in range(record.folds) for name in record.finalists]
+        left = [Training(contender, fold) for contender, fold in folds if not contender.has_finished(fold)]
+        there = [training for training in left if not training.contender.is_local]
+        return there or left[:1]
 
     def _fit(self) -> None:
         record, budget = self.ledger.record, self.ledger.budget
@@ -188,9 +220,10 @@ class Race:
         most = record.most_folds or self.plan.num_folds
         steps = {name: [self._estimate_fold(name, fold) for fold in range(most)] for name in ranked}
         pace = self.ledger.pace
-        baselines = estimate_baselines(self.plan) * pace.compute_factor()
-        left = budget.left - self.estimate_closing()
-        scope = fit_scope(ranked, most, steps, left, baselines, record.with_baselines)
+        share = min(self.at_once, self.plan.folds_in_time)
+        baselines = estimate_baselines(self.plan) * pace.compute_factor() / share
+        left = budget.left - self.trainer.estimate_closing()
+        scope = fit_scope(ranked, most, steps, left, baselines, record.with_baselines, self.at_once)
         for name in ranked[len(scope.finalists) :]:
             where = f"{record.describe_last_score(name)} was the lowest of the finalists when the time left"
             self._dismiss(name, f"{where}, {format_seconds(left)}, was too short for all of them")
@@ -224,58 +257,11 @@ class Race:
         planned = estimate_step(self.plan, contender, fold, None)
         return self.ledger.pace.correct(name, planned)
 
-    # a process
-
-    def estimate_closing(self) -> float:
-        """Return the seconds that the review of the winner, the report and the package need."""
-        return self._correct_cost(self.plan.costs.review) + self.estimate_report()
-
-    def estimate_report(self) -> float:
-        """Return the seconds that the report and the package need."""
-        return self._correct_cost(self.plan.costs.package)
-
-    def _correct_cost(self, planned: float) -> float:
-        """Return a cost as steps took it until now, and never less than planned."""
-        return planned * max(self.ledger.pace.compute_factor(), 1.0)
-
-    def train(self, contender: Contender, fold: int, phase: Phase, until: int | None, where: str) -> None:
-        """Train a fold up to an epoch or to its end, and note what it took.
-
-        Raises:
-            UserError: it failed.
-            OutOfTime: the budget was spent meanwhile, and this fold is not the first of all.
-        """
-        trained, planned = contender.count_saved(fold), estimate_step(self.plan, contender, fold, until)
-        last = until or count_epochs(self.plan, contender.candidate)
-        seconds = format_seconds(self.ledger.pace.correct(contender.name, planned))
-        left, whole = format_seconds(self.ledger.budget.left), format_seconds(self.ledger.budget.seconds)
-        epochs = f"epochs {trained + 1} to {last}" if trained < last else "evaluation"
-        epochs = epochs if contender.candidate.probe is None else "features and probe"
-        say(f"[{left} left of {whole}] {where}: {contender.name}, fold {fold}, {epochs}, about {seconds}")
-
-        def look() -> None:
-            self.ledger.beat()
-            closing = self.estimate_report() if phase == "baselines" else self.estimate_closing()
-            if (fold > 0 or phase == "baselines") and self.ledger.budget.left < closing:
-                raise OutOfTime
-
-        taken = contender.train(fold, until, self.server, look)
-        self.ledger.record.steps.append(
-            Step(
-                name=contender.name,
-                fold=fold,
-                phase=phase,
-                epochs=contender.count_trained(fold),
-                planned=planned,
-                seconds=taken,
-            )
-        )
+    def _fail(self, failure: Failure) -> None:
+        contender = failure.training.contender
+        self.ledger.record.failures[contender.name] = failure.reason
         self.ledger.save()
-
-    def _fail(self, contender: Contender, error: UserError) -> None:
-        self.ledger.record.failures[contender.name] = str(error)
-        self.ledger.save()
-        contender.end("FAILED", str(error))
+        contender.end("FAILED", failure.reason)
 
     def _forget_failures(self, what: str) -> None:
         """End a search that has nobody left, so that its next start tries all of them again.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from medmamba_monai.auto.baselines import compare_with_baselines, format_baseline_command, run_baselines
 from medmamba_monai.auto.choose import FILE_NAME as CHOICE_FILE
@@ -22,10 +24,12 @@ from medmamba_monai.auto.records import compare_with_records
 from medmamba_monai.auto.report import Found, explain_missing_package, make_search_report, write_answer
 from medmamba_monai.core.documents import read_document
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.folder_lock import lock_folder
+from medmamba_monai.core.folder_lease import hold_folder
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.core.signals import STOP_SIGNALS, catch_signals, interrupt, leave_if_stopped, say
 from medmamba_monai.cross_validation.fold_server import open_fold_server
+from medmamba_monai.cross_validation.launchers import make_scheduler
+from medmamba_monai.cross_validation.options import LOCAL
 from medmamba_monai.cross_validation.published import list_published
 from medmamba_monai.cross_validation.running import open_folds
 from medmamba_monai.data import FoldList
@@ -63,11 +67,12 @@ class SearchResult:
     package: Path | None
 
 
-def run_plan(output: Path) -> SearchResult:
+def run_plan(output: Path, launching: Mapping[str, Any] | None = None) -> SearchResult:
     """Carry out the plan in the folder of a search, within its budget; what was done before is not done again.
 
     Args:
         output: folder of the search, with ``plan.json`` and the bundle.
+        launching: where folds run: options of `SEARCH`, by name; by default on this machine.
 
     Raises:
         UserError: the plan or its options do not fit, the folds keep no test images out of every choice, or no
@@ -75,21 +80,32 @@ def run_plan(output: Path) -> SearchResult:
     """
     output = output.resolve()
     plan = read_plan(output)
-    with lock_folder(output, "search"), catch_signals(STOP_SIGNALS[1:], interrupt), contextlib.ExitStack() as held:
-        search = _Search(output, plan, Ledger(output, plan), held)
+    machines = (launching or {}).get("launcher", LOCAL) != LOCAL
+    with (
+        hold_folder(output, "search", machines, patience=0),
+        catch_signals(STOP_SIGNALS[1:], interrupt),
+        contextlib.ExitStack() as held,
+    ):
+        search = _Search(output, plan, Ledger(output, plan), held, launching or {})
         return search.run()
 
 
 class _Search:
     """A search while it runs, in a folder that nobody else works in."""
 
-    def __init__(self, output: Path, plan: Plan, ledger: Ledger, held: contextlib.ExitStack) -> None:
-        self.output, self.plan, self.ledger = output, plan, ledger
+    def __init__(
+        self, output: Path, plan: Plan, ledger: Ledger, held: contextlib.ExitStack, launching: Mapping[str, Any]
+    ) -> None:
+        self.output, self.plan, self.ledger, self.launching = output, plan, ledger, launching
         self.contenders = {one.name: self._open(one, held) for one in plan.candidates}
         self.baselines = {one.name: self._open(one, held) for one in plan.baselines}
         first = next(iter(self.contenders.values())).running.plan
         self.card, self.fold_list, self.training = first.card, first.fold_list, first.training
         _check_folds(self.fold_list, plan)
+        options = (
+            one.running.plan.options for one in {**self.contenders, **self.baselines}.values() if not one.is_local
+        )
+        self.scheduler = next((make_scheduler(option, RunFolder(output)) for option in options), None)
         self.run_of_search = TrackedRun(
             directory=output,
             tracking_uri=self.training.tracking_uri,
@@ -101,10 +117,11 @@ class _Search:
     def run(self) -> SearchResult:
         try:
             self._start()
-            with open_fold_server(needed=bool(self.plan.trained_candidates or self.plan.baselines)) as server:
+            trained = [*self.plan.trained_candidates, *self.plan.baselines]
+            with open_fold_server(needed=bool(trained) and self.scheduler is None) as server:
                 if server is not None and read_choice(self.output) is None:
                     server.wait_until_ready()
-                race = Race(self.plan, self.contenders, self.ledger, server)
+                race = Race(self.plan, self.contenders, self.ledger, server, self.scheduler)
                 choice = read_choice(self.output) or self._choose(race)
                 winner = self.contenders[choice.winner]
                 result = self._test(winner)
@@ -119,7 +136,7 @@ class _Search:
         return self._finish(found)
 
     def _open(self, candidate: Candidate, held: contextlib.ExitStack) -> Contender:
-        folds = plan_folds(self.output, self.plan, candidate)
+        folds = plan_folds(self.output, self.plan, candidate, self.launching)
         return Contender(candidate, held.enter_context(open_folds(folds, parent=self.output)))
 
     def _start(self) -> None:

@@ -16,7 +16,7 @@ from medmamba_monai.bundle.workflow import check_name
 from medmamba_monai.core.config_text import check_config_text
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.options import Flag, Options, expected
-from medmamba_monai.cross_validation.options import CrossValidationOptions
+from medmamba_monai.cross_validation.options import OF_LAUNCHERS, CrossValidationOptions
 from medmamba_monai.data import PrepareOptions
 from medmamba_monai.training.options import EvaluationOptions, InferenceOptions, TrainingOptions
 from medmamba_monai.training.self_supervised.options import PretrainingOptions
@@ -34,6 +34,7 @@ class Command:
         run_id: the list of theirs that is run.
         tables: the tables of its options.
         without: flags of options that are not a user's to choose here.
+        only: names of the options, where these are a part of the tables.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Command:
     run_id: str
     tables: tuple[type[Options], ...]
     without: tuple[Flag, ...] = ()
+    only: tuple[str, ...] = ()
 
     @cached_property
     def rows(self) -> dict[str, FieldInfo]:
@@ -48,7 +50,8 @@ class Command:
         first, *others = reversed(self.tables)
         left_out = {name for table in others for name in table.names(*self.without)} if self.without else set()
         rows = {name: row for table in others for name, row in table.model_fields.items() if name not in left_out}
-        return {**rows, **first.model_fields}
+        rows |= first.model_fields
+        return {name: rows[name] for name in self.only} if self.only else rows
 
     def check(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return some of the options, checked and brought to their types, as JSON holds them.
@@ -120,5 +123,13 @@ CROSS_VALIDATE = Command(
     (TrainingOptions, CrossValidationOptions),
     without=(Flag.PER_FOLD,),
 )
+SEARCH = Command(
+    "auto",
+    CROSS_VALIDATE.configs,
+    CROSS_VALIDATE.run_id,
+    CROSS_VALIDATE.tables,
+    only=("launcher", "jobs", "amp", *OF_LAUNCHERS),
+)
+"""Where the folds of a search run, in the words of a cross-validation."""
 COMMANDS = {command.name: command for command in (PREPARE, TRAIN, PRETRAIN, EVALUATE, CROSS_VALIDATE, INFER)}
 """The commands by name."""

@@ -6,10 +6,12 @@ import re
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from medmamba_monai.bundle.commands import SEARCH
+from medmamba_monai.cli.bundle_options import take_options
 from medmamba_monai.cli.option_tables import expand_tables
 from medmamba_monai.cli.reading_options import (
     Background,
@@ -31,8 +33,10 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 DEFAULT_BUDGET = "2h"
 
 
+@take_options(SEARCH)
 @expand_tables
 def auto(
+    options: dict[str, Any],
     images: Annotated[Path | None, typer.Option(help="Folder of images, with a folder for each class.")] = None,
     bundle: Annotated[str | None, typer.Option(help="In place of --images: a bundle, or a dataset's name.")] = None,
     dataset_dir: Annotated[str | None, typer.Option(help="Folder of the bundle's images.")] = None,
@@ -47,7 +51,7 @@ def auto(
         typer.Option(help="Weights for candidates to begin with: a file, a run or a package."),
     ] = None,
     labels: Labels = Labels(),  # noqa: B008 - a table: each field becomes an option
-    options: Options = Options(),  # noqa: B008
+    proposal: Options = Options(),  # noqa: B008
     background: Background = None,
     intensity_range: IntensityRange = None,
     window: Window = None,
@@ -58,7 +62,8 @@ def auto(
     """Find the best classifier for your images within a time.
 
     Looks at the images, plans with reasons, lets networks race, chooses by validation, tests once. Started again with
-    the same --output, it goes on where it was; a plan.json that is there is used as it stands, edited or not.
+    the same --output, it goes on where it was; a plan.json that is there is used as it stands, edited or not. With
+    --launcher slurm or ray, networks are trained as jobs of a cluster.
     """
     started = time.time()
     from medmamba_monai.auto.look import take_bundle, take_images, take_search
@@ -72,7 +77,7 @@ def auto(
 
     def take() -> Dataset:
         if images is not None:
-            return take_images(folder, name, images, labels, replace(options, reading=reading))
+            return take_images(folder, name, images, labels, replace(proposal, reading=reading))
         if bundle is not None:
             return take_bundle(folder, bundle, dataset_dir)
         if plan is not None:
@@ -91,12 +96,12 @@ def auto(
     else:
         check_output(folder)
         time_for_all = seconds or read_budget(DEFAULT_BUDGET)
-        plan_search(folder, take, time_for_all, options.image_size, started, pretrained)
+        plan_search(folder, take, time_for_all, proposal.image_size, started, pretrained)
     print(f"\n{(folder / TEXT_NAME).read_text(encoding='utf-8')}\nwrote {folder / TEXT_NAME}", flush=True)
     if not plan_only:
         from medmamba_monai.auto.run import run_plan
 
-        run_plan(folder)
+        run_plan(folder, SEARCH.check(options))
 
 
 def _check_source(images: Path | None, bundle: str | None, output: Path | None, plan: Path | None) -> None:

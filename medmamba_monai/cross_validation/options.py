@@ -102,3 +102,7 @@ class CrossValidationOptions(Options):
             "seed": self.bootstrap_seed,
             "with_images": self.report_images,
         }
+
+
+OF_LAUNCHERS = tuple(name for name in CrossValidationOptions.model_fields if name.startswith(("slurm_", "ray_")))
+"""Names of the options that one launcher has."""

@@ -241,6 +241,8 @@ class RunningFolds:
 
     def note_end(self, job: FoldJob, code: int) -> None:
         """Take in that the process of a fold has ended, with an exit code as `run_jobs` tells it."""
+        self.failures.pop(job.fold, None)
+        self.pauses.pop(job.fold, None)
         if code == 0:
             if pause := describe_pause(read_training(RunFolder(job.directory)) or {}):
                 self.pauses[job.fold] = pause

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.core.signals import STOP_SIGNALS, catch_signals, interrupt, leave_if_stopped
+from medmamba_monai.cross_validation.fold_job import FoldJob
 from medmamba_monai.cross_validation.fold_server import open_fold_server
 from medmamba_monai.cross_validation.launchers import WatchedJobs, make_scheduler
 from medmamba_monai.cross_validation.launchers.watch import Scheduler
@@ -54,7 +57,7 @@ def _run_on(scheduler: Scheduler, plans: Sequence[Plan]) -> list[str]:
         try:
             for run in runs:
                 run.begin()
-            _run_folds(scheduler, runs)
+            run_parts(scheduler, [Part(run, run.list_unfinished()) for run in runs])
             return [failure for run in runs if (failure := _conclude(run, time.time() - began))]
         except BaseException as error:
             for run in runs:
@@ -63,15 +66,50 @@ def _run_on(scheduler: Scheduler, plans: Sequence[Plan]) -> list[str]:
             raise
 
 
-def _run_folds(scheduler: Scheduler, runs: Sequence[RunningFolds]) -> None:
+@dataclass(frozen=True)
+class Part:
+    """Folds of a cross-validation that are to be run.
+
+    Attributes:
+        run: the cross-validation.
+        folds: numbers of the folds.
+        changes: options of the training that are others this time, such as ``pause_after``.
+    """
+
+    run: RunningFolds
+    folds: Sequence[int]
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def run_parts(
+    scheduler: Scheduler,
+    parts: Sequence[Part],
+    on_end: Callable[[FoldJob, float], None] = lambda job, seconds: None,
+    on_look: Callable[[], None] = lambda: None,
+) -> None:
+    """Run folds of several cross-validations as jobs, all at once as far as the scheduler lets them.
+
+    Args:
+        scheduler: of the jobs.
+        parts: the folds.
+        on_end: told each fold that ended, and the seconds since it was first seen at work; their cross-validations
+            know what became of them.
+        on_look: called every few seconds; what it raises cancels the jobs.
+    """
     owners = {}
     jobs = []
-    for run in runs:
-        made = run.make_cluster_jobs(run.list_unfinished(), scheduler.gpus)
-        owners.update({job.directory: run for job in made})
+    for part in parts:
+        made = part.run.make_cluster_jobs(part.folds, scheduler.gpus, **part.changes)
+        owners.update({job.directory: part.run for job in made})
         jobs += made
-    afresh = any(run.plan.starts_afresh for run in runs)
-    WatchedJobs(scheduler).run(jobs, lambda job, code: owners[job.directory].note_end(job, code), afresh)
+    afresh = any(part.run.plan.starts_afresh for part in parts)
+    watched, submitted = WatchedJobs(scheduler), time.monotonic()
+
+    def note_end(job: FoldJob, code: int) -> None:
+        owners[job.directory].note_end(job, code)
+        on_end(job, time.monotonic() - watched.began.get(job.directory, submitted))
+
+    watched.run(jobs, note_end, afresh, on_look)
 
 
 def _conclude(run: RunningFolds, seconds: float) -> str:

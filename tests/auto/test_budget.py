@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from medmamba_monai.auto.budget import Budget, Pace, Scope, fit_scope
@@ -54,3 +56,13 @@ def test_no_finalist_goes_for_baselines_that_have_no_time_anyway():
 def test_what_is_finished_is_never_given_up():
     done = {name: [0.0, 0.0] for name in ("best", "second")}
     assert fit_scope(("best", "second"), 2, done, -10.0, baselines=30.0) == Scope(("best", "second"), 2, False)
+
+
+def test_folds_that_run_together_need_the_time_of_the_longest():
+    steps = {"best": [0.0, 10.0, 10.0], "second": [0.0, 20.0, 20.0]}
+    assert fit_scope(("best", "second"), 3, steps, 20.0, baselines=0.0, at_once=math.inf).finalists == (
+        "best",
+        "second",
+    )
+    assert fit_scope(("best", "second"), 3, steps, 20.0, baselines=0.0, at_once=2).finalists == ("best",)
+    assert fit_scope(("best",), 3, steps, 9.0, baselines=0.0, at_once=math.inf).folds == 1

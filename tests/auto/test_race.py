@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,11 +14,13 @@ import pytest
 from medmamba_monai.auto.contenders import Contender
 from medmamba_monai.auto.estimate import count_epochs
 from medmamba_monai.auto.plan import Plan
-from medmamba_monai.auto.race import OutOfTime, Race
+from medmamba_monai.auto.race import Race
 from medmamba_monai.auto.record import Ledger, Record
+from medmamba_monai.auto.trainings import OutOfTime, Training
 from medmamba_monai.core.documents import read_document
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.run_folder import RunFolder
+from medmamba_monai.cross_validation.fold_job import FoldJob
 from medmamba_monai.evaluation import Predictions, write_predictions
 from medmamba_monai.tracking.journal import Journal
 from tests.auto.test_plan import make_candidate, make_content
@@ -37,7 +40,7 @@ class WrittenFolds:
     def __init__(self, folder: Path, quality: float, epochs: int | None) -> None:
         self.folder, self.quality, self.epochs = RunFolder(folder), quality, epochs
         self.failures: dict[int, str] = {}
-        self.plan = SimpleNamespace(card=CARD)
+        self.plan = SimpleNamespace(card=CARD, starts_afresh=False, options=SimpleNamespace(launcher="local", jobs=1))
         self.calls: list[tuple[int, int | None]] = []
         self.tracked_run = SimpleNamespace(journal=Journal(folder), finish=lambda *told: None)
 
@@ -62,6 +65,13 @@ class WrittenFolds:
         if not paused:
             self.finish(fold)
 
+    def make_cluster_jobs(self, folds, gpus, pause_after) -> list[FoldJob]:
+        return [FoldJob(fold, self.folder.fold(fold).path, {"pause_after": pause_after}) for fold in folds]
+
+    def note_end(self, job: FoldJob, code: int) -> None:
+        if code:
+            self.failures[job.fold] = f"exit code {code}"
+
     def finish(self, fold: int) -> None:
         write_predictions(self.folder.fold(fold).predictions, self.predict(fold))
         self.folder.fold(fold).result.write_text("{}")
@@ -72,6 +82,55 @@ class WrittenFolds:
         return Predictions(
             scores, labels, "binary", ids=[f"{fold}_{row}" for row in range(20)], parts=["validation"] * 20
         )
+
+
+class WrittenJobs:
+    """A scheduler whose jobs write their folds when they are submitted.
+
+    Args:
+        contenders: whose folds they are.
+        hold: names of those whose jobs never end by themselves.
+        fail: of those whose jobs fail.
+    """
+
+    title, gpus, at_once, logs = "a scheduler", 0, None, "nowhere"
+
+    def __init__(self, contenders: dict[str, Contender], hold: Sequence[str] = (), fail: Sequence[str] = ()) -> None:
+        self.contenders, self.hold, self.fail = contenders, hold, fail
+        self.submitted: list[list[str]] = []
+        self.alive: dict[str, str] = {}
+        self.cancelled: list[str] = []
+
+    def submit(self, jobs: Sequence[FoldJob]) -> list[str]:
+        names = [f"{job.directory.parent.name}_{job.fold}" for job in jobs]
+        self.submitted.append(names)
+        for job, name in zip(jobs, names, strict=True):
+            running = self.contenders[job.directory.parent.name].running
+            if name in self.hold:
+                self.alive[name] = "running"
+            elif name not in self.fail:
+                running.run_folds([job.fold], None, lambda: None, job.content["pause_after"])
+            code = 7 if name in self.fail else 0
+            RunFolder(job.directory).exit_code.write_text(json.dumps({"job": name, "code": code}))
+        return names
+
+    def list_jobs(self) -> dict[str, str]:
+        return dict(self.alive)
+
+    def cancel(self, names: Sequence[str]) -> str:
+        self.cancelled += names
+        self.alive.clear()
+        return ""
+
+
+def make_cluster_race(folder: Path, qualities: dict[str, float], **values: Any) -> tuple[Race, WrittenJobs]:
+    """The same race with its trainings as jobs; what is held or fails is said in the values."""
+    jobs = WrittenJobs({}, values.pop("hold", ()), values.pop("fail", ()))
+    race = make_race(folder, qualities, **values)
+    for contender in race.contenders.values():
+        contender.running.plan.options = SimpleNamespace(launcher="slurm", jobs="auto")
+    jobs.contenders, race.trainer.scheduler = race.contenders, jobs
+    return race, jobs
 
 
 def make_race(folder: Path, qualities: dict[str, float], **values: Any) -> Race:
@@ -173,7 +232,7 @@ def test_a_fold_that_outlasts_the_budget_is_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(race, "_fit", lambda: None)  # as if the estimate had said that all fits
     race.ledger.budget.seconds = race.ledger.budget.spent
     with pytest.raises(OutOfTime):
-        race.train(race.contenders["only"], 1, "finals", None, "fold 2")
+        race.trainer.train([Training(race.contenders["only"], 1)], "finals", "fold 2")
     race.run_finals()
     assert race.list_folds() == [0]
     assert race.ledger.record.given_up == {"folds from 1 on": "only was stopped in fold 1: the budget was spent"}
@@ -240,3 +299,37 @@ def test_the_time_spent_is_remembered(tmp_path):
     race = make_race(tmp_path, QUALITIES, looked_seconds=20.0)
     race.ledger.save()
     assert 20.0 <= make_race(tmp_path, QUALITIES).ledger.budget.spent < 25.0
+
+
+def test_on_a_cluster_each_round_is_submitted_at_once_and_so_are_the_finals(tmp_path):
+    here = make_race(tmp_path / "here", QUALITIES, finalists=2)
+    there, jobs = make_cluster_race(tmp_path / "there", {**QUALITIES, "probe": 0.1}, finalists=2)
+    for race in (here, there):
+        race.run_rounds()
+        race.run_finals()
+    assert jobs.submitted == [["a_0", "b_0", "c_0", "d_0"], ["b_0", "c_0"], ["b_1", "c_1", "b_2", "c_2"]]
+    assert list_calls(there)["probe"] == [(0, None)]
+    assert there.ledger.record.finalists == here.ledger.record.finalists == ["b", "c"]
+    assert there.list_folds() == [0, 1, 2]
+    assert [step.phase for step in there.ledger.record.steps].count("finals") == 4
+
+
+def test_on_a_cluster_what_outlasts_the_budget_is_cancelled_and_what_is_finished_stays(tmp_path, monkeypatch):
+    race, jobs = make_cluster_race(tmp_path, {"only": 3.0}, hold=["only_1"])
+    race.run_rounds()
+    monkeypatch.setattr(race, "_fit", lambda: None)
+    race.ledger.budget.seconds = race.ledger.budget.spent
+    race.run_finals()
+    assert jobs.cancelled == ["only_1"]
+    assert race.list_folds() == [0, 2]
+    assert race.ledger.record.given_up == {"fold 1 of only": "only was stopped in fold 1: the budget was spent"}
+
+
+@pytest.mark.parametrize(
+    ("fail", "finalists", "folds"), [(("b_1", "b_2"), ["c"], [0, 1, 2]), (("b_2", "c_1"), ["b"], [0, 1])]
+)
+def test_on_a_cluster_finalists_that_fail_leave_and_the_last_one_stays(tmp_path, fail, finalists, folds):
+    race, _ = make_cluster_race(tmp_path, QUALITIES, finalists=2, fail=fail)
+    race.run_rounds()
+    race.run_finals()
+    assert (race.ledger.record.finalists, race.list_folds()) == (finalists, folds)

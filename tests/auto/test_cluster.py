@@ -1,0 +1,53 @@
+"""A whole search whose trainings are jobs of a real Slurm."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from medmamba_monai.cli.main import main
+from medmamba_monai.core.run_folder import RunFolder
+from medmamba_monai.cross_validation.launchers.watch import read_exit_code, read_job_name
+from tests.auto.test_run import write_plan
+from tests.helpers.minutes import takes_minutes
+from tests.helpers.slurm import of_a_cluster, run_slurm
+from tests.helpers.small_bundle import SmallBundle, run_command
+
+
+@takes_minutes
+@of_a_cluster
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_search_trains_on_slurm(small_bundle: SmallBundle, tmp_path: Path) -> None:
+    (tmp_path / "slurm").mkdir()
+    output = tmp_path / "search"
+    output.mkdir()
+    write_plan(output, small_bundle)
+    command = [sys.executable, "-W", "ignore", "-m", "medmamba_monai", "auto", "--output", str(output)]
+    with run_slurm(tmp_path / "slurm") as variables:
+        told = [*command, "--launcher", "slurm", "--slurm-cpus", "1"]
+        code, printed = run_command(told, tmp_path, True, **variables)
+    assert code == 0, printed
+    assert (output / "report.html").is_file()
+    winner = json.loads((output / "choice.json").read_text())["winner"]
+    loser = ({"quick", "idle"} - {winner}).pop()
+    runs = output / "bundles" / "phantom" / "output"
+    folds = [RunFolder(runs / name).fold(fold) for name, fold in ((winner, 0), (winner, 1), (loser, 0))]
+    jobs = [str(read_job_name(fold)) for fold in folds]
+    assert [read_exit_code(fold, job) for fold, job in zip(folds, jobs, strict=True)] == [0, 0, 0]
+    assert printed.count("folds as jobs of Slurm") == 3  # both candidates, the better one to its end, its other fold
+    steps = json.loads((output / "race.json").read_text())["steps"]
+    assert [(step["phase"], step["fold"]) for step in steps] == [("race", 0)] * 3 + [("finals", 1)]
+
+
+def test_options_of_a_launcher_are_those_of_a_cross_validation(
+    tmp_path: Path, small_bundle: SmallBundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_plan(tmp_path, small_bundle)
+    assert main(["auto", "--output", str(tmp_path), "--launcher", "pbs"]) == 2
+    assert "--launcher 'pbs': give local or slurm or ray" in capsys.readouterr().err
+    assert main(["auto", "--output", str(tmp_path), "--launcher", "slurm", "--slurm-gpus", "1"]) == 2
+    assert "--slurm_gpus 1: which precision is auto depends on the GPU" in capsys.readouterr().err
