@@ -23,11 +23,13 @@ from medmamba_monai.data import prepare_dataset
 from medmamba_monai.federation import write_phantom_sites
 from medmamba_monai.federation.phantom_sites import CARD
 from tests.helpers.minutes import takes_minutes
-from tests.helpers.small_bundle import ROOT, SmallBundle
+from tests.helpers.sent_bytes import find_words
+from tests.helpers.small_bundle import ROOT, free_port, mlflow_service
 
 PAGE = ROOT / "docs" / "how-to" / "federated.md"
 RECORDER = ROOT / "tests" / "helpers" / "record_sockets"
-PATIENT = "Kanarienvogel"
+PATIENT, KNOWN = "Kanarienvogel", "Nodule (blob)"
+"""Words that no site may send, and that every site does."""
 
 
 def read_command(name: str) -> list[str]:
@@ -48,34 +50,35 @@ def plant_canaries(sites: Path) -> None:
     prepare_dataset(site / "bundle" / CARD, site / "images", site / "folds.json", allow_count_mismatch=True)
 
 
-@pytest.fixture(scope="module")
-def federation(small_bundle: SmallBundle, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
-    """What the page's command left, of sites whose images are named after patients."""
-    folder = tmp_path_factory.mktemp("federation")
+def federate(folder: Path, *options: str, **environment: str) -> SimpleNamespace:
+    """Type the page's command at sites whose images are named after patients, and record what is sent."""
     sent = folder / "sent"
     sent.mkdir()
+    recorded = {"PYTHONPATH": f"{RECORDER}:{ROOT}", "RECORDED_SOCKETS": str(sent), "OMP_NUM_THREADS": "1"}
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("PYTHONPATH", f"{RECORDER}:{ROOT}")
-        patch.setenv("RECORDED_SOCKETS", str(sent))
-        patch.setenv("OMP_NUM_THREADS", "1")
+        for name, value in {**recorded, **environment}.items():
+            patch.setenv(name, value)
         write_phantom_sites("sites", 2, 60, 30, 32)
         plant_canaries(folder / "sites")
-        shutil.copy(small_bundle.store, folder / "mlruns.db")
-        code = main(read_command("federate"))
+        code = main([*read_command("federate"), *options])
     content = json.loads((folder / "output" / "federation" / "federation.json").read_text())
-    recorded = b"".join(path.read_bytes() for path in sorted(sent.iterdir()))
-    return SimpleNamespace(folder=folder, code=code, content=content, recorded=recorded)
+    whole = b"".join(path.read_bytes() for path in sorted(sent.iterdir()))
+    return SimpleNamespace(folder=folder, code=code, content=content, recorded=whole)
 
 
 @takes_minutes
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_two_sites_train_one_network_and_nothing_but_weights_and_metrics_leaves_them(federation):
-    """One test, as the federation is made once and by one worker: its result, its tracking, and the wire."""
+def test_two_sites_train_one_network_and_nothing_but_weights_and_metrics_leaves_them(small_bundle, tmp_path):
+    """One test, as the federation takes a minute: its result, its tracking, the wire, and what it leaves at a site."""
+    shutil.copy(small_bundle.store, tmp_path / "mlruns.db")
+    federation = federate(tmp_path)
     assert federation.code == 0
     check_results(federation)
     check_tracking(federation)
+    weights = load_file(find_fold(federation, "site_1") / "model.safetensors")
+    assert weights["head.weight"].tobytes() in federation.recorded, "the record does not see what is sent"
     check_wire(federation)
     check_folder(federation)
 
@@ -90,9 +93,12 @@ def check_results(federation: SimpleNamespace) -> None:
 
 
 def check_tracking(federation: SimpleNamespace) -> None:
-    client = MlflowClient(f"sqlite:///{federation.folder}/mlruns.db")
-    (experiment,) = client.search_experiments(filter_string="name = 'Phantom (federation)'")
-    runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
+    """What the page's `mlflow ui` shows."""
+    (store,) = re.findall(r"`mlflow ui --backend-store-uri sqlite:///(\S+)`", PAGE.read_text())
+    with mlflow_service("ui", federation.folder / store, federation.folder, free_port()) as address:
+        client = MlflowClient(address)
+        (experiment,) = client.search_experiments(filter_string="name = 'Phantom (federation)'")
+        runs = {run.info.run_name: run for run in client.search_runs([experiment.experiment_id])}
     assert runs.keys() == {"federation", "federation: site_1", "federation: site_2"}
     assert {run.info.status for run in runs.values()} == {"FINISHED"}
     (fold,) = federation.content["folds"].values()
@@ -103,25 +109,21 @@ def check_tracking(federation: SimpleNamespace) -> None:
 
 
 def check_wire(federation: SimpleNamespace) -> None:
-    """The bytes of the sockets hold what is known to travel, and none of the canaries."""
-    weights = load_file(find_fold(federation, "site_1") / "model.safetensors")
-    assert weights["head.weight"].tobytes() in federation.recorded, "the record does not see what is sent"
-    assert b"Nodule (blob)" in federation.recorded
-    images = sorted((federation.folder / "sites" / "site_1" / "images").rglob("*.png"))
-    canaries = [
-        str(federation.folder).encode(),
-        PATIENT.encode(),
-        b"site_1/images",
-        b"site_2/images",
-        b"site_1/folds",
-        b"\x89PNG",
-        b"IHDR",
-    ]
+    """The bytes of the sockets hold what is known to travel, and none of the canaries in any form."""
+    assert find_words(federation.recorded, [KNOWN]) == [KNOWN]
+    assert find_words(federation.recorded, list_canaries(federation.folder)) == []
+
+
+def list_canaries(folder: Path) -> list[str | bytes]:
+    """What must not leave a site: its folders, its patients, its files, and rows of its images."""
+    images = sorted((folder / "sites" / "site_1" / "images").rglob("*.png"))
+    canaries: list[str | bytes] = [str(folder), PATIENT, "site_1/images", "site_2/images", "site_1/folds", "folds.json"]
+    canaries += [b"\x89PNG", b"IHDR"]
     for path in images:
         pixels = np.asarray(Image.open(path))
         row = pixels[len(pixels) // 2]
         canaries += [row.tobytes(), row.astype(np.float32).tobytes(), (row / np.float32(127.5) - 1).tobytes()]
-    assert [canary for canary in canaries if canary in federation.recorded] == []
+    return canaries
 
 
 def check_folder(federation: SimpleNamespace) -> None:

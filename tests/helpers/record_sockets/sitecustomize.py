@@ -10,6 +10,7 @@ from typing import Any
 if folder := os.environ.get("RECORDED_SOCKETS"):
     _send_all: Any = socket.socket.sendall
     _send: Any = socket.socket.send
+    _send_parts: Any = socket.socket.sendmsg
 
     def record(data: Any) -> None:
         """Append to a file of this process."""
@@ -27,5 +28,13 @@ if folder := os.environ.get("RECORDED_SOCKETS"):
         record(memoryview(data)[:sent])
         return sent
 
+    def send_parts(self: socket.socket, parts: Any, *options: Any) -> int:
+        """Send parts, and record what was sent."""
+        whole = b"".join(bytes(part) for part in parts)
+        sent: int = _send_parts(self, parts, *options)
+        record(whole[:sent])
+        return sent
+
     socket.socket.sendall = send_all  # type: ignore[method-assign]
     socket.socket.send = send  # type: ignore[method-assign]
+    socket.socket.sendmsg = send_parts  # type: ignore[method-assign, assignment]
