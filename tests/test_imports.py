@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1] / PACKAGE
 OPTIONAL = {
     *("mamba_ssm", "matplotlib", "mlflow", "numba", "selective_scan_cuda", "triton"),
     *("highdicom", "nvflare", "onnx", "onnxruntime", "onnxscript", "openslide", "openvino", "pynetdicom", "ray"),
-    *("submitit", "transformers"),
+    *("submitit", "tenseal", "transformers"),
 }
 # What each room may import from the package beside itself and the ground floor; the entry points may import everything.
 GROUND = {"core"}

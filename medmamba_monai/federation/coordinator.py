@@ -9,10 +9,10 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
-from nvflare.app_common.aggregators.weighted_aggregation_helper import WeightedAggregationHelper
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.federation.agreement import SHARED, Facts, check_agreement
+from medmamba_monai.federation.averaging import Averaging
 from medmamba_monai.federation.options import Plan
 from medmamba_monai.federation.progress import Progress, Weights
 from medmamba_monai.federation.record import FederationRecord
@@ -34,6 +34,7 @@ class Coordinator:
         ask: asks sites.
         record: what keeps the results.
         list_gone: tells which sites are gone, and are not asked until they are back.
+        averaging: averages what sites send; None for plain weights.
 
     Raises:
         UserError: ``min_sites`` are more than there are.
@@ -46,12 +47,14 @@ class Coordinator:
         ask: Ask,
         record: FederationRecord,
         list_gone: Callable[[], Collection[str]] = tuple,
+        averaging: Averaging | None = None,
     ) -> None:
         self.plan, self.sites, self.record = plan, sorted(sites), record
         self.needed = len(self.sites) if plan.options.min_sites is None else plan.options.min_sites
         if self.needed > len(self.sites):
             raise UserError(f"--min_sites {self.needed}: there are {len(self.sites)} sites, {', '.join(self.sites)}")
         self._send, self._list_gone = ask, list_gone
+        self._averaging = averaging or Averaging()
         self._facts: dict[str, Facts] = {}
 
     def run(self) -> None:
@@ -81,7 +84,7 @@ class Coordinator:
         for number in range(progress.number + 1, self.plan.options.rounds + 1):
             trained = self._ask(TRAIN, progress.weights, fold, number)
             self.record.add_round(fold, number, *self._average_metrics(trained, fold, "train"))
-            weights = add_update(progress.weights, self._average_updates(trained, fold, number))
+            weights = self._averaging.add(progress.weights, self._average_updates(trained, fold))
             judged = self._ask(VALIDATE, weights, fold, number)
             by_site, mean = self._average_metrics(judged, fold, "validation")
             self.record.add_round(fold, number, by_site, mean)
@@ -135,13 +138,9 @@ class Coordinator:
             f"{said}, needed are {self.needed} (--min_sites): {', '.join(reasons)}; look into the logs of these sites"
         )
 
-    def _average_updates(self, answers: Mapping[str, Answer], fold: int, number: int) -> Weights:
-        """Average what the sites' trainings added, weighted by training images: McMahan et al. (2017), algorithm 1."""
-        helper = WeightedAggregationHelper()
-        for site in sorted(answers):  # sums depend on the order, and answers come in any
-            helper.add(answers[site].weights, self._count(site, "train", fold), site, number)
-        average: Weights = helper.get_result()
-        return average
+    def _average_updates(self, answers: Mapping[str, Answer], fold: int) -> Weights:
+        updates = {site: answer.weights for site, answer in answers.items() if answer.weights is not None}
+        return self._averaging.average(updates, {site: self._count(site, "train", fold) for site in updates})
 
     def _average_metrics(
         self, answers: Mapping[str, Answer], fold: int, part: str
@@ -159,13 +158,6 @@ class Coordinator:
 
     def _count(self, site: str, part: str, fold: int) -> int:
         return int(self._facts[site]["images"][part][fold])
-
-
-def add_update(weights: Weights, update: Weights) -> Weights:
-    """Return weights with an update added to those that it has, each in the type that it had."""
-    return {
-        name: (value + update[name]).astype(value.dtype) if name in update else value for name, value in weights.items()
-    }
 
 
 def average_metrics(by_site: Mapping[str, Mapping[str, float]], images: Mapping[str, int]) -> dict[str, float]:

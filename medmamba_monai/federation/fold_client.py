@@ -68,6 +68,11 @@ class FoldClient:
         return network
 
     @property
+    def own(self) -> set[str]:
+        """Names of the weights that never leave the site."""
+        return set(self._kept)
+
+    @property
     def checkpoint(self) -> ResumableCheckpoint:
         """What writes the checkpoints of the training."""
         found: ResumableCheckpoint = self._algo.train_workflow.parser.get_parsed_content("train#checkpoint")

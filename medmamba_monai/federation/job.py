@@ -11,10 +11,11 @@ from nvflare.job_config.api import FedJob
 from nvflare.recipe.spec import Recipe
 
 from medmamba_monai.core.names import make_file_name
+from medmamba_monai.federation.encryption import make_filters
 from medmamba_monai.federation.nvflare_server import FederationController
 from medmamba_monai.federation.nvflare_site import SiteExecutor
 from medmamba_monai.federation.options import Plan, Privacy
-from medmamba_monai.federation.site_worker import TASKS, TRAIN
+from medmamba_monai.federation.site_worker import EVALUATE, TASKS, TRAIN, VALIDATE
 
 PACKAGE = "medmamba_monai"
 
@@ -34,12 +35,16 @@ def make_recipe(plan: Plan, sites: Sequence[str], results: str = "") -> Recipe:
     for site in sites:
         job.to(SiteExecutor(), site, tasks=list(TASKS))
     recipe = Recipe(job)
-    if (privacy := make_filter(plan.options.privacy)) is not None:
+    privacy = make_filter(plan.options.privacy)
+    if plan.options.privacy == "encryption":
+        decrypt, privacy = make_filters()
+        recipe.add_client_input_filter(decrypt, tasks=[TRAIN, VALIDATE, EVALUATE], clients=list(sites))
+    if privacy is not None:
         recipe.add_client_output_filter(privacy, tasks=[TRAIN], clients=list(sites))
     return recipe
 
 
 def make_filter(privacy: Privacy) -> Filter | None:
-    """Return NVFlare's filter of a name with NVFlare's own settings; None for none."""
+    """Return NVFlare's filter that changes an update, with NVFlare's own settings; None for none."""
     kinds: dict[Privacy, type[Filter]] = {"percentile": PercentilePrivacy, "svt": SVTPrivacy}
     return kinds[privacy]() if privacy in kinds else None

@@ -21,7 +21,9 @@ from nvflare.app_common.utils.fl_model_utils import FLModelUtils
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.folder_lock import lock_folder
 from medmamba_monai.core.names import make_file_name
+from medmamba_monai.federation.averaging import Averaging
 from medmamba_monai.federation.coordinator import Coordinator
+from medmamba_monai.federation.encryption import EncryptedAveraging, describe_sealed, seal
 from medmamba_monai.federation.options import Plan
 from medmamba_monai.federation.progress import Weights
 from medmamba_monai.federation.record import RESULTS, FederationRecord
@@ -77,14 +79,16 @@ class FederationController(Controller):
         folder, plan = self._find_folder(fl_ctx), Plan.from_message(self.plan)
         try:
             with lock_folder(folder, "federation"):
-                self._run(FederationRecord(folder, plan, default_tracking_uri(folder)))
+                self._run(FederationRecord(folder, plan, default_tracking_uri(folder)), fl_ctx)
         finally:
             self._signs.expect(self.sites)
             self.watch = Pulse(self._kill_gone, _END_SECONDS)
 
-    def _run(self, record: FederationRecord) -> None:
+    def _run(self, record: FederationRecord, fl_ctx: FLContext) -> None:
         try:
-            Coordinator(record.plan, self.sites, self._ask, record, self._list_gone).run()
+            encrypted = record.plan.options.privacy == "encryption"
+            averaging = EncryptedAveraging.of_kit(fl_ctx) if encrypted else Averaging()
+            Coordinator(record.plan, self.sites, self._ask, record, self._list_gone, averaging).run()
         except UserError as error:
             record.fail(str(error))
             raise
@@ -130,8 +134,9 @@ class FederationController(Controller):
             ended.add(name)
             client_task.result = None  # weights of many sites would add up
 
-        meta = {"plan": self.plan, "fold": fold, "round": number}
-        data = FLModelUtils.to_shareable(FLModel(params=weights or {}, current_round=number, meta=meta))
+        params, sealed = describe_sealed(weights or {})
+        meta = {"plan": self.plan, "fold": fold, "round": number, **sealed}
+        data = FLModelUtils.to_shareable(FLModel(params=params, current_round=number, meta=meta))
         timeout = self.plan["options"]["timeout"]
         if task == CHECK:
             timeout = max(timeout, _START_SECONDS)
@@ -154,4 +159,4 @@ class FederationController(Controller):
 def read_answer(model: FLModel) -> Answer:
     """Return the answer that a site sent."""
     metrics = {str(name): float(value) for name, value in model.meta["metrics"].items()}
-    return Answer(model.meta["facts"], metrics, model.params or None)
+    return Answer(model.meta["facts"], metrics, seal(model.params) if model.params else None)

@@ -6,6 +6,7 @@ import os
 from functools import partial
 from typing import Any
 
+from nvflare.apis.dxo import MetaKey
 from nvflare.apis.event_type import EventType
 from nvflare.apis.executor import Executor
 from nvflare.apis.fl_constant import ReturnCode
@@ -44,7 +45,7 @@ class SiteExecutor(Executor):
         except Exception as error:  # noqa: BLE001 - the site must answer, and what failed is its own matter
             self.log_exception(fl_ctx, f"{task_name}: {error}")
             return make_reply(ReturnCode.EXECUTION_EXCEPTION)
-        return FLModelUtils.to_shareable(make_model(task_name, answer))
+        return FLModelUtils.to_shareable(make_model(task_name, answer, fold))
 
     def handle_event(self, event_type: str, fl_ctx: FLContext) -> None:
         """Send signs of life from the start of the job, and end what runs when it ends."""
@@ -73,8 +74,16 @@ def send_sign(engine: Any) -> None:
         engine.send_aux_request([FQCN.ROOT_SERVER], TOPIC, Shareable(), timeout=0.0, fl_ctx=fl_ctx, optional=True)
 
 
-def make_model(task: str, answer: Answer) -> FLModel:
-    """Return an answer as NVFlare sends it; updates are differences, as its filters for privacy want them."""
+def make_model(task: str, answer: Answer, fold: int) -> FLModel:
+    """Return an answer as NVFlare sends it; updates are differences, as its filters for privacy want them.
+
+    Args:
+        task: that was done.
+        answer: to it.
+        fold: number of the fold, whose training images NVFlare's filter weights an update with that it encrypts.
+    """
     kind = ParamsType.DIFF if task == TRAIN else ParamsType.FULL
-    meta = {"facts": dict(answer.facts), "metrics": answer.metrics}
+    meta: dict[str, Any] = {"facts": dict(answer.facts), "metrics": answer.metrics}
+    if task == TRAIN:
+        meta[MetaKey.NUM_STEPS_CURRENT_ROUND] = answer.facts["images"]["train"][fold]
     return FLModel(params=answer.weights or {}, params_type=kind, meta=meta)

@@ -12,9 +12,9 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.options import Expects, Flag, NumberFrom0, Options, Switch, Text, WholeFrom1, WholeNumbers
 from medmamba_monai.training.options import TrainingOptions
 
-Privacy = Literal["none", "percentile", "svt"]
+Privacy = Literal["none", "percentile", "svt", "encryption"]
 PRIVACY: tuple[Privacy, ...] = get_args(Privacy)
-"""Filters of NVFlare that change an update before it leaves its site; percentile alone promises nothing."""
+"""Filters of NVFlare on what leaves a site; percentile promises nothing, encryption changes nothing."""
 
 OF_A_SITE = (Flag.FREE, Flag.PRIVATE, Flag.PER_FOLD, Flag.UNLOGGED)
 """Flags of training options that are no matter of the federation: folders, devices, names."""

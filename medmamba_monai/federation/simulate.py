@@ -55,6 +55,10 @@ def simulate(sites: str | Path, output: str | Path, tracking_uri: str = "", **op
     store = check_tracking_uri(tracking_uri) if tracking_uri else ""
     with lock_folder(target, "federation"):  # the server takes it once this is known to be free
         remove_leftovers(target)
+    if plan.options.privacy == "encryption":
+        from medmamba_monai.federation.encryption import write_keys
+
+        write_keys(target / _WORK / recipe.name / "startup")
     with set_environment({SITES_VARIABLE: str(Path(sites).absolute()), "MLFLOW_TRACKING_URI": store}):
         _run(recipe, names, target / _WORK)
     return _collect(target, target / _WORK / recipe.name)

@@ -12,6 +12,7 @@ from medmamba_monai.core.files import write_json
 from medmamba_monai.federation.agreement import describe_site
 from medmamba_monai.federation.fold_client import FoldClient
 from medmamba_monai.federation.options import Plan
+from medmamba_monai.federation.packing import pack_weights, unpack_weights
 from medmamba_monai.federation.progress import Weights
 from medmamba_monai.federation.site import Site
 
@@ -67,12 +68,14 @@ class SiteWorker:
             return Answer(self._facts)
         client = self._open(plan, fold, {START: 1, TRAIN: number}.get(task))
         if task == START:
-            return Answer(self._facts, weights=client.weights())
+            return Answer(self._facts, weights=_pack(client, client.weights()))
         if weights is None:
             raise ValueError(f"{task} needs weights")
+        if _is_packed(plan):
+            weights = unpack_weights(weights, client.weights(), client.own)
         if task == TRAIN:
             update, metrics = client.train(weights, number)
-            return Answer(self._facts, metrics, update)
+            return Answer(self._facts, metrics, _pack(client, update))
         return Answer(self._facts, client.validate(weights) if task == VALIDATE else client.evaluate(weights, number))
 
     def close(self) -> None:
@@ -101,3 +104,11 @@ class SiteWorker:
                 "--run_name"
             )
         write_json(folder.joined, {"identity": plan.identity})
+
+
+def _is_packed(plan: Plan) -> bool:
+    return plan.options.privacy == "encryption"
+
+
+def _pack(client: FoldClient, weights: Weights) -> Weights:
+    return pack_weights(weights, client.own) if _is_packed(client.plan) else weights

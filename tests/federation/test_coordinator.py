@@ -14,7 +14,8 @@ import pytest
 pytest.importorskip("nvflare", reason="the extra federation is not installed")
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.federation.coordinator import Coordinator, add_update, average_metrics
+from medmamba_monai.federation.averaging import Averaging
+from medmamba_monai.federation.coordinator import Coordinator, average_metrics
 from medmamba_monai.federation.options import Plan
 from medmamba_monai.federation.progress import Progress
 from medmamba_monai.federation.record import FederationRecord
@@ -269,7 +270,7 @@ def test_what_the_sites_cannot_give_is_refused(tmp_path: Path, options, message)
 
 
 def test_weights_keep_their_types():
-    added = add_update({"w": np.ones(2, np.float32), "n": np.array(3)}, {"w": np.ones(2), "n": np.array(2.0)})
+    added = Averaging().add({"w": np.ones(2, np.float32), "n": np.array(3)}, {"w": np.ones(2), "n": np.array(2.0)})
     assert {name: (value.dtype, value.tolist()) for name, value in added.items()} == {
         "w": (np.float32, [2.0, 2.0]),
         "n": (np.int64, 5),

@@ -87,8 +87,8 @@ def test_without_privacy_there_is_no_filter():
 
 @pytest.mark.parametrize("task", [START, TRAIN])
 def test_an_answer_is_the_same_after_its_way_to_the_server(task):
-    sent = Answer({"title": "T"}, {"train_loss": 0.5}, {"w": np.ones(2)})
-    received = read_answer(make_model(task, sent))
+    sent = Answer({"title": "T", "images": {"train": [7, 9]}}, {"train_loss": 0.5}, {"w": np.ones(2)})
+    received = read_answer(make_model(task, sent, 1))
     assert (received.facts, received.metrics) == (sent.facts, sent.metrics)
     assert received.weights is not None
     assert received.weights["w"].tolist() == [1, 1]

@@ -83,12 +83,40 @@ def test_two_sites_train_one_network_and_nothing_but_weights_and_metrics_leaves_
     check_folder(federation)
 
 
+@takes_minutes
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_encrypted_updates_train_the_same_network_and_no_one_but_the_sites_reads_it(small_bundle, tmp_path):
+    """Its figures are sent to a server of MLflow, which is on the wire, too."""
+    pytest.importorskip("tenseal", reason="the extra encryption is not installed")
+    (tmp_path / "plain").mkdir()
+    plain = federate(tmp_path / "plain", "--tracking-uri", "")
+    folder = tmp_path / "encrypted"
+    folder.mkdir()
+    shutil.copy(small_bundle.store, folder / "mlruns.db")
+    with mlflow_service("server", folder / "mlruns.db", folder, free_port()) as address:
+        federation = federate(folder, "--privacy", "encryption", MLFLOW_TRACKING_URI=address)
+        client = MlflowClient(address)
+        (experiment,) = client.search_experiments(filter_string="name = 'Phantom (federation)'")
+        assert len(client.search_runs([experiment.experiment_id])) == 3
+    check_results(federation)
+    check_wire(federation)
+    assert b"runs/log-batch" in federation.recorded
+    both = [load_file(find_fold(found, "site_1") / "model.safetensors") for found in (plain, federation)]
+    assert max(np.abs(both[0][name] - value).max() for name, value in both[1].items() if value.dtype.kind == "f") < 1e-3
+    trained = [both[1]["head.weight"], np.asarray(both[1]["head.weight"], np.float64)]
+    assert [values.tobytes() in federation.recorded for values in trained] == [False, False]
+    kept = load_file(folder / "output" / "federation" / "fold_0" / "progress.safetensors")
+    assert {value.dtype for value in kept.values()} == {np.dtype(np.uint8)}
+
+
 def check_results(federation: SimpleNamespace) -> None:
     (fold,) = federation.content["folds"].values()
     assert len(fold["rounds"]) == 2
     assert fold["test"]["sites"].keys() == {"site_1", "site_2"}
     networks = [load_file(find_fold(federation, site) / "model.safetensors") for site in ("site_1", "site_2")]
-    assert all(np.array_equal(networks[0][name], networks[1][name]) for name in networks[0])
+    trained = [name for name, value in networks[0].items() if value.dtype.kind == "f"]
+    assert all(np.array_equal(networks[0][name], networks[1][name]) for name in trained)
     assert (find_fold(federation, "site_2") / "predictions.csv").is_file()
 
 

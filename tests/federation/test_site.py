@@ -50,7 +50,7 @@ def test_a_federation_needs_two_sites(tmp_path: Path, names, found):
     ("given", "message"),
     [
         ({"round": 3}, "no option round; did you mean rounds"),
-        ({"privacy": "much"}, "--privacy 'much': give none, percentile, svt"),
+        ({"privacy": "much"}, "--privacy 'much': give none, percentile, svt, encryption"),
         ({"proximal": -1}, "--proximal -1"),
         ({"dataset_dir": "images"}, "no option dataset_dir"),
     ],
