@@ -168,7 +168,7 @@ else:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_after_monai_a_tree_that_was_not_installed_needs_and_loads_nothing_optional() -> None:
     result = run_python(AFTER_MONAI)
     assert result.returncode == 0, result.stderr

@@ -56,7 +56,7 @@ def federation_job(
 def federation_kit(
     kits: Annotated[list[Path], typer.Argument(metavar="KIT...", help=_KITS)],
 ) -> None:
-    """Make startup kits of NVFlare ready: allow this package's classes, keep logs at sites."""
+    """Make startup kits of NVFlare ready for this package."""
     from medmamba_monai.federation import prepare_kit
 
     for kit in kits:

@@ -115,8 +115,8 @@ class EncryptedAveraging(Averaging):
             return cls(load_tenseal_context_from_workspace(SERVER_FILE, fl_ctx))
         except ValueError as error:
             raise UserError(
-                f"--privacy encryption: the startup kit of the server has no {SERVER_FILE} that holds ({error}); "
-                "provision the federation with NVFlare's HEBuilder, as `nvflare poc prepare -he` does"
+                "--privacy encryption needs a federation that NVFlare's HEBuilder provisioned, as `nvflare poc prepare "
+                f"-he` does; the server's startup kit has no {SERVER_FILE} that can be read: {error}"
             ) from error
 
     def average(self, updates: Mapping[str, Weights], images: Mapping[str, int]) -> Weights:

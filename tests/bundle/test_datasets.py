@@ -47,6 +47,9 @@ def group_by_kind() -> dict[tuple[object, ...], list[str]]:
 
 
 KINDS = group_by_kind()
+FIRST = sorted(names[0] for names in KINDS.values())
+IN_PARTS = {"adrenalmnist3d", "octmnist"}
+"""Bundles of a kind of their own that shares each of its properties with another one."""
 
 
 class Miniature:
@@ -75,7 +78,9 @@ def test_prepare_and_training_run(name, tmp_path, own_process, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(names[0] for names in KINDS.values()))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.long] if name in IN_PARTS else []) for name in FIRST]
+)
 def test_prepare_training_evaluating_and_inference_run(name, tmp_path, own_process, monkeypatch):
     monkeypatch.setenv("MEDMAMBA_CACHE_DIR", str(tmp_path / "cache"))
     made = Miniature(name, tmp_path)

@@ -317,7 +317,7 @@ def test_every_option_is_listed_with_its_value(trained, command):
     assert table["description"].map(bool).all()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_example_changes_one_thing_at_a_time(tmp_path):
     code, printed = run_command(
         [sys.executable, "-W", "ignore", str(ROOT / "examples" / "change_one_thing.py")], tmp_path

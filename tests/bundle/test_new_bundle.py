@@ -52,6 +52,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, installed_wheel: Path) ->
     return SimpleNamespace(home=home, images=images, said=said, wheel=installed_wheel)
 
 
+@pytest.mark.long
 def test_a_card_and_a_bundle_are_written_where_one_stands(finished):
     assert finished.said.startswith(str(finished.wheel))
     card = load_card(finished.home / "data_lists" / "my_ct" / "card.json")
@@ -60,20 +61,21 @@ def test_a_card_and_a_bundle_are_written_where_one_stands(finished):
     assert (finished.home / "data_lists" / "card.schema.json").is_file()
 
 
+@pytest.mark.long
 def test_what_was_decided_is_said(finished):
     assert "groups: images of one PatientID are kept in one fold" in finished.said
     assert "labels: one folder per class ('benign', 'malignant')" in finished.said
     assert "no window in the files: their full range, -1024 to 3071, becomes 0 to 255" in finished.said
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_patients_stay_in_one_fold(finished):
     folds = json.loads((finished.home / "data_lists" / "my_ct" / "folds.json").read_text())
     pairs = {(item["group"], item["fold"]) for item in folds["training"]}
     assert len(pairs) == len({group for group, _ in pairs}) == 4
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_cross_validation_is_finished(finished):
     output = finished.home / "bundles" / "my_ct" / "output" / "cross_validation"
     assert json.loads((output / "summary.json").read_text())["folds_finished"] == 2
@@ -81,7 +83,7 @@ def test_the_cross_validation_is_finished(finished):
         assert len(list(csv.DictReader(stream))) == 16
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_patient_is_named_in_what_it_leaves(finished):
     written = [path for path in finished.home.rglob("*") if path.is_file() and path.name not in NAMES_FILES]
     assert {"mlruns.db", "model.pt", "model.safetensors", "predictions.csv", "log.txt"} <= {
@@ -92,7 +94,7 @@ def test_no_patient_is_named_in_what_it_leaves(finished):
     assert [str(path) for path in written if PATIENT.encode() in path.read_bytes()] == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_patient_is_named_by_inference(finished, tmp_path, own_process):
     bundle = finished.home / "bundles" / "my_ct"
     monai.bundle.run(

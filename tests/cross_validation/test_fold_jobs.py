@@ -7,6 +7,7 @@ import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import monai.bundle
 import pytest
@@ -33,17 +34,22 @@ def troubled(small_bundle: SmallBundle, tmp_path_factory: pytest.TempPathFactory
     folder, port = tmp_path_factory.mktemp("troubled"), free_port()
     overlay = folder / "overlay.json"
     overlay.write_text(json.dumps({"train#trainer#loss_function": FAILS_IN_FOLD_0}))
-    command = small_bundle.command(
-        "cross_validation",
-        ["cross_validation"],
-        folder,
-        tracking_uri=f"http://127.0.0.1:{port}",
-        config_files=["configs/train.json", str(overlay)],
-        jobs=2,
-        report_images=False,
-    )
-    code, printed = run_command(command, folder, warm_folds=False)
+    options = {"config_files": ["configs/train.json", str(overlay)], "tracking_uri": f"http://127.0.0.1:{port}"}
+    command = make_command(small_bundle, folder, **options)
+    code, printed = run_command(command, folder)
     return SimpleNamespace(folder=folder, code=code, printed=printed, port=port)
+
+
+def make_command(bundle: SmallBundle, folder: Path, **options: Any) -> list[str]:
+    """A cross-validation of two folds at a time, with a review without images."""
+    return bundle.command("cross_validation", ["cross_validation"], folder, jobs=2, report_images=False, **options)
+
+
+@pytest.mark.long
+def test_folds_are_forked_from_a_process_that_imports_everything_itself(small_bundle, tmp_path):
+    code, printed = run_command(make_command(small_bundle, tmp_path, tracking_uri=""), tmp_path, warm_folds=False)
+    assert code == 0, printed
+    assert [statuses(tmp_path, f"fold_{fold}") for fold in (0, 1)] == [["RUNNING", "FINISHED"]] * 2
 
 
 def statuses(folder: Path, name: str) -> list[str]:

@@ -164,6 +164,7 @@ def test_a_review_made_again_changes_the_intervals_alone(again, cross_validated)
     assert old["metrics"]["log_loss"]["low"] != new["metrics"]["log_loss"]["low"]
 
 
+@pytest.mark.long
 def test_mlflow_follows_a_review_made_again(again):
     runs = TrackedRuns(again.parent / "mlruns.db")
     (run,) = runs.parents
@@ -289,6 +290,7 @@ def reviewed(record: ResultRecord) -> str:
     return record.folder.report.read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 def test_labels_with_any_name_are_reviewed_without_learning_curves(tmp_path):
     names = ("x <i>$y$</i>", "c & d | e")
     classes = [{"name": name, "display_name": name} for name in names]

@@ -97,6 +97,7 @@ def test_maps_of_other_images_do_not_mix_with_those_that_are_there(run: RunFolde
         explain(run.path, most=6, fold=0)
 
 
+@pytest.mark.long
 def test_a_package_explains_a_folder_and_points_into_masks(packed: Path, small_bundle, tmp_path: Path) -> None:
     images, masks = small_bundle.dataset_dir / "test" / "nodule", tmp_path / "masks"
     masks.mkdir()

@@ -60,6 +60,7 @@ def test_a_volume_is_shown_in_three_planes(package, tmp_path):
     assert found.Columns > 2 * found.Rows
 
 
+@pytest.mark.long
 def test_of_many_images_the_clearest_get_a_map_which_is_logged(package, tmp_path, caplog):
     folder = write_study(tmp_path / "study", *(make_image(number) for number in range(1, MAPPED + 3)))
     written = answer_study(package, folder, tmp_path / "answer", maps="edges")

@@ -121,6 +121,7 @@ def test_the_protocol_lives_on_in_torchscript() -> None:
     assert torch.equal(scripted.forward_head(features, True), net.forward_head(features, pre_logits=True))
 
 
+@pytest.mark.long
 def test_stage_features_export() -> None:
     class Features(nn.Module):
         def __init__(self) -> None:

@@ -284,7 +284,7 @@ mlflow.cli.cli()
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_server_of_mlflow_answers(logged, packed, copied, tmp_path):
     """``mlflow models serve``, whose server runs in its own process, where the large packages are imported."""
     port = free_port()

@@ -134,6 +134,7 @@ def test_new_slides_are_classified_with_features_that_are_made_on_the_way(folder
     np.testing.assert_allclose(found, known[tested["id"]], atol=1e-4)
 
 
+@pytest.mark.long
 def test_the_attention_is_shown_over_each_slide(folder, trained):
     _, run, _ = trained
     content = {

@@ -19,7 +19,7 @@ from tests.helpers.small_data import LocalServer, folder_card, md5, npz_content,
 LISTS = Path(__file__).resolve().parents[3] / "data_lists"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_real_pneumoniamnist(real_folds: Path, real_data_dir: Path) -> None:
     made = read_fold_list(real_folds / "folds.json", real_data_dir)
     assert (len(made.training), len(made.test), made.count_mismatch) == (5232, 624, ())
@@ -28,6 +28,7 @@ def test_real_pneumoniamnist(real_folds: Path, real_data_dir: Path) -> None:
     assert "56 images show 27 pictures" in (real_folds / "printed.txt").read_text()
 
 
+@pytest.mark.long
 def test_real_copies_share_a_fold(real_folds: Path, real_data_dir: Path) -> None:
     fold = {item.id: item.fold for item in read_fold_list(real_folds / "folds.json", real_data_dir).training}
     for copies in report(real_folds)["duplicates"]["across_official_splits"]:

@@ -112,6 +112,7 @@ def test_classes_with_few_test_images_are_named():
     assert not any("few" in text for text in list_limits(result(images=80)))
 
 
+@pytest.mark.long
 def test_of_many_rare_labels_only_some_are_named():
     first = predicted_folds("multi-label")[0]
     labels = np.tile(first.labels, (1, 100))

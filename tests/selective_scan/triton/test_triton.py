@@ -296,6 +296,7 @@ def test_a_gradient_goes_through_vmap() -> None:
     torch.testing.assert_close([gradient[1] for gradient in found], list(alone))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("through_operator")
 def test_opcheck_passes() -> None:
     inputs = make_inputs((2,), batch=1, channels=3, state_size=1, rank=1)
