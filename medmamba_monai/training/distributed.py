@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
@@ -31,15 +32,6 @@ def read_local_rank() -> int:
         ) from error
 
 
-def has_begun(resume: bool) -> bool:
-    """Return whether a training goes on where it was: as asked for, or since torchrun has started it again.
-
-    Args:
-        resume: what was asked for.
-    """
-    return resume or int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
-
-
 def start_distributed(timeout_minutes: float) -> None:
     """Join the processes that torchrun started: NCCL on GPUs, Gloo on the CPU.
 
@@ -58,6 +50,48 @@ def start_distributed(timeout_minutes: float) -> None:
         torch.cuda.set_device(rank)
     patience = timedelta(minutes=timeout_minutes)
     dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=patience)
+
+
+def has_begun(resume: bool) -> bool:
+    """Return whether a training goes on where it was: as asked for, or since torchrun has started it again.
+
+    All processes get the same answer. Where one of them fails, torchrun counts a restart on its machine; on another
+    machine it counts none if it hears of the restart before a process there has failed, too. Call this after
+    `start_distributed`.
+
+    Args:
+        resume: what was asked for.
+    """
+    begun = resume or int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+    return bool(_share_largest(int(begun))[0])
+
+
+def check_same_epoch(epoch: int, directory: Path) -> None:
+    """Refuse to go on where the processes of a training found checkpoints of different epochs, if there are several.
+
+    Args:
+        epoch: after which this process goes on.
+        directory: where it looked for checkpoints.
+
+    Raises:
+        UserError: another process goes on after another epoch.
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return
+    last, negative = _share_largest(epoch, -epoch)
+    first = -negative
+    if last != first:
+        raise UserError(
+            f"{directory}: this process goes on after epoch {epoch}, another one after epoch "
+            f"{last if last != epoch else first}; --output_dir must be a folder that all machines see at the same place"
+        )
+
+
+def _share_largest(*numbers: int) -> list[int]:
+    """Return the largest of the numbers that all processes give, place by place."""
+    shared = torch.tensor(numbers, device="cuda" if dist.get_backend() == "nccl" else "cpu")
+    dist.all_reduce(shared, dist.ReduceOp.MAX)
+    return [int(number) for number in shared]
 
 
 def _check_restarts() -> None:

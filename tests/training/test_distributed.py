@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import signal
+from pathlib import Path
 from types import SimpleNamespace
 
 import monai.bundle
@@ -17,7 +19,20 @@ from sklearn.metrics import log_loss, roc_auc_score
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.tracking.journal_file import read_lines
 from medmamba_monai.training import find_local_device, has_begun, start_distributed
-from tests.helpers.small_bundle import SmallBundle, run_distributed, start, start_ranks, wait_until
+from tests.helpers.minutes import takes_minutes
+from tests.helpers.small_bundle import (
+    Running,
+    SmallBundle,
+    end_group,
+    free_port,
+    run_distributed,
+    start,
+    start_ranks,
+    wait_until,
+)
+from tests.helpers.small_training import SmallTraining, stop_after
+from tests.helpers.two_hosts import Host, two_hosts
+from tests.helpers.warm_commands import run_processes
 
 UNEVEN = {"validate#dataset#data": "$@parts['validation'][:19]"}
 
@@ -73,33 +88,75 @@ def list_trained_epochs(folder):
     return [line["step"] for line in lines if line["op"] == "metrics" and line["step"]]
 
 
+def make_commands(small_bundle, tmp_path):
+    """Two folders, and for each the command that trains three epochs afresh into it."""
+    folders = [tmp_path / "alone", tmp_path / "disturbed"]
+    commands = []
+    for folder in folders:
+        folder.mkdir()
+        options = {"epochs": 3, "tracking_uri": "", "resume": False, "ckpt_dir": str(folder / "models")}
+        commands.append(small_bundle.command("training", ["train", "multi_gpu_train"], folder, **options))
+    return *folders, *commands
+
+
+def check_as_undisturbed(disturbed, alone):
+    """Check that a training went on where it was, and to the weights of another one that nothing disturbed."""
+    journal = read_lines(disturbed / "output" / "tracking.jsonl")
+    assert [line["op"] for line in journal].count("start") == 1
+    assert [line["status"] for line in journal if line["op"] == "status"][-2:] == ["RUNNING", "FINISHED"]
+    assert sorted(set(list_trained_epochs(disturbed))) == [1, 2, 3]
+    weights, expected = (load_file(folder / "models" / "model.safetensors") for folder in (disturbed, alone))
+    assert all((weights[name] == expected[name]).all() for name in expected)
+
+
 @pytest.mark.long
 def test_a_killed_process_costs_no_more_than_an_epoch(small_bundle, tmp_path):
     """One of two is killed in mid-training, and torchrun starts both again."""
-    alone, disturbed = tmp_path / "alone", tmp_path / "disturbed"
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "--max-restarts=1"]
-    for folder in (alone, disturbed):
-        folder.mkdir()
-    options = {"epochs": 3, "tracking_uri": "", "resume": False}
-
-    def command(folder):
-        places = {**options, "ckpt_dir": str(folder / "models")}
-        return small_bundle.command("training", ["train", "multi_gpu_train"], folder, **places)
-
-    codes, printed = run_distributed(command(alone), alone, number=2)
+    alone, disturbed, command_alone, command = make_commands(small_bundle, tmp_path)
+    codes, printed = run_distributed(command_alone, alone, number=2)
     assert codes == [0, 0], printed
-    python, *arguments = command(disturbed)
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "--max-restarts=1"]
+    python, *arguments = command
     fresh_store = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
     running = start([python, *arguments[:2], *torchrun, *arguments[2:]], disturbed, **fresh_store)
     wait_until(lambda: bool(list_trained_epochs(disturbed)), running)
     ranks = sorted(psutil.Process(running.pid).children(), key=lambda process: process.pid)
     ranks[1].kill()
     assert running.wait() == 0, (disturbed / "output.txt").read_text()
-    journal = read_lines(disturbed / "output" / "tracking.jsonl")
-    assert [line["status"] for line in journal if line["op"] == "status"][-2:] == ["RUNNING", "FINISHED"]
-    assert sorted(set(list_trained_epochs(disturbed))) == [1, 2, 3]
-    weights, expected = (load_file(folder / "models" / "model.safetensors") for folder in (disturbed, alone))
-    assert all((weights[name] == expected[name]).all() for name in expected)
+    check_as_undisturbed(disturbed, alone)
+
+
+@takes_minutes
+@pytest.mark.timeout(900)
+def test_a_process_killed_on_one_of_two_machines_costs_no_more_than_an_epoch(small_bundle, tmp_path):
+    """Two network namespaces stand for the machines; each has a torchrun with one process."""
+    alone, disturbed, command_alone, command = make_commands(small_bundle, tmp_path)
+    with two_hosts() as hosts:
+        first, second = (start_on(host, hosts[0], command, disturbed) for host in hosts)
+        try:
+            wait_until(lambda: bool(list_trained_epochs(disturbed)), first)
+            [rank] = psutil.Process(second.pid).children()
+            rank.kill()
+            codes = [running.wait(timeout=300) for running in (first, second)]
+        finally:
+            for running in (first, second):
+                end_group(running)
+    assert codes == [0, 0], [(disturbed / host.interface / "output.txt").read_text() for host in hosts]
+    codes, printed = run_distributed(command_alone, alone, number=2)
+    assert codes == [0, 0], printed
+    check_as_undisturbed(disturbed, alone)
+
+
+def start_on(host: Host, leader: Host, command: list[str], folder: Path) -> Running:
+    """Start the ``torchrun`` of a host as docs/how-to/run-a-bundle.md does, in a folder of what it prints."""
+    place = folder / host.interface
+    place.mkdir()
+    torchrun = ["-m", "torch.distributed.run", "--nnodes=2", "--nproc_per_node=1", "--max-restarts=1"]
+    torchrun += ["--rdzv-backend=c10d", f"--rdzv-endpoint={leader.address}:29500"]
+    torchrun += [f"--rdzv-conf=is_host={int(host == leader)}", f"--local-addr={host.address}"]
+    variables = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1", "GLOO_SOCKET_IFNAME": host.interface}
+    python, *arguments = command
+    return start(host.command([python, *arguments[:2], *torchrun, *arguments[2:]]), place, **variables)
 
 
 @pytest.mark.long
@@ -128,10 +185,46 @@ def test_restarts_that_would_look_for_the_dead_are_refused(monkeypatch):
         start_distributed(timeout_minutes=1)
 
 
-def test_what_torchrun_started_again_goes_on(monkeypatch):
-    assert not has_begun(resume=False)
-    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
-    assert has_begun(resume=False)
+@pytest.mark.parametrize(("resumed", "restarted"), [([0, 0], [0, 0]), ([0, 0], [0, 1]), ([1, 0], [0, 0])])
+def test_all_processes_go_on_where_one_knows_of_a_restart(tmp_path, resumed, restarted):
+    """On two machines, torchrun counts a restart on one of them alone."""
+    run_processes(_write_whether_begun, free_port(), resumed, restarted, tmp_path, number=2)
+    found = [(tmp_path / f"{rank}.txt").read_text() for rank in (0, 1)]
+    assert found == [str(any(resumed + restarted))] * 2
+
+
+def _write_whether_begun(rank: int, port: int, resumed: list[int], restarted: list[int], folder: Path) -> None:
+    _join(rank, port, TORCHELASTIC_RESTART_COUNT=str(restarted[rank]))
+    (folder / f"{rank}.txt").write_text(str(has_begun(bool(resumed[rank]))))
+    torch.distributed.destroy_process_group()
+
+
+def _join(rank: int, port: int, **more: str) -> None:
+    """Join the group of two processes as one that torchrun started."""
+    together = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    os.environ.update(**together, RANK=str(rank), LOCAL_RANK=str(rank), **more)
+    start_distributed(timeout_minutes=1)
+
+
+@pytest.mark.slow
+def test_machines_that_see_other_checkpoints_are_refused(tmp_path):
+    """The folder of the second process is another one, as on a machine that does not share the first one's."""
+    stop_after(SmallTraining(tmp_path / "0"), 2)
+    run_processes(_write_refusal, free_port(), tmp_path, number=2)
+    for rank, epochs in ((0, ("2", "0")), (1, ("0", "2"))):
+        refusal = (tmp_path / f"{rank}.txt").read_text()
+        assert refusal.startswith(str(tmp_path / str(rank) / "checkpoints"))
+        assert re.findall("after epoch (.)", refusal) == list(epochs)
+        assert "--output_dir must be a folder that all machines see" in refusal
+
+
+def _write_refusal(rank: int, port: int, folder: Path) -> None:
+    _join(rank, port)
+    try:
+        SmallTraining(folder / str(rank)).run()
+    except UserError as error:
+        (folder / f"{rank}.txt").write_text(str(error))
+    torch.distributed.destroy_process_group()
 
 
 def test_without_torchrun_the_error_gives_the_command(monkeypatch):

@@ -20,6 +20,7 @@ from torch import nn
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import remove_leftovers
 from medmamba_monai.networks.tensor_files import read_torch_file
+from medmamba_monai.training.distributed import check_same_epoch
 from medmamba_monai.training.handlers.early_stop import EarlyStop
 from medmamba_monai.training.handlers.finite_loss import TrainingDiverged, describe_kept_checkpoint
 from medmamba_monai.training.handlers.given_weights import GivenWeights
@@ -115,6 +116,7 @@ class ResumableCheckpoint:
     def attach(self, engine: Trainer) -> None:
         """Attach to a trainer."""
         engine.add_event_handler(Events.STARTED, self.restore)
+        engine.add_event_handler(Events.STARTED, self._check_together)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
         engine.add_event_handler(Events.COMPLETED, self.ensure_best)
         engine.add_event_handler(Events.COMPLETED, self._note_completion)
@@ -162,6 +164,9 @@ class ResumableCheckpoint:
             self._renew_patience()
         if self.early_stop is not None and self.early_stop.exhausted:
             engine.terminate()
+
+    def _check_together(self, engine: Trainer) -> None:
+        check_same_epoch(engine.state.epoch, self.directory)
 
     def save(self, engine: Trainer) -> None:
         """Save the best weights if this epoch's are, then the checkpoint; a crash between the two repeats the epoch.
