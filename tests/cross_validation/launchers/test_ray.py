@@ -143,8 +143,8 @@ def test_after_the_first_machine_is_gone_the_same_command_begins_again_on_anothe
     assert read_exit_code(RunFolder(job.directory), str(again)) == 0
 
 
+@pytest.mark.long
 @of_ray
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_weights_are_those_of_an_undisturbed_run(
     small_bundle: SmallBundle, cross_validated: Path, tmp_path: Path

@@ -66,8 +66,8 @@ def hurry(cluster: dict[str, str], job: str) -> None:
     tell_slurm(cluster, "scontrol", "update", f"JobId={job}", "StartTime=now")
 
 
+@pytest.mark.long
 @of_a_cluster
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_requeued_cancelled_and_left_alone_the_folds_come_to_the_same(
     small_bundle: SmallBundle, cross_validated: Path, cluster: dict[str, str], tmp_path: Path
