@@ -55,8 +55,11 @@ class Race:
     @property
     def at_once(self) -> float:
         """How many trainings run at a time."""
-        jobs = [one.running.plan.options.jobs for one in self.contenders.values() if not one.is_local]
-        return 1 if not jobs else jobs[0] if isinstance(jobs[0], int) else math.inf
+        there = next((one for one in self.contenders.values() if not one.is_local), None)
+        if there is None:
+            return 1
+        jobs = there.running.plan.options.jobs
+        return jobs if isinstance(jobs, int) else math.inf
 
     # the rounds on fold 0
 

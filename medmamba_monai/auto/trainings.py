@@ -88,9 +88,9 @@ class Trainer:
         """
         if not trainings:
             return []
-        planned = {id(one): estimate_step(self.plan, one.contender, one.fold, one.until) for one in trainings}
+        planned = {one: estimate_step(self.plan, one.contender, one.fold, one.until) for one in trainings}
         for one in trainings:
-            self._announce(one, planned[id(one)], where)
+            self._announce(one, planned[one], where)
 
         may_stop = phase == "baselines" or any(one.fold > 0 for one in trainings)
 
@@ -108,7 +108,7 @@ class Trainer:
                     fold=one.fold,
                     phase=phase,
                     epochs=epochs,
-                    planned=planned[id(one)],
+                    planned=planned[one],
                     seconds=seconds,
                 )
             )

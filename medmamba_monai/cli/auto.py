@@ -65,7 +65,7 @@ def auto(
     the same --output, it goes on where it was; a plan.json that is there is used as it stands, edited or not. With
     --launcher slurm or ray, networks are trained as jobs of a cluster.
     """
-    started = time.time()
+    started, launching = time.time(), SEARCH.check(options)
     from medmamba_monai.auto.look import take_bundle, take_images, take_search
     from medmamba_monai.auto.search import check_output, check_source, open_plan, plan_search, take_plan
     from medmamba_monai.auto.text import TEXT_NAME
@@ -101,7 +101,7 @@ def auto(
     if not plan_only:
         from medmamba_monai.auto.run import run_plan
 
-        run_plan(folder, SEARCH.check(options))
+        run_plan(folder, launching)
 
 
 def _check_source(images: Path | None, bundle: str | None, output: Path | None, plan: Path | None) -> None:

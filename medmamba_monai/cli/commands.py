@@ -13,43 +13,44 @@ from typer.core import TyperGroup
 
 from medmamba_monai.cli.command import Command
 
-FILES = {
-    "demo": "demo",
-    "auto": "auto",
-    "new-bundle": "new_bundle",
-    "bundle": "bundle",
-    "prepare": "prepare",
-    "pretrain": "pretrain",
-    "embed": "embed",
-    "train": "train",
-    "evaluate": "evaluate",
-    "cross-validate": "cross_validate",
-    "repeat": "repeat",
-    "federate": "federate",
-    "federation-job": "federate",
-    "federation-kit": "federate",
-    "infer": "infer",
-    "listen": "listen",
-    "package": "package",
-    "log-model": "log_model",
-    "export": "export",
-    "review": "review",
-    "fuse": "fuse",
-    "compare": "compare",
-    "robustness": "robustness",
-    "explain": "explain",
-    "attention": "attention",
-    "send": "send",
-    "publish": "publish",
-}
-"""The file of each command, whose function has the command's name with underscores."""
+NAMES = (
+    "demo",
+    "auto",
+    "new-bundle",
+    "bundle",
+    "prepare",
+    "pretrain",
+    "embed",
+    "train",
+    "evaluate",
+    "cross-validate",
+    "repeat",
+    "federate",
+    "federation-job",
+    "federation-kit",
+    "infer",
+    "listen",
+    "package",
+    "log-model",
+    "export",
+    "review",
+    "fuse",
+    "compare",
+    "robustness",
+    "explain",
+    "attention",
+    "send",
+    "publish",
+)
+_IN_FILE = {"federation-job": "federate", "federation-kit": "federate"}
+"""Commands that share a file with another one; all others have one of their name."""
 
 
 def load_command(name: str) -> Any:
     """Import a command.
 
     Args:
-        name: one of `FILES`.
+        name: one of `NAMES`.
     """
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command(name, cls=Command)(_load_function(name))
@@ -60,9 +61,9 @@ def read_summary(name: str) -> str:
     """Return what the help says of a command, the first lines of its docstring, without importing it.
 
     Args:
-        name: one of `FILES`.
+        name: one of `NAMES`.
     """
-    text = Path(__file__).with_name(f"{FILES[name]}.py").read_text(encoding="utf-8")
+    text = Path(__file__).with_name(f"{_name_file(name)}.py").read_text(encoding="utf-8")
     functions = (node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef))
     function = next(node for node in functions if node.name == _name_function(name))
     return (ast.get_docstring(function) or "").partition("\n\n")[0]
@@ -72,9 +73,22 @@ def _name_function(name: str) -> str:
     return name.replace("-", "_")
 
 
+def _name_file(name: str) -> str:
+    return _IN_FILE.get(name, _name_function(name))
+
+
 def _load_function(name: str) -> Callable[..., None]:
-    function: Callable[..., None] = getattr(import_module(f"medmamba_monai.cli.{FILES[name]}"), _name_function(name))
+    file = import_module(f"medmamba_monai.cli.{_name_file(name)}")
+    function: Callable[..., None] = getattr(file, _name_function(name))
     return function
+
+
+class _Listed(Command):
+    """A command in the list, whose file is read when it is listed."""
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        self.help = read_summary(str(self.name))
+        return super().get_short_help_str(limit)
 
 
 class Commands(TyperGroup):
@@ -82,7 +96,7 @@ class Commands(TyperGroup):
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
-        self.commands = {name: Command(name, help=read_summary(name)) for name in FILES}
+        self.commands = {name: _Listed(name) for name in NAMES}
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Return the command that the arguments name, imported, with its name and its arguments."""

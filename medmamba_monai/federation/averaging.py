@@ -12,6 +12,9 @@ from medmamba_monai.federation.progress import Weights
 class Averaging:
     """Averages updates by NVFlare's helper."""
 
+    weighted_at_sites = False
+    """Whether sites have multiplied their updates by their training images."""
+
     def average(self, updates: Mapping[str, Weights], images: Mapping[str, int]) -> Weights:
         """Average updates, weighted by training images: McMahan et al. (2017), algorithm 1.
 
@@ -19,7 +22,7 @@ class Averaging:
             updates: by site.
             images: training images by site.
         """
-        helper = WeightedAggregationHelper()
+        helper = WeightedAggregationHelper(weigh_by_local_iter=not self.weighted_at_sites)
         for site in sorted(updates):  # sums depend on the order, and answers come in any
             helper.add(updates[site], images[site], site, 0)
         average: Weights = helper.get_result()

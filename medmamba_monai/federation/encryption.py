@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from nvflare.apis.dxo import MetaKey
 from nvflare.apis.fl_context import FLContext
-from nvflare.app_common.aggregators.weighted_aggregation_helper import WeightedAggregationHelper
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_bytes
@@ -95,6 +94,8 @@ class EncryptedAveraging(Averaging):
         context: TenSEAL's of a server, without the key.
     """
 
+    weighted_at_sites = True
+
     def __init__(self, context: Any) -> None:
         from nvflare.app_opt.he import decomposers
 
@@ -121,10 +122,8 @@ class EncryptedAveraging(Averaging):
 
     def average(self, updates: Mapping[str, Weights], images: Mapping[str, int]) -> Weights:
         """Average updates that sites have multiplied by their images."""
-        helper = WeightedAggregationHelper(weigh_by_local_iter=False)
-        for site in sorted(updates):
-            helper.add({PACKED: self._open(updates[site][PACKED])}, images[site], site, 0)
-        return seal(helper.get_result())
+        opened = {site: {PACKED: self._open(update[PACKED])} for site, update in updates.items()}
+        return seal(super().average(opened, images))
 
     def add(self, weights: Weights, update: Weights) -> Weights:
         """Return the ciphertext of the sum; the weights with which a fold begins are none."""

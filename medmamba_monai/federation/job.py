@@ -36,7 +36,7 @@ def make_recipe(plan: Plan, sites: Sequence[str], results: str = "") -> Recipe:
         job.to(SiteExecutor(), site, tasks=list(TASKS))
     recipe = Recipe(job)
     privacy = make_filter(plan.options.privacy)
-    if plan.options.privacy == "encryption":
+    if plan.options.encrypts:
         decrypt, privacy = make_filters()
         recipe.add_client_input_filter(decrypt, tasks=[TRAIN, VALIDATE, EVALUATE], clients=list(sites))
     if privacy is not None:

@@ -86,8 +86,7 @@ class FederationController(Controller):
 
     def _run(self, record: FederationRecord, fl_ctx: FLContext) -> None:
         try:
-            encrypted = record.plan.options.privacy == "encryption"
-            averaging = EncryptedAveraging.of_kit(fl_ctx) if encrypted else Averaging()
+            averaging = EncryptedAveraging.of_kit(fl_ctx) if record.plan.options.encrypts else Averaging()
             Coordinator(record.plan, self.sites, self._ask, record, self._list_gone, averaging).run()
         except UserError as error:
             record.fail(str(error))

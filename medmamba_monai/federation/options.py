@@ -43,6 +43,11 @@ class FederationOptions(Options):
     local_batch_norm: Switch = Field(default=False, description="each site keeps its own batch norms (FedBN)")
     privacy: PrivacyName = Field(default="none", description="filter of NVFlare on what leaves a site")
 
+    @property
+    def encrypts(self) -> bool:
+        """Whether updates are encrypted at the sites."""
+        return self.privacy == "encryption"
+
 
 FEDERATE = Command("federate", ("train",), "training", (TrainingOptions, FederationOptions), without=OF_A_SITE)
 """The options of the command: those of a training that all sites share, and the federation's own."""

@@ -55,7 +55,7 @@ def simulate(sites: str | Path, output: str | Path, tracking_uri: str = "", **op
     store = check_tracking_uri(tracking_uri) if tracking_uri else ""
     with lock_folder(target, "federation"):  # the server takes it once this is known to be free
         remove_leftovers(target)
-    if plan.options.privacy == "encryption":
+    if plan.options.encrypts:
         from medmamba_monai.federation.encryption import write_keys
 
         write_keys(target / _WORK / recipe.name / "startup")

@@ -71,7 +71,7 @@ class SiteWorker:
             return Answer(self._facts, weights=_pack(client, client.weights()))
         if weights is None:
             raise ValueError(f"{task} needs weights")
-        if _is_packed(plan):
+        if plan.options.encrypts:
             weights = unpack_weights(weights, client.weights(), client.own)
         if task == TRAIN:
             update, metrics = client.train(weights, number)
@@ -106,9 +106,5 @@ class SiteWorker:
         write_json(folder.joined, {"identity": plan.identity})
 
 
-def _is_packed(plan: Plan) -> bool:
-    return plan.options.privacy == "encryption"
-
-
 def _pack(client: FoldClient, weights: Weights) -> Weights:
-    return pack_weights(weights, client.own) if _is_packed(client.plan) else weights
+    return pack_weights(weights, client.own) if client.plan.options.encrypts else weights

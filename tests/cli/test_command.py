@@ -12,7 +12,7 @@ import pytest
 import typer
 
 from medmamba_monai.cli.command import Command, spread_lists
-from medmamba_monai.cli.commands import FILES, load_command, read_summary
+from medmamba_monai.cli.commands import NAMES, load_command, read_summary
 from medmamba_monai.cli.main import main
 from medmamba_monai.cli.option_tables import describe_fields, expand_tables
 from medmamba_monai.data.propose.card import Options
@@ -96,7 +96,7 @@ def test_an_option_of_another_command_is_told_with_what_both_mean(capsys):
     assert capsys.readouterr().err == f"error: --num-folds: there is no such option; {said}\n"
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_help_of_every_command_fits_a_terminal_and_describes_every_option(name, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     assert main([name, "--help"]) == 0
@@ -110,11 +110,11 @@ def test_the_help_of_every_command_fits_a_terminal_and_describes_every_option(na
 def test_the_help_names_every_command(capsys):
     assert main(["--help"]) == 0
     shown = capsys.readouterr().out
-    assert all(f"\n  {name} " in shown for name in FILES)
+    assert all(f"\n  {name} " in shown for name in NAMES)
     assert "..." not in shown.partition("Commands:")[2]
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_list_says_of_a_command_what_its_own_help_says_first(name):
     assert read_summary(name)
     assert inspect.cleandoc(load_command(name).help).partition("\n\n")[0] == read_summary(name)

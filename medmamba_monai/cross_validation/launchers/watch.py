@@ -174,7 +174,7 @@ class WatchedJobs:
     def _ask_who_waits(self, on_look: Callable[[], None], running: Sequence[str]) -> None:
         try:
             on_look()
-        except Exception:
+        except Exception:  # it comes out again: jobs that nobody waits for any more are cancelled, whatever the reason
             self._cancel(running)
             self._wait_until_gone(running)
             raise
