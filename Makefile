@@ -9,8 +9,8 @@ INSTALL := $(PIP) install --quiet --no-compile --constraint constraints.txt
 
 help:
 	@echo "make demo        set up, then five-fold MedMamba on chest X-rays, tracked in MLflow (5 to 10 minutes on two cores)"
-	@echo "make test        set up, then the tests (12 minutes on two slow cores)"
-	@echo "make test-long   the tests that run for seconds each what those hold in parts (3 to 4 minutes on two cores)"
+	@echo "make test        set up, then the tests (12 to 13 minutes on two slow cores)"
+	@echo "make test-long   the tests that run for seconds each what those hold in parts (4 to 5 minutes on two slow cores)"
 	@echo "make test-apart  what compiles for other machines, measures speed, or runs a notebook (5 minutes on two cores)"
 	@echo "make fuzz        the tests that make up their inputs, with a thousand inputs each (EXAMPLES=10000 for more)"
 	@echo "make lint        ruff and mypy"
