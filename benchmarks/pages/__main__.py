@@ -14,7 +14,8 @@ block           what stands there, of the results that are in the folder, and of
 ``pointing``    which maps point at what decides, where that is known: ``pointing.json``
 ``auto``        how good a search gets within a time: ``auto.json``
 ``federation``  how good federations are beside pooled images and each site alone: ``federation.json``,
-                ``federation_3_sites.json``, ``federation_5_sites.json``, ``federation_pneumoniamnist.json``
+                ``federation_3_sites.json``, ``federation_5_sites.json``, ``federation_pneumoniamnist.json``, and
+                what encryption costs: ``federation_encryption.json``
 ``rivals``      how good other programs get within the same time: ``rivals.json``
 ``scaling``     what stores and folders bear of many folds at a time, and a simulation: ``scaling.json``
 ==============  =================================================================================================
@@ -39,6 +40,7 @@ from benchmarks.exports import exports_part
 from benchmarks.listener import listener_part
 from benchmarks.pages.comparison import pretrain_part, recipes_part
 from benchmarks.pages.federation import federation_part
+from benchmarks.pages.federation_encryption import encryption_part
 from benchmarks.pages.pointing import pointing_part
 from benchmarks.pages.quantization import quantization_part
 from benchmarks.pages.scaling import scaling_part
@@ -86,7 +88,7 @@ BLOCKS: dict[str, dict[str, Callable[[dict[str, Any]], str]]] = {
     "rivals": {"rivals": rivals_part},
     "slides": {"slides": slides_part},
     "pointing": {"pointing": pointing_part},
-    "federation": dict.fromkeys(FEDERATIONS, federation_part),
+    "federation": {**dict.fromkeys(FEDERATIONS, federation_part), "federation_encryption": encryption_part},
     "scaling": {"scaling": scaling_part},
 }
 """Names of results by the block that they stand in, in order, with what writes them."""
