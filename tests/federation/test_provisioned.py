@@ -19,8 +19,13 @@ import pytest
 
 pytest.importorskip("nvflare", reason="the extra federation is not installed")
 
+import numpy as np
+from safetensors.numpy import load_file
+
 from medmamba_monai.federation import write_phantom_sites
+from medmamba_monai.federation.encryption import SERVER_FILE, SITE_FILE
 from tests.helpers.minutes import takes_minutes
+from tests.helpers.sent_bytes import find_words
 from tests.helpers.small_bundle import ROOT
 
 PAGE = ROOT / "docs" / "how-to" / "federated.md"
@@ -78,9 +83,14 @@ class Machine:
         found: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
         return found
 
+    @property
+    def kits(self) -> Path:
+        """Folder of the startup kits."""
+        return self.folder / "poc" / "example_project" / "prod_00"
+
     def find_job(self, site: str) -> psutil.Process:
         """Find the process of a job at a site."""
-        kit = str(self.folder / "poc" / "example_project" / "prod_00" / site)
+        kit = str(self.kits / site)
         for process in psutil.process_iter(["cmdline"]):
             words = process.info["cmdline"] or []
             if "nvflare.private.fed.app.client.worker_process" in words and kit in words:
@@ -103,13 +113,17 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 @takes_minutes
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-def test_the_commands_of_the_page_train_at_provisioned_sites_and_go_on_after_a_job_that_failed(machine):
+@pytest.mark.parametrize("encrypted", [False, True], ids=["plain", "encrypted"])
+def test_the_commands_of_the_page_train_at_provisioned_sites_and_go_on_after_a_job_that_failed(machine, encrypted):
     """One test, since server and sites take a minute to start."""
-    *prepared, job = read_blocks()
-    for block in prepared:
+    prepare, kits, start, (write, submit, wait) = read_blocks()
+    if encrypted:
+        pytest.importorskip("tenseal", reason="the extra encryption is not installed")
+        keys, privacy = read_encryption()
+        prepare, write = [*prepare[:-1], f"{prepare[-1]} {keys}"], f"{write} {privacy}"
+    for block in (prepare, kits, start, [write]):
         machine.type(*block)
-    write, submit, wait = job
-    machine.type(write)
+    check_errors_stay(machine, submit, wait)
     first = read_job(machine.type(submit))
     wait_for_round(machine)
     machine.find_job("site_2").send_signal(signal.SIGKILL)
@@ -123,6 +137,41 @@ def test_the_commands_of_the_page_train_at_provisioned_sites_and_go_on_after_a_j
     assert [sorted(entry["sites"]) for entry in fold["rounds"]] == [["site_1", "site_2"]] * 2
     assert fold["test"]["sites"].keys() == {"site_1", "site_2"}
     assert "failure" not in content
+    check_networks(machine, encrypted)
+
+
+def read_encryption() -> tuple[str, str]:
+    """Read what the page adds to the commands: for the kits, and for the job."""
+    section = PAGE.read_text().partition("### Encryption")[2].partition("\n## ")[0]
+    keys, privacy = (re.findall(rf"`({word})`", section)[0] for word in ("-he", "--privacy encryption"))
+    return keys, privacy
+
+
+def check_networks(machine: Machine, encrypted: bool) -> None:
+    """Both sites have the same network; where it is encrypted, the server has no weights, and no key to read them."""
+    folders = [machine.folder / "sites" / "output" / site / "federation" / "fold_0" for site in ("site_1", "site_2")]
+    one, other = (load_file(folder / "model.safetensors") for folder in folders)
+    assert all(np.array_equal(one[name], other[name]) for name, value in one.items() if value.dtype.kind == "f")
+    kept = load_file(machine.folder / "results" / "federation" / "fold_0" / "progress.safetensors")
+    assert ({value.dtype for value in kept.values()} == {np.dtype(np.uint8)}) == encrypted
+    kits = {name: {path.name for path in (machine.kits / name / "startup").iterdir()} for name in ("server", "site_1")}
+    assert (SERVER_FILE in kits["server"], SITE_FILE in kits["site_1"]) == (encrypted, encrypted)
+    assert SITE_FILE not in kits["server"]
+
+
+def check_errors_stay(machine: Machine, submit: str, wait: str) -> None:
+    """A job fails by a file that a site lacks: the site's log names it, and nothing at the server does."""
+    folds = machine.folder / "sites" / "site_2" / "folds.json"
+    folds.rename(folds.with_suffix(".away"))
+    machine.type(wait.replace("JOB_ID", read_job(machine.type(submit))), code=1)
+    folds.with_suffix(".away").rename(folds)
+    assert "1 of 2 sites answered" in machine.read_results()["failure"]
+    found = {name: find_words(read_all(machine.kits / name), [str(folds)]) for name in ("site_2", "server")}
+    assert found == {"site_2": [str(folds)], "server": []}
+
+
+def read_all(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
 
 
 def read_job(text: str) -> str:
