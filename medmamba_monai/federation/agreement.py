@@ -14,6 +14,8 @@ from medmamba_monai.federation.site import Site
 Facts = Mapping[str, Any]
 SHARED = "shared"
 """The facts that must be equal."""
+KEY = "encryption_key"
+"""Digest of the key that a site encrypts with, a fact where it does."""
 
 
 def describe_site(site: Site, plan: Plan) -> dict[str, Any]:
@@ -56,6 +58,11 @@ def check_agreement(facts: Mapping[str, Facts]) -> None:
     first, *others = sorted(facts)
     expected = facts[first][SHARED]
     for name in others:
+        if facts[name].get(KEY) != facts[first].get(KEY):
+            raise UserError(
+                f"site {name} encrypts with another key than site {first}, and what both send cannot be added: NVFlare "
+                "makes a new key whenever it provisions; give all sites the startup kits of the same provisioning"
+            )
         found = facts[name][SHARED]
         for key in expected:
             if found.get(key) != expected[key]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import numpy as np
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.federation.agreement import SHARED, Facts, check_agreement
+from medmamba_monai.federation.agreement import KEY, SHARED, Facts, check_agreement
 from medmamba_monai.federation.averaging import Averaging
 from medmamba_monai.federation.options import Plan
 from medmamba_monai.federation.progress import Progress, Weights
@@ -80,7 +80,7 @@ class Coordinator:
         return list(range(number)) if folds is None else folds
 
     def _train_fold(self, fold: int) -> Progress:
-        progress = self.record.find_progress(fold) or Progress(self._start(fold))
+        progress = self._find_progress(fold)
         for number in range(progress.number + 1, self.plan.options.rounds + 1):
             trained = self._ask(TRAIN, progress.weights, fold, number)
             self.record.add_round(fold, number, *self._average_metrics(trained, fold, "train"))
@@ -91,6 +91,24 @@ class Coordinator:
             progress = progress.add_round(weights, mean.get(SCORE, -math.inf))
             self.record.keep_progress(fold, progress)
         return progress
+
+    def _find_progress(self, fold: int) -> Progress:
+        """Return how far a fold has come.
+
+        Raises:
+            UserError: what is kept is encrypted with another key than the sites have: they would read noise.
+        """
+        key = str(next(iter(self._facts.values())).get(KEY, ""))
+        found = self.record.find_progress(fold)
+        if found is None:
+            return Progress(self._start(fold), key=key)
+        if found.key != key:
+            raise UserError(
+                f"fold {fold}: the weights after round {found.number} are encrypted with another key than the sites "
+                "have now; give the sites the startup kits back with which the federation began (on one machine: the "
+                "folder startup in nvflare of the results), or begin anew with another --run_name"
+            )
+        return found
 
     def _start(self, fold: int) -> Weights:
         """Return the weights with which the first site that answers begins; all sites have the same seed."""

@@ -6,6 +6,7 @@ sends and keeps them.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 from nvflare.apis.dxo import MetaKey
 from nvflare.apis.fl_context import FLContext
+from nvflare.fuel.sec.security_content_service import SecurityContentService
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_bytes
@@ -23,6 +25,10 @@ from medmamba_monai.federation.progress import Weights
 SERVER_FILE, SITE_FILE = "server_context.tenseal", "client_context.tenseal"
 """Files of a startup kit, as NVFlare names them: what a server adds with, and the key of all sites."""
 _EXTRA = "medmamba-monai[encryption]"
+_NOT_PROVISIONED = (
+    "--privacy encryption needs a federation that NVFlare's HEBuilder provisioned, as `nvflare poc prepare -he` does; "
+    "the startup kit of the {} has no {} that can be read"
+)
 
 
 def check_tenseal() -> None:
@@ -51,6 +57,18 @@ def write_keys(folder: Path) -> None:
     builder.initialize(None, None)  # neither is used
     for name in (SERVER_FILE, SITE_FILE):
         write_bytes(folder / name, builder.get_serialized_context(is_client=name == SITE_FILE))
+
+
+def describe_key() -> str:
+    """Return a digest of the key in a site's startup kit, which tells it from others and gives nothing of it away.
+
+    Raises:
+        UserError: the kit has none.
+    """
+    content, _ = SecurityContentService.load_content(SITE_FILE)
+    if not content:
+        raise UserError(_NOT_PROVISIONED.format("site", SITE_FILE))
+    return hashlib.sha256(content).hexdigest()
 
 
 def make_filters() -> tuple[Any, Any]:
@@ -115,10 +133,7 @@ class EncryptedAveraging(Averaging):
         try:
             return cls(load_tenseal_context_from_workspace(SERVER_FILE, fl_ctx))
         except ValueError as error:
-            raise UserError(
-                "--privacy encryption needs a federation that NVFlare's HEBuilder provisioned, as `nvflare poc prepare "
-                f"-he` does; the server's startup kit has no {SERVER_FILE} that can be read: {error}"
-            ) from error
+            raise UserError(f"{_NOT_PROVISIONED.format('server', SERVER_FILE)}: {error}") from error
 
     def average(self, updates: Mapping[str, Weights], images: Mapping[str, int]) -> Weights:
         """Average updates that sites have multiplied by their images."""

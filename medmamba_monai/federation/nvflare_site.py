@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,8 @@ from nvflare.app_common.utils.fl_model_utils import FLModelUtils
 from nvflare.fuel.f3.cellnet.fqcn import FQCN
 
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.federation.agreement import KEY
+from medmamba_monai.federation.encryption import describe_key
 from medmamba_monai.federation.options import Plan
 from medmamba_monai.federation.site import SITES_VARIABLE, read_site
 from medmamba_monai.federation.site_worker import TRAIN, Answer, SiteWorker
@@ -41,7 +44,9 @@ class SiteExecutor(Executor):
         try:
             plan = Plan.from_message(model.meta["plan"])
             fold, number = model.meta["fold"], model.meta["round"]
+            key = {KEY: describe_key()} if plan.options.encrypts else {}
             answer = self._find_worker(fl_ctx).answer(task_name, model.params or None, plan, fold, number)
+            answer = replace(answer, facts={**answer.facts, **key})
         except Exception as error:  # noqa: BLE001 - the site must answer, and what failed is its own matter
             self.log_exception(fl_ctx, f"{task_name}: {error}")
             return make_reply(ReturnCode.EXECUTION_EXCEPTION)

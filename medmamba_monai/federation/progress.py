@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,7 @@ class Progress:
         best: number of the best round so far, the first of equals; 0 before the first.
         score: of the best round.
         kept: weights of the best round.
+        key: digest of the key with which the weights are encrypted; empty where they are not.
     """
 
     weights: Weights
@@ -38,6 +39,7 @@ class Progress:
     best: int = 0
     score: float = -math.inf
     kept: Weights | None = None
+    key: str = ""
 
     def add_round(self, weights: Weights, score: float) -> Progress:
         """Return what it is after one more round.
@@ -48,8 +50,8 @@ class Progress:
         """
         number = self.number + 1
         if self.kept is None or score > self.score:
-            return Progress(weights, number, number, score, weights)
-        return Progress(weights, number, self.best, self.score, self.kept)
+            return replace(self, weights=weights, number=number, best=number, score=score, kept=weights)
+        return replace(self, weights=weights, number=number)
 
     def write(self, path: Path) -> None:
         """Write it in one file, which is there whole or as it was.
@@ -59,7 +61,8 @@ class Progress:
         """
         parts = {_LAST: self.weights, _BEST: self.kept or {}}
         state = {f"{part}{name}": torch.tensor(value) for part, found in parts.items() for name, value in found.items()}
-        header = {"number": self.number, "best": self.best, "score": None if math.isinf(self.score) else self.score}
+        score = None if math.isinf(self.score) else self.score
+        header = {"number": self.number, "best": self.best, "score": score, "key": self.key}
         write_bytes(path, serialize_safetensors(state, {_HEADER: json.dumps(header)}))
 
     @classmethod
@@ -74,7 +77,8 @@ class Progress:
             header = json.loads(texts[_HEADER])
             score = -math.inf if header["score"] is None else float(header["score"])
             kept = _select(state, _BEST)
-            return cls(_select(state, _LAST), int(header["number"]), int(header["best"]), score, kept or None)
+            number, best, key = int(header["number"]), int(header["best"]), str(header.get("key", ""))
+            return cls(_select(state, _LAST), number, best, score, kept or None, key)
         except (UserError, KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"{path}: cannot be read as the progress of a federation ({error}); remove it to train the fold anew"

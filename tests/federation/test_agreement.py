@@ -36,6 +36,12 @@ def test_sites_that_differ_are_refused(changes, found):
         check_agreement({"north": say(), "south": say(**changes), "west": say()})
 
 
+def test_sites_whose_kits_were_provisioned_apart_are_refused():
+    check_agreement({site: {**say(), "encryption_key": "one"} for site in ("north", "south")})
+    with pytest.raises(UserError, match=r"site south encrypts with another key than site north, .* same provisioning"):
+        check_agreement({site: {**say(), "encryption_key": site} for site in ("north", "south")})
+
+
 def test_sites_that_agree_are_taken_whatever_their_titles_and_numbers():
     check_agreement({"north": say(), "south": {**say(), "title": "Other", "images": {"train": [3, 4]}}})
 

@@ -217,6 +217,24 @@ def test_a_federation_whose_server_was_killed_goes_on_to_the_same_end(tmp_path: 
     assert [found.kept["w"].tolist() for found in weights if found.kept] == [[14.0, 14.0]] * 2
 
 
+def give_key(sites: Sites, key: str) -> Sites:
+    sites.facts = {site: {**facts, "encryption_key": key} for site, facts in sites.facts.items()}
+    return sites
+
+
+def test_weights_that_were_encrypted_with_another_key_are_not_gone_on_with(tmp_path: Path):
+    """They would be decrypted to noise; when the sites have the key again, the federation goes on."""
+    scores = score(0.1, 0.9, 0.3)
+    with pytest.raises(Stopped):
+        run(tmp_path, give_key(stop_at(TRAIN, 0, 3, scores, 1), "first"))
+    other, again = (give_key(Sites(scores), key) for key in ("second", "first"))
+    with pytest.raises(UserError, match="fold 0: the weights after round 2 are encrypted with another key than"):
+        run(tmp_path, other)
+    run(tmp_path, again)
+    assert [entry[:3] for entry in other.asked] == [(CHECK, 0, 0)]
+    assert [entry[:3] for entry in again.asked[:2]] == [(CHECK, 0, 0), (TRAIN, 0, 3)]
+
+
 def test_the_server_tells_its_store_of_one_run_however_often_it_is_stopped(tmp_path: Path):
     with pytest.raises(Stopped):
         run(tmp_path, stop_at(TRAIN, 0, 2, score(0.1, 0.9, 0.3), 1))

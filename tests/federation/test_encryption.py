@@ -26,6 +26,7 @@ from medmamba_monai.federation.encryption import (
     SERVER_FILE,
     SITE_FILE,
     EncryptedAveraging,
+    describe_key,
     describe_sealed,
     make_filters,
     seal,
@@ -114,16 +115,30 @@ def test_a_federation_that_goes_on_keeps_its_key(tmp_path):
     assert (tmp_path / SITE_FILE).read_bytes() == before
 
 
+def test_a_site_tells_its_key_from_others_and_gives_nothing_of_it_away(tmp_path, keys, monkeypatch):
+    write_keys(tmp_path / "other")
+    told = []
+    for folder in (keys, tmp_path / "other", keys):
+        monkeypatch.setattr(SecurityContentService, "security_content_manager", SecurityContentManager(str(folder)))
+        told.append(describe_key())
+    assert (told[0] != told[1], told[0] == told[2]) == (True, True)
+    assert {len(text) for text in told} == {64}
+
+
 def test_without_tenseal_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tenseal", None)
     with pytest.raises(UserError, match=r"needs TenSEAL, which is missing: pip install 'medmamba-monai\[encryption\]'"):
         write_job(tmp_path / "job", ["a", "b"], privacy="encryption")
 
 
-def test_a_server_whose_kit_has_no_encryption_is_told_how_to_get_it(tmp_path, monkeypatch):
+def test_servers_and_sites_whose_kits_have_no_encryption_are_told_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setattr(SecurityContentService, "security_content_manager", SecurityContentManager(str(tmp_path)))
-    with pytest.raises(UserError, match=r"NVFlare's HEBuilder .*has no server_context\.tenseal that can be read: "):
+    with pytest.raises(
+        UserError, match=r"NVFlare's HEBuilder .*server has no server_context\.tenseal that can be read: "
+    ):
         EncryptedAveraging.of_kit(FLContext())
+    with pytest.raises(UserError, match=r"the startup kit of the site has no client_context\.tenseal that can be read"):
+        describe_key()
 
 
 def test_the_filters_stand_at_each_site_on_what_comes_and_what_leaves(tmp_path):

@@ -136,6 +136,37 @@ def test_a_server_that_is_killed_goes_on_to_the_same_end(folder, undisturbed):
     assert (code, text.count("mean of the sites")) == (0, 2)
 
 
+def test_an_encrypted_federation_whose_server_is_killed_goes_on_to_nearly_the_same_end(folder, undisturbed):
+    """Not without its key: it says so before it trains, and goes on when the key is back."""
+    pytest.importorskip("tenseal", reason="the extra encryption is not installed")
+    options = ("--privacy", "encryption")
+    process = FederationProcess(folder, *options)
+    process.wait_until(lambda content: count_rounds(content) == 2)
+    process.kill_all()
+    before, kept = read_results(folder)["folds"]["0"]["rounds"], read_progress(folder).number
+    startup = folder / "output" / "federation" / "nvflare" / "federation" / "startup"
+    startup.rename(folder / "startup")
+    code, text = FederationProcess(folder, *options).wait()
+    assert code == 2
+    assert f"fold 0: the weights after round {kept} are encrypted with another key than the sites have now" in text
+    assert read_progress(folder).number == kept
+    shutil.rmtree(startup)
+    (folder / "startup").rename(startup)
+    code, text = FederationProcess(folder, *options).wait()
+    assert code == 0, text[-3000:]
+    fold, expected = (read_results(place)["folds"]["0"] for place in (folder, undisturbed))
+    assert fold["rounds"][:kept] == before[:kept]
+    assert [sorted(entry["sites"]) for entry in fold["rounds"]] == [list(SITES)] * 3
+    for entry, same in zip(fold["rounds"], expected["rounds"], strict=True):
+        losses = {name: same["mean"][name] for name in ("train_loss", "validation_loss")}
+        assert {name: entry["mean"][name] for name in losses} == pytest.approx(losses, abs=1e-5)
+    assert {value.dtype for value in read_progress(folder).weights.values()} == {np.dtype(np.uint8)}
+    for site in SITES:
+        one, other = (read_network(place, site) for place in (folder, undisturbed))
+        trained = [name for name, value in other.items() if value.dtype.kind == "f"]
+        assert all(np.allclose(one[name], other[name], rtol=0, atol=1e-5) for name in trained)
+
+
 def test_a_federation_that_is_stopped_says_so_and_goes_on_to_the_same_end(folder, undisturbed):
     process = FederationProcess(folder)
     process.wait_until(lambda content: count_rounds(content) == 1)
