@@ -8,13 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from medmamba_monai.auto import rules
-from medmamba_monai.auto.fingerprint import Findings, Fingerprint, Speed
+from medmamba_monai.auto.fingerprint import Findings, Fingerprint
 from medmamba_monai.auto.look import Dataset, count_possible_folds, find_dataset_name, prepare_folds
-from medmamba_monai.auto.make import choose_affordable_size, choose_size_in_memory, make_plan
-from medmamba_monai.auto.networks import NETWORKS_TO_TRY, Network, list_networks
+from medmamba_monai.auto.make import make_plan
+from medmamba_monai.auto.measure import measure
 from medmamba_monai.auto.plan import FILE_NAME, Plan, read_plan
 from medmamba_monai.auto.rules import Choice
-from medmamba_monai.auto.speed import measure_speed
 from medmamba_monai.auto.starting_weights import look_at_weights
 from medmamba_monai.auto.take_fingerprint import take_fingerprint
 from medmamba_monai.auto.text import TEXT_NAME, write_plan_text
@@ -26,10 +25,6 @@ from medmamba_monai.cross_validation.starting_weights import identify_starting_w
 from medmamba_monai.data import FoldList
 from medmamba_monai.data.prepare.report import REPORT_NAME, collect_warnings
 
-MEASURING_SHARE = 0.04
-"""Share of the budget that measuring networks may take."""
-
-_SMALL = NETWORKS_TO_TRY[0]
 _LEFT = ("bundles", "data_lists", "fingerprint.json", "places.json", TEXT_NAME)
 _PREPARE = 10.0  # seconds that preparing takes beside reading the images
 
@@ -65,7 +60,7 @@ def plan_search(
         weights = look_at_weights(pretrained, dataset.card, min(NUM_FOLDS, folds))
         seen = seen.model_copy(update={"pretrained": weights})
     asked = None if image_size is None else Choice(image_size, "As it was asked for.")
-    seen, size, batch_size = _measure(dataset, seen, budget, asked)
+    seen, size, batch_size = measure(dataset.bundle, seen, budget, asked)
     looked = time.time() - started + _PREPARE + seen.seconds_per_image * (seen.images + seen.test_images)
     images, weights_place = str(dataset.folder.root), "" if pretrained is None else str(pretrained.absolute())
     plan = make_plan(seen, size, batch_size, folds, budget, looked, images, weights_place)
@@ -77,72 +72,6 @@ def plan_search(
     write_plan_text(plan, seen, output)
     plan.write(output)  # last: a plan that is there is used
     return plan, seen
-
-
-def _measure(
-    dataset: Dataset, seen: Fingerprint, budget: float, asked: Choice[int] | None
-) -> tuple[Fingerprint, Choice[int], Choice[int]]:
-    """Measure networks, and fit image size, networks and batch into the time and the memory.
-
-    Returns:
-        The fingerprint with the speeds at the batch that fits, the image size, and that batch.
-    """
-    wanted = rules.choose_batch_size(seen)
-    size, speeds = measure_networks(dataset, seen, wanted.value, budget, asked)
-    seen = seen.model_copy(update={"speeds": speeds})
-    seen = seen.model_copy(update={"too_large": rules.find_too_large(seen, wanted.value)})
-    batch_size = rules.bound_batch_size(wanted, seen)
-    bounded = {name: speed.scale(batch_size.value / wanted.value) for name, speed in speeds.items()}
-    return seen.model_copy(update={"speeds": bounded}), size, batch_size
-
-
-def measure_networks(
-    dataset: Dataset, seen: Fingerprint, batch_size: int, budget: float, asked: Choice[int] | None = None
-) -> tuple[Choice[int], dict[str, Speed]]:
-    """Choose the image size that time and memory allow, and measure networks at it, the most promising first.
-
-    Args:
-        dataset: whose bundle says channels and classes.
-        seen: its fingerprint.
-        batch_size: of the trainings.
-        budget: seconds of the whole search.
-        asked: a size that was asked for.
-
-    Returns:
-        The size, and the speeds by the names of `list_networks`; networks that there was no time for are left out.
-    """
-    limit = MEASURING_SHARE * budget
-    print(f"Measuring how fast networks train on this machine, about {describe_time(limit)} ...", flush=True)
-    began = time.perf_counter()
-    smallest = rules.SIZES[seen.spatial_dims][0] if asked is None else asked.value
-    first = measure_speed(dataset.bundle, {**_SMALL.options, "image_size": smallest}, batch_size, limit / 4)
-    took = time.perf_counter() - began
-    affordable = choose_affordable_size(seen, first, batch_size, budget / 2)
-    size = asked or rules.choose_image_size(seen, affordable, choose_size_in_memory(seen, first, batch_size))
-    speeds: dict[str, Speed] = {_SMALL.name: first} if size.value == smallest else {}
-    for network in list_networks(seen):
-        left = limit - (before := time.perf_counter()) + began
-        known = speeds.get(network.name) or _find_same(network, seen, speeds)
-        if known is None and speeds and left < took:  # later networks are seldom faster than the one before
-            continue
-        values = {**network.options, "image_size": size.value}
-        speeds[network.name] = known or measure_speed(dataset.bundle, values, batch_size, left / 2)
-        took = took if known else time.perf_counter() - before
-        if network.probe is not None:
-            continue
-        epoch = speeds[network.name].step * seen.images / batch_size
-        print(f"  {network.name} at {size.value} pixels: an epoch takes {describe_time(epoch)}", flush=True)
-    return size, speeds
-
-
-def _find_same(network: Network, seen: Fingerprint, speeds: dict[str, Speed]) -> Speed | None:
-    """Return the speed of the same network at another learning rate, if it was measured."""
-
-    def architecture(options: dict[str, object]) -> dict[str, object]:
-        return {name: value for name, value in options.items() if name != "learning_rate"}
-
-    same = (other for other in list_networks(seen) if architecture(other.options) == architecture(network.options))
-    return next((speeds[other.name] for other in same if other.name in speeds), None)
 
 
 def _read_findings(folds: FoldList) -> Findings:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from medmamba_monai.auto import search
+from medmamba_monai.auto import measure
 from medmamba_monai.auto.fingerprint import Fingerprint
 from medmamba_monai.auto.look import Dataset, take_bundle, take_images, take_search
 from medmamba_monai.auto.plan import Plan, read_plan
@@ -47,7 +47,7 @@ def planned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("search")
     images, output = draw_patients(folder / "images"), folder / "found"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search, "MEASURING_SHARE", 1e-6)
+        patch.setattr(measure, "MEASURING_SHARE", 1e-6)
         plan_search(output, lambda: take(output, images), BUDGET)
     return images, output
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from medmamba_monai.auto import search
+from medmamba_monai.auto import measure
 from medmamba_monai.auto.plan import read_plan
 from medmamba_monai.cli.auto import make_name, read_budget
 from medmamba_monai.cli.main import main
@@ -23,7 +23,7 @@ SIZES = {"depths": [1, 1, 2, 1], "channels": [32, 64, 128, 256]}
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A folder of images, in a folder to work in, where only the smallest network is measured."""
-    monkeypatch.setattr(search, "MEASURING_SHARE", 1e-6)
+    monkeypatch.setattr(measure, "MEASURING_SHARE", 1e-6)
     monkeypatch.chdir(tmp_path)
     return draw_classes(tmp_path / "Two Kinds")
 
