@@ -1,9 +1,10 @@
-"""What the steps of a plan will take on this machine, in seconds, from what was measured here."""
+"""What the steps of a plan will take where it trains, in seconds, from what was measured there."""
 
 from __future__ import annotations
 
 import math
 
+from medmamba_monai.auto.budget import sum_at_once
 from medmamba_monai.auto.plan import Candidate, Plan
 
 MARGIN = 0.15
@@ -38,9 +39,9 @@ def estimate_fold(plan: Plan, candidate: Candidate) -> float:
     return estimate_training(plan, candidate) + plan.costs.evaluation
 
 
-def estimate_folds(plan: Plan, candidate: Candidate, folds: int) -> float:
+def estimate_folds(plan: Plan, candidate: Candidate, folds: int, at_once: float) -> float:
     """Return the seconds of a candidate's cross-validation with so many folds still to train, and of its review."""
-    return folds * estimate_fold(plan, candidate) + plan.costs.review
+    return sum_at_once([estimate_fold(plan, candidate)] * folds, at_once) + plan.costs.review
 
 
 def count_staying(racing: int, finalists: int) -> int:
@@ -54,9 +55,10 @@ def estimate_race(plan: Plan) -> float:
     racing = sorted(plan.trained_candidates, key=lambda candidate: -candidate.seconds_per_epoch)
     seconds = plan.costs.imports + sum(estimate_fold(plan, probe) for probe in probes)
     for number in range(len(plan.rounds) + 1):
-        for candidate in racing:
-            ends = [0, *count_epochs_of_rounds(plan, candidate)]
-            seconds += estimate_training(plan, candidate, ends[number + 1] - ends[number])
+        ends = [[0, *count_epochs_of_rounds(plan, candidate)] for candidate in racing]
+        epochs = [each[number + 1] - each[number] for each in ends]
+        steps = [estimate_training(plan, *step) for step in zip(racing, epochs, strict=True)]
+        seconds += sum_at_once(steps, plan.at_once)
         racing = racing[: count_staying(len(racing), plan.finalists)]
     return seconds
 
@@ -65,12 +67,17 @@ def estimate_finals(plan: Plan) -> float:
     """Return the seconds of training the finalists on the folds after the first: the slowest ones, to be safe."""
     slowest = sorted((estimate_fold(plan, candidate) for candidate in plan.candidates), reverse=True)[: plan.finalists]
     evaluated = plan.finalists * (plan.costs.evaluation + plan.costs.review)  # of fold 0, and of all together
-    return (plan.folds_in_time - 1) * sum(slowest) + evaluated
+    return sum_at_once(slowest * (plan.folds_in_time - 1), plan.at_once) + evaluated
 
 
-def estimate_baselines(plan: Plan) -> float:
-    """Return the seconds of the cross-validations that the winner is compared with and that there is time for."""
-    return sum(estimate_folds(plan, baseline, plan.folds_in_time) for baseline in plan.baselines_in_time)
+def estimate_baselines(plan: Plan, at_once: float) -> float:
+    """Return the seconds of the cross-validations that the winner is compared with and that there is time for.
+
+    Args:
+        plan: that they are of.
+        at_once: how many folds run at a time.
+    """
+    return sum(estimate_folds(plan, baseline, plan.folds_in_time, at_once) for baseline in plan.baselines_in_time)
 
 
 def estimate_plan(plan: Plan) -> dict[str, float]:
@@ -79,6 +86,6 @@ def estimate_plan(plan: Plan) -> dict[str, float]:
         "look and plan": plan.looked_seconds,
         "race": estimate_race(plan),
         "finals": estimate_finals(plan),
-        "baselines": estimate_baselines(plan),
+        "baselines": estimate_baselines(plan, plan.at_once),
         "report and package": plan.costs.package,
     }

@@ -35,11 +35,21 @@ class ClassFacts(_Strict):
 
 
 class Machine(_Strict):
-    """What computes: processor cores that may be used, GiB of the device that are free, and the device of trainings."""
+    """What computes.
+
+    Attributes:
+        cores: of its processors that may be used.
+        memory_gib: of the device that are free.
+        device: of trainings.
+        cluster: of which it is a node; empty where the search trains on the machine that it was started on.
+        at_once: how many trainings run at a time, on as many such nodes.
+    """
 
     cores: int
     memory_gib: float
     device: str
+    cluster: str = ""
+    at_once: int = 1
 
 
 class Speed(_Strict):

@@ -12,6 +12,7 @@ from medmamba_monai.auto.fingerprint import Fingerprint, Speed
 from medmamba_monai.auto.networks import BASELINES, NETWORKS_TO_TRY, Network, choose_networks
 from medmamba_monai.auto.plan import OF_A_TRAINING, Candidate, Costs, Plan
 from medmamba_monai.auto.reasons import (
+    explain_at_once,
     explain_baselines,
     explain_candidates,
     explain_epochs,
@@ -41,7 +42,8 @@ def choose_affordable_size(seen: Fingerprint, speed: Speed, batch_size: int, sec
         seconds: that the comparison may take.
     """
     epoch = estimate_epoch(seen, speed, batch_size, 0.2 if seen.official_test else 0.36)
-    return _find_largest_size(seen, seconds / (_LEAST_EPOCHS * epoch))
+    one_after_the_other = _LEAST_EPOCHS / min(seen.machine.at_once, NUM_FOLDS)
+    return _find_largest_size(seen, seconds / (one_after_the_other * epoch))
 
 
 def choose_size_in_memory(seen: Fingerprint, speed: Speed, batch_size: int) -> int:
@@ -152,6 +154,7 @@ def _draft(
     }
     slowest = max(seen.speeds[network.name].forward for network in networks)
     tested = seen.test_images + seen.images * ((hold_out or 0) + 1 / folds)
+    on_cluster = bool(seen.machine.cluster)  # each job imports for itself
     return Plan(
         **values,
         hold_out=hold_out,
@@ -167,12 +170,13 @@ def _draft(
         candidates=[_make_candidate(network, {**seconds, **looks}[network.name]) for network in networks],
         rounds=rules.choose_rounds(_count_trained(networks), shape.finalists, epochs).value,
         finalists=min(shape.finalists, len(networks)),
+        at_once=seen.machine.at_once,
         baselines=_make_baselines(seen, seconds),
         costs=Costs(
-            start=round(_START + seen.seconds_per_image * seen.images, 1),
+            start=round(_START + (_IMPORTS if on_cluster else 0.0) + seen.seconds_per_image * seen.images, 1),
             evaluation=round(_FIGURES + tested / batch_size.value * slowest, 1),
             review=_REVIEW,
-            imports=_IMPORTS,
+            imports=0.0 if on_cluster else _IMPORTS,
             package=round(_PACKAGE + folds * seen.images / batch_size.value * slowest, 1),
         ),
         reasons={},
@@ -238,6 +242,8 @@ def _explain(
         "finalists": explain_finalists(plan.finalists),
         "baselines": explain_baselines(len(plan.baselines), len(plan.baselines_in_time)),
     }
+    if seen.machine.cluster:
+        reasons["at_once"] = explain_at_once(seen.machine)
     if seen.pretrained is not None:
         reasons["pretrained"] = explain_starting_weights(seen.pretrained)
     values = plan.model_dump(mode="json")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from medmamba_monai.auto import rules
 from medmamba_monai.auto.fingerprint import Fingerprint, Speed
@@ -19,9 +21,27 @@ MEASURING_SHARE = 0.04
 _SMALL = NETWORKS_TO_TRY[0]
 
 
+class Measured(NamedTuple):
+    """What was measured, and what it allows.
+
+    Attributes:
+        seen: the fingerprint with the speeds at the batch that fits.
+        image_size: that leaves time for a comparison.
+        batch_size: that fits into the memory.
+    """
+
+    seen: Fingerprint
+    image_size: Choice[int]
+    batch_size: Choice[int]
+
+
 def measure(
-    bundle: Path, seen: Fingerprint, budget: float, asked: Choice[int] | None
-) -> tuple[Fingerprint, Choice[int], Choice[int]]:
+    bundle: Path,
+    seen: Fingerprint,
+    budget: float,
+    asked: Choice[int] | None,
+    training: Mapping[str, Any] | None = None,
+) -> Measured:
     """Measure networks, and fit image size, networks and batch into the time and the memory.
 
     Args:
@@ -29,21 +49,24 @@ def measure(
         seen: the dataset.
         budget: seconds of the whole search.
         asked: a size that was asked for.
-
-    Returns:
-        The fingerprint with the speeds at the batch that fits, the image size, and that batch.
+        training: options that all trainings have, such as ``device`` and ``amp``.
     """
     wanted = rules.choose_batch_size(seen)
-    size, speeds = measure_networks(bundle, seen, wanted.value, budget, asked)
+    size, speeds = measure_networks(bundle, seen, wanted.value, budget, asked, training or {})
     seen = seen.model_copy(update={"speeds": speeds})
     seen = seen.model_copy(update={"too_large": rules.find_too_large(seen, wanted.value)})
     batch_size = rules.bound_batch_size(wanted, seen)
     bounded = {name: speed.scale(batch_size.value / wanted.value) for name, speed in speeds.items()}
-    return seen.model_copy(update={"speeds": bounded}), size, batch_size
+    return Measured(seen.model_copy(update={"speeds": bounded}), size, batch_size)
 
 
 def measure_networks(
-    bundle: Path, seen: Fingerprint, batch_size: int, budget: float, asked: Choice[int] | None = None
+    bundle: Path,
+    seen: Fingerprint,
+    batch_size: int,
+    budget: float,
+    asked: Choice[int] | None,
+    training: Mapping[str, Any],
 ) -> tuple[Choice[int], dict[str, Speed]]:
     """Choose the image size that time and memory allow, and measure networks at it, the most promising first.
 
@@ -53,6 +76,7 @@ def measure_networks(
         batch_size: of the trainings.
         budget: seconds of the whole search.
         asked: a size that was asked for.
+        training: options that all trainings have.
 
     Returns:
         The size, and the speeds by the names of `list_networks`; networks that there was no time for are left out.
@@ -61,7 +85,7 @@ def measure_networks(
     print(f"Measuring how fast networks train on this machine, about {describe_time(limit)} ...", flush=True)
     began = time.perf_counter()
     smallest = rules.SIZES[seen.spatial_dims][0] if asked is None else asked.value
-    first = measure_speed(bundle, {**_SMALL.options, "image_size": smallest}, batch_size, limit / 4)
+    first = measure_speed(bundle, {**_SMALL.options, **training, "image_size": smallest}, batch_size, limit / 4)
     took = time.perf_counter() - began
     affordable = choose_affordable_size(seen, first, batch_size, budget / 2)
     size = asked or rules.choose_image_size(seen, affordable, choose_size_in_memory(seen, first, batch_size))
@@ -71,7 +95,7 @@ def measure_networks(
         known = speeds.get(network.name) or _find_same(network, seen, speeds)
         if known is None and speeds and left < took:  # later networks are seldom faster than the one before
             continue
-        values = {**network.options, "image_size": size.value}
+        values = {**network.options, **training, "image_size": size.value}
         speeds[network.name] = known or measure_speed(bundle, values, batch_size, left / 2)
         took = took if known else time.perf_counter() - before
         if network.probe is not None:

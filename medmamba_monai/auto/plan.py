@@ -41,7 +41,7 @@ class _Places(_Strict):
 
 
 class Costs(_Strict):
-    """What was measured on this machine beside the epochs, in seconds."""
+    """What was measured beside the epochs, in seconds."""
 
     start: Seconds = Field(description="of a process that trains or evaluates, until its first batch")
     evaluation: Seconds = Field(description="of one fold's model on its test part, once")
@@ -71,7 +71,7 @@ class Candidate(_Strict):
         default=None, description="linear or knn: learns from features of the starting weights, in place of a training"
     )
     overrides: dict[str, Any] = Field(default_factory=dict, description="further values of the training config, by id")
-    seconds_per_epoch: Seconds = Field(description="of a training with its validation, measured on this machine")
+    seconds_per_epoch: Seconds = Field(description="of a training with its validation, measured where it trains")
     reason: str = ""
 
     @model_validator(mode="after")
@@ -143,6 +143,7 @@ class Plan(_Strict):
     rounds: list[Share] = Field(description="shares of the epochs after which the worse half of the candidates leaves")
     finalists: Count = Field(description="candidates that are trained on all folds")
     baselines: list[Candidate] = Field(description="compared with the winner at the end; never chosen")
+    at_once: Count = Field(default=1, description="trainings that run at a time, on a cluster, as the times count on")
     planned_folds: Count | None = Field(
         default=None, description="that there is time for; more are trained where it goes faster; null: all"
     )

@@ -223,8 +223,7 @@ class Race:
         most = record.most_folds or self.plan.num_folds
         steps = {name: [self._estimate_fold(name, fold) for fold in range(most)] for name in ranked}
         pace = self.ledger.pace
-        share = min(self.at_once, self.plan.folds_in_time)
-        baselines = estimate_baselines(self.plan) * pace.compute_factor() / share
+        baselines = estimate_baselines(self.plan, self.at_once) * pace.compute_factor()
         left = budget.left - self.trainer.estimate_closing()
         scope = fit_scope(ranked, most, steps, left, baselines, record.with_baselines, self.at_once)
         for name in ranked[len(scope.finalists) :]:

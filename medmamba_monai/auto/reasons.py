@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from medmamba_monai.auto.fingerprint import Fingerprint, StartingWeights
+from medmamba_monai.auto.fingerprint import Fingerprint, Machine, StartingWeights
 from medmamba_monai.auto.networks import NETWORKS_TO_TRY, Network, list_networks, list_started
 from medmamba_monai.auto.rules import MOST_EPOCHS
 from medmamba_monai.auto.words import (
@@ -37,6 +37,19 @@ def explain_starting_weights(weights: StartingWeights) -> str:
         f"with them, and what else races from nothing, so that validation tells whether they help.{notes} Weights "
         "whose header says that they have seen images which a fold is validated or tested on are refused; of others, "
         "you have to know."
+    )
+
+
+def explain_at_once(machine: Machine) -> str:
+    """Say on how many trainings at a time the times count."""
+    if machine.at_once == 1:
+        return (
+            f"The times count on one job of {machine.cluster} after the other, as nothing says how many it runs at a "
+            "time: say so with --jobs, and a plan does more in the same time."
+        )
+    return (
+        f"As --jobs says: {machine.at_once} jobs of {machine.cluster} at a time, each on a node as fast as the one "
+        "that measured. What waits in the queue is not counted."
     )
 
 

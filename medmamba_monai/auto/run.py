@@ -12,6 +12,7 @@ from typing import Any
 from medmamba_monai.auto.baselines import compare_with_baselines, format_baseline_command, run_baselines
 from medmamba_monai.auto.choose import FILE_NAME as CHOICE_FILE
 from medmamba_monai.auto.choose import Choice, choose_winner, read_choice, read_out_of_fold
+from medmamba_monai.auto.cluster import open_cluster
 from medmamba_monai.auto.contenders import Contender, plan_folds
 from medmamba_monai.auto.fingerprint import FILE_NAME as FINGERPRINT_FILE
 from medmamba_monai.auto.fingerprint import Fingerprint
@@ -28,7 +29,6 @@ from medmamba_monai.core.folder_lease import hold_folder
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.core.signals import STOP_SIGNALS, catch_signals, interrupt, leave_if_stopped, say
 from medmamba_monai.cross_validation.fold_server import open_fold_server
-from medmamba_monai.cross_validation.launchers import make_scheduler
 from medmamba_monai.cross_validation.options import LOCAL
 from medmamba_monai.cross_validation.published import list_published
 from medmamba_monai.cross_validation.running import open_folds
@@ -102,10 +102,7 @@ class _Search:
         first = next(iter(self.contenders.values())).running.plan
         self.card, self.fold_list, self.training = first.card, first.fold_list, first.training
         _check_folds(self.fold_list, plan)
-        options = (
-            one.running.plan.options for one in {**self.contenders, **self.baselines}.values() if not one.is_local
-        )
-        self.scheduler = next((make_scheduler(option, RunFolder(output)) for option in options), None)
+        self.scheduler = open_cluster(output / plan.bundle, output, launching)
         self.run_of_search = TrackedRun(
             directory=output,
             tracking_uri=self.training.tracking_uri,

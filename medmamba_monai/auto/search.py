@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from medmamba_monai.auto import rules
+from medmamba_monai.auto.cluster import open_cluster
 from medmamba_monai.auto.fingerprint import Findings, Fingerprint
 from medmamba_monai.auto.look import Dataset, count_possible_folds, find_dataset_name, prepare_folds
 from medmamba_monai.auto.make import make_plan
 from medmamba_monai.auto.measure import measure
+from medmamba_monai.auto.measuring_job import FOLDER as MEASURING_FOLDER
+from medmamba_monai.auto.measuring_job import measure_there
 from medmamba_monai.auto.plan import FILE_NAME, Plan, read_plan
 from medmamba_monai.auto.rules import Choice
 from medmamba_monai.auto.starting_weights import look_at_weights
@@ -21,11 +25,12 @@ from medmamba_monai.auto.words import describe_time
 from medmamba_monai.core.defaults import NUM_FOLDS
 from medmamba_monai.core.documents import read_document
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.cross_validation.launchers import SCHEDULERS
 from medmamba_monai.cross_validation.starting_weights import identify_starting_weights
 from medmamba_monai.data import FoldList
 from medmamba_monai.data.prepare.report import REPORT_NAME, collect_warnings
 
-_LEFT = ("bundles", "data_lists", "fingerprint.json", "places.json", TEXT_NAME)
+_LEFT = ("bundles", "data_lists", "fingerprint.json", "places.json", TEXT_NAME, MEASURING_FOLDER, *SCHEDULERS)
 _PREPARE = 10.0  # seconds that preparing takes beside reading the images
 
 
@@ -36,6 +41,7 @@ def plan_search(
     image_size: int | None = None,
     started: float | None = None,
     pretrained: Path | None = None,
+    launching: Mapping[str, Any] | None = None,
 ) -> tuple[Plan, Fingerprint]:
     """Look at a dataset and write ``fingerprint.json``, ``plan.json`` and ``plan.md``.
 
@@ -46,13 +52,15 @@ def plan_search(
         image_size: side in pixels that was asked for; by default the rules choose one.
         started: when the budget began to run, as `time.time` tells it; by default now.
         pretrained: weights that candidates may begin with: a file, or the folder of a run or a package.
+        launching: where trainings run, and with it where networks are measured: options of `SEARCH`, by name.
 
     Raises:
-        UserError: the images, their labels, the weights or the budget do not fit, or the weights have seen images
-            that a fold is judged by.
+        UserError: the images, their labels, the weights or the budget do not fit, the weights have seen images that a
+            fold is judged by, or the cluster does not answer.
     """
     started = time.time() if started is None else started
-    dataset = take_dataset()
+    dataset, launching = take_dataset(), launching or {}
+    cluster = open_cluster(dataset.bundle, output, launching)
     seen = take_fingerprint(dataset.card, dataset.folder, dataset.samples)
     hold_out = rules.choose_hold_out(seen).value
     folds = count_possible_folds(dataset, hold_out, 0)
@@ -60,7 +68,12 @@ def plan_search(
         weights = look_at_weights(pretrained, dataset.card, min(NUM_FOLDS, folds))
         seen = seen.model_copy(update={"pretrained": weights})
     asked = None if image_size is None else Choice(image_size, "As it was asked for.")
-    seen, size, batch_size = measure(dataset.bundle, seen, budget, asked)
+    training = {name: launching[name] for name in ("amp",) if name in launching}
+    if cluster is None:
+        seen, size, batch_size = measure(dataset.bundle, seen, budget, asked, training)
+    else:
+        at_once = launching["jobs"] if isinstance(launching.get("jobs"), int) else 1
+        seen, size, batch_size = measure_there(cluster, output, dataset.bundle, seen, budget, asked, training, at_once)
     looked = time.time() - started + _PREPARE + seen.seconds_per_image * (seen.images + seen.test_images)
     images, weights_place = str(dataset.folder.root), "" if pretrained is None else str(pretrained.absolute())
     plan = make_plan(seen, size, batch_size, folds, budget, looked, images, weights_place)

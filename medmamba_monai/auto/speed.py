@@ -15,6 +15,7 @@ from torch import nn
 
 from medmamba_monai.auto.fingerprint import Speed
 from medmamba_monai.bundle.workflow import contain_workflow, open_workflow
+from medmamba_monai.core.device import resolve_device
 from medmamba_monai.data.batches.split import split_transform
 
 _STEPS = 3
@@ -30,7 +31,7 @@ def measure_speed(bundle: Path, values: Mapping[str, Any], batch_size: int, seco
 
     Args:
         bundle: folder of the bundle, whose card says channels and classes; its folds need not exist.
-        values: options of the training, such as ``network_name`` and ``image_size``.
+        values: options of the training, such as ``network_name``, ``image_size`` and ``device``.
         batch_size: images of a batch.
         seconds: after which no further step begins; there is always one behind the warm-up.
 
@@ -41,7 +42,8 @@ def measure_speed(bundle: Path, values: Mapping[str, Any], batch_size: int, seco
         UserError: the network does not take such images, or an option does not fit.
     """
     began = time.perf_counter()
-    measured = batch_size if torch.cuda.is_available() else min(batch_size, _BATCH_ON_CPU)
+    on_gpu = resolve_device(values.get("device", "auto")).type == "cuda"
+    measured = batch_size if on_gpu else min(batch_size, _BATCH_ON_CPU)
     nowhere = {"tracking_uri": "", "dataset_dir": "", "data_list": ""}
     given = {**values, **nowhere, "cuda_graphs": False, "batch_size": measured}
     with contain_workflow():

@@ -68,9 +68,9 @@ def take_fingerprint(card: DatasetCard, folder: DatasetFolder, samples: Sequence
     )
 
 
-def describe_machine() -> Machine:
-    """Return what this machine has for a training."""
-    device = resolve_device("auto")
+def describe_machine(device_name: str = "auto") -> Machine:
+    """Return what this machine has for a training on a device."""
+    device = resolve_device(device_name)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     return Machine(
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,

@@ -79,9 +79,8 @@ def _describe_data(seen: Fingerprint) -> str:
     if seen.findings is not None:
         lines.append(_describe_findings(seen.findings))
     machine = seen.machine
-    lines.append(
-        f"This machine: {machine.cores} cores, {machine.memory_gib:g} GiB of memory free, device {machine.device}."
-    )
+    where = f"A node of {machine.cluster}" if machine.cluster else "This machine"
+    lines.append(f"{where}: {machine.cores} cores, {machine.memory_gib:g} GiB of memory free, device {machine.device}.")
     return "\n\n".join(lines)
 
 

@@ -63,7 +63,7 @@ def auto(
 
     Looks at the images, plans with reasons, lets networks race, chooses by validation, tests once. Started again with
     the same --output, it goes on where it was; a plan.json that is there is used as it stands, edited or not. With
-    --launcher slurm or ray, networks are trained as jobs of a cluster.
+    --launcher slurm or ray, networks are measured and trained as jobs of a cluster, --jobs of them at a time.
     """
     started, launching = time.time(), SEARCH.check(options)
     from medmamba_monai.auto.look import take_bundle, take_images, take_search
@@ -96,7 +96,7 @@ def auto(
     else:
         check_output(folder)
         time_for_all = seconds or read_budget(DEFAULT_BUDGET)
-        plan_search(folder, take, time_for_all, proposal.image_size, started, pretrained)
+        plan_search(folder, take, time_for_all, proposal.image_size, started, pretrained, launching)
     print(f"\n{(folder / TEXT_NAME).read_text(encoding='utf-8')}\nwrote {folder / TEXT_NAME}", flush=True)
     if not plan_only:
         from medmamba_monai.auto.run import run_plan

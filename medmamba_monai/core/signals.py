@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
@@ -48,6 +50,21 @@ def catch_signals(numbers: tuple[signal.Signals, ...], handler: Handler, only_de
 def interrupt(number: int, frame: object) -> None:
     """Stop at a signal as at Ctrl-C."""
     raise KeyboardInterrupt(f"signal {number}")
+
+
+def end_with_parent(parent: int) -> None:
+    """Stop like Ctrl-C when the process that this one works for is gone, so that a restart does not meet its orphans.
+
+    Args:
+        parent: its id.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGINT)  # a real signal: it also ends a call that waits
+
+    threading.Thread(target=watch, daemon=True, name="parent-watch").start()
 
 
 def leave_if_stopped(error: BaseException, said: str = "stopped") -> None:

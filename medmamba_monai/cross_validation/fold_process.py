@@ -14,7 +14,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Mapping
@@ -29,7 +28,7 @@ from medmamba_monai.core.errors import UserError, find_user_error, format_error,
 from medmamba_monai.core.files import remove_leftovers, write_json
 from medmamba_monai.core.folder_lease import hold_folder
 from medmamba_monai.core.run_folder import RunFolder
-from medmamba_monai.core.signals import EXIT_KILLED, STOP_SIGNALS
+from medmamba_monai.core.signals import EXIT_KILLED, STOP_SIGNALS, end_with_parent
 from medmamba_monai.cross_validation.shared_files import check_shared_files
 from medmamba_monai.cross_validation.slots import GpuMemory
 from medmamba_monai.tracking.failures import describe_failure
@@ -65,7 +64,7 @@ def main(job_file: str) -> int:
     parent = int(job.get("parent_pid", os.getppid()))
     if os.getppid() != parent:  # it ended while this process was importing
         return EXIT_KILLED
-    _end_with_parent(parent)
+    end_with_parent(parent)
     for number in STOP_SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN or number == signal.SIGINT:
             signal.signal(number, _interrupt)
@@ -228,14 +227,3 @@ def _interrupt(number: int, frame: object) -> None:
         signal.signal(stop, signal.SIG_IGN)
     # Not KeyboardInterrupt: after one in eval(), which MONAI's configs use, Python ends by a signal even if caught.
     raise SystemExit(EXIT_KILLED)
-
-
-def _end_with_parent(parent: int) -> None:
-    """Stop like Ctrl-C when the cross-validation is gone, so that a restart does not meet its own orphans."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os.kill(os.getpid(), signal.SIGINT)  # a real signal: it also ends a call that waits
-
-    threading.Thread(target=watch, daemon=True, name="parent-watch").start()

@@ -24,6 +24,7 @@ from medmamba_monai.networks import BAG_NETWORKS, NETWORKS
 from medmamba_monai.networks.transformers_encoder import load_encoder
 from medmamba_monai.tracking.mlflow_store import check_tracking_uri
 from medmamba_monai.training.options import TrainingOptions
+from medmamba_monai.training.precision import read_precision
 from medmamba_monai.training.probes import TITLES
 
 _OF_A_TRAINING = (
@@ -125,9 +126,10 @@ def make_plan(bundle_root: str | Path, options: CrossValidationOptions, training
     card_path = root / "configs" / "card.json"
     card = load_card(card_path)
     given = {name: value for name, value in training_options.items() if value is not None}
-    training = read_training_options(root, config_files, {**given, "run_name": options.run_name, **options.overrides})
+    settled, there = _settle_device(options, given)
+    settled = {**settled, "run_name": options.run_name, **options.overrides}
+    training = read_training_options(root, config_files, settled).model_copy(update=there)
     inputs = _read_inputs(config_files)
-    _check_precision(options, given)
     _check_probe(options, training.pretrained, inputs, card)
     if options.probe is not None and "epochs" in given:
         raise UserError(f"--epochs {given['epochs']}: --probe {options.probe} trains no network; leave one of them out")
@@ -181,8 +183,40 @@ def _read_inputs(config_files: Sequence[str]) -> Inputs:
     return check_choice(parser.get("inputs", "image"), INPUTS, "inputs")
 
 
-def _check_precision(options: CrossValidationOptions, given: Mapping[str, Any]) -> None:
-    """Check that the precision of folds that run elsewhere does not depend on the device of this machine."""
+def _settle_device(
+    options: CrossValidationOptions, given: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """Let no device of this machine count for folds that run elsewhere.
+
+    Returns:
+        The options of the training as they are to be read here, and those that stay as they were given.
+
+    Raises:
+        UserError: the precision would depend on a GPU that is not here, or a GPU is asked for that jobs have not.
+    """
+    check_precision(options, given)
+    scheduler = make_scheduler(options, RunFolder(options.output_dir))
+    if scheduler is None:
+        return given, {}
+    if scheduler.gpus:
+        return {**given, "device": "cpu", "amp": False}, {"amp": read_precision(given["amp"])}
+    if str(given.get("device", "")).startswith("cuda"):
+        raise UserError(
+            f"--device {given['device']}: the jobs of {scheduler.title} have no GPU; add --{options.launcher}_gpus 1"
+        )
+    return {**given, "device": "cpu"}, {}
+
+
+def check_precision(options: CrossValidationOptions, given: Mapping[str, Any]) -> None:
+    """Check that the precision of folds that run elsewhere does not depend on the device of this machine.
+
+    Args:
+        options: of the cross-validation.
+        given: options of the training that were given.
+
+    Raises:
+        UserError: it does.
+    """
     scheduler = make_scheduler(options, RunFolder(options.output_dir))
     if scheduler is not None and scheduler.gpus and given.get("amp", "auto") == "auto":
         raise UserError(

@@ -181,7 +181,7 @@ class RunningFolds:
             self.pauses.pop(fold, None)
         if (scheduler := make_scheduler(self.plan.options, self.folder)) is not None:
             jobs = self.make_cluster_jobs(unfinished, scheduler.gpus, **changes)
-            WatchedJobs(scheduler).run(jobs, self.note_end, self.plan.starts_afresh)
+            WatchedJobs[FoldJob](scheduler).run(jobs, self.note_end, self.plan.starts_afresh)
             return
         notes = [self.folder.fold(fold).gpu_memory for fold in unfinished]
         slots = Slots(self.plan.options.jobs, len(unfinished), self.plan.training.device, notes)

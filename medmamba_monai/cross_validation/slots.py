@@ -31,11 +31,13 @@ CONTEXT_BYTES = 1 << 30
 
 
 def check_jobs(jobs: Any) -> int | str:
-    """Check what a user chose for ``jobs``.
+    """Check what a user chose for ``jobs``, of which a command line makes a text.
 
     Raises:
         UserError: it is neither ``auto`` nor a whole number from 1.
     """
+    if isinstance(jobs, str) and jobs.isdecimal():
+        jobs = int(jobs)
     if jobs == "auto" or (isinstance(jobs, int) and not isinstance(jobs, bool) and jobs >= 1):
         return jobs
     raise UserError(f"--jobs {jobs}: at least one fold must run at a time; give auto or a whole number from 1")

@@ -103,7 +103,7 @@ def run_parts(
         owners.update({job.directory: part.run for job in made})
         jobs += made
     afresh = any(part.run.plan.starts_afresh for part in parts)
-    watched, submitted = WatchedJobs(scheduler), time.monotonic()
+    watched, submitted = WatchedJobs[FoldJob](scheduler), time.monotonic()
 
     def note_end(job: FoldJob, code: int) -> None:
         owners[job.directory].note_end(job, code)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo
@@ -26,7 +26,7 @@ from medmamba_monai.core.options import (
 from medmamba_monai.data import check_cache
 from medmamba_monai.networks import BAG_NETWORKS, NETWORKS
 from medmamba_monai.tracking.private_values import hide_quoted_paths
-from medmamba_monai.training.precision import EXPECTED, Precision, resolve_precision
+from medmamba_monai.training.precision import EXPECTED, Precision, read_precision, resolve_precision
 
 FREE, SAME, WEIGHTS, PER_FOLD, PRIVATE, UNLOGGED = (
     Flag.FREE,
@@ -51,8 +51,10 @@ def _check_cache(cache: Any) -> str | float:
         return check_cache(cache)
 
 
-def _resolve_precision(amp: Any, info: ValidationInfo) -> Precision:
-    return resolve_precision(amp, info.data.get("device") or resolve_device())  # what is given alone has no device yet
+def _resolve_precision(amp: Any, info: ValidationInfo) -> Precision | Literal["auto"]:
+    """Settle the precision for the device, or leave it open where only some options are checked, without a device."""
+    device = info.data.get("device")
+    return read_precision(amp) if device is None else resolve_precision(amp, device)
 
 
 def _check_cuda_graphs(value: Any) -> bool | str:

@@ -27,6 +27,23 @@ _WORDS: dict[Any, Any] = {
 }
 
 
+def read_precision(amp: Any) -> Precision | Literal["auto"]:
+    """Return the precision that is meant, for a device that is not known yet.
+
+    Args:
+        amp: as for `resolve_precision`.
+
+    Raises:
+        UserError: it is no precision.
+    """
+    try:
+        meant: Precision | Literal["auto"]
+        meant = _WORDS[amp.lower() if isinstance(amp, str) else amp if isinstance(amp, bool) else None]
+    except KeyError as error:
+        raise UserError(f"--amp {amp!r}: give {EXPECTED}") from error
+    return meant
+
+
 def resolve_precision(amp: Any, device: torch.device) -> Precision:
     """Settle the precision of autocast on a device; False is float32 throughout.
 
@@ -42,10 +59,7 @@ def resolve_precision(amp: Any, device: torch.device) -> Precision:
         >>> resolve_precision("auto", torch.device("cpu"))
         False
     """
-    try:
-        wanted = _WORDS[amp.lower() if isinstance(amp, str) else amp if isinstance(amp, bool) else None]
-    except KeyError as error:
-        raise UserError(f"--amp {amp!r}: give {EXPECTED}") from error
+    wanted = read_precision(amp)
     if wanted == "auto":
         return "bfloat16" if has_bfloat16(device) else False
     if wanted == "float16" and device.type != "cuda":
@@ -53,8 +67,7 @@ def resolve_precision(amp: Any, device: torch.device) -> Precision:
         raise UserError(f"--amp {amp} needs a GPU, the device is {device}; use --amp {other}")
     if wanted == "bfloat16" and device.type == "cuda" and not has_bfloat16(device):
         raise UserError(f"--amp bfloat16: {device} has no units for it; use --amp float16 or --amp False")
-    precision: Precision = wanted
-    return precision
+    return wanted
 
 
 def check_volume_gradients(network: nn.Module, precision: Precision, device: torch.device) -> None:

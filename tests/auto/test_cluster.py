@@ -1,4 +1,4 @@
-"""A whole search whose trainings are jobs of a real Slurm."""
+"""A search on a cluster: what is refused at once, and a whole one on a real Slurm."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_search_trains_on_slurm(small_bundle: SmallBundle, tmp_path: Path) -> 
     folds = [RunFolder(runs / name).fold(fold) for name, fold in ((winner, 0), (winner, 1), (loser, 0))]
     jobs = [str(read_job_name(fold)) for fold in folds]
     assert [read_exit_code(fold, job) for fold, job in zip(folds, jobs, strict=True)] == [0, 0, 0]
-    assert printed.count("folds as jobs of Slurm") == 3  # both candidates, the better one to its end, its other fold
+    assert printed.count("jobs of Slurm: ") == 3  # both candidates, the better one to its end, its other fold
     steps = json.loads((output / "race.json").read_text())["steps"]
     assert [(step["phase"], step["fold"]) for step in steps] == [("race", 0)] * 3 + [("finals", 1)]
 
@@ -51,3 +51,41 @@ def test_options_of_a_launcher_are_those_of_a_cross_validation(
     assert "--launcher 'pbs': give local or slurm or ray" in capsys.readouterr().err
     assert main(["auto", "--output", str(tmp_path), "--launcher", "slurm", "--slurm-gpus", "1"]) == 2
     assert "--slurm_gpus 1: which precision is auto depends on the GPU" in capsys.readouterr().err
+
+
+def test_what_would_be_refused_later_is_refused_before_anything_is_measured(
+    tmp_path: Path, small_bundle: SmallBundle, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = ["--bundle", str(small_bundle.root), "--dataset-dir", str(small_bundle.dataset_dir)]
+    command = ["auto", *given, "--output", str(tmp_path / "search"), "--plan-only"]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    refused = {
+        ("--launcher", "slurm"): "--launcher slurm: this machine has no squeue; run it on a login node",
+        ("--launcher", "slurm", "--slurm-gpus", "1"): "--slurm_gpus 1: which precision is auto depends on the GPU",
+        ("--launcher", "slurm", "--slurm-gpus", "1", "--amp", "float16"): "this machine has no squeue",
+        ("--jobs", "4"): "--jobs 4: on this machine a search trains one network at a time; leave it out, or give",
+        ("--slurm-gpus", "1"): "--slurm-gpus 1: on this machine a search trains one network at a time",
+    }
+    for more, error in refused.items():
+        assert main([*command, *more]) == 2
+        said = capsys.readouterr()
+        assert error in said.err
+        assert "Measuring" not in said.out
+
+
+@takes_minutes
+@of_a_cluster
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_plan_is_made_for_the_nodes_that_train(small_bundle: SmallBundle, tmp_path: Path) -> None:
+    """The first network is measured alone, so short is the time."""
+    (tmp_path / "slurm").mkdir()
+    given = ["--bundle", str(small_bundle.root), "--dataset-dir", str(small_bundle.dataset_dir), "--budget", "4m"]
+    told = ["--output", str(tmp_path / "search"), "--plan-only", "--launcher", "slurm", "--slurm-cpus", "1"]
+    command = [sys.executable, "-W", "ignore", "-m", "medmamba_monai", "auto", *given, *told, "--jobs", "2"]
+    with run_slurm(tmp_path / "slurm") as variables:
+        code, printed = run_command(command, tmp_path, True, **variables)
+    assert code == 0, printed
+    assert "measuring networks: job 1_0 is running" in printed
+    assert "A node of Slurm: 1 cores" in printed
+    assert "at_once: 2" in printed

@@ -53,6 +53,33 @@ def test_in_45_minutes_there_are_five_folds_and_a_comparison() -> None:
     assert plan.recipe == "strongly_augmented"
 
 
+def test_more_jobs_at_a_time_never_mean_less() -> None:
+    machine = make_fingerprint().machine
+    nodes = [machine.model_copy(update={"cluster": "Slurm", "at_once": at_once}) for at_once in (1, 2, 5, 20)]
+    plans = [plan_for(45, machine=node) for node in nodes]
+    for less, more in pairwise(plans):
+        assert len(more.candidates) >= len(less.candidates)
+        assert more.folds_in_time >= less.folds_in_time
+        if len(more.candidates) == len(less.candidates):
+            assert more.epochs >= less.epochs
+    assert [plan.at_once for plan in plans] == [1, 2, 5, 20]
+    assert len(plans[-1].candidates) > len(plans[0].candidates)
+    assert all(estimate_whole(plan) <= (1 - MARGIN) * 45 * 60 for plan in plans)
+    assert "say so with --jobs" in plans[0].reasons["at_once"]
+    assert "As --jobs says: 20 jobs of Slurm at a time" in format_plan(plans[-1], make_fingerprint(machine=nodes[-1]))
+    here, there = plan_for(45).costs, plans[0].costs
+    assert (there.imports, there.start) == (0, here.start + here.imports)
+
+
+def test_larger_images_can_be_afforded_where_folds_run_at_a_time() -> None:
+    seen = make_fingerprint(side=224)
+    machine = seen.machine.model_copy(update={"cluster": "Slurm", "at_once": 5})
+    speed, alone = seen.speeds["medmamba_small"], 64
+    seconds = 30 * 0.8 * seen.images / 64 * speed.step * 1.3
+    assert choose_affordable_size(seen, speed, 64, seconds) == alone
+    assert choose_affordable_size(seen.model_copy(update={"machine": machine}), speed, 64, seconds) > alone
+
+
 def test_more_time_never_means_less() -> None:
     plans = [plan_for(minutes) for minutes in (5, 10, 45, 120, 600)]
     for less, more in pairwise(plans):

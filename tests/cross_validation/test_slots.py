@@ -14,10 +14,14 @@ GIB = 1 << 30
 GPU = torch.device("cuda")
 
 
-@pytest.mark.parametrize("jobs", [0, -1, True, 1.5, "many", None])
+@pytest.mark.parametrize("jobs", [0, "0", "-1", -1, True, 1.5, "1.5", "many", None])
 def test_what_is_no_number_of_jobs_is_refused(jobs):
     with pytest.raises(UserError, match=f"--jobs {jobs}: at least one fold must run at a time; give auto or a whole"):
         check_jobs(jobs)
+
+
+def test_a_number_of_jobs_may_come_from_a_command_line():
+    assert [check_jobs(jobs) for jobs in ("4", 4, "auto")] == [4, 4, "auto"]
 
 
 def test_a_cpu_serves_one_fold_or_as_many_as_asked_for():

@@ -52,7 +52,7 @@ def run_fold(job_file: str, name: str, again: bool, output: TextIO | None = None
     """Run the process of a fold and leave its exit code beside its job file.
 
     Args:
-        job_file: what `fold_process` is told.
+        job_file: what `fold_process` is told, or what another ``program`` is, where it names one.
         name: of the job.
         again: whether the job had begun before, so that the fold goes on.
         output: takes what the process prints; None for what this process prints to.
@@ -60,8 +60,7 @@ def run_fold(job_file: str, name: str, again: bool, output: TextIO | None = None
     path = Path(job_file)
     answer = path.with_name("exit_code.json")
     answer.unlink(missing_ok=True)
-    _prepare(path, again)
-    command = [sys.executable, "-m", "medmamba_monai.cross_validation", job_file]
+    command = [sys.executable, "-m", _prepare(path, again), job_file]
     code = subprocess.run(command, stdout=output, stderr=output and subprocess.STDOUT).returncode
     if code == -signal.SIGUSR2:  # the job is being requeued; this process hears of it now
         time.sleep(_PATIENCE)
@@ -69,11 +68,16 @@ def run_fold(job_file: str, name: str, again: bool, output: TextIO | None = None
     return code
 
 
-def _prepare(path: Path, again: bool) -> None:
-    """Tell the process whose end is its own, and a fold that was to begin afresh to go on once it has begun."""
+def _prepare(path: Path, again: bool) -> str:
+    """Tell the process whose end is its own, and a fold that was to begin afresh to go on once it has begun.
+
+    Returns:
+        The module that is run.
+    """
     job = json.loads(path.read_text(encoding="utf-8"))
-    overrides = {**job["overrides"], "resume": True} if again else job["overrides"]
-    _write(path, {**job, "overrides": overrides, "parent_pid": os.getpid()})
+    resumed = {"overrides": {**job["overrides"], "resume": True}} if again and "overrides" in job else {}
+    _write(path, {**job, **resumed, "parent_pid": os.getpid()})
+    return str(job.get("program", "medmamba_monai.cross_validation"))
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

@@ -18,8 +18,8 @@ from typing import Any
 from medmamba_monai.core.errors import UserError, get_first_line
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.core.signals import STOP_SIGNALS, catch_signals
-from medmamba_monai.cross_validation.fold_job import FoldJob
 from medmamba_monai.cross_validation.launchers import fold_actor, fold_task
+from medmamba_monai.cross_validation.launchers.watch import Job
 from medmamba_monai.cross_validation.options import CrossValidationOptions
 
 EXTRA = "medmamba-monai[ray]"
@@ -73,8 +73,8 @@ class Ray:
         self._asked: dict[str, Any] = {}
         self._states: dict[str, str] = {}
 
-    def submit(self, jobs: Sequence[FoldJob]) -> list[str]:
-        """Make an actor for each fold; returns their names."""
+    def submit(self, jobs: Sequence[Job]) -> list[str]:
+        """Make an actor for each job; returns their names."""
         actor = self._connect().remote(fold_actor.FoldActor)
         self._logs.mkdir(parents=True, exist_ok=True)
         names = [f"{self._name}-{job.directory.name}-{secrets.token_hex(4)}" for job in jobs]

@@ -15,9 +15,8 @@ from typing import Any
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.core.signals import say
-from medmamba_monai.cross_validation.fold_job import FoldJob
 from medmamba_monai.cross_validation.launchers import fold_task
-from medmamba_monai.cross_validation.launchers.watch import LOOK_SECONDS
+from medmamba_monai.cross_validation.launchers.watch import LOOK_SECONDS, Job
 from medmamba_monai.cross_validation.options import CrossValidationOptions
 
 EXTRA = "medmamba-monai[cluster]"
@@ -73,8 +72,8 @@ class Slurm:
         self.options, self._name, self._logs = options, folder.path.name, folder.job_logs("slurm")
         self.gpus, self.logs = options.gpus, str(self._logs)
 
-    def submit(self, jobs: Sequence[FoldJob]) -> list[str]:
-        """Submit an array of one job a fold; returns their names, ``123_4`` each.
+    def submit(self, jobs: Sequence[Job]) -> list[str]:
+        """Submit jobs as an array; returns their names, ``123_4`` each.
 
         Raises:
             UserError: submitit is missing, or Slurm does not take the jobs.

@@ -1,4 +1,4 @@
-"""Folds as jobs of a scheduler, watched until every fold has answered.
+"""Folds, and what else runs elsewhere, as jobs of a scheduler, watched until every one has answered.
 
 Which jobs live is the scheduler's to say; with what exit code a fold ended stands in a file of the fold, and which job
 it was given to in another. Both outlive this process: started again, it finds the jobs that it left.
@@ -11,17 +11,36 @@ import signal
 import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.files import write_json
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.core.signals import say
-from medmamba_monai.cross_validation.fold_job import FoldJob
 
 LOOK_SECONDS = 2.0
 PATIENCE = 60.0
 """Seconds that the exit code of a job that is gone may take to appear on a shared file system."""
+
+
+class Job(Protocol):
+    """What is run elsewhere, such as a `FoldJob`.
+
+    Attributes:
+        directory: its folder, where its job file is.
+        content: what its process is told.
+    """
+
+    directory: Path
+    content: dict[str, Any]
+
+    @property
+    def title(self) -> str:
+        """Its name in what a user is told."""
+        ...
+
+
+AnyJob = TypeVar("AnyJob", bound=Job)
 
 
 class Scheduler(Protocol):
@@ -43,8 +62,8 @@ class Scheduler(Protocol):
         """Return the state of every job that waits or runs, by its name."""
         ...
 
-    def submit(self, jobs: Sequence[FoldJob]) -> list[str]:
-        """Submit a job for each fold, whose job file is written; returns their names."""
+    def submit(self, jobs: Sequence[Job]) -> list[str]:
+        """Submit jobs, whose job files are written; returns their names."""
         ...
 
     def cancel(self, names: Sequence[str]) -> str:
@@ -60,8 +79,8 @@ class Scheduler(Protocol):
         ...
 
 
-class WatchedJobs:
-    """The jobs of folds, of one cross-validation or of several.
+class WatchedJobs(Generic[AnyJob]):
+    """The jobs of folds, of one cross-validation or of several, or others.
 
     Args:
         scheduler: that runs them.
@@ -78,8 +97,8 @@ class WatchedJobs:
 
     def run(
         self,
-        waiting: Sequence[FoldJob],
-        on_end: Callable[[FoldJob, int], None],
+        waiting: Sequence[AnyJob],
+        on_end: Callable[[AnyJob, int], None],
         afresh: bool = False,
         on_look: Callable[[], None] = lambda: None,
     ) -> None:
@@ -111,7 +130,14 @@ class WatchedJobs:
             self._stop(list(running), stop)
             raise
 
-    def _find_earlier(self, waiting: Sequence[FoldJob], afresh: bool) -> dict[str, FoldJob]:
+    def end_earlier(self, jobs: Sequence[AnyJob]) -> None:
+        """End what is still at work for an earlier start, and wait until it is gone."""
+        before = {read_job_name(RunFolder(job.directory)) for job in jobs}
+        if alive := [name for name in self.scheduler.list_jobs() if name in before]:
+            self._cancel(alive)
+            self._wait_until_gone(alive)
+
+    def _find_earlier(self, waiting: Sequence[AnyJob], afresh: bool) -> dict[str, AnyJob]:
         """Return the jobs of an earlier start that live, by name."""
         before = {name: job for job in waiting if (name := read_job_name(RunFolder(job.directory))) is not None}
         alive = self.scheduler.list_jobs()
@@ -125,7 +151,7 @@ class WatchedJobs:
             say(f"{job.title}: its job {name} is in the queue already ({alive[name]})")
         return found
 
-    def _submit(self, queue: list[FoldJob], running: int) -> dict[str, FoldJob]:
+    def _submit(self, queue: list[AnyJob], running: int) -> dict[str, AnyJob]:
         """Submit as many of the queue as may run."""
         limit = self.scheduler.at_once
         jobs = queue if limit is None else queue[: max(limit - running, 0)]
@@ -138,12 +164,12 @@ class WatchedJobs:
         names = self.scheduler.submit(jobs)
         for job, name in zip(jobs, names, strict=True):
             write_json(RunFolder(job.directory).cluster_job, {"job": name})
-        say(f"folds as jobs of {self.scheduler.title}: {', '.join(names)}; their logs: {self.scheduler.logs}")
+        say(f"jobs of {self.scheduler.title}: {', '.join(names)}; their logs: {self.scheduler.logs}")
         submitted = dict(zip(names, jobs, strict=True))
         del queue[: len(submitted)]
         return submitted
 
-    def _look(self, running: dict[str, FoldJob]) -> list[tuple[str, int]]:
+    def _look(self, running: dict[str, AnyJob]) -> list[tuple[str, int]]:
         """Return the jobs that ended since the last look, with their exit codes."""
         alive = self.scheduler.list_jobs()
         ended = []
@@ -158,7 +184,7 @@ class WatchedJobs:
                 ended.append((name, -signal.SIGKILL))
         return ended
 
-    def _tell(self, job: FoldJob, name: str, state: str) -> None:
+    def _tell(self, job: AnyJob, name: str, state: str) -> None:
         if state.startswith("running"):
             self.began.setdefault(job.directory, time.monotonic())
         if self._said.get(name) != state:

@@ -12,6 +12,7 @@ from typing import Any
 
 import cloudpickle
 import pytest
+import torch
 
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.run_folder import RunFolder
@@ -19,7 +20,8 @@ from medmamba_monai.cross_validation import CrossValidationOptions
 from medmamba_monai.cross_validation.launchers.fold_task import FoldTask
 from medmamba_monai.cross_validation.launchers.slurm import Slurm, SlurmOptions
 from medmamba_monai.cross_validation.launchers.watch import read_exit_code, read_job_name
-from medmamba_monai.cross_validation.plan import make_plan
+from medmamba_monai.cross_validation.make_jobs import make_cluster_jobs
+from medmamba_monai.cross_validation.plan import Plan, make_plan
 from tests.helpers.cluster_runs import (
     check_same_weights,
     has_trained,
@@ -123,6 +125,28 @@ def test_after_a_preemption_the_same_is_started_again() -> None:
     again = cloudpickle.loads(cloudpickle.dumps(FoldTask().checkpoint("job.json")))
     assert isinstance(again.function, FoldTask)
     assert again.args == ("job.json",)
+
+
+def plan_for(small_bundle: SmallBundle, slurm_gpus: int, **training: Any) -> Plan:
+    options = CrossValidationOptions(**DEFAULTS, launcher="slurm", slurm_gpus=slurm_gpus)
+    places = {"dataset_dir": str(small_bundle.dataset_dir), "data_list": str(small_bundle.data_list)}
+    return make_plan(small_bundle.root, options, {**places, "tracking_uri": "", **training})
+
+
+@pytest.mark.parametrize("gpu_here", [False, True])
+def test_no_device_of_this_machine_decides_the_precision_of_jobs(
+    small_bundle: SmallBundle, monkeypatch: pytest.MonkeyPatch, gpu_here: bool
+) -> None:
+    """A login node may have no GPU, or one that the nodes have not."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu_here)
+    for amp, meant in (("float16", "float16"), (True, "float16"), ("bfloat16", "bfloat16"), ("False", False)):
+        plan = plan_for(small_bundle, 1, amp=amp)
+        assert plan.training.amp == meant
+        (job,) = make_cluster_jobs(plan, [0], 1, {})
+        assert (job.content["overrides"]["amp"], job.content["overrides"]["device"]) == (meant, "cuda")
+    assert plan_for(small_bundle, 0).training.amp is False
+    with pytest.raises(UserError, match="--device cuda: the jobs of Slurm have no GPU; add --slurm_gpus 1"):
+        plan_for(small_bundle, 0, device="cuda")
 
 
 def test_what_does_not_fit_is_said_before_anything_is_submitted(
