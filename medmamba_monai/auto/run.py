@@ -119,6 +119,11 @@ class _Search:
                 if server is not None and read_choice(self.output) is None:
                     server.wait_until_ready()
                 race = Race(self.plan, self.contenders, self.ledger, server, self.scheduler)
+                if race.at_once < self.plan.at_once:
+                    say(
+                        f"the plan counts on {self.plan.at_once} trainings at a time, here it is {race.at_once:g}: "
+                        "what there is no time for is given up"
+                    )
                 choice = read_choice(self.output) or self._choose(race)
                 winner = self.contenders[choice.winner]
                 result = self._test(winner)

@@ -68,7 +68,7 @@ def plan_search(
         weights = look_at_weights(pretrained, dataset.card, min(NUM_FOLDS, folds))
         seen = seen.model_copy(update={"pretrained": weights})
     asked = None if image_size is None else Choice(image_size, "As it was asked for.")
-    training = {name: launching[name] for name in ("amp",) if name in launching}
+    training = {"amp": launching["amp"]} if "amp" in launching else {}
     if cluster is None:
         seen, size, batch_size = measure(dataset.bundle, seen, budget, asked, training)
     else:

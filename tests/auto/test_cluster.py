@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,9 +15,12 @@ from medmamba_monai.cli.main import main
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.cross_validation.launchers.watch import read_exit_code, read_job_name
 from tests.auto.test_run import write_plan
+from tests.helpers.cluster_runs import read_printed, wait_for
 from tests.helpers.minutes import takes_minutes
+from tests.helpers.prepared_folders import draw_classes
+from tests.helpers.ray_cluster import of_ray, run_ray
 from tests.helpers.slurm import of_a_cluster, run_slurm
-from tests.helpers.small_bundle import SmallBundle, run_command
+from tests.helpers.small_bundle import ROOT, SmallBundle, run_command, start
 
 
 @takes_minutes
@@ -73,19 +79,41 @@ def test_what_would_be_refused_later_is_refused_before_anything_is_measured(
         assert "Measuring" not in said.out
 
 
+@contextmanager
+def run_cluster(launcher: str, folder: Path) -> Iterator[tuple[list[str], dict[str, str]]]:
+    """Run a cluster while the block runs; gives the options of its launcher, and variables."""
+    if launcher == "ray":
+        with run_ray(str(ROOT)) as cluster:
+            yield ["--ray-address", cluster.address, "--ray-cpus", "1"], {}
+    else:
+        folder.mkdir()
+        with run_slurm(folder) as variables:
+            yield ["--slurm-cpus", "1"], variables
+
+
 @takes_minutes
-@of_a_cluster
 @pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_a_plan_is_made_for_the_nodes_that_train(small_bundle: SmallBundle, tmp_path: Path) -> None:
-    """The first network is measured alone, so short is the time."""
-    (tmp_path / "slurm").mkdir()
-    given = ["--bundle", str(small_bundle.root), "--dataset-dir", str(small_bundle.dataset_dir), "--budget", "4m"]
-    told = ["--output", str(tmp_path / "search"), "--plan-only", "--launcher", "slurm", "--slurm-cpus", "1"]
-    command = [sys.executable, "-W", "ignore", "-m", "medmamba_monai", "auto", *given, *told, "--jobs", "2"]
-    with run_slurm(tmp_path / "slurm") as variables:
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("launcher", [pytest.param("slurm", marks=of_a_cluster), pytest.param("ray", marks=of_ray)])
+def test_a_search_from_images_to_its_report_on_a_cluster(tmp_path: Path, launcher: str) -> None:
+    """Measured, planned, stopped in the race, started again; so short is the time that one network is measured."""
+    images, output = draw_classes(tmp_path / "images"), tmp_path / "search"
+    with run_cluster(launcher, tmp_path / "cluster") as (more, variables):
+        told = ["--output", str(output), "--budget", "4m", "--launcher", launcher, *more, "--jobs", "2"]
+        command = [sys.executable, "-W", "ignore", "-m", "medmamba_monai", "auto", *told]
+        first = start([*command, "--images", str(images)], tmp_path, True, **variables)
+        wait_for(lambda: list(output.rglob("fold_0/cluster_job.json")), tmp_path, first)
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        planned = read_printed(tmp_path)
         code, printed = run_command(command, tmp_path, True, **variables)
     assert code == 0, printed
-    assert "measuring networks: job 1_0 is running" in printed
-    assert "A node of Slurm: 1 cores" in printed
-    assert "at_once: 2" in printed
+    title = launcher.title()
+    assert f"Measuring how fast networks train on a node of {title}" in planned
+    assert "measuring networks: job " in planned
+    assert f"A node of {title}: " in planned
+    assert f"As --jobs says: 2 jobs of {title} at a time" in planned
+    assert "is used as it stands" in printed
+    assert (output / "report.html").is_file()
+    assert (output / "package").is_dir()
+    assert "in the queue already" in printed

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from medmamba_monai.bundle.commands import COMMANDS, CROSS_VALIDATE, TRAIN
+from medmamba_monai.bundle.commands import COMMANDS, CROSS_VALIDATE, SEARCH, TRAIN, Command
 from medmamba_monai.cli.bundle_options import read_value
 from medmamba_monai.cli.main import main
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.options import expected
 from tests.helpers.small_bundle import SmallBundle
 
 pytestmark = pytest.mark.usefixtures("own_process")
@@ -132,6 +133,14 @@ def test_a_dictionary_is_json():
     for typed in ("train#trainer#amp", "[1]", "3", "{" * 9000):
         with pytest.raises(UserError, match="is no JSON dict"):
             read_value("overrides", row, typed)
+
+
+@pytest.mark.parametrize("command", [*COMMANDS.values(), SEARCH], ids=lambda command: command.name)
+def test_a_number_may_be_given_wherever_one_is_expected(command: Command) -> None:
+    """A command line knows texts alone."""
+    numbers = [name for name, row in command.rows.items() if "a whole number" in expected(row)]
+    assert "jobs" in numbers or "jobs" not in command.rows
+    assert {name: command.check({name: "2"})[name] for name in numbers} == dict.fromkeys(numbers, 2)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

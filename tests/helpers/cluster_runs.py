@@ -10,6 +10,7 @@ from safetensors.numpy import load_file
 
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.tracking.journal_file import read_lines
+from tests.helpers.small_bundle import Running
 
 PATIENCE = 400
 
@@ -20,10 +21,11 @@ def read_printed(folder: Path) -> str:
     return output.read_text() if output.is_file() else ""
 
 
-def wait_for(what: Callable[[], object], folder: Path) -> None:
-    """Wait for something that folds do; fails with what their cross-validation printed."""
+def wait_for(what: Callable[[], object], folder: Path, running: Running) -> None:
+    """Wait for something that folds do; fails with what their cross-validation printed, at once where it ended."""
     ends = time.monotonic() + PATIENCE
     while not what():
+        assert running.poll() is None or what(), read_printed(folder)
         assert time.monotonic() < ends, read_printed(folder)
         time.sleep(0.05)
 

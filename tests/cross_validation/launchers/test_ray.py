@@ -153,10 +153,10 @@ def test_weights_are_those_of_an_undisturbed_run(
         options = {"launcher": "ray", "ray_address": cluster.address, "ray_cpus": 1, "tracking_uri": ""}
         command = small_bundle.command("cross_validation", ["cross_validation"], tmp_path, **options)
         first = start(command, tmp_path)
-        wait_for(lambda: FOLD_0.search(read_printed(tmp_path)) and has_trained(tmp_path, 0), tmp_path)
+        wait_for(lambda: FOLD_0.search(read_printed(tmp_path)) and has_trained(tmp_path, 0), tmp_path, first)
         name, node = FOLD_0.findall(read_printed(tmp_path))[0]
         take_away(cluster, node)
-        wait_for(lambda: f"fold 0: job {name} is running again" in read_printed(tmp_path), tmp_path)
+        wait_for(lambda: f"fold 0: job {name} is running again" in read_printed(tmp_path), tmp_path, first)
         first.send_signal(signal.SIGKILL)
         first.wait()
 

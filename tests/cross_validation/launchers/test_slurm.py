@@ -84,12 +84,12 @@ def test_requeued_cancelled_and_left_alone_the_folds_come_to_the_same(
     first = begin()
     ways = {0: ("scontrol", "requeue"), 1: ("scancel",)}
     while ways:  # each fold as soon as it has trained: while one is waited for, the other would end
-        wait_for(lambda: any(has_trained(tmp_path, fold) for fold in ways), tmp_path)
+        wait_for(lambda: any(has_trained(tmp_path, fold) for fold in ways), tmp_path, first)
         fold = next(fold for fold in ways if has_trained(tmp_path, fold))
         tell_slurm(cluster, *ways.pop(fold), job_of(tmp_path, fold))
     requeued = job_of(tmp_path, 0)
-    wait_for(lambda: "fold 1 did not finish (stopped)" in read_printed(tmp_path), tmp_path)
-    wait_for(lambda: f"fold 0: job {requeued} is pending" in read_printed(tmp_path), tmp_path)
+    wait_for(lambda: "fold 1 did not finish (stopped)" in read_printed(tmp_path), tmp_path, first)
+    wait_for(lambda: f"fold 0: job {requeued} is pending" in read_printed(tmp_path), tmp_path, first)
     first.send_signal(signal.SIGKILL)
     first.wait()
     hurry(cluster, requeued)
