@@ -6,13 +6,14 @@ code asks which jobs live: submitit asks ``sacct``, which clusters without accou
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from medmamba_monai.core.errors import UserError
+from medmamba_monai.core.errors import UserError, get_first_line
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.core.signals import say
 from medmamba_monai.cross_validation.launchers import fold_task
@@ -20,6 +21,8 @@ from medmamba_monai.cross_validation.launchers.watch import LOOK_SECONDS, Job
 from medmamba_monai.cross_validation.options import CrossValidationOptions
 
 EXTRA = "medmamba-monai[cluster]"
+_LISTED = re.compile(r"- (\w+) \(default")
+"""A parameter as submitit lists it, one a line with its default, where it is given another."""
 MOST_TIME_LIMITS = 1000
 """How often a fold may reach its time limit and go on; each time it has trained for that long."""
 
@@ -87,7 +90,11 @@ class Slurm:
         cloudpickle.register_pickle_by_value(fold_task)
         try:
             return [str(job.job_id) for job in self._make_executor(submitit).map_array(fold_task.FoldTask(), files)]
-        except (subprocess.CalledProcessError, RuntimeError, ValueError) as error:
+        except ValueError as error:
+            known = ", ".join(_LISTED.findall(str(error)))
+            said = f"{get_first_line(error)}; known are {known}" if known else str(error)
+            raise UserError(f"--slurm_parameters {self.options.parameters}: {said}") from error
+        except (subprocess.CalledProcessError, RuntimeError) as error:
             raise UserError(f"--launcher slurm: the jobs were not taken: {error}") from error
 
     def _make_executor(self, submitit: Any) -> Any:

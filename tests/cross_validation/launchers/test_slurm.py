@@ -159,6 +159,13 @@ def test_what_does_not_fit_is_said_before_anything_is_submitted(
         CrossValidationOptions(**DEFAULTS, launcher="pbs")
     with pytest.raises(UserError, match="--probe knn: is fitted in one process; leave out --launcher slurm"):
         CrossValidationOptions(**{**DEFAULTS, "probe": "knn"}, launcher="slurm")
+    (tmp_path / "srun").write_text("#!/bin/sh\n")  # submitit looks for it
+    (tmp_path / "srun").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
+    misspelt = Slurm(RunFolder(tmp_path), SlurmOptions(parameters={"acount": "lab"}))
+    with pytest.raises(
+        UserError, match=r"^--slurm_parameters .*: Unavailable parameter.*acount.*known are account, .*$"
+    ):
+        misspelt.submit([])
     with pytest.raises(UserError, match="this machine has no squeue; run it on a login node"):
         Slurm(RunFolder(tmp_path), SlurmOptions()).list_jobs()
