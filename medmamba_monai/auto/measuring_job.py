@@ -96,7 +96,7 @@ def measure_there(
     directory = output.absolute() / FOLDER
     directory.mkdir(parents=True, exist_ok=True)
     (directory / _ANSWER).unlink(missing_ok=True)
-    job = _MeasuringJob(directory, {"program": __spec__.name, "task": task.model_dump(mode="json")})
+    job = _MeasuringJob(directory, {"program": __name__, "task": task.model_dump(mode="json")})
     began = time.monotonic()
 
     def look() -> None:

@@ -29,6 +29,7 @@ from medmamba_monai.core.folder_lease import hold_folder
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.core.signals import STOP_SIGNALS, catch_signals, interrupt, leave_if_stopped, say
 from medmamba_monai.cross_validation.fold_server import open_fold_server
+from medmamba_monai.cross_validation.launchers import tag_machines
 from medmamba_monai.cross_validation.options import LOCAL
 from medmamba_monai.cross_validation.published import list_published
 from medmamba_monai.cross_validation.running import open_folds
@@ -153,7 +154,7 @@ class _Search:
                 "finalists": plan.finalists,
             }
         )
-        tags = {"dataset": self.card.name, "protocol": self.fold_list.protocol}
+        tags = {"dataset": self.card.name, "protocol": self.fold_list.protocol, **tag_machines(self.scheduler)}
         run.journal.set_tags({**describe_environment(str(self.training.device)), **tags})
         run.send()
 

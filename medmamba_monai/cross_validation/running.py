@@ -20,7 +20,7 @@ from medmamba_monai.cross_validation.fold_process import describe_pause, open_fo
 from medmamba_monai.cross_validation.fold_server import FoldServer
 from medmamba_monai.cross_validation.fold_tags import describe_folds
 from medmamba_monai.cross_validation.hints import describe_results, format_command
-from medmamba_monai.cross_validation.launchers import WatchedJobs, make_scheduler
+from medmamba_monai.cross_validation.launchers import WatchedJobs, make_scheduler, tag_machines
 from medmamba_monai.cross_validation.make_jobs import make_cluster_jobs, make_local_jobs
 from medmamba_monai.cross_validation.options import LOCAL
 from medmamba_monai.cross_validation.plan import Plan
@@ -154,7 +154,8 @@ class RunningFolds:
             "inputs": self.plan.inputs,
             "pretrained": self.plan.pretrained or "none",
         }
-        run.journal.set_tags({**describe_environment(str(self.plan.training.device)), **tags})
+        machines = tag_machines(make_scheduler(self.plan.options, self.folder))
+        run.journal.set_tags({**describe_environment(str(self.plan.training.device)), **machines, **tags})
         run.journal.log_summary(name_audit_values(read_audit(fold_list)))
         run.send()
 

@@ -14,6 +14,7 @@ import pytest
 from medmamba_monai.cli.main import main
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.cross_validation.launchers.watch import read_exit_code, read_job_name
+from medmamba_monai.tracking.journal_file import read_lines
 from tests.auto.test_run import write_plan
 from tests.helpers.cluster_runs import read_printed, wait_for
 from tests.helpers.minutes import takes_minutes
@@ -117,3 +118,5 @@ def test_a_search_from_images_to_its_report_on_a_cluster(tmp_path: Path, launche
     assert (output / "report.html").is_file()
     assert (output / "package").is_dir()
     assert "in the queue already" in printed
+    tags = [line["values"] for line in read_lines(RunFolder(output).journal) if line["op"] == "tags"]
+    assert tags[0]["device"] == f"jobs of {title}, no GPU each"

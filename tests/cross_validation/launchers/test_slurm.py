@@ -17,6 +17,7 @@ import torch
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.cross_validation import CrossValidationOptions
+from medmamba_monai.cross_validation.launchers import tag_machines
 from medmamba_monai.cross_validation.launchers.fold_task import FoldTask
 from medmamba_monai.cross_validation.launchers.slurm import Slurm, SlurmOptions
 from medmamba_monai.cross_validation.launchers.watch import read_exit_code, read_job_name
@@ -147,6 +148,12 @@ def test_no_device_of_this_machine_decides_the_precision_of_jobs(
     assert plan_for(small_bundle, 0).training.amp is False
     with pytest.raises(UserError, match="--device cuda: the jobs of Slurm have no GPU; add --slurm_gpus 1"):
         plan_for(small_bundle, 0, device="cuda")
+
+
+def test_a_run_says_that_its_folds_were_jobs_and_not_what_the_login_node_is(tmp_path: Path) -> None:
+    for gpus, each in ((0, "no GPU"), (1, "1 GPU"), (2, "2 GPUs")):
+        slurm = Slurm(RunFolder(tmp_path), SlurmOptions(gpus=gpus))
+        assert tag_machines(slurm) == {"device": f"jobs of Slurm, {each} each"}
 
 
 def test_what_does_not_fit_is_said_before_anything_is_submitted(
