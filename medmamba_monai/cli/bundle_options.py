@@ -82,7 +82,7 @@ def _make_parameter(name: str, row: FieldInfo) -> inspect.Parameter:
     flag, accepted = f"--{name.replace('_', '-')}", find_types(row.annotation)
     metavar: str | None = next((word for known, word in _METAVARS.items() if known in accepted), "TEXT")
     kind: Any = str
-    if bool in accepted:
+    if bool in accepted and str not in accepted:
         kind, flag, metavar = bool, f"{flag}/--no-{flag[2:]}", None
     elif list in accepted:
         kind, metavar = list[str], f"{metavar}..."

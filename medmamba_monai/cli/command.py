@@ -1,9 +1,13 @@
-"""A command that takes several values after one option, as in ``--classes benign malignant``."""
+"""A command that takes several values after one option, and True or False after a switch.
+
+``--classes benign malignant`` is as documents and people write lists, ``--resume False`` as MONAI's command line and
+this package's own messages write switches.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from typer.core import TyperCommand
@@ -12,16 +16,63 @@ from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.suggestions import OTHER_OPTIONS, suggest_name
 
 _NUMBER = re.compile(r"-[\d.]")
+_SWITCHED = {"true": True, "false": False}
 
 
 class Command(TyperCommand):
-    """A Typer command with options of several values, where Typer itself wants the option before each of them."""
+    """A Typer command with options of several values, and with switches that may be told True or False.
+
+    Typer itself wants an option of several values before each of them, and only ``--resume`` or ``--no-resume``.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse a command line, with the values of each list spread over as many options."""
+        """Parse a command line, with the values of each list spread over as many options, and of switches settled."""
+        normalize = ctx.token_normalize_func or str
         several = [name for option in self.params if getattr(option, "multiple", False) for name in option.opts]
         _explain_other_options(args, {str(option.name) for option in self.params})
-        return super().parse_args(ctx, spread_lists(args, several, ctx.token_normalize_func or str))
+        settled = settle_switches(args, _list_switches(self.params), normalize)
+        return super().parse_args(ctx, spread_lists(settled, several, normalize))
+
+
+def _list_switches(parameters: Iterable[Any]) -> dict[str, str | None]:
+    """Return what says the opposite of each switch; None where leaving it out does."""
+    opposites: dict[str, str | None] = {}
+    for option in parameters:
+        if getattr(option, "is_flag", False):
+            opposites |= dict.fromkeys(option.opts, next(iter(option.secondary_opts), None))
+            opposites |= dict.fromkeys(option.secondary_opts, option.opts[0])
+    return opposites
+
+
+def settle_switches(
+    arguments: Sequence[str], opposites: Mapping[str, str | None], normalize: Callable[[str], str]
+) -> list[str]:
+    """Replace a switch and the True or False that follows it by the switch that says the same alone.
+
+    Args:
+        arguments: of a command line.
+        opposites: for each switch what says the opposite; None where leaving it out does.
+        normalize: makes one spelling of several of an option.
+
+    Example:
+        >>> settle_switches(["--resume", "False", "--tta=True"], {"--resume": "--no-resume", "--tta": None}, str)
+        ['--no-resume', '--tta']
+    """
+    known = {normalize(name): opposite for name, opposite in opposites.items()}
+    settled: list[str] = []
+    waiting = list(arguments)
+    while waiting:
+        argument = waiting.pop(0)
+        name, _, value = argument.partition("=")
+        said = _SWITCHED.get((value or next(iter(waiting), "")).lower())
+        if normalize(name) not in known or said is None:
+            settled.append(argument)
+            continue
+        if not value:
+            del waiting[0]
+        if (chosen := name if said else known[normalize(name)]) is not None:
+            settled.append(chosen)
+    return settled
 
 
 def _explain_other_options(arguments: Sequence[str], known: Collection[str]) -> None:

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from medmamba_monai.core.errors import UserError
+
 _Pair = tuple[float, float] | None
 
 Background = Annotated[
@@ -52,14 +54,26 @@ def collect_reading(
     fill_non_finite: float | None,
     field_of_view: list[float] | None,
 ) -> dict[str, Any]:
-    """Return what was given as fields of a card's ``reading``."""
+    """Return what was given as fields of a card's ``reading``.
+
+    Raises:
+        UserError: one value or three are needed, and others were given.
+    """
     given = {
-        "background": background[0] if background and len(background) == 1 else background,
+        "background": _take_one_or_three("--background", background, "gray, or red, green and blue"),
         "intensity_range": list(intensity_range) if intensity_range else None,
         "clip": True if intensity_range else None,
         "window": list(window) if window else None,
         "frame": frame,
         "fill_non_finite": fill_non_finite,
-        "field_of_view": field_of_view[0] if field_of_view and len(field_of_view) == 1 else field_of_view,
+        "field_of_view": _take_one_or_three("--field-of-view", field_of_view, "one number, or x, y and z"),
     }
     return {key: value for key, value in given.items() if value is not None}
+
+
+def _take_one_or_three(option: str, values: list[Any] | None, expected: str) -> Any:
+    if not values or len(values) == 3:
+        return values or None
+    if len(values) == 1:
+        return values[0]
+    raise UserError(f"{option} {' '.join(map(str, values))}: give {expected}")

@@ -207,3 +207,46 @@ def test_one_background_is_a_gray(monkeypatch):
     monkeypatch.setattr(module, "new_bundle", lambda *given: seen.extend(given))
     assert main(["new-bundle", "x", "--images", "y", "--background", "255", "--window", "40", "400"]) == 0
     assert seen[3].reading == {"background": 255, "window": [40.0, 400.0]}
+
+
+def switch(*arguments: str) -> tuple[str, bool, bool]:
+    """What a command with a positional argument, a switch of two names and one of one name is given."""
+    seen: list[tuple[str, bool, bool]] = []
+
+    def command(
+        name: Annotated[str, typer.Argument()],
+        go_on: Annotated[bool, typer.Option("--go-on/--no-go-on")] = True,
+        only: Annotated[bool, typer.Option("--only")] = False,
+    ) -> None:
+        seen.append((name, go_on, only))
+
+    app = typer.Typer(rich_markup_mode=None, context_settings={"token_normalize_func": lambda s: s.replace("_", "-")})
+    app.command(cls=Command)(command)
+    typer.main.get_command(app).main(args=list(arguments), standalone_mode=False)
+    return seen[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["ct", "--go_on", "False", "--only", "True"], ("ct", False, True)),
+        (["--go-on=true", "--only=false", "ct"], ("ct", True, False)),
+        (["--no-go-on", "False", "ct"], ("ct", True, False)),
+        (["--no-go-on", "ct", "--only"], ("ct", False, True)),
+        (["true", "--only"], ("true", True, True)),
+    ],
+)
+def test_a_switch_may_be_told_true_or_false_as_monai_writes_it(arguments: list[str], expected: tuple[str, bool, bool]):
+    assert switch(*arguments) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--field-of-view", "20", "30"], "--field-of-view 20.0 30.0: give one number, or x, y and z"),
+        (["--background", "0", "255"], "--background 0 255: give gray, or red, green and blue"),
+    ],
+)
+def test_two_values_where_one_or_three_are_meant_are_named(given: list[str], said: str, capsys):
+    assert main(["new-bundle", "ct", "--images", "nowhere", *given]) == 2
+    assert said in capsys.readouterr().err
