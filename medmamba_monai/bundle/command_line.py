@@ -120,10 +120,11 @@ def print_pretrained(folder: str, weights: str) -> None:
 
     Args:
         folder: of all its folds.
-        weights: the file.
+        weights: the file; where it was told to stand elsewhere than in ``folder``, it is what a training starts from.
     """
+    start = folder if Path(folder) in Path(weights).parents else weights
     print(
-        f"weights of the best epoch: {weights}\nnext, a training that starts from them: --pretrained {folder}",
+        f"weights of the best epoch: {weights}\nnext, a training that starts from them: --pretrained {start}",
         flush=True,
     )
 

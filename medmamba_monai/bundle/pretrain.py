@@ -23,7 +23,8 @@ def pretrain_folds(
     Args:
         open_workflow: makes a workflow of options and overrides.
         fold: the fold whose training part is learnt from; None for those of all folds, one after the other.
-        options: by name; with ``images_dir`` there is one pretraining for all folds.
+        options: by name; with ``images_dir`` there is one pretraining for all folds. Where folds come one after the
+            other, each has a folder of its own in ``output_dir`` and ``ckpt_dir``.
         overrides: what to change in the configs, by id.
 
     Returns:
@@ -32,13 +33,16 @@ def pretrain_folds(
     Raises:
         UserError: see `find_unlabelled`, or an option does not fit.
     """
-    first = open_workflow({"fold": fold or 0, **options}, overrides).parser
+    first = open_workflow({"fold": 0 if fold is None else fold, **options}, overrides).parser
     one = fold is not None or first.get_parsed_content("pretraining_options").images_dir is not None
-    folds = [fold or 0] if one else range(first.get_parsed_content("fold_list").num_folds)
+    chosen = first.get_parsed_content("options").fold
+    folds = [chosen] if one else range(first.get_parsed_content("fold_list").num_folds)
+    given = {name: Path(options[name]) for name in ("output_dir", "ckpt_dir") if name in options}
     for number in folds:
         after = {"trainings_after": folds[-1] - number}
-        workflow = open_workflow({"fold": number, **options}, {**overrides, **after})
+        own = {} if one else {name: str(folder / f"fold_{number}") for name, folder in given.items()}
+        workflow = open_workflow({"fold": number, **options, **own}, {**overrides, **after})
         if overrides:
             workflow.parser["settings#overrides"] = describe_overrides(overrides)
         run_workflow(workflow)
-    return Path(first.get_parsed_content("run_dir"))
+    return given.get("ckpt_dir", given.get("output_dir", Path(first.get_parsed_content("run_dir"))))

@@ -120,3 +120,13 @@ def test_too_few_images_are_refused(small_bundle, tmp_path):
     draw(tmp_path / "images" / "one.png", 0)
     with pytest.raises(UserError, match=r"holds 1 images or patients .* needs 10 or more"):
         open_bundle(small_bundle, tmp_path).pretrain(images_dir=tmp_path / "images")
+
+
+def test_a_fold_may_be_text_and_folds_have_folders_of_their_own_below_one_that_is_given(small_bundle, tmp_path, capsys):
+    bundle = open_bundle(small_bundle, tmp_path, epochs=1)
+    place = tmp_path / "elsewhere"
+    assert bundle.pretrain(output_dir=place) == place
+    assert [(place / f"fold_{fold}" / "model.safetensors").is_file() for fold in (0, 1)] == [True, True]
+    capsys.readouterr()
+    assert bundle.pretrain(fold="1", output_dir=place / "fold_1") == place / "fold_1"
+    assert f"--pretrained {place / 'fold_1' / 'model.pt'}" in capsys.readouterr().out
