@@ -18,6 +18,8 @@ from medmamba_monai.core.files import write_bytes
 from medmamba_monai.export.looped_scan import TOKENS
 from medmamba_monai.export.prepare import make_loopable
 
+_TALKATIVE = ("torch.onnx._internal.exporter._registration", "onnxscript", "onnx_ir")
+
 OPSET = 20
 NO_LIMIT = 2**40
 """Bytes up to which a constant is computed in advance: all, so that weights are initializers and not transposed."""
@@ -69,9 +71,9 @@ def export_onnx(
             optimize=False,
             verbose=False,
         )
-    assert program is not None
-    model = program.model
-    optimizer.optimize_ir(model, input_size_limit=NO_LIMIT, output_size_limit=NO_LIMIT)
+        assert program is not None
+        model = program.model
+        optimizer.optimize_ir(model, input_size_limit=NO_LIMIT, output_size_limit=NO_LIMIT)
     _clean(model, axes)
     target = Path(path)
     write_bytes(target, program.model_proto.SerializeToString())
@@ -110,13 +112,15 @@ def _clean(model: Any, axes: Mapping[int, str]) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep to ourselves what PyTorch's exporter says of torchvision and of its own deprecated parts."""
-    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Keep to ourselves what PyTorch's exporter says of torchvision, of its own deprecated parts and of each node."""
+    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

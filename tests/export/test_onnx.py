@@ -57,3 +57,10 @@ def test_a_file_gives_the_same_logits_in_any_batch_and_holds_its_weights(spatial
     products = [node for node in graph.node if node.op_type in ("MatMul", "Gemm", "Conv")]
     assert all(weights & set(node.input[1:2]) for node in products)
     assert not any(node.metadata_props or node.doc_string for node in graph.node)
+
+
+def test_an_export_does_not_tell_of_each_node(tmp_path: Path, caplog):
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.Flatten(), torch.nn.Linear(8, 2)).eval()
+    with caplog.at_level("INFO"):  # as the command line has it
+        export_onnx(network, torch.zeros(2, 1, 4, 4), tmp_path / "model.onnx")
+    assert [record.message for record in caplog.records if record.name.startswith("onnx")] == []
