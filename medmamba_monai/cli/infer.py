@@ -72,7 +72,13 @@ def _refuse(names: list[str], reason: str) -> None:
 
 def _infer_with_bundle(bundle: str, options: Mapping[str, Any], fold: int | None, run_name: str | None) -> None:
     from medmamba_monai import Bundle
+    from medmamba_monai.bundle.find_bundle import find_bundle
+    from medmamba_monai.package.manifest import MANIFEST
 
+    try:
+        find_bundle(bundle)
+    except UserError as error:
+        raise UserError(f"{error}. Nor is it a package, a folder with {MANIFEST}") from error
     Bundle(bundle).infer(fold, run_name, **options)
 
 

@@ -73,6 +73,35 @@ def check_new_folder(path: str | os.PathLike[str], purpose: str) -> Path:
     return target
 
 
+@contextmanager
+def fill_new_folder(path: str | os.PathLike[str], purpose: str) -> Iterator[Path]:
+    """Yield a new folder to write into; where the block fails, nothing of what it wrote remains.
+
+    Args:
+        path: the folder, see `check_new_folder`.
+        purpose: what is written there, for the message.
+
+    Raises:
+        UserError: it holds something, is a file or cannot be made.
+    """
+    target = check_new_folder(path, purpose)
+    was_there = target.is_dir()
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{target}: cannot be made ({error.strerror}); name another folder for the {purpose}"
+        ) from error
+    try:
+        yield target
+    except BaseException:
+        for entry in target.iterdir():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        if not was_there:
+            target.rmdir()
+        raise
+
+
 def write_folder_once(folder: str | os.PathLike[str], write: Callable[[Path], None]) -> Path:
     """Make a folder with all that belongs into it; one that is there is left as it is, an interrupted call leaves none.
 

@@ -115,6 +115,8 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         UserError: it is missing, of another format version or does not fit; names the file.
     """
+    if not (folder / MANIFEST).is_file():
+        raise UserError(f"{folder}: holds no {MANIFEST}; give a folder that medmamba-monai package wrote")
     return read_document(folder / MANIFEST, Manifest)
 
 

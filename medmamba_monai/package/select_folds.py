@@ -25,7 +25,8 @@ def select_folds(result: CrossValidationResult, folds: Folds) -> CrossValidation
     if folds == "all":
         if result.missing:
             raise UserError(
-                f"the folds {result.missing} have not finished: run the cross-validation on, or take finished or best"
+                f"the folds {result.missing} have not finished: start the cross-validation again to go on with them; "
+                "medmamba-monai package takes --folds finished or best, too"
             )
         return result
     if folds == "finished" and result.folds:

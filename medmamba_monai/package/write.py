@@ -13,8 +13,9 @@ import torch
 
 from medmamba_monai.cards import DatasetCard, load_card
 from medmamba_monai.core.choices import check_choice
+from medmamba_monai.core.device import resolve_device
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.files import check_new_folder, write_bytes, write_json, write_text
+from medmamba_monai.core.files import check_new_folder, fill_new_folder, write_bytes, write_json, write_text
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.core.versions import read_versions
 from medmamba_monai.data import read_audit_beside, read_fold_list
@@ -78,7 +79,8 @@ def write_package(
     source = RunFolder(run)
     if isinstance(folds, str):
         check_choice(folds, CHOICES, "folds")
-    target = check_new_folder(output, "package")
+    check_new_folder(output, "package")
+    where = resolve_device(device)
     whole = read_result(source)
     result = select_folds(whole, folds)
     settings, described = _read_json(source.settings), _read_json(source.description)
@@ -95,19 +97,19 @@ def write_package(
     headers = {fold: _read_header(source.fold(fold).safetensors) for fold in result.folds}
     for fold, header in headers.items():
         _check_header(source.fold(fold).safetensors, header, card, described["fold_digest"])
-    target.mkdir(parents=True, exist_ok=True)
-    write_text(target / "card.json", card.model_dump_json(indent=2, exclude_defaults=True) + "\n")
-    manifest = _describe(source, target, result, card, settings, headers, folds)
-    if look_at_images:
+    with fill_new_folder(output, "package") as target:
+        write_text(target / "card.json", card.model_dump_json(indent=2, exclude_defaults=True) + "\n")
+        manifest = _describe(source, target, result, card, settings, headers, folds)
+        if look_at_images:
+            write_json(target / MANIFEST, manifest.model_dump(mode="json"))
+            unlike = _describe_unlike(Package.open(target, where), target, described, dataset_dir)
+            manifest = manifest.model_copy(update=unlike)
+        audit = read_audit_beside(Path(described["data_list"]), described["fold_digest"])
+        model_card = ModelCard(manifest, card, result, whole.missing, audit)
+        write_text(target / "README.md", model_card.format_markdown())
+        write_json(target / MODEL_CARD, model_card.describe())
         write_json(target / MANIFEST, manifest.model_dump(mode="json"))
-        unlike = _describe_unlike(Package.open(target, device), target, described, dataset_dir)
-        manifest = manifest.model_copy(update=unlike)
-    audit = read_audit_beside(Path(described["data_list"]), described["fold_digest"])
-    model_card = ModelCard(manifest, card, result, whole.missing, audit)
-    write_text(target / "README.md", model_card.format_markdown())
-    write_json(target / MODEL_CARD, model_card.describe())
-    write_json(target / MANIFEST, manifest.model_dump(mode="json"))
-    return Package.open(target)
+        return Package.open(target)
 
 
 def _describe_unlike(

@@ -7,7 +7,14 @@ import resource
 import pytest
 
 from medmamba_monai.core.errors import UserError
-from medmamba_monai.core.files import remove_leftovers, replace_atomically, write_bytes, write_json, write_text
+from medmamba_monai.core.files import (
+    fill_new_folder,
+    remove_leftovers,
+    replace_atomically,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 
 def test_a_file_is_replaced(tmp_path):
@@ -80,3 +87,28 @@ def test_the_next_writing_of_a_file_removes_what_was_left_of_it(tmp_path):
     (tmp_path / ".a[1].txt.0123abcd.txt").touch()
     write_text(tmp_path / "a[1].txt", "whole")
     assert [path.name for path in tmp_path.iterdir()] == ["a[1].txt"]
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_new_folder_that_could_not_be_filled_may_be_asked_for_again(tmp_path, is_there):
+    target = tmp_path / "outer" / "new"
+    if is_there:
+        target.mkdir(parents=True)
+
+    def fill_half() -> None:
+        with fill_new_folder(target, "test") as folder:
+            write_text(folder / "inner" / "a.txt", "half")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fill_half()
+    assert target.is_dir() == is_there
+    with fill_new_folder(target, "test") as folder:
+        write_text(folder / "a.txt", "whole")
+    assert (target / "a.txt").read_text() == "whole"
+
+
+def test_a_new_folder_below_a_file_is_one_clear_error(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file/new: cannot be made \(Not a directory\); name another folder"):
+        fill_new_folder(tmp_path / "file" / "new", "test").__enter__()

@@ -235,7 +235,7 @@ def test_a_package_is_written_by_the_command(run, tmp_path, capsys):
 def test_folds_that_have_finished_are_packed_where_others_are_missing(run):
     whole = read_result(run)
     part = replace(whole, folds={1: whole.folds[1]}, reasons={0: "given up"})
-    with pytest.raises(UserError, match=r"the folds \[0\] have not finished: .* or take finished or best"):
+    with pytest.raises(UserError, match=r"the folds \[0\] have not finished: .* takes --folds finished or best"):
         select_folds(part, "all")
     assert select_folds(part, "finished") is part
     assert _explain_selection(part, "finished") == "fold 1 of 2, the only one that has finished"
@@ -268,3 +268,19 @@ def test_a_run_that_looked_several_times_is_refused(name, value):
     _check_overrides(RunFolder("run"), {"overrides": {"tta": False, "scales": [1]}})
     with pytest.raises(UserError, match=f"several views of each image .*; evaluate it without {name}"):
         _check_overrides(RunFolder("run"), {"overrides": {name: value}})
+
+
+@pytest.mark.parametrize("wrong", [["--device", "gpu"], ["--dataset-dir", "nowhere"]])
+def test_a_package_that_could_not_be_written_leaves_nothing_behind(run, tmp_path, wrong, capsys):
+    assert main(["package", str(run), "--output", str(tmp_path / "new"), *wrong]) == 2
+    assert wrong[1] in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_neither_package_nor_bundle_is_told_both(tmp_path, capsys):
+    assert main(["infer", str(tmp_path), str(tmp_path), "--output", str(tmp_path / "new")]) == 2
+    said = capsys.readouterr().err
+    assert "configs/metadata.json" in said
+    assert "Nor is it a package, a folder with package.json" in said
+    with pytest.raises(UserError, match=r"holds no package\.json; give a folder that medmamba-monai package wrote"):
+        Package.open(tmp_path)

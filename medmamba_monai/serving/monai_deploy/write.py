@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 
 from medmamba_monai import __version__
-from medmamba_monai.core.files import check_new_folder, write_text
+from medmamba_monai.core.files import fill_new_folder, write_text
 from medmamba_monai.package import Package
 from medmamba_monai.serving.requirements import pin_requirements
 from medmamba_monai.serving.save import copy_code
@@ -33,19 +33,18 @@ def write_monai_deploy(package: Package, output: str | os.PathLike[str]) -> Path
     Raises:
         UserError: the folder is not empty.
     """
-    target = check_new_folder(output, "application")
-    target.mkdir(parents=True, exist_ok=True)
-    values = {
-        "title": package.card.title,
-        "name": package.card.name,
-        "intended_use": package.card.intended_use,
-        "version": __version__,
-    }
-    for name in TEMPLATES:
-        write_text(target / name, _fill(name, values))
-    lines = [*pin_requirements(package.manifest.versions, with_code=True), *REQUIREMENTS]
-    write_text(target / "requirements.txt", "\n".join(sorted(lines)) + "\n")
-    copy_code(target)
+    with fill_new_folder(output, "application") as target:
+        values = {
+            "title": package.card.title,
+            "name": package.card.name,
+            "intended_use": package.card.intended_use,
+            "version": __version__,
+        }
+        for name in TEMPLATES:
+            write_text(target / name, _fill(name, values))
+        lines = [*pin_requirements(package.manifest.versions, with_code=True), *REQUIREMENTS]
+        write_text(target / "requirements.txt", "\n".join(sorted(lines)) + "\n")
+        copy_code(target)
     return target
 
 
