@@ -57,6 +57,10 @@ def publish_bundle(
     if new.exists() and (not new.is_dir() or any(new.iterdir())):
         raise UserError(f"{new}: is not empty; name a new folder for the copy")
     source = RunFolder(root / "models" if run_name is None else root / "output" / run_name).fold(fold).weights
+    if not source.is_file():
+        raise UserError(f"{source}: there are no weights; train fold {fold}, or name another --fold or --run-name")
+    if weights_url is not None and "://" not in weights_url:
+        raise UserError(f"--weights-url {weights_url}: is no address; give one such as https://HOST/model.pt")
     read_state_dict(source)
     described = read_description(source)
     copies = list(_list_published(root))

@@ -18,6 +18,7 @@ from medmamba_monai.evaluation.csv_text import format_csv
 from medmamba_monai.evaluation.figures.maps import Tile, draw_maps
 from medmamba_monai.evaluation.figures.style import save_figure, save_png
 from medmamba_monai.evaluation.reports.page import Picture
+from medmamba_monai.evaluation.results.cross_validation import check_bootstrap
 from medmamba_monai.evaluation.statistics.resampling import Units
 from medmamba_monai.explain import EXPLANATIONS
 from medmamba_monai.explanations.drawing import Drawings
@@ -84,6 +85,7 @@ def explain(
         UserError: an option does not fit, the run has not finished, or images or masks cannot be read.
     """
     source = Path(source)
+    check_bootstrap(resamples, seed)
     if most < 1:
         raise UserError(f"--most {most}: give a whole number from 1")
     folder = ExplanationFolder(_choose_output(source, output, images))

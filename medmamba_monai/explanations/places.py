@@ -40,7 +40,8 @@ def read_places(
     """
     if masks is None:
         return _draw_findings(package, subjects, folder)
-    files = {strip_image_suffix(item["file"]): item["image"] for item in list_images(masks, package.card.spatial_dims)}
+    listed = list_images(masks, package.card.spatial_dims, option="masks")
+    files = {strip_image_suffix(item["file"]): item["image"] for item in listed}
     found = {s.id: files[name] for s in subjects for name in _list_names(s) if name in files}
     if not found:
         raise UserError(

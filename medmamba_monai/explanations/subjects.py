@@ -67,7 +67,7 @@ def list_folder_subjects(package: Package, folder: Path, most: int) -> list[Subj
     Raises:
         UserError: there is no such folder, or no image in it.
     """
-    items = list_images(folder, package.card.spatial_dims, package.card.every_frame)
+    items = list_images(folder, package.card.spatial_dims, package.card.every_frame, option="images")
     chosen = sorted(np.random.default_rng(0).permutation(len(items))[:most])
     members = make_members(package, list(package.networks))
     return [Subject(items[at]["id"], items[at]["image"], items[at]["file"], members) for at in chosen]

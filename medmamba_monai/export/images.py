@@ -27,7 +27,7 @@ def read_images(package: Package, folder: str | os.PathLike[str], count: int, sc
     Raises:
         UserError: there is none, or one cannot be read.
     """
-    items = list_images(Path(folder), package.card.spatial_dims, package.card.every_frame)
+    items = list_images(Path(folder), package.card.spatial_dims, package.card.every_frame, option="images")
     read = package.read if scaled else package.read_unscaled
     found: list[Tensor] = []
     for item in items:

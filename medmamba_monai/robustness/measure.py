@@ -13,6 +13,7 @@ from medmamba_monai.core.defaults import RESAMPLES, ROBUSTNESS_IMAGES
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.folder_lock import lock_folder
 from medmamba_monai.core.run_folder import RunFolder
+from medmamba_monai.evaluation.results.cross_validation import check_bootstrap
 from medmamba_monai.package import open_run, read_folds_of_run
 from medmamba_monai.robustness.changes import Key, compute_changes
 from medmamba_monai.robustness.corruptions import SEVERITIES, list_corruptions
@@ -51,6 +52,7 @@ def measure_robustness(
         UserError: the run has not finished, its images are not where they were, the images that were drawn lack a
             class, or an option is out of its range.
     """
+    check_bootstrap(resamples, seed)
     _check_options(severities, images)
     folder = RunFolder(run)
     package = open_run(folder, device)

@@ -71,6 +71,7 @@ def test_fewer_images_are_other_images(run: RunFolder) -> None:
         ({"severities": [6]}, r"--severity \[6\]: choose from 1, 2, 3, 4, 5"),
         ({"images": 0}, "--images 0: give a whole number from 1"),
         ({"images": 1}, "--images 1: none of the 1 test images that were drawn shows .*; give a higher number"),
+        ({"resamples": 0}, "--resamples 0, of the bootstrap: give a whole number from 100"),
         ({"corruptions": ["fog"]}, "--corruption fog: does not exist"),
     ],
 )

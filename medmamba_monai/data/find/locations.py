@@ -78,7 +78,10 @@ def list_images(
     """
     dataset = DatasetFolder(Path(folder), allow_links)
     if not dataset.exists():
-        raise UserError(f"--{option} {folder}: there is no such folder")
+        is_file = Path(folder).is_file()
+        raise UserError(
+            f"--{option} {folder}: {'is a file; give a folder of images' if is_file else 'there is no such folder'}"
+        )
     listing = dataset.list_images(None, spatial_dims, every_frame, slides=slides)
     if not listing.images:
         raise UserError(f"--{option} {folder}: holds no image; {describe_others(dataset.root, listing.others)}")

@@ -79,9 +79,8 @@ def _propose_folders(look: FirstLook, labels: Labels, group_tag: str | None) -> 
         names, empty = _list_folder_names(look, images / train)
     if len(names) < 2:
         raise UserError(
-            f"--images {images}: has the folders {quote_names(names)}; it needs one folder of images for each "
-            "class, or "
-            f"pass --table with the labels.{_make_hint(look, names)}"
+            f"--images {images}: has {f'the folders {quote_names(names)}' if names else 'no folders of images'}; it "
+            f"needs one folder of images for each class, or pass --table with the labels.{_make_hint(look, names)}"
         )
     _refuse_look_alikes(images, names)
     if labels.group_pattern is not None:

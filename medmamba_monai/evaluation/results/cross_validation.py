@@ -227,4 +227,4 @@ def check_bootstrap(resamples: int, seed: int) -> None:
     """
     for name, value, smallest in (("resamples", resamples, MIN_RESAMPLES), ("seed", seed, 0)):
         if type(value) is not int or value < smallest:
-            raise UserError(f"the bootstrap's {name} is {value!r}: give a whole number from {smallest}")
+            raise UserError(f"--{name} {value!r}, of the bootstrap: give a whole number from {smallest}")

@@ -61,7 +61,9 @@ def find_images(package: Package, source: str | os.PathLike[str], fold: int) -> 
             "of training images"
         )
     card = package.card
-    return [item["image"] for item in list_images(Path(source), card.spatial_dims, card.every_frame)]
+    return [
+        item["image"] for item in list_images(Path(source), card.spatial_dims, card.every_frame, option="calibration")
+    ]
 
 
 def draw(items: Sequence[Any], count: int) -> list[Any]:
