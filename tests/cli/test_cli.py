@@ -54,8 +54,8 @@ def test_bundle_generates_a_bundle(tmp_path, capsys):
     ("arguments", "message"),
     [
         (["review", "none"], "none holds no reviewed cross-validation"),
-        (["review", "none", "--resamples", "99"], "resamples is 99: give a whole number from 100"),
-        (["compare", "a", "b", "--seed", "-1", "--tracking-uri", "sqlite:///none.db"], "seed is -1"),
+        (["review", "none", "--resamples", "99"], "--resamples 99, of the bootstrap: give a whole number from 100"),
+        (["compare", "a", "b", "--seed", "-1", "--tracking-uri", "sqlite:///none.db"], "--seed -1, of the bootstrap"),
         (["compare", "a", "b", "--tracking-uri", "sqlite:///none.db"], "there is no"),
         (["compare", "a", "b", "--tracking-uri", "http://127.0.0.1:9"], "cannot be read"),
     ],
