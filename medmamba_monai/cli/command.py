@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from typer.core import TyperCommand
@@ -29,6 +30,7 @@ class Command(TyperCommand):
         """Parse a command line, with the values of each list spread over as many options, and of switches settled."""
         normalize = ctx.token_normalize_func or str
         several = [name for option in self.params if getattr(option, "multiple", False) for name in option.opts]
+        args = [_expand_home(argument) for argument in args]
         _explain_other_options(args, {str(option.name) for option in self.params})
         settled = settle_switches(args, _list_switches(self.params), normalize)
         return super().parse_args(ctx, spread_lists(settled, several, normalize))
@@ -73,6 +75,12 @@ def settle_switches(
         if (chosen := name if said else known[normalize(name)]) is not None:
             settled.append(chosen)
     return settled
+
+
+def _expand_home(argument: str) -> str:
+    """Return an argument with the home folder in place of ``~``, where a shell leaves it: quoted, or behind ``=``."""
+    option, mark, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+    return f"{option}{mark}{Path(value).expanduser() if value.startswith('~/') else value}"
 
 
 def _explain_other_options(arguments: Sequence[str], known: Collection[str]) -> None:

@@ -250,3 +250,14 @@ def test_a_switch_may_be_told_true_or_false_as_monai_writes_it(arguments: list[s
 def test_two_values_where_one_or_three_are_meant_are_named(given: list[str], said: str, capsys):
     assert main(["new-bundle", "ct", "--images", "nowhere", *given]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [["~/my scans"], ["--", "~/my scans"]])
+def test_the_home_folder_is_found_where_a_shell_leaves_it(arguments: list[str], monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert switch(*arguments)[0] == "/home/me/my scans"
+
+
+def test_the_home_folder_is_found_behind_an_option(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert run("ct", "--classes=~/a", "--classes", "b=~/c", "~d")["table"].classes == ("/home/me/a", "b=~/c", "~d")
