@@ -44,6 +44,7 @@ def describe_results(
     finished: Sequence[int],
     seconds: float,
     with_weights: bool = True,
+    with_records: bool = False,
 ) -> str:
     """Return where the results are, and the commands that review them and classify images with them.
 
@@ -56,6 +57,7 @@ def describe_results(
         finished: numbers of the finished folds.
         seconds: how long it took.
         with_weights: whether the folds left weights; a probe of frozen features leaves none.
+        with_records: whether the networks are given clinical records, which a folder of images does not have.
     """
     uri, folder = parameters["tracking_uri"], RunFolder(output_dir)
     lines = [
@@ -68,7 +70,7 @@ def describe_results(
     if page is not None:
         begin = f"mlflow ui --backend-store-uri {shlex.quote(uri)}   then open " if uri.startswith("sqlite") else ""
         lines.append(f"review       {begin}{page}")
-    if finished and with_weights:
+    if finished and with_weights and not with_records:
         names = [key for key in ("image_size", "network_name", "depths", "channels") if parameters[key] is not None]
         architecture = " ".join(f"--{key} {format_option(parameters[key])}" for key in names)
         lines.append(

@@ -276,6 +276,7 @@ class RunningFolds:
             finished,
             seconds,
             with_weights=plan.options.probe is None,
+            with_records="records" in plan.inputs,
         )
 
     def _command(self) -> str:
