@@ -247,9 +247,9 @@ def test_a_folder_without_a_cross_validation_is_an_error(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"resamples": 99}, "resamples is 99: give a whole number from 100"),
-        ({"resamples": 1000.0}, r"resamples is 1000\.0"),
-        ({"seed": -1}, "seed is -1"),
+        ({"resamples": 99}, "--resamples 99, of the bootstrap: give a whole number from 100"),
+        ({"resamples": 1000.0}, r"--resamples 1000\.0, of"),
+        ({"seed": -1}, "--seed -1, of the bootstrap"),
         ({"with_images": "no"}, "--report_images 'no'"),
         ({"images": True}, "unknown option 'images'"),
     ],
@@ -264,7 +264,7 @@ def test_options_are_checked_before_anything_is_trained(small_bundle, own_proces
         monai.bundle.run(
             "cross_validation", config_file=small_bundle.config("cross_validation"), bootstrap_resamples=10
         )
-    assert "resamples is 10" in str(find_user_error(caught.value))
+    assert "--resamples 10, of" in str(find_user_error(caught.value))
 
 
 def finished_folds(card: DatasetCard, data: Path, output: Path) -> ResultRecord:

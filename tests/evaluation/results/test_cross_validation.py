@@ -110,8 +110,8 @@ def test_numbers_are_computed_once():
     [
         ({"num_folds": 2}, "fold 2 does not exist: the 2 folds are 0 to 1"),
         ({"reasons": {7: "killed"}}, "fold 7 does not exist"),
-        ({"resamples": 99}, "resamples is 99: give a whole number from 100"),
-        ({"seed": -1}, "seed is -1"),
+        ({"resamples": 99}, "--resamples 99, of the bootstrap: give a whole number from 100"),
+        ({"seed": -1}, "--seed -1, of the bootstrap"),
     ],
 )
 def test_a_result_that_cannot_be_is_refused(options, message):
