@@ -12,7 +12,7 @@ import types
 import typing
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -72,7 +72,8 @@ class Options(BaseModel):
     """Base of the tables. Values are checked and brought to their types when an object is made, and never change.
 
     Raises:
-        UserError: a value does not fit its row, or an option is missing or unknown; names the option and the value.
+        UserError: a value does not fit its row, or an option is missing or unknown, or a folder begins with ``~``,
+            which would be one of that name here; names the option and the value.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -82,6 +83,12 @@ class Options(BaseModel):
             super().__init__(**values)
         except ValidationError as error:
             raise _explain(type(self), error) from error
+        for name, place in self.select(Flag.PRIVATE).items():
+            if isinstance(place, str) and place.startswith("~/"):
+                raise UserError(
+                    f"--{name} {place}: begins with ~, which a shell replaces only where a word begins with it; write "
+                    f"{Path(place).expanduser()}"
+                )
 
     @classmethod
     def names(cls, *flags: Flag) -> list[str]:

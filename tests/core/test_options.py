@@ -54,3 +54,10 @@ def test_a_value_that_does_not_fit_is_named_with_what_does():
 def test_values_never_change():
     with pytest.raises(ValueError, match="frozen"):
         Table(**GIVEN).count = 3
+
+
+def test_a_folder_that_a_shell_would_have_found_is_none_of_this_name_here(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    with pytest.raises(UserError, match=r"^--folder ~/runs: begins with ~, .*; write /home/me/runs$"):
+        Table(**{**GIVEN, "folder": "~/runs"})
+    assert Table(**{**GIVEN, "folder": "./~/runs"}).folder == "./~/runs"
