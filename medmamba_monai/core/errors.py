@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import ParamSpec
 
 _Arguments = ParamSpec("_Arguments")
+_OF_FOLDERS = (NotADirectoryError, FileExistsError, PermissionError)
+"""What making a folder fails with: a file stands in its way, or it is not allowed."""
 
 
 class UserError(ValueError):
@@ -62,6 +64,12 @@ def ends_with_user_errors(main: Callable[_Arguments, int]) -> Callable[_Argument
     def explained(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> int:
         try:
             return main(*args, **kwargs)
+        except _OF_FOLDERS as error:
+            if error.filename is None:
+                raise
+            said = f"{error.filename}: {error.strerror or error}; choose another folder"
+            print(format_error(UserError(said)), file=sys.stderr)
+            return 2
         except Exception as error:
             if (known := find_user_error(error)) is None:
                 raise

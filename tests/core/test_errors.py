@@ -115,3 +115,15 @@ def test_a_command_raises_its_bugs():
 
     with pytest.raises(KeyError):
         main()
+
+
+def test_a_file_where_a_command_makes_a_folder_is_one_line(tmp_path, capsys):
+    (tmp_path / "file").touch()
+
+    @ends_with_user_errors
+    def main() -> int:
+        (tmp_path / "file" / "new").mkdir(parents=True, exist_ok=True)
+        return 0
+
+    assert main() == 2
+    assert capsys.readouterr().err == f"error: {tmp_path}/file/new: Not a directory; choose another folder\n"
