@@ -111,9 +111,14 @@ def take_search(output: Path, plan: Path, dataset_dir: str | None) -> Dataset:
     Raises:
         UserError: no bundle is beside the plan, or its images are not found.
     """
+    if plan.is_file() and plan.name != FILE_NAME:
+        raise UserError(
+            f"--plan {plan}: is no {FILE_NAME} in the folder of a search, which tells its images; give --images or "
+            "--bundle, too"
+        )
     found = read_plan(plan.parent)
     bundle = plan.parent / found.bundle
-    if plan.name != FILE_NAME or not (bundle / "configs" / "card.json").is_file():
+    if not (bundle / "configs" / "card.json").is_file():
         raise UserError(f"--plan {plan}: the bundle {bundle} is not there; give --images or --bundle, too")
     return take_bundle(output, str(bundle), dataset_dir or found.dataset_dir or None)
 

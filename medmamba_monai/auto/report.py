@@ -103,13 +103,16 @@ def write_answer(found: Found) -> str:
     values = [_format_metric(found.result, name) for name in ANSWERS[:2]]
     folds = len(found.result.folds)
     how = f"the mean of {folds} models" if folds > 1 else "one model"
-    return f"{found.choice.winner}, {how}: {', '.join(values)} on the {found.tested_on}; 95 % intervals."
+    has_intervals = any(not isinstance(found.result.intervals.metrics[name], str) for name in ANSWERS[:2])
+    end = "; 95 % intervals." if has_intervals else "."
+    return f"{found.choice.winner}, {how}: {', '.join(values)} on the {found.tested_on}{end}"
 
 
 def _format_metric(result: CrossValidationResult, name: str) -> str:
-    metric, interval = CATALOGUE[name], format_interval(name, result.intervals.metrics[name])
-    unit = " %" if metric.in_percent else ""
-    return f"{metric.label} {format_value(name, result.metrics[name])}{unit} ({interval})"
+    metric, interval = CATALOGUE[name], result.intervals.metrics[name]
+    value = f"{metric.label} {format_value(name, result.metrics[name])}{' %' if metric.in_percent else ''}"
+    why = f"no interval: {interval}" if isinstance(interval, str) else format_interval(name, interval)
+    return f"{value} ({why})"
 
 
 def _describe_answer(found: Found) -> str:

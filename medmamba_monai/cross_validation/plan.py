@@ -16,6 +16,7 @@ from medmamba_monai.core.options import Flag
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.cross_validation.launchers import make_scheduler
 from medmamba_monai.cross_validation.options import CrossValidationOptions
+from medmamba_monai.cross_validation.overrides import check_overrides
 from medmamba_monai.cross_validation.recipes import PAPER, find_recipe_files, split_recipe
 from medmamba_monai.cross_validation.starting_weights import identify_starting_weights
 from medmamba_monai.data import FoldList, read_fold_list
@@ -123,6 +124,8 @@ def make_plan(bundle_root: str | Path, options: CrossValidationOptions, training
     root = Path(bundle_root).resolve()
     configs = [*options.config_files, *find_recipe_files(options.recipe, root)]
     config_files = tuple(str(_find_config(root, name)) for name in configs)
+    evaluate_files = tuple(str(_find_config(root, name)) for name in options.evaluate_files)
+    check_overrides(options.overrides, (*config_files, *evaluate_files))
     card_path = root / "configs" / "card.json"
     card = load_card(card_path)
     given = {name: value for name, value in training_options.items() if value is not None}
@@ -144,7 +147,7 @@ def make_plan(bundle_root: str | Path, options: CrossValidationOptions, training
         folds=folds,
         recipe=",".join(split_recipe(options.recipe)) or PAPER,
         config_files=config_files,
-        evaluate_files=tuple(str(_find_config(root, name)) for name in options.evaluate_files),
+        evaluate_files=evaluate_files,
         training=training,
         options=options,
         inputs=inputs,

@@ -23,7 +23,6 @@ from medmamba_monai.cross_validation.hints import describe_results, format_comma
 from medmamba_monai.cross_validation.launchers import WatchedJobs, make_scheduler, tag_machines
 from medmamba_monai.cross_validation.make_jobs import make_cluster_jobs, make_local_jobs
 from medmamba_monai.cross_validation.options import LOCAL
-from medmamba_monai.cross_validation.overrides import check_overrides
 from medmamba_monai.cross_validation.plan import Plan
 from medmamba_monai.cross_validation.probe import probe_folds
 from medmamba_monai.cross_validation.record import read_record
@@ -50,10 +49,8 @@ def open_folds(plan: Plan, parent: Path | None = None) -> Iterator[RunningFolds]
         parent: folder of the run that this one belongs to, such as that of a search; None for none.
 
     Raises:
-        UserError: the folder holds a cross-validation with other settings, or is in use; or the plan overrides what the
-            configs do not have.
+        UserError: the folder holds a cross-validation with other settings, or is in use.
     """
-    check_overrides(plan.options.overrides, (*plan.config_files, *plan.evaluate_files))
     machines = plan.options.launcher != LOCAL
     with hold_folder(plan.output_dir, "cross-validation", machines, patience=0):
         check_same_settings(plan)

@@ -78,10 +78,7 @@ def build_network(
     """
     _check_name(name)
     _check_counts(in_channels=in_channels, num_classes=num_classes, image_size=image_size)
-    sizes = {key: value for key, value in (("depths", depths), ("channels", channels)) if value is not None}
-    if sizes and name != CONFIGURABLE:
-        given = " and ".join(f"{key}={value!r}" for key, value in sizes.items())
-        raise UserError(f"network {name!r} has sizes of its own, but {given} was given: only 'medmamba' takes them")
+    sizes = check_sizes(name, depths, channels)
     if name in BASELINES:
         if scan_backend != "auto":
             raise UserError(f"network {name!r} has no scan, but scan_backend={scan_backend!r} was given: leave it out")
@@ -94,6 +91,24 @@ def build_network(
     network = build(spatial_dims, in_channels, num_classes, **scan, **sizes, **rate)
     _check_size(name, network, image_size)
     return network
+
+
+def check_sizes(name: str, depths: Sequence[int] | None, channels: Sequence[int] | None) -> dict[str, Sequence[int]]:
+    """Return the sizes that were given for a network, by name.
+
+    Args:
+        name: of the network.
+        depths: blocks of each stage, None where nothing was given.
+        channels: width of each stage, likewise.
+
+    Raises:
+        UserError: the network has sizes of its own.
+    """
+    sizes = {key: value for key, value in (("depths", depths), ("channels", channels)) if value is not None}
+    if sizes and name != CONFIGURABLE:
+        given = " and ".join(f"{key}={value!r}" for key, value in sizes.items())
+        raise UserError(f"network {name!r} has sizes of its own, but {given} was given: only 'medmamba' takes them")
+    return sizes
 
 
 def uses_scan(name: str) -> bool:

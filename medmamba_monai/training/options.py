@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo
+from pydantic import Field, PlainSerializer, PlainValidator, ValidationInfo, model_validator
 
 from medmamba_monai.core.device import resolve_device
 from medmamba_monai.core.errors import UserError
@@ -25,6 +25,7 @@ from medmamba_monai.core.options import (
 )
 from medmamba_monai.data import check_cache
 from medmamba_monai.networks import BAG_NETWORKS, NETWORKS
+from medmamba_monai.networks.registry import check_sizes
 from medmamba_monai.tracking.private_values import hide_quoted_paths
 from medmamba_monai.training.precision import EXPECTED, Precision, read_precision, resolve_precision
 
@@ -91,6 +92,11 @@ class NetworkOptions(Options):
     batch_size: Annotated[WholeFrom1, SAME] = Field(description="images in a batch")
     num_workers: Annotated[WholeFrom0, FREE] = Field(description="processes that load images")
     progress_bar: Annotated[Switch, FREE] = Field(description="a bar for each pass over the images")
+
+    @model_validator(mode="after")
+    def _check_sizes(self) -> NetworkOptions:
+        check_sizes(self.network_name, self.depths, self.channels)
+        return self
 
 
 class TrainingOptions(NetworkOptions):

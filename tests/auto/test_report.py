@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from medmamba_monai.auto.choose import Choice
-from medmamba_monai.auto.report import _tell_comparison, _tell_standing
+from medmamba_monai.auto.report import _tell_comparison, _tell_standing, write_answer
 from medmamba_monai.auto.report_race import tell_cost
 from medmamba_monai.auto.standings import Score
 from medmamba_monai.evaluation.reports.published import Published
@@ -62,3 +62,15 @@ def test_a_baseline_that_failed_is_not_said_to_have_had_no_time() -> None:
     broken, late = _tell_comparison(found).paragraphs
     assert broken.startswith("broken could not be trained, see above.")
     assert late.startswith("There was no time for late yet.")
+
+
+def test_an_answer_without_an_interval_says_why() -> None:
+    few = "4 independent units are too few to resample: 10 are needed"
+    values = {"auc": 0.75, "accuracy": 75.0}
+    result = SimpleNamespace(folds=[0], metrics=values, intervals=SimpleNamespace(metrics=dict.fromkeys(values, few)))
+    found: Any = SimpleNamespace(choice=SimpleNamespace(winner="small"), result=result, tested_on="held-out images")
+    assert write_answer(found).startswith(f"small, one model: AUC 0.7500 (no interval: {few}), accuracy ")
+    assert write_answer(found).endswith(" on the held-out images.")
+    result.intervals.metrics["auc"] = Interval(low=0.7, high=0.8)
+    assert write_answer(found).startswith("small, one model: AUC 0.7500 (0.7000 to 0.8000), accuracy ")
+    assert write_answer(found).endswith("; 95 % intervals.")

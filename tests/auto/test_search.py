@@ -143,6 +143,10 @@ def test_a_plan_brings_the_bundle_of_its_search(planned: tuple[Path, Path], tmp_
     plan = take_plan(tmp_path, file, take_search(tmp_path, file, None), None)
     assert (plan.dataset_dir, plan.budget_seconds) == (str(planned[0]), BUDGET)
     assert (tmp_path / plan.bundle / "configs" / "train.json").is_file()
+    renamed = tmp_path / "other.json"
+    renamed.write_text(file.read_text())
+    with pytest.raises(UserError, match=r"--plan .*other\.json: is no plan\.json in the folder of a search"):
+        take_search(tmp_path, renamed, None)
     alone = tmp_path / "alone"
     plan.write(alone)
     with pytest.raises(UserError, match=r"--plan .*: the bundle .* is not there; give --images or --bundle, too"):

@@ -108,6 +108,11 @@ def test_a_network_that_is_none_is_answered_with_all():
         options(network_name="resnet99")
 
 
+def test_sizes_of_a_network_that_has_its_own_are_refused_before_it_is_made():
+    with pytest.raises(UserError, match=r"'resnet18' has sizes of its own, but depths=\[1, 1\] was given"):
+        options(network_name="resnet18", depths=[1, 1], channels=None)
+
+
 def test_options_that_are_missing_or_unknown_are_named():
     with pytest.raises(UserError, match="--epoch: is no option; choose from "):
         options(epoch=1)
