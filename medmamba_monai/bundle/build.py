@@ -30,7 +30,7 @@ def generate_bundle(card_file: str | Path, bundle_dir: str | Path) -> list[Path]
     """Write the complete bundle of a dataset; files that stand there are replaced.
 
     Args:
-        card_file: the dataset's ``card.json``.
+        card_file: the dataset's ``card.json``; that of the bundle itself, too, which then stays as it is.
         bundle_dir: folder of the bundle.
 
     Returns:
@@ -48,7 +48,8 @@ def generate_bundle(card_file: str | Path, bundle_dir: str | Path) -> list[Path]
     copies[Path(card_file)] = root / "configs" / "card.json"
     for source, target in copies.items():
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+        if not (target.exists() and target.samefile(source)):
+            shutil.copyfile(source, target)
     if card.cutting is not None:
         for overlay in OF_SLIDES.glob("*.json"):
             merged = merge_configs(CONFIGS / overlay.name, overlay)

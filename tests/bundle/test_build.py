@@ -45,6 +45,14 @@ def test_committed_bundles_are_what_the_template_makes_of_their_cards(card, tmp_
     assert different == [], "run: make bundles"
 
 
+def test_a_bundle_is_written_anew_from_its_own_card(tmp_path):
+    generate_bundle(ROOT / "data_lists" / "phantom" / "card.json", tmp_path)
+    before = {name: (tmp_path / name).read_bytes() for name in files_of(tmp_path)}
+    (tmp_path / "configs" / "train.json").write_text("edited")
+    generate_bundle(tmp_path / "configs" / "card.json", tmp_path)
+    assert {name: (tmp_path / name).read_bytes() for name in files_of(tmp_path)} == before
+
+
 @for_every_card
 def test_no_placeholder_is_left_in_the_documents(card, tmp_path):
     left = [path.name for path in generate_bundle(card, tmp_path) if re.search(r"\{\{|\}\}", path.read_text())]
