@@ -58,6 +58,22 @@ class Delivery:
         self._context = make_client_context(settings.tls) if settings.send_tls and settings.tls else None
         self.delivered = 0
 
+    def prepare(self) -> None:
+        """Make the folder for answers, so that nothing is received whose answer could never be written.
+
+        Raises:
+            UserError: it cannot be made.
+        """
+        try:
+            self._make_folder()
+        except OSError as error:
+            folder = self._settings.dicom_out
+            raise UserError(f"--dicom-out {folder}: cannot be used ({error.strerror}); name another folder") from error
+
+    def _make_folder(self) -> None:
+        if self._settings.dicom_out is not None:
+            self._settings.dicom_out.mkdir(mode=0o700, parents=True, exist_ok=True)
+
     def run(self, stop: threading.Event) -> None:
         """Deliver what there is until a stop is asked for."""
         while not stop.wait(_LOOK_SECONDS):
@@ -109,7 +125,7 @@ class Delivery:
         record = case.read_record()
         if self._settings.dicom_out is None or record.in_folder:
             return
-        self._settings.dicom_out.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make_folder()
         for answer in record.answer:
             target = self._settings.dicom_out / case.folder.name / answer.file
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

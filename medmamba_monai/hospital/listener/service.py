@@ -58,7 +58,7 @@ class Listener:
         """Work until a stop is asked for; the study that is being answered then is answered to its end.
 
         Raises:
-            UserError: another listener works in the state folder, or the port is in use.
+            UserError: another listener works in the state folder, a folder cannot be used, or the port is in use.
         """
         with lock_folder(self.settings.state, "listener"):
             self.prepare()
@@ -79,11 +79,12 @@ class Listener:
                 logger.info("stopped; %d studies go on at the next start", self.waiting.count_open())
 
     def prepare(self) -> None:
-        """Find in the state folder what an earlier process left there.
+        """Make the folder for answers, and find in the state folder what an earlier process left there.
 
         Raises:
-            UserError: it cannot be used.
+            UserError: one of them cannot be used.
         """
+        self.delivery.prepare()
         self.state.prepare()
         self.waiting.load()
         self.intake.open()

@@ -151,6 +151,15 @@ def test_a_certificate_that_is_none_is_named(tmp_path):
         Listener(told, write_answer).run(threading.Event())
 
 
+def test_a_file_where_answers_go_is_refused_before_anything_is_received(tmp_path):
+    (tmp_path / "out").touch()
+    listener, ended = Listener(settings(tmp_path), write_answer), threading.Event()
+    ended.set()
+    with pytest.raises(UserError, match=r"--dicom-out .*/out: cannot be used \(File exists\); name another folder"):
+        listener.run(ended)
+    assert listener.port == 0
+
+
 def test_a_port_in_use_and_a_folder_in_use_are_named(tmp_path):
     with listening(settings(tmp_path / "a")) as listener:
         told = settings(tmp_path / "b", port=listener.port)
