@@ -80,10 +80,13 @@ class Tls:
         Raises:
             UserError: one of the files is missing.
         """
-        if certificate is None and key is None and authority is None:
+        options = {"--tls-cert": certificate, "--tls-key": key, "--tls-ca": authority}
+        given = [f"{option} {path}" for option, path in options.items() if path is not None]
+        if not given:
             return None
         if certificate is None or key is None:
-            raise UserError("TLS needs --tls-cert FILE and --tls-key FILE; --tls-ca alone is not enough")
+            missing = [f"{option} FILE" for option in ("--tls-cert", "--tls-key") if options[option] is None]
+            raise UserError(f"{', '.join(given)}: TLS needs {' and '.join(missing)}, too")
         return cls(certificate, key, authority)
 
 

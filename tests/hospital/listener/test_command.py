@@ -117,7 +117,19 @@ def test_peers_are_read():
     assert str(Peer.parse("PACS@h:11112")) == "PACS@h:11112"
 
 
-def test_a_certificate_needs_its_key():
+def test_without_files_there_is_no_tls():
     assert Tls.of(None, None, None) is None
-    with pytest.raises(UserError, match="TLS needs --tls-cert FILE and --tls-key FILE"):
-        Tls.of(Path("a"), None, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("a", None, None), "--tls-cert a: TLS needs --tls-key FILE, too"),
+        ((None, "b", None), "--tls-key b: TLS needs --tls-cert FILE, too"),
+        (("a", None, "c"), "--tls-cert a, --tls-ca c: TLS needs --tls-key FILE, too"),
+        ((None, None, "c"), "--tls-ca c: TLS needs --tls-cert FILE and --tls-key FILE, too"),
+    ],
+)
+def test_the_missing_file_of_tls_is_named(given, said):
+    with pytest.raises(UserError, match=f"^{said}$"):
+        Tls.of(*(None if name is None else Path(name) for name in given))
