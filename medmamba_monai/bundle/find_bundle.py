@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -59,3 +60,18 @@ def list_fold_weights(folder: RunFolder) -> list[Path]:
     if missing := sorted(set(range(max(found))) - found):
         raise UserError(f"{folder.fold(missing[0]).weights}: is missing; train fold {missing[0]}, too")
     return [folder.fold(fold).weights for fold in sorted(found)]
+
+
+def refuse_probe(folder: RunFolder) -> None:
+    """Refuse the folder of a cross-validation whose models are probes, where weights of its folds are asked for.
+
+    Raises:
+        UserError: it is one.
+    """
+    settings = json.loads(folder.settings.read_text(encoding="utf-8")) if folder.settings.is_file() else {}
+    if probe := settings.get("probe"):
+        raise UserError(
+            f"{folder.path}: its models are probes (--probe {probe}) of frozen features, which leave no weights that "
+            "could judge other images; train networks from the same start, with --pretrained and without --probe, and "
+            "give the name of that run"
+        )

@@ -11,7 +11,7 @@ from typing import Any
 from monai.bundle import ConfigWorkflow
 
 from medmamba_monai.bundle.commands import COMMANDS, INFER, INFER_WITH_ALL, Command
-from medmamba_monai.bundle.find_bundle import find_bundle, list_fold_weights
+from medmamba_monai.bundle.find_bundle import find_bundle, list_fold_weights, refuse_probe
 from medmamba_monai.bundle.workflow import check_name, contain_workflow, open_workflow, run_workflow
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.names import make_file_name
@@ -89,6 +89,7 @@ class OpenBundle:
         folder = RunFolder(
             self.root / "models" if run_name is None else self.root / "output" / make_file_name(run_name)
         )
+        refuse_probe(folder)
         paths = list_fold_weights(folder) if number is None else [folder.fold(number).weights]
         weights = [str(path) for path in paths]
         if len(weights) == 1:

@@ -93,6 +93,16 @@ def test_weights_that_are_not_there_are_one_line(small_bundle, folder, capsys):
     assert line.startswith(f"error: no weights at {folder}/bundle/models/fold_9/model.pt: train first")
 
 
+@pytest.mark.parametrize("folds", [[], ["--all-folds"]])
+def test_a_probe_is_said_to_leave_no_weights(folder, capsys, folds):
+    run = folder / "bundle" / "output" / "probed"
+    (run / "fold_0").mkdir(parents=True, exist_ok=True)
+    (run / "settings.json").write_text('{"probe": "knn"}')
+    assert main(["infer", str(folder / "bundle"), "--run-name", "probed", *folds]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {run}: its models are probes (--probe knn) of frozen features, which leave no")
+
+
 @pytest.mark.parametrize(
     ("name", "typed", "value"),
     [

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from medmamba_monai import Bundle
+from medmamba_monai.bundle.find_bundle import refuse_probe
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.cross_validation import CrossValidationOptions, review_again
@@ -44,6 +45,8 @@ def test_a_linear_probe_of_a_run_is_a_cross_validation(small_bundle, cross_valid
     assert NO_EPOCHS in folder.journal.read_text()
     assert review_again(folder.path, resamples=100).is_file()
     assert str(tmp_path) not in folder.fold(0).journal.read_text()
+    with pytest.raises(UserError, match=r"its models are probes \(--probe linear\) of frozen features"):
+        refuse_probe(folder)
     with pytest.raises(UserError, match="holds a cross-validation with probe 'linear', but 'knn'"):
         probe(small_bundle, tmp_path, probe="knn", pretrained=cross_validated / "output")
 
