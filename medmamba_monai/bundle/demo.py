@@ -11,8 +11,10 @@ from typing import Any
 from medmamba_monai.bundle.face import Bundle
 from medmamba_monai.cards import load_card
 from medmamba_monai.cards.parts import DataFile
-from medmamba_monai.core.errors import format_error
+from medmamba_monai.core.errors import UserError, format_error
+from medmamba_monai.core.suggestions import suggest_name
 from medmamba_monai.data import DownloadError, download, write_phantom
+from medmamba_monai.networks import NETWORKS
 
 SETTINGS: dict[str, Any] = {"image_size": 64, "epochs": 4}
 """Small images and few epochs, so that five folds train in minutes on two cores."""
@@ -32,6 +34,8 @@ def run_demo(root: Path, network: str = "medmamba") -> None:
     Raises:
         UserError: the data are damaged, there is no such network, or a fold did not finish.
     """
+    if network not in NETWORKS:
+        raise UserError(f"--network {network}: there is no such network of images; {suggest_name(network, NETWORKS)}")
     name, dataset_dir = find_dataset(root)
     folder = root / "bundles" / name
     sizes = SMALL_MEDMAMBA if network == "medmamba" else {}

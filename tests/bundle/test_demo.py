@@ -29,17 +29,21 @@ def test_the_downloaded_file_is_the_small_one():
     assert demo._smallest_file().bytes == 4170669
 
 
-@pytest.mark.slow
-def test_a_network_that_does_not_exist_is_one_clear_error(tmp_path, monkeypatch, capsys, own_process):
-    monkeypatch.delenv("MEDMAMBA_DATA_DIR", raising=False)
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [("resnet81", "did you mean resnet18?"), ("attention_mil", "known are "), ("x", "known are convnext_b, ")],
+)
+def test_a_network_that_does_not_exist_is_refused_before_data_are_looked_for(
+    tmp_path, monkeypatch, capsys, name, advice
+):
     for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
     monkeypatch.chdir(tmp_path)
-    assert main(["demo", "--network", "resnet99"]) == 2
+    assert main(["demo", "--network", name]) == 2
     caught = capsys.readouterr()
-    assert "Demo: resnet99, image_size 64, epochs 4." in caught.out
-    assert "depths" not in caught.out
-    assert "--network_name resnet99: does not exist; choose one of medmamba," in caught.err
+    assert caught.out == ""
+    assert f"error: --network {name}: there is no such network of images; {advice}" in caught.err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
