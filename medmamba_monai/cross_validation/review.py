@@ -96,10 +96,15 @@ def review_again(directory: Path, **options: Any) -> Path:
         The report.
 
     Raises:
-        UserError: the folder holds none or is in use, or card, folds or images are not what and where they were.
+        UserError: there is no such folder, it holds none or is in use, or card, folds or images are not what and where
+            they were.
     """
     chosen = check_review_options(options)
     folder = RunFolder(directory)
+    if not folder.path.is_dir():
+        raise UserError(
+            f"{directory}: there is no such folder; give that of a cross-validation, such as output/first in its bundle"
+        )
     if not folder.description.is_file():
         raise UserError(
             f"{directory} holds no reviewed cross-validation (no {folder.description.name}); start its "

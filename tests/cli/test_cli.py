@@ -53,7 +53,7 @@ def test_bundle_generates_a_bundle(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["review", "none"], "none holds no reviewed cross-validation"),
+        (["review", "none"], "none: there is no such folder; give that of a cross-validation"),
         (["review", "none", "--resamples", "99"], "--resamples 99, of the bootstrap: give a whole number from 100"),
         (["compare", "a", "b", "--seed", "-1", "--tracking-uri", "sqlite:///none.db"], "--seed -1, of the bootstrap"),
         (["compare", "a", "b", "--tracking-uri", "sqlite:///none.db"], "there is no"),

@@ -244,6 +244,13 @@ def test_a_folder_without_a_cross_validation_is_an_error(tmp_path, capsys):
     assert "holds no reviewed cross-validation" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["nope", "file"])
+def test_a_folder_that_is_not_there_is_said_not_to_be(tmp_path, capsys, name):
+    (tmp_path / "file").touch()
+    assert main(["review", str(tmp_path / name)]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path / name}: there is no such folder; give that of")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
