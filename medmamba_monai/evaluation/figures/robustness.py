@@ -42,7 +42,9 @@ def draw_robustness(corruptions: Mapping[str, Changes], title: str) -> Figure:
             continue
         name = list(corruptions)[number]
         _draw(axes, name, corruptions[name])
-        axes.tick_params(labelbottom=number + columns >= len(corruptions), labelleft=column == 0)
+        lowest = number + columns >= len(corruptions)
+        frame(axes, "severity" if lowest else "")
+        axes.tick_params(labelbottom=lowest, labelleft=column == 0)
         boxes[axes] = (column * (_WIDTH + _ACROSS), (rows - 1 - row) * (_HEIGHT + _DOWN), _WIDTH, _HEIGHT)
     fit(figure, boxes)
     _write_heading(figure, title, boxes)
@@ -65,7 +67,6 @@ def _write_heading(figure: Figure, title: str, boxes: Mapping[Axes, tuple[float,
 
 
 def _draw(axes: Axes, name: str, changes: Changes) -> None:
-    frame(axes)
     axes.axhline(0, color=FAINT_INK, linewidth=1, linestyle=(0, (3, 2)), zorder=1)
     axes.plot(list(changes), [change for change, _ in changes.values()], color=BLUE, linewidth=1)
     for severity, (change, interval) in changes.items():

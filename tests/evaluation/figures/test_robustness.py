@@ -25,3 +25,10 @@ def test_text_stays_inside_and_apart(count: int) -> None:
     assert len(figure.axes) == count
     assert margin(figure) == pytest.approx(0.1, abs=0.02)
     assert overlapping(figure) == []
+
+
+@pytest.mark.parametrize("count", [1, 4, 6])
+def test_the_lowest_panel_of_each_column_says_what_its_numbers_are(count: int) -> None:
+    panels = draw_robustness({f"kind {number}": CHANGES for number in range(count)}, "a run").axes
+    said = [axes.get_xlabel() for axes in panels]
+    assert said == [""] * max(count - 4, 0) + ["severity"] * min(count, 4)
