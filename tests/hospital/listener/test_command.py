@@ -71,7 +71,7 @@ def is_report(path: Path) -> bool:
 
 def test_a_package_that_is_none_ends_with_one_error(tmp_path, capsys):
     assert main(["listen", "--package", str(tmp_path), "--port", "0", "--dicom-out", str(tmp_path / "out")]) == 2
-    assert "package.json: cannot be read" in capsys.readouterr().err
+    assert "holds no package.json; give a folder" in capsys.readouterr().err
 
 
 def settings(**changes: object) -> ListenerSettings:
