@@ -193,13 +193,11 @@ def packed(cross_validated: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """Compute with one thread, as the commands of the tests do: sums in other parts differ in the last bit."""
-    import torch
+    """Compute with one thread, as the commands of the tests do."""
+    from tests.helpers.threads import compute_with_one_thread
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+    with compute_with_one_thread():
+        yield
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from medmamba_monai.training import load_weights
 from medmamba_monai.training.pretrained.weights_file import WeightsFile
 from tests.helpers.small_bundle import SMALL, SmallBundle
 from tests.helpers.small_images import draw
+from tests.helpers.threads import compute_with_one_thread
 
 pytestmark = pytest.mark.usefixtures("own_process")
 SIZES: dict[str, Any] = {**SMALL, "epochs": 2, "batch_size": 8, "learning_rate": 0.001}
@@ -36,7 +37,8 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
 @pytest.fixture(scope="module")
 def pretrained(small_bundle, tmp_path_factory):
     """The folder of a pretraining of both folds."""
-    return open_bundle(small_bundle, tmp_path_factory.mktemp("pretrained")).pretrain()
+    with compute_with_one_thread():
+        return open_bundle(small_bundle, tmp_path_factory.mktemp("pretrained")).pretrain()
 
 
 def test_a_pretraining_of_each_fold_says_what_it_has_seen(small_bundle, pretrained):

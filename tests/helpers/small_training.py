@@ -25,6 +25,7 @@ from medmamba_monai.training import (
     ResumableCheckpoint,
     seed_everything,
 )
+from tests.helpers.threads import compute_with_one_thread
 
 
 def items(count: int, seed: int = 0) -> list[dict[str, Any]]:
@@ -114,12 +115,8 @@ class SmallTraining:
 
     def run(self) -> dict[str, torch.Tensor]:
         """Train, with one thread since there is too little to do for more, and return the weights."""
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
+        with compute_with_one_thread():
             self.trainer.run()
-        finally:
-            torch.set_num_threads(threads)
         return {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
 
 
