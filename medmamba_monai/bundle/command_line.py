@@ -24,10 +24,13 @@ from medmamba_monai.core.config_text import check_config_text
 from medmamba_monai.core.errors import UserError
 from medmamba_monai.core.options import takes_text, to_text
 from medmamba_monai.core.suggestions import suggest_name
+from medmamba_monai.training import PauseTraining
 
 TEXTS = {name for command in COMMANDS.values() for name, row in command.rows.items() if takes_text(row)}
 """Options that take any text."""
 _FLAG = re.compile(r"--|-[A-Za-z]")
+_PAUSE = re.compile(r"--?pause[_-]after(=.*)?", re.DOTALL)
+_RESUME = re.compile(r"--?(no-?)?resume(=.*)?")
 OF_MONAI = {
     "_meta_",
     "args_file",
@@ -101,32 +104,72 @@ def _check_value(name: str, value: str) -> None:
         raise UserError(f"--{name} {value}: {error}") from error
 
 
-def print_next_step(weights: str, within: bool, arguments: Sequence[str] | None = None) -> None:
-    """Say where a training left its weights, and the command that evaluates them.
+def print_next_step(
+    weights: str, within: bool, pause: PauseTraining | None = None, arguments: Sequence[str] | None = None
+) -> None:
+    """Say where a training left its weights, and the command that evaluates them, or that goes on after a pause.
 
     Args:
         weights: the file.
         within: whether the training is part of a cross-validation, which says all of this at its end.
+        pause: says whether the training has epochs left; None, as bundles of an earlier version give it: it has not.
         arguments: the command line, by default that of this process.
     """
     if within or int(os.environ.get("RANK", "0")) > 0 or not Path(weights).is_file():
         return
-    command = make_evaluation_command(sys.argv if arguments is None else arguments)
+    given = sys.argv if arguments is None else arguments
+    if pause is not None and pause.paused:
+        _print_paused(weights, given)
+        return
+    command = make_evaluation_command(given)
     print(f"weights of the best epoch: {weights}\nnext, their metrics: {command}", flush=True)
 
 
-def print_pretrained(folder: str, weights: str) -> None:
-    """Say where a pretraining left its weights, and how a training starts from them.
+def print_pretrained(
+    folder: str, weights: str, pause: PauseTraining | None = None, arguments: Sequence[str] | None = None
+) -> None:
+    """Say where a pretraining left its weights, and how a training starts from them, or how it goes on after a pause.
 
     Args:
         folder: of all its folds.
         weights: the file; where it was told to stand elsewhere than in ``folder``, it is what a training starts from.
+        pause: as for `print_next_step`.
+        arguments: the command line, by default that of this process.
     """
+    if pause is not None and pause.paused:
+        _print_paused(weights, sys.argv if arguments is None else arguments)
+        return
     start = folder if Path(folder) in Path(weights).parents else weights
     print(
         f"weights of the best epoch: {weights}\nnext, a training that starts from them: --pretrained {start}",
         flush=True,
     )
+
+
+def _print_paused(weights: str, arguments: Sequence[str]) -> None:
+    command = make_continuing_command(arguments)
+    print(f"paused; weights of the best epoch so far: {weights}\nnext, the epochs that are left: {command}", flush=True)
+
+
+def make_continuing_command(arguments: Sequence[str]) -> str:
+    """Return the command that trains to the end what a command has paused.
+
+    Args:
+        arguments: the command line that paused, with the program.
+    """
+    program, *rest = arguments
+    within_monai = Path(program).parts[-3:-1] == ("monai", "bundle")
+    if not within_monai and rest[:1] not in (["train"], ["pretrain"]):
+        return "the same call without pause_after"
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        return "the same command without --pause_after"
+    left: list[str] = []
+    dropped = ""
+    for text in rest:
+        value = (_PAUSE.fullmatch(dropped) and "=" not in dropped) or (dropped and text in ("True", "False"))
+        dropped = text if not value and (_PAUSE.fullmatch(text) or _RESUME.fullmatch(text)) else ""
+        left += [] if value or dropped else [text]
+    return shlex.join([*(["python", "-m", "monai.bundle"] if within_monai else ["medmamba-monai"]), *left])
 
 
 def make_evaluation_command(arguments: Sequence[str]) -> str:

@@ -4,8 +4,15 @@ import re
 
 import pytest
 
-from medmamba_monai.bundle.command_line import check_command_line, make_evaluation_command, print_next_step
+from medmamba_monai.bundle.command_line import (
+    check_command_line,
+    make_continuing_command,
+    make_evaluation_command,
+    print_next_step,
+    print_pretrained,
+)
 from medmamba_monai.core.errors import UserError
+from medmamba_monai.training import PauseTraining
 from tests.helpers.small_bundle import ROOT
 
 CONFIGS = ROOT / "bundles" / "phantom" / "configs"
@@ -139,3 +146,45 @@ def test_a_training_names_its_weights_and_what_is_next(tmp_path, capsys):
     first, second = capsys.readouterr().out.splitlines()
     assert first == f"weights of the best epoch: {tmp_path / 'model.pt'}"
     assert second.startswith(f"next, their metrics: {EVALUATING} ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["/bin/medmamba-monai", "train", "phantom", "--pause-after", "1"], "medmamba-monai train phantom"),
+        (
+            ["medmamba-monai", "train", "--no-resume", "--pause_after=1", "--epochs", "3"],
+            "medmamba-monai train --epochs 3",
+        ),
+        (["medmamba-monai", "train", "--no-resume", "phantom"], "medmamba-monai train phantom"),
+        (["medmamba-monai", "pretrain", "--pause-after", "1", "a b"], "medmamba-monai pretrain 'a b'"),
+        (
+            [*MONAI, "training", "--resume", "False", "--amp", "False", "--pause_after", "1"],
+            "python -m monai.bundle run training --amp False",
+        ),
+        (["notebook.py"], "the same call without pause_after"),
+    ],
+)
+def test_the_command_that_goes_on_after_a_pause_can_be_typed(arguments, expected):
+    assert make_continuing_command(arguments) == expected
+
+
+def test_processes_that_train_together_go_on_together(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert make_continuing_command([*MONAI, "training"]) == "the same command without --pause_after"
+
+
+@pytest.mark.parametrize("command", ["train", "pretrain"])
+def test_a_training_that_paused_says_how_to_go_on(tmp_path, capsys, command):
+    (tmp_path / "model.pt").touch()
+    weights, given = str(tmp_path / "model.pt"), ["medmamba-monai", command, "phantom", "--pause-after", "1"]
+    pause = PauseTraining(1)
+    pause.paused = True
+    if command == "train":
+        print_next_step(weights, within=False, pause=pause, arguments=given)
+    else:
+        print_pretrained(str(tmp_path), weights, pause=pause, arguments=given)
+    assert capsys.readouterr().out.splitlines() == [
+        f"paused; weights of the best epoch so far: {weights}",
+        f"next, the epochs that are left: medmamba-monai {command} phantom",
+    ]

@@ -20,11 +20,15 @@ class PauseTraining:
     Args:
         after: epochs after which it stops; None never stops.
         early_stop: a training whose patience is spent has ended, and does not pause.
+
+    Attributes:
+        paused: whether the training ended at its pause, with epochs left.
     """
 
     def __init__(self, after: int | None, early_stop: EarlyStop | None = None) -> None:
         self.after = after
         self.early_stop = early_stop
+        self.paused = False
         self.logger = logging.getLogger("medmamba_monai.training")
 
     def attach(self, engine: Trainer) -> None:
@@ -40,8 +44,9 @@ class PauseTraining:
             engine.terminate()
 
     def explain(self, engine: Trainer) -> None:
-        """Say that the training is not at its end."""
-        if self.is_reached(engine):
+        """Say that the training is not at its end, where it is not."""
+        self.paused = self.is_reached(engine)
+        if self.paused:
             self.logger.info(
                 f"paused after epoch {engine.state.epoch} of {engine.state.max_epochs}; start it again with a later "
                 "--pause_after, or without it, to go on"

@@ -10,7 +10,8 @@ from tests.helpers.small_training import SmallTraining
 def pausing(directory, after, epochs=3, **options):
     """A training that pauses; the handler comes after the checkpoint, as in ``train.json``."""
     training = SmallTraining(directory, epochs=epochs, **options)
-    PauseTraining(after, training.early_stop).attach(training.trainer)
+    training.pause = PauseTraining(after, training.early_stop)
+    training.pause.attach(training.trainer)
     return training
 
 
@@ -39,7 +40,9 @@ def test_only_a_training_with_epochs_left_pauses(tmp_path, caplog):
     ended, paused = pausing(tmp_path / "ended", 1, epochs=1), pausing(tmp_path / "paused", 1, epochs=2)
     ended.run()
     assert "paused" not in caplog.text
+    assert not ended.pause.paused
     paused.run()
+    assert paused.pause.paused
     assert "paused after epoch 1 of 2" in caplog.text
 
 
