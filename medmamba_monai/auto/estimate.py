@@ -55,9 +55,10 @@ def estimate_race(plan: Plan) -> float:
     racing = sorted(plan.trained_candidates, key=lambda candidate: -candidate.seconds_per_epoch)
     seconds = plan.costs.imports + sum(estimate_fold(plan, probe) for probe in probes)
     for number in range(len(plan.rounds) + 1):
-        ends = [[0, *count_epochs_of_rounds(plan, candidate)] for candidate in racing]
-        epochs = [each[number + 1] - each[number] for each in ends]
-        steps = [estimate_training(plan, *step) for step in zip(racing, epochs, strict=True)]
+        steps = []
+        for candidate in racing:
+            ends = [0, *count_epochs_of_rounds(plan, candidate)]
+            steps.append(estimate_training(plan, candidate, ends[number + 1] - ends[number]))
         seconds += sum_at_once(steps, plan.at_once)
         racing = racing[: count_staying(len(racing), plan.finalists)]
     return seconds

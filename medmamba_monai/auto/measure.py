@@ -40,7 +40,7 @@ def measure(
     seen: Fingerprint,
     budget: float,
     asked: Choice[int] | None,
-    training: Mapping[str, Any] | None = None,
+    training: Mapping[str, Any],
 ) -> Measured:
     """Measure networks, and fit image size, networks and batch into the time and the memory.
 
@@ -52,7 +52,7 @@ def measure(
         training: options that all trainings have, such as ``device`` and ``amp``.
     """
     wanted = rules.choose_batch_size(seen)
-    size, speeds = measure_networks(bundle, seen, wanted.value, budget, asked, training or {})
+    size, speeds = measure_networks(bundle, seen, wanted.value, budget, asked, training)
     seen = seen.model_copy(update={"speeds": speeds})
     seen = seen.model_copy(update={"too_large": rules.find_too_large(seen, wanted.value)})
     batch_size = rules.bound_batch_size(wanted, seen)

@@ -83,8 +83,8 @@ class Options(BaseModel):
             super().__init__(**values)
         except ValidationError as error:
             raise _explain(type(self), error) from error
-        for name, place in self.select(Flag.PRIVATE).items():
-            if isinstance(place, str) and place.startswith("~/"):
+        for name in self.names(Flag.PRIVATE):
+            if isinstance(place := getattr(self, name), str) and place.startswith("~/"):
                 raise UserError(
                     f"--{name} {place}: begins with ~, which a shell replaces only where a word begins with it; write "
                     f"{Path(place).expanduser()}"

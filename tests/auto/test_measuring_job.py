@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from medmamba_monai.core.run_folder import RunFolder
 from medmamba_monai.cross_validation.launchers import watch
 from medmamba_monai.cross_validation.launchers.watch import read_job_name
 from tests.auto.fingerprints import make_fingerprint
+from tests.helpers.cluster_runs import wait_until
 from tests.helpers.local_jobs import LocalJobs
 from tests.helpers.small_bundle import ROOT
 
@@ -99,9 +99,7 @@ def test_what_an_earlier_start_left_in_the_queue_is_ended(tmp_path: Path, schedu
     write_json(RunFolder(light).job, earlier.content)
     (name,) = scheduler.submit([earlier])
     write_json(RunFolder(light).cluster_job, {"job": name})
-    ends = time.monotonic() + 60
-    while not (light / "began").exists() and time.monotonic() < ends:
-        time.sleep(0.02)
+    wait_until((light / "began").exists)
     with pytest.raises(UserError, match="--budget"):
         measure_in(tmp_path, scheduler, budget=0.1)
     assert read_job_name(RunFolder(light)) != name
